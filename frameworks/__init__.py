@@ -1,0 +1,1 @@
+"""The subjects: what is measured. Importing this package imports no framework."""

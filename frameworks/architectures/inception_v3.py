@@ -1,0 +1,163 @@
+"""Inception V3: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", arXiv 1512.00567,
+in the form of all released code (TF-Slim, keras.applications, torchvision), whose block names are used here.
+
+94 convolutions. 23,817,352 trainable parameters (23,834,568 with batch-norm scale) and 5,713,216,096
+multiply-adds at 299 x 299 with 1000 classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from frameworks.architectures.config import Config, scaled
+from frameworks.blueprint import (
+    Activation,
+    AveragePool,
+    BatchNorm,
+    Branches,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalAveragePool,
+    MaxPool,
+    Network,
+    Sequence,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InceptionV3Config(Config):
+    """What releases differ in. The defaults are keras.applications' network with the Xception paper's dropout.
+
+    batch_norm_scale: absent in Keras and TF-Slim, present in torchvision and timm.
+    pool_border: average pools divide by the cells inside the image ("exclude": Keras, TF-Slim) or by all nine
+    ("include": torchvision, timm).
+    """
+
+    batch_norm_scale: bool = False
+    pool_border: Literal["exclude", "include"] = "exclude"
+
+
+def inception_v3(config: InceptionV3Config, variant: str = "default") -> Network:
+    """Stem, three modules at 35 x 35, four at 17 x 17, two at 8 x 8, logits. Shapes at 299."""
+    c = config
+    layers = (
+        _conv(c, "conv_1a_3x3", 32, (3, 3), stride=2, padding="valid"),    # 149 x 149 x 32
+        _conv(c, "conv_2a_3x3", 32, (3, 3), padding="valid"),              # 147 x 147 x 32
+        _conv(c, "conv_2b_3x3", 64, (3, 3)),                               # 147 x 147 x 64
+        MaxPool("pool_3a_3x3", window=3, stride=2, padding="valid"),       # 73 x 73 x 64
+        _conv(c, "conv_3b_1x1", 80, (1, 1)),                               # 73 x 73 x 80
+        _conv(c, "conv_4a_3x3", 192, (3, 3), padding="valid"),             # 71 x 71 x 192
+        MaxPool("pool_5a_3x3", window=3, stride=2, padding="valid"),       # 35 x 35 x 192
+        _module_a(c, "mixed_5b", pool_features=32),                        # 35 x 35 x 256
+        _module_a(c, "mixed_5c", pool_features=64),                        # 35 x 35 x 288
+        _module_a(c, "mixed_5d", pool_features=64),                        # 35 x 35 x 288
+        _reduction_b(c, "mixed_6a"),                                       # 17 x 17 x 768
+        _module_c(c, "mixed_6b", hidden=128),                              # 17 x 17 x 768
+        _module_c(c, "mixed_6c", hidden=160),
+        _module_c(c, "mixed_6d", hidden=160),
+        _module_c(c, "mixed_6e", hidden=192),
+        _reduction_d(c, "mixed_7a"),                                       # 8 x 8 x 1280
+        _module_e(c, "mixed_7b"),                                          # 8 x 8 x 2048
+        _module_e(c, "mixed_7c"),
+        Sequence("head", (
+            GlobalAveragePool("pool"),                                     # 2048
+            Dropout("dropout", c.dropout),
+            Dense("predictions", c.classes),                               # 1000
+        )),
+    )
+    return Network("inception_v3", variant, c, (c.resolution, c.resolution, 3), layers)
+
+
+def _module_a(c: InceptionV3Config, name: str, pool_features: int) -> Branches:
+    return Branches(name, (
+        Sequence("branch1x1", (_conv(c, "conv1", 64, (1, 1)),)),
+        Sequence("branch5x5", (_conv(c, "conv1", 48, (1, 1)), _conv(c, "conv2", 64, (5, 5)))),
+        Sequence("branch3x3dbl", (
+            _conv(c, "conv1", 64, (1, 1)), _conv(c, "conv2", 96, (3, 3)), _conv(c, "conv3", 96, (3, 3)),
+        )),
+        _branch_pool(c, pool_features),
+    ))
+
+
+def _reduction_b(c: InceptionV3Config, name: str) -> Branches:
+    return Branches(name, (
+        Sequence("branch3x3", (_conv(c, "conv1", 384, (3, 3), stride=2, padding="valid"),)),
+        Sequence("branch3x3dbl", (
+            _conv(c, "conv1", 64, (1, 1)),
+            _conv(c, "conv2", 96, (3, 3)),
+            _conv(c, "conv3", 96, (3, 3), stride=2, padding="valid"),
+        )),
+        Sequence("branch_pool", (MaxPool("pool", window=3, stride=2, padding="valid"),)),
+    ))
+
+
+def _module_c(c: InceptionV3Config, name: str, hidden: int) -> Branches:
+    return Branches(name, (
+        Sequence("branch1x1", (_conv(c, "conv1", 192, (1, 1)),)),
+        Sequence("branch7x7", (
+            _conv(c, "conv1", hidden, (1, 1)), _conv(c, "conv2", hidden, (1, 7)), _conv(c, "conv3", 192, (7, 1)),
+        )),
+        Sequence("branch7x7dbl", (
+            _conv(c, "conv1", hidden, (1, 1)),
+            _conv(c, "conv2", hidden, (7, 1)),
+            _conv(c, "conv3", hidden, (1, 7)),
+            _conv(c, "conv4", hidden, (7, 1)),
+            _conv(c, "conv5", 192, (1, 7)),
+        )),
+        _branch_pool(c, 192),
+    ))
+
+
+def _reduction_d(c: InceptionV3Config, name: str) -> Branches:
+    return Branches(name, (
+        Sequence("branch3x3", (
+            _conv(c, "conv1", 192, (1, 1)), _conv(c, "conv2", 320, (3, 3), stride=2, padding="valid"),
+        )),
+        Sequence("branch7x7x3", (
+            _conv(c, "conv1", 192, (1, 1)),
+            _conv(c, "conv2", 192, (1, 7)),
+            _conv(c, "conv3", 192, (7, 1)),
+            _conv(c, "conv4", 192, (3, 3), stride=2, padding="valid"),
+        )),
+        Sequence("branch_pool", (MaxPool("pool", window=3, stride=2, padding="valid"),)),
+    ))
+
+
+def _module_e(c: InceptionV3Config, name: str) -> Branches:
+    return Branches(name, (
+        Sequence("branch1x1", (_conv(c, "conv1", 320, (1, 1)),)),
+        Sequence("branch3x3", (_conv(c, "conv1", 384, (1, 1)), _halves(c, "conv2"))),
+        Sequence("branch3x3dbl", (
+            _conv(c, "conv1", 448, (1, 1)), _conv(c, "conv2", 384, (3, 3)), _halves(c, "conv3"),
+        )),
+        _branch_pool(c, 192),
+    ))
+
+
+def _halves(c: InceptionV3Config, name: str) -> Branches:
+    """A 3 x 3 written as a 1 x 3 and a 3 x 1 side by side."""
+    return Branches(name, (_conv(c, "a", 384, (1, 3)), _conv(c, "b", 384, (3, 1))))
+
+
+def _branch_pool(c: InceptionV3Config, features: int) -> Sequence:
+    return Sequence("branch_pool", (
+        AveragePool("pool", window=3, border=c.pool_border), _conv(c, "conv1", features, (1, 1)),
+    ))
+
+
+def _conv(
+    c: InceptionV3Config,
+    name: str,
+    features: int,
+    kernel: tuple[int, int],
+    stride: int = 1,
+    padding: Literal["same", "valid"] = "same",
+) -> Sequence:
+    """Convolution without bias, batch norm, ReLU."""
+    return Sequence(name, (
+        Conv("conv", scaled(features, c.width), kernel, stride, padding),
+        BatchNorm("bn", c.epsilon, c.momentum, c.batch_norm_scale),
+        Activation("relu"),
+    ))

@@ -1,0 +1,174 @@
+"""What a network costs, per layer, from its blueprint alone.
+
+One multiply-add is 1 MAC and 2 FLOPs. MACs count convolutions and dense layers; everything else (batch norm,
+activations, pools, additions) stands in its own column, `elementwise`, in operations. Work and activations are those of
+the whole batch; parameters do not depend on it. Costs are those of the network as written, whatever a recipe rewrites.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from frameworks.blueprint import (
+    AveragePool,
+    BatchNorm,
+    Branches,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalAveragePool,
+    MaxPool,
+    Network,
+    Parameter,
+    Placed,
+    Residual,
+    Shape,
+    is_depthwise,
+    layer_parameters,
+    place,
+)
+
+ITEM_BYTES = {"fp64": 8, "fp32": 4, "bf16": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One layer's cost. `bytes_moved`: inputs, outputs and parameters once each, for the whole batch."""
+
+    name: str
+    kind: str
+    input_shape: Shape
+    output_shape: Shape
+    parameters: int
+    parameters_trainable: int
+    macs: int
+    elementwise: int
+    activations: int
+    bytes_moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCost:
+    """A network's cost: the sums over its layers. `activations` counts outputs of convolutions and dense layers."""
+
+    model: str
+    variant: str
+    resolution: int
+    batch: int
+    precision: str
+    parameters_trainable: int
+    parameters_total: int
+    macs: int
+    elementwise: int
+    activations: int
+    bytes_moved: int
+    layers: tuple[LayerCost, ...]
+
+
+def cost(network: Network, resolution: int | None = None, batch: int = 1, precision: str = "fp32") -> NetworkCost:
+    """Cost of one forward pass. MACs, element-wise operations and activations are for the whole batch.
+
+    Raises InvalidConfiguration if the resolution is too small for the network.
+    """
+    placed = place(network, resolution)
+    layers = tuple(_layer_cost(p, batch, precision) for p in placed)
+    return NetworkCost(
+        model=network.name,
+        variant=network.variant,
+        resolution=resolution or network.input_shape[0],
+        batch=batch,
+        precision=precision,
+        parameters_trainable=sum(layer.parameters_trainable for layer in layers),
+        parameters_total=sum(layer.parameters for layer in layers),
+        macs=sum(layer.macs for layer in layers),
+        elementwise=sum(layer.elementwise for layer in layers),
+        activations=sum(layer.activations for layer in layers),
+        bytes_moved=sum(layer.bytes_moved for layer in layers),
+        layers=layers,
+    )
+
+
+def kind(placed: Placed) -> str:
+    """The field's word for a layer: depthwise, pointwise, conv, batch_norm, …"""
+    layer = placed.layer
+    if isinstance(layer, Conv):
+        if is_depthwise(layer, placed.input_shape[-1]):
+            return "depthwise"
+        return "pointwise" if layer.kernel == (1, 1) else "conv"
+    return {
+        "BatchNorm": "batch_norm",
+        "Activation": "activation",
+        "MaxPool": "max_pool",
+        "AveragePool": "average_pool",
+        "GlobalAveragePool": "global_average_pool",
+        "Dropout": "dropout",
+        "Dense": "dense",
+        "Residual": "add",
+        "Branches": "concat",
+    }[type(layer).__name__]
+
+
+def _layer_cost(placed: Placed, batch: int, precision: str) -> LayerCost:
+    parameters = list(layer_parameters(placed))
+    count = sum(math.prod(p.shape) for p in parameters)
+    macs = _macs(placed)
+    moved = _elements_in(placed) + (0 if isinstance(placed.layer, Dropout) else math.prod(placed.output_shape))
+    return LayerCost(
+        name=placed.path,
+        kind=kind(placed),
+        input_shape=placed.input_shape,
+        output_shape=placed.output_shape,
+        parameters=count,
+        parameters_trainable=sum(math.prod(p.shape) for p in parameters if p.trainable),
+        macs=macs * batch,
+        elementwise=_elementwise(placed) * batch,
+        activations=math.prod(placed.output_shape) * batch if macs else 0,
+        bytes_moved=moved * batch * ITEM_BYTES[precision] + sum(_parameter_bytes(p, precision) for p in parameters),
+    )
+
+
+def _parameter_bytes(parameter: Parameter, precision: str) -> int:
+    """Batch norm's parameters and statistics stay in at least float32."""
+    narrow = parameter.role in ("kernel", "bias")
+    return math.prod(parameter.shape) * (ITEM_BYTES[precision] if narrow else max(ITEM_BYTES[precision], 4))
+
+
+def _macs(placed: Placed) -> int:
+    layer, out = placed.layer, math.prod(placed.output_shape)
+    if isinstance(layer, Conv):
+        return out * layer.kernel[0] * layer.kernel[1] * placed.input_shape[-1] // layer.groups
+    return out * placed.input_shape[-1] if isinstance(layer, Dense) else 0
+
+
+def _elements_in(placed: Placed) -> int:
+    """Values read, per image: both summands of an addition, all of a concatenation; dropout is the identity here."""
+    match placed.layer:
+        case Residual():
+            return 2 * math.prod(placed.output_shape)
+        case Branches():
+            return math.prod(placed.output_shape)
+        case Dropout():
+            return 0
+        case _:
+            return math.prod(placed.input_shape)
+
+
+def _elementwise(placed: Placed) -> int:
+    """Operations per image outside MACs: a scale and a shift count 2, a comparison or an addition 1 each."""
+    out = math.prod(placed.output_shape)
+    match placed.layer:
+        case BatchNorm():
+            return 2 * out
+        case MaxPool(window=window) | AveragePool(window=window):
+            return window * window * out
+        case GlobalAveragePool():
+            return math.prod(placed.input_shape)
+        case Conv(bias=bias):
+            return out if bias else 0
+        case Dense():
+            return out
+        case Branches() | Dropout():
+            return 0
+        case _:
+            return out

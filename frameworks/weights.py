@@ -1,0 +1,131 @@
+"""Weights by canonical name: seeded initial values, safetensors in and out.
+
+Canonical layouts: convolution HWIO, depthwise (height, width, 1, channels), dense (in, out), the rest (channels,).
+Initial values and files are float32; a framework casts and transposes once, at its own boundary.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameworks.blueprint import Network, Parameter, parameters
+from frameworks.errors import InvalidWeights
+
+Array = NDArray[np.floating[Any]]
+Weights = Mapping[str, Array]
+WeightSource = Weights | str | Path | int | None
+"""Where weights come from: a mapping, a safetensors file, or a seed (None is seed 0)."""
+
+
+def resolve(network: Network, source: WeightSource) -> Weights:
+    """The network's weights from any source. Raises InvalidWeights if they do not fit it."""
+    if source is None or isinstance(source, int):
+        return initial(network, source or 0)
+    if isinstance(source, (str, Path)):
+        source = load(source)
+    check(network, source)
+    return source
+
+
+def initial(network: Network, seed: int = 0) -> dict[str, Array]:
+    """Seeded initial weights, the same on every machine and in every framework.
+
+    Each parameter has a generator of its own, seeded by (seed, its name): adding a layer changes no other.
+    Kernels: He et al. 2015 (arXiv 1502.01852), normal with variance 2 / fan_in; 1 / fan_in where no ReLU follows in
+    effect (1 x 1 after a depthwise, dense). Batch-norm scale, offset and running statistics are scattered around 1
+    and 0, so that no mistake in any of them goes unseen and activations keep their size through the network.
+    """
+    return {p.name: _draw(p, seed) for p in parameters(network)}
+
+
+def check(network: Network, weights: Weights) -> None:
+    """Raises InvalidWeights if a parameter is missing, left over, or of another shape; names the first."""
+    _check_shapes(network, {name: tuple(array.shape) for name, array in weights.items()})
+
+
+def check_file(network: Network, path: str | Path) -> None:
+    """Raises InvalidWeights as `load` and `check` do, from the header of a safetensors file: no array is read."""
+    from safetensors import safe_open
+
+    with _readable(path), safe_open(str(path), framework="numpy") as file:
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
+    _check_shapes(network, shapes)
+
+
+def running_statistics(weights: Weights) -> dict[str, Array]:
+    """The running means and variances among them."""
+    return {name: array for name, array in weights.items() if name.endswith((".mean", ".variance"))}
+
+
+def save(path: str | Path, network: Network, weights: Weights) -> None:
+    """Writes a safetensors file with canonical names; its metadata says which network it is for."""
+    from safetensors.numpy import save_file
+
+    check(network, weights)
+    described = {"model": network.name, "variant": network.variant, "config": asdict(network.config)}
+    arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    save_file(arrays, str(path), {"network": json.dumps(described)})  # one key: several would come in random order
+
+
+def load(path: str | Path) -> dict[str, Array]:
+    """Reads a safetensors file. Raises InvalidWeights if there is none or it is not one."""
+    from safetensors.numpy import load_file
+
+    with _readable(path):
+        arrays: dict[str, Array] = load_file(str(path))
+    return arrays
+
+
+@contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """Raises InvalidWeights for whatever safetensors raises about a file that it cannot read."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except FileNotFoundError:
+        raise InvalidWeights(f"weights: no file at {path}; `xibench weights init MODEL` writes one") from None
+    except (SafetensorError, OSError) as error:
+        raise InvalidWeights(
+            f"weights: {path} is not a safetensors file that can be read ({error}); "
+            "`xibench weights init MODEL` writes one"
+        ) from None
+
+
+def _check_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    expected = {p.name: p.shape for p in parameters(network)}
+    for name, shape in expected.items():
+        if name not in shapes:
+            raise InvalidWeights(f"weights for {network.name}: '{name}' is missing, expected an array of shape {shape}")
+        if shapes[name] != shape:
+            raise InvalidWeights(f"weights for {network.name}: '{name}' has shape {shapes[name]}, expected {shape}")
+    left_over = sorted(set(shapes) - set(expected))
+    if left_over:
+        raise InvalidWeights(
+            f"weights for {network.name}: '{left_over[0]}' is no parameter of it ({len(left_over)} left over); "
+            "was the file written for another variant?"
+        )
+
+
+def _draw(parameter: Parameter, seed: int) -> Array:
+    random = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
+    shape = parameter.shape
+    values: Array
+    match parameter.role:
+        case "kernel":
+            linear = parameter.name.endswith(("pointwise.kernel", "predictions.kernel"))
+            values = random.standard_normal(shape) * np.sqrt((1 if linear else 2) / parameter.fan_in)
+        case "scale" | "variance":
+            values = np.exp(random.uniform(-0.25, 0.25, shape))
+        case _:
+            values = 0.1 * random.standard_normal(shape)
+    return values.astype(np.float32)
