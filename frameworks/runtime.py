@@ -1,0 +1,222 @@
+"""The protocol that a framework fulfils, so that one loop can step any of them.
+
+A framework is a folder `frameworks/<name>/` whose `runtime.py` is a `Runtime`. A worker process imports exactly one;
+nothing else in the product knows a framework by more than its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameworks.blueprint import Network
+from frameworks.errors import MissingFramework, UnknownName
+from frameworks.weights import Weights
+
+Precision = Literal["fp64", "fp32", "bf16"]
+PRECISIONS: Mapping[str, str] = {
+    "fp64": "kernels, activations and batch norm in float64",
+    "fp32": "everything in float32; TF32 off",
+    "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
+}
+RECIPES: Mapping[str, str] = {
+    "default": "what the framework's documentation shows first",
+    "compiled": "the framework's whole-graph compiler",
+    "tuned": "the best settings known for the device; the network may be rewritten where mathematics allows",
+}
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """How a framework is had.
+
+    module: its absence means that the framework is missing. distributions: their versions go into records.
+    install: the command that installs it.
+    """
+
+    module: str
+    distributions: tuple[str, ...]
+    install: str
+
+
+FRAMEWORKS: Mapping[str, Installation] = {
+    "pytorch": Installation("torch", ("torch",), "pip install 'xibench[pytorch]'"),
+    "tensorflow": Installation("tensorflow", ("tensorflow",), "pip install 'xibench[tensorflow]'"),
+    "jax": Installation("jax", ("jax", "jaxlib", "flax"), "pip install 'xibench[jax]'"),
+}
+
+Setting = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """What a recipe or precision asked for, why the machine could not give it, and what ran instead."""
+
+    wanted: str
+    why: str
+    ran: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """The framework's own counters for the device since `reset_device_memory`. None: it has no such counter."""
+
+    peak_allocated_bytes: int | None
+    peak_reserved_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as a framework carries it out on a device: each setting with the reason for it."""
+
+    name: str
+    settings: tuple[tuple[str, str], ...]
+
+
+class Subject(Protocol):
+    """One network on one device, ready to be stepped.
+
+    Batches come in as float32 arrays of shape (batch, height, width, 3), scaled to -1..1; outputs are logits of
+    shape (batch, classes). What lies between is the framework's own.
+    """
+
+    substitutions: tuple[Substitution, ...]
+
+    def put(self, batch: NDArray[np.float32]) -> Any:
+        """The batch on the device, in the precision and layout that the network takes. Not part of a step."""
+
+    def compile(self, batch: Any) -> bool:
+        """Compiles ahead of the first step where the framework can; False if that is part of the first step."""
+
+    def step(self, batch: Any) -> Any:
+        """One forward pass. May return before the device has finished."""
+
+    def synchronise(self, output: Any) -> None:
+        """Returns when `output` has been computed."""
+
+    def fetch(self, output: Any) -> NDArray[np.floating[Any]]:
+        """The logits on the host, as float32 (float64 for fp64)."""
+
+    def settings(self) -> dict[str, Setting]:
+        """Settings that bear on speed or result, read back from the framework, not assumed."""
+
+    def reset_device_memory(self) -> None:
+        """Starts the device's high-water marks anew."""
+
+    def device_memory(self) -> DeviceMemory | None:
+        """Peak device memory since the reset; None on a CPU."""
+
+
+class Runtime(Protocol):
+    """What `frameworks/<name>/runtime.py` offers."""
+
+    def touch(self, device: str) -> str:
+        """Initialises the device and returns its name. Raises Unsupported if the framework does not see it."""
+
+    def devices(self) -> tuple[str, ...]:
+        """The devices that this framework sees: "cpu", and "cuda" where there is a usable GPU."""
+
+    def prepare(self, network: Network, weights: Weights, recipe: str, precision: str, device: str) -> Subject:
+        """Builds the network with these weights as the recipe says.
+
+        Raises Unsupported with the reason if this framework or machine cannot.
+        """
+
+    def recipe(self, name: str, device: str) -> Recipe:
+        """The settings that a recipe stands for on a device."""
+
+    def outputs(
+        self,
+        network: Network,
+        weights: Weights,
+        precision: Precision,
+        batch: NDArray[np.floating[Any]],
+        mask: NDArray[np.floating[Any]] | None = None,
+        given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+    ) -> dict[str, NDArray[np.floating[Any]]]:
+        """One forward pass on the CPU for `verify`: every block's output by name, in NHWC, the logits last.
+
+        mask: None for inference; for a training-mode pass (batch statistics, dropout) what dropout keeps, of shape
+        (batch, features before the logits). The running statistics after that pass are then in the result, too.
+        given: for some blocks, what goes on from there to the next block instead of its own output.
+        """
+
+
+def load(framework: str) -> Runtime:
+    """Imports one framework. Raises UnknownName, or MissingFramework with the command that installs it."""
+    if framework not in FRAMEWORKS:
+        raise UnknownName("framework", framework, FRAMEWORKS)
+    try:
+        return importlib.import_module(f"frameworks.{framework}.runtime")
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.startswith("frameworks"):
+            raise
+        raise MissingFramework(
+            f"{framework}: module '{error.name}' is not installed; {FRAMEWORKS[framework].install}"
+        ) from error
+
+
+def synchronised_step(subject: Subject, batch: Any) -> Any:
+    """One forward pass, back when the device has finished: the step that the suites time, as the instrument does."""
+    output = subject.step(batch)
+    subject.synchronise(output)
+    return output
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cpu_flags() -> frozenset[str]:
+    """The CPU's feature flags as Linux lists them; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            return frozenset(next((line for line in lines if line.startswith(("flags", "Features"))), "").split())
+    except OSError:
+        return frozenset()
+
+
+def cpu_name() -> str:
+    """The CPU's model name as Linux gives it, or the architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.machine()
+
+
+def inductor_lacks() -> str | None:
+    """Why TorchInductor cannot generate code for a CPU here, with the cure; None if it can.
+
+    It starts $CXX or g++, and what it generates includes Python.h.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        return f"TorchInductor needs a C++ compiler, {compiler} was not found (apt install g++)"
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "TorchInductor needs Python.h, this Python comes without it (apt install python3-dev)"
+    return None
+
+
+def bf16_on_cpu(library: str, precision: str, device: str) -> tuple[Substitution, ...]:
+    """What a bf16 case on a CPU runs on where that has no matrix unit for it; empty where it has one (AMX).
+
+    library: what computes convolutions, such as oneDNN or XLA.
+    """
+    flags = cpu_flags()
+    if precision != "bf16" or device != "cpu" or "amx_bf16" in flags:
+        return ()
+    best = "avx512_bf16 instructions at best" if "avx512_bf16" in flags else "conversions to float32"
+    return (Substitution("a matrix unit for bf16", "this CPU has no amx_bf16", f"{library} with {best}"),)
