@@ -1,0 +1,167 @@
+"""Each layer kind in PyTorch. Activations are NCHW (or channels-last in memory), kernels OIHW, dense kernels (out, in).
+
+Every default on which frameworks differ is written out here, at the same place as in the other frameworks' files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from frameworks import blueprint
+from frameworks.blueprint import pool_padding, same_padding
+from frameworks.weights import Weights
+
+TO_NATIVE = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # HWIO -> OIHW, (in, out) -> (out, in)
+TO_CANONICAL = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+
+
+def to_native(array: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """A canonical array in this framework's layout."""
+    return torch.tensor(np.ascontiguousarray(array.transpose(TO_NATIVE[array.ndim])), dtype=dtype)
+
+
+def to_canonical(tensor: Tensor) -> np.ndarray:
+    """A parameter of this framework in canonical layout, in float64 or float32."""
+    wide = tensor.detach().cpu()
+    wide = wide if wide.dtype == torch.float64 else wide.float()
+    return np.ascontiguousarray(wide.numpy().transpose(TO_CANONICAL[wide.ndim]))
+
+
+class Conv(nn.Module):
+    """Cross-correlation, no dilation. "same" is TensorFlow's: an odd cell of padding goes to the bottom and right."""
+
+    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer = layer
+        self.kernel = nn.Parameter(to_native(weights[f"{path}.kernel"], dtype))
+        self.bias = nn.Parameter(to_native(weights[f"{path}.bias"], dtype)) if layer.bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = self.layer
+        if layer.padding == "valid":
+            return F.conv2d(x, self.kernel, self.bias, layer.stride, 0, 1, layer.groups)
+        (top, bottom), (left, right) = (
+            same_padding(n, k, layer.stride) for n, k in zip(x.shape[2:], layer.kernel, strict=True)
+        )
+        if top == bottom and left == right:
+            return F.conv2d(x, self.kernel, self.bias, layer.stride, (top, left), 1, layer.groups)
+        x = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(x, self.kernel, self.bias, layer.stride, 0, 1, layer.groups)
+
+
+class BatchNorm(nn.Module):
+    """Over batch, height and width. PyTorch's momentum is the share of the new statistic: 1 - the blueprint's.
+
+    Running statistics and parameters stay in at least float32.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer = layer
+        wide = torch.float64 if dtype == torch.float64 else torch.float32
+        self.scale = nn.Parameter(to_native(weights[f"{path}.scale"], wide)) if layer.scale else None
+        self.offset = nn.Parameter(to_native(weights[f"{path}.offset"], wide))
+        self.register_buffer("mean", to_native(weights[f"{path}.mean"], wide))
+        self.register_buffer("variance", to_native(weights[f"{path}.variance"], wide))
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = self.layer
+        if not self.training:
+            return F.batch_norm(x, self.mean, self.variance, self.scale, self.offset, False, 0.0, layer.epsilon)
+        mean, variance = self.mean.clone(), self.variance.clone()  # autograd keeps these: they must not change after
+        y = F.batch_norm(x, mean, variance, self.scale, self.offset, True, 1 - layer.momentum, layer.epsilon)
+        cells = x.numel() // x.shape[1]
+        biased = (cells - 1) / cells if layer.variance == "biased" else 1.0  # PyTorch's update takes the unbiased one
+        with torch.no_grad():
+            kept = layer.momentum * self.variance
+            self.mean.copy_(mean)
+            self.variance.copy_(kept + (variance - kept) * biased)
+        return y
+
+
+class Activation(nn.Module):
+    """ReLU, never in place: a residual block's input is used again by its shortcut."""
+
+    def __init__(self, layer: blueprint.Activation) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x)
+
+
+class MaxPool(nn.Module):
+    """Padded cells count as minus infinity. ceil_mode is the same as one padded cell at the bottom and right."""
+
+    def __init__(self, layer: blueprint.MaxPool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        layer = self.layer
+        (top, bottom), (left, right) = (pool_padding(layer, n) for n in x.shape[2:])
+        if layer.pad_value == float("-inf"):
+            if top == bottom and left == right:
+                return F.max_pool2d(x, layer.window, layer.stride, (top, left))
+            if (top, left) == (0, 0) and bottom == right < layer.stride:
+                return F.max_pool2d(x, layer.window, layer.stride, ceil_mode=True)
+        x = F.pad(x, (left, right, top, bottom), value=layer.pad_value)
+        return F.max_pool2d(x, layer.window, layer.stride)
+
+
+class AveragePool(nn.Module):
+    """PyTorch divides by all cells of the window unless count_include_pad is off."""
+
+    def __init__(self, layer: blueprint.AveragePool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        window = self.layer.window
+        return F.avg_pool2d(x, window, 1, window // 2, count_include_pad=self.layer.border == "include")
+
+
+class GlobalAveragePool(nn.Module):
+    """(N, C, H, W) -> (N, C)."""
+
+    def __init__(self, layer: blueprint.GlobalAveragePool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3))
+
+
+class Dropout(nn.Module):
+    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops) replaces the drawn one where it is set."""
+
+    def __init__(self, layer: blueprint.Dropout) -> None:
+        super().__init__()
+        self.layer = layer
+        self.mask: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        if self.mask is None:
+            return F.dropout(x, self.layer.rate)
+        return x * self.mask.to(x) / (1 - self.layer.rate)
+
+
+class Dense(nn.Module):
+    """x @ kernel.T + bias."""
+
+    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.layer = layer
+        self.kernel = nn.Parameter(to_native(weights[f"{path}.kernel"], dtype))
+        self.bias = nn.Parameter(to_native(weights[f"{path}.bias"], dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.kernel, self.bias)

@@ -1,0 +1,124 @@
+"""A network as a torch.nn.Module: submodules and state_dict carry the canonical names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from frameworks import blueprint
+from frameworks.architectures import network as find_network
+from frameworks.blueprint import Layer, Network, join
+from frameworks.pytorch import layers
+from frameworks.runtime import Precision
+from frameworks.weights import Weights, WeightSource, resolve
+
+DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+class Sequence(nn.Module):
+    """Layers one after another."""
+
+    def __init__(self, members: tuple[Layer, ...], path: str, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        for layer in members:
+            self.add_module(layer.name, _module(layer, join(path, layer.name), weights, dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for child in self.children():
+            x = child(x)
+        return x
+
+
+class Residual(nn.Module):
+    """body(x) + shortcut(x), or + x."""
+
+    def __init__(self, layer: blueprint.Residual, path: str, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.body = tuple(member.name for member in layer.body)
+        for member in layer.body:
+            self.add_module(member.name, _module(member, join(path, member.name), weights, dtype))
+        shortcut = layer.shortcut
+        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, dtype) if shortcut else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for name in self.body:
+            y = self.get_submodule(name)(y)
+        return y + (x if self.shortcut is None else self.shortcut(x))
+
+
+class Branches(nn.Module):
+    """Every branch of the same input, concatenated along channels."""
+
+    def __init__(self, layer: blueprint.Branches, path: str, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__()
+        for branch in layer.branches:
+            self.add_module(branch.name, _module(branch, join(path, branch.name), weights, dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([branch(x) for branch in self.children()], dim=1)
+
+
+class Model(Sequence):
+    """A network: (N, 3, H, W) in -1..1 -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode."""
+
+    def __init__(self, network: Network, weights: Weights, dtype: torch.dtype) -> None:
+        super().__init__(network.layers, "", weights, dtype)
+        self.network = network
+        self.dtype = dtype
+        self.eval()
+
+    def blocks(self, x: Tensor, given: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Every block's output by name, the logits last. given: what goes on from a block instead of its output."""
+        outputs = {}
+        for name, child in self.named_children():
+            outputs[name] = child(x)
+            x = outputs[name] if given is None else given.get(name, outputs[name])
+        return outputs
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All parameters and running statistics by canonical name, in canonical layout."""
+        names = (p.name for p in blueprint.parameters(self.network))
+        return {name: layers.to_canonical(reduce(getattr, name.split("."), self)) for name in names}  # type: ignore[arg-type]
+
+
+def build(
+    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp32"
+) -> Model:
+    """A network as a torch.nn.Module on the CPU, in eval mode.
+
+    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed.
+    Raises frameworks.errors.SubjectError for an unknown name or weights that do not fit.
+    """
+    network = find_network(name, variant) if isinstance(name, str) else name
+    return Model(network, resolve(network, weights), DTYPES[precision])
+
+
+def _module(layer: Layer, path: str, weights: Weights, dtype: torch.dtype) -> nn.Module:
+    match layer:
+        case blueprint.Sequence():
+            return Sequence(layer.layers, path, weights, dtype)
+        case blueprint.Residual():
+            return Residual(layer, path, weights, dtype)
+        case blueprint.Branches():
+            return Branches(layer, path, weights, dtype)
+        case blueprint.Conv():
+            return layers.Conv(layer, path, weights, dtype)
+        case blueprint.BatchNorm():
+            return layers.BatchNorm(layer, path, weights, dtype)
+        case blueprint.Activation():
+            return layers.Activation(layer)
+        case blueprint.MaxPool():
+            return layers.MaxPool(layer)
+        case blueprint.AveragePool():
+            return layers.AveragePool(layer)
+        case blueprint.GlobalAveragePool():
+            return layers.GlobalAveragePool(layer)
+        case blueprint.Dropout():
+            return layers.Dropout(layer)
+        case blueprint.Dense():
+            return layers.Dense(layer, path, weights, dtype)
