@@ -1,0 +1,177 @@
+"""Each layer kind in TensorFlow. Activations are NHWC, kernels HWIO (depthwise: H, W, C, 1), dense kernels (in, out).
+
+Every default on which frameworks differ is written out here, at the same place as in the other frameworks' files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from frameworks import blueprint
+from frameworks.blueprint import is_depthwise, pool_padding
+from frameworks.weights import Weights
+
+
+def to_native(array: np.ndarray, dtype: tf.DType, depthwise: bool = False) -> tf.Tensor:
+    """A canonical array in this framework's layout."""
+    return tf.constant(array.transpose(0, 1, 3, 2) if depthwise else array, dtype)
+
+
+def to_canonical(variable: tf.Variable, depthwise: bool = False) -> np.ndarray:
+    """A parameter of this framework in canonical layout, in float64 or float32."""
+    wide = variable if variable.dtype == tf.float64 else tf.cast(variable, tf.float32)
+    array = wide.numpy()
+    return np.ascontiguousarray(array.transpose(0, 1, 3, 2) if depthwise else array)
+
+
+class Conv(tf.Module):
+    """Cross-correlation, no dilation. "SAME" is TensorFlow's: an odd cell of padding goes to the bottom and right."""
+
+    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__()
+        self.layer = layer
+        kernel = weights[f"{path}.kernel"]
+        self.depthwise = is_depthwise(layer, kernel.shape[2] * layer.groups)
+        self.kernel = tf.Variable(to_native(kernel, dtype, self.depthwise), name="kernel")
+        self.bias = tf.Variable(to_native(weights[f"{path}.bias"], dtype), name="bias") if layer.bias else None
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        stride, padding = self.layer.stride, self.layer.padding.upper()
+        if self.depthwise:
+            y = tf.nn.depthwise_conv2d(x, self.kernel, (1, stride, stride, 1), padding)
+        else:
+            y = tf.nn.conv2d(x, self.kernel, stride, padding)
+        return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+
+
+class BatchNorm(tf.Module):
+    """Over batch, height and width. Running statistics and parameters stay in at least float32.
+
+    The fused op has no float64: the unfused form there. The fused op is called raw because the wrapper
+    raises any epsilon below 1.001e-5 to that value without a word.
+    """
+
+    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__()
+        self.layer = layer
+        wide = tf.float64 if dtype == tf.float64 else tf.float32
+        offset = weights[f"{path}.offset"]
+        self.scale = tf.Variable(to_native(weights[f"{path}.scale"], wide), name="scale") if layer.scale else None
+        self.offset = tf.Variable(to_native(offset, wide), name="offset")
+        self.mean = tf.Variable(to_native(weights[f"{path}.mean"], wide), trainable=False, name="mean")
+        self.variance = tf.Variable(to_native(weights[f"{path}.variance"], wide), trainable=False, name="variance")
+        self.ones = np.ones(offset.shape, wide.as_numpy_dtype)  # the fused op cannot do without a scale
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        y, mean, variance = self.unfused(x, training) if x.dtype == tf.float64 else self.fused(x, training)
+        if training:
+            cells = tf.cast(tf.size(x) / tf.shape(x)[-1], variance.dtype)
+            if self.layer.variance == "unbiased":
+                variance = variance * cells / (cells - 1)
+            fresh = 1 - self.layer.momentum
+            self.mean.assign_add((mean - self.mean) * fresh)
+            self.variance.assign_add((variance - self.variance) * fresh)
+        return y
+
+    def unfused(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The output with the mean and biased variance that it was made with."""
+        mean, variance = tf.nn.moments(x, (0, 1, 2)) if training else (self.mean, self.variance)
+        return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.layer.epsilon), mean, variance
+
+    def fused(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The same through the fused op, whose variance of the batch comes back unbiased."""
+        empty = tf.zeros(0)
+        y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x,
+            scale=self.ones if self.scale is None else self.scale,
+            offset=self.offset,
+            mean=empty if training else self.mean,
+            variance=empty if training else self.variance,
+            epsilon=self.layer.epsilon,
+            is_training=training,
+        )
+        cells = tf.cast(tf.size(x) / tf.shape(x)[-1], variance.dtype)
+        return y, mean, variance * (cells - 1) / cells if training else variance
+
+
+class Activation(tf.Module):
+    """ReLU."""
+
+    def __init__(self, layer: blueprint.Activation) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.nn.relu(x)
+
+
+class MaxPool(tf.Module):
+    """Padded cells count as minus infinity, as TensorFlow's "SAME" has them; other paddings are written out."""
+
+    def __init__(self, layer: blueprint.MaxPool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        layer = self.layer
+        if layer.pad_value == float("-inf") and layer.padding != "symmetric":
+            return tf.nn.max_pool2d(x, layer.window, layer.stride, layer.padding.upper())
+        edges = [[0, 0], *(pool_padding(layer, n) for n in x.shape[1:3]), [0, 0]]
+        x = tf.pad(x, edges, constant_values=tf.cast(layer.pad_value, x.dtype))
+        return tf.nn.max_pool2d(x, layer.window, layer.stride, "VALID")
+
+
+class AveragePool(tf.Module):
+    """TensorFlow divides by the cells inside the image."""
+
+    def __init__(self, layer: blueprint.AveragePool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        window = self.layer.window
+        if self.layer.border == "exclude":
+            return tf.nn.avg_pool2d(x, window, 1, "SAME")
+        edge = [window // 2, window // 2]
+        return tf.nn.avg_pool2d(tf.pad(x, [[0, 0], edge, edge, [0, 0]]), window, 1, "VALID")
+
+
+class GlobalAveragePool(tf.Module):
+    """(N, H, W, C) -> (N, C)."""
+
+    def __init__(self, layer: blueprint.GlobalAveragePool) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.reduce_mean(x, (1, 2))
+
+
+class Dropout(tf.Module):
+    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops) replaces the drawn one where it is set."""
+
+    def __init__(self, layer: blueprint.Dropout) -> None:
+        super().__init__()
+        self.layer = layer
+        self.mask: tf.Tensor | None = None
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return x
+        if self.mask is None:
+            return tf.nn.dropout(x, self.layer.rate)
+        return x * tf.cast(self.mask, x.dtype) / (1 - self.layer.rate)
+
+
+class Dense(tf.Module):
+    """x @ kernel + bias."""
+
+    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__()
+        self.layer = layer
+        self.kernel = tf.Variable(to_native(weights[f"{path}.kernel"], dtype), name="kernel")
+        self.bias = tf.Variable(to_native(weights[f"{path}.bias"], dtype), name="bias")
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)

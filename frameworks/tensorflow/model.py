@@ -1,0 +1,140 @@
+"""A network as a tf.Module: submodules are attributes under the canonical names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+
+import numpy as np
+import tensorflow as tf
+
+from frameworks import blueprint
+from frameworks.architectures import network as find_network
+from frameworks.blueprint import Layer, Network, join
+from frameworks.runtime import Precision
+from frameworks.tensorflow import layers
+from frameworks.weights import Weights, WeightSource, resolve
+
+DTYPES = {"fp64": tf.float64, "fp32": tf.float32, "bf16": tf.bfloat16}
+
+
+class Sequence(tf.Module):
+    """Layers one after another."""
+
+    def __init__(self, members: tuple[Layer, ...], path: str, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__()
+        self.members = tuple(layer.name for layer in members)
+        for layer in members:
+            setattr(self, layer.name, _module(layer, join(path, layer.name), weights, dtype))
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        for name in self.members:
+            with tf.name_scope(name):
+                x = getattr(self, name)(x, training)
+        return x
+
+
+class Residual(tf.Module):
+    """body(x) + shortcut(x), or + x."""
+
+    def __init__(self, layer: blueprint.Residual, path: str, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__()
+        self.body = tuple(member.name for member in layer.body)
+        for member in layer.body:
+            setattr(self, member.name, _module(member, join(path, member.name), weights, dtype))
+        shortcut = layer.shortcut
+        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, dtype) if shortcut else None
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        y = x
+        for name in self.body:
+            with tf.name_scope(name):
+                y = getattr(self, name)(y, training)
+        return y + (x if self.shortcut is None else self.shortcut(x, training))
+
+
+class Branches(tf.Module):
+    """Every branch of the same input, concatenated along channels."""
+
+    def __init__(self, layer: blueprint.Branches, path: str, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__()
+        self.branches = tuple(branch.name for branch in layer.branches)
+        for branch in layer.branches:
+            setattr(self, branch.name, _module(branch, join(path, branch.name), weights, dtype))
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        outputs = []
+        for name in self.branches:
+            with tf.name_scope(name):
+                outputs.append(getattr(self, name)(x, training))
+        return tf.concat(outputs, axis=-1)
+
+
+class Model(Sequence):
+    """A network: (N, H, W, 3) in -1..1 -> logits (N, classes). `training` chooses batch statistics and dropout."""
+
+    def __init__(self, network: Network, weights: Weights, dtype: tf.DType) -> None:
+        super().__init__(network.layers, "", weights, dtype)
+        self.network = network
+        self.dtype = dtype
+
+    def blocks(
+        self, x: tf.Tensor, training: bool = False, given: Mapping[str, tf.Tensor] | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Every block's output by name, the logits last. given: what goes on from a block instead of its output."""
+        outputs = {}
+        for name in self.members:
+            outputs[name] = getattr(self, name)(x, training)
+            x = outputs[name] if given is None else given.get(name, outputs[name])
+        return outputs
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All parameters and running statistics by canonical name, in canonical layout."""
+        arrays = {}
+        for name in (p.name for p in blueprint.parameters(self.network)):
+            *owners, attribute = name.split(".")
+            owner = reduce(getattr, owners, self)
+            arrays[name] = layers.to_canonical(getattr(owner, attribute), _is_depthwise_kernel(owner, attribute))
+        return arrays
+
+
+def build(
+    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp32"
+) -> Model:
+    """A network as a tf.Module on the current device.
+
+    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed.
+    Raises frameworks.errors.SubjectError for an unknown name or weights that do not fit.
+    """
+    network = find_network(name, variant) if isinstance(name, str) else name
+    return Model(network, resolve(network, weights), DTYPES[precision])
+
+
+def _is_depthwise_kernel(owner: object, attribute: str) -> bool:
+    return isinstance(owner, layers.Conv) and owner.depthwise and attribute == "kernel"
+
+
+def _module(layer: Layer, path: str, weights: Weights, dtype: tf.DType) -> tf.Module:
+    match layer:
+        case blueprint.Sequence():
+            return Sequence(layer.layers, path, weights, dtype)
+        case blueprint.Residual():
+            return Residual(layer, path, weights, dtype)
+        case blueprint.Branches():
+            return Branches(layer, path, weights, dtype)
+        case blueprint.Conv():
+            return layers.Conv(layer, path, weights, dtype)
+        case blueprint.BatchNorm():
+            return layers.BatchNorm(layer, path, weights, dtype)
+        case blueprint.Activation():
+            return layers.Activation(layer)
+        case blueprint.MaxPool():
+            return layers.MaxPool(layer)
+        case blueprint.AveragePool():
+            return layers.AveragePool(layer)
+        case blueprint.GlobalAveragePool():
+            return layers.GlobalAveragePool(layer)
+        case blueprint.Dropout():
+            return layers.Dropout(layer)
+        case blueprint.Dense():
+            return layers.Dense(layer, path, weights, dtype)

@@ -1,0 +1,140 @@
+"""TensorFlow behind the protocol of frameworks.runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from frameworks.blueprint import Network
+from frameworks.runtime import DeviceMemory, Precision, Setting, Substitution, bf16_on_cpu, cpu_name, usable_cores
+from frameworks.tensorflow import recipes
+from frameworks.tensorflow.model import DTYPES, build
+from frameworks.tensorflow.recipes import recipe as recipe
+from frameworks.weights import Weights, running_statistics
+
+
+def devices() -> tuple[str, ...]:
+    """The devices that TensorFlow sees."""
+    return ("cpu", "cuda") if tf.config.list_physical_devices("GPU") else ("cpu",)
+
+
+def touch(device: str) -> str:
+    """Initialises the device and returns its name. Raises Unsupported if TensorFlow does not see it."""
+    recipes.require(device)
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    with tf.device(recipes.tf_device(device)):
+        tf.zeros(1).numpy()
+    if device == "cuda":
+        return str(tf.config.experimental.get_device_details(gpus[0]).get("device_name", gpus[0].name))
+    return cpu_name()
+
+
+def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> TensorFlowSubject:
+    """The network on the device as the recipe says. Raises Unsupported if TensorFlow does not see the device."""
+    recipes.require(device)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    return TensorFlowSubject(network, weights, recipe, precision, device)
+
+
+def outputs(
+    network: Network,
+    weights: Weights,
+    precision: Precision,
+    batch: NDArray[np.floating[Any]],
+    mask: NDArray[np.floating[Any]] | None = None,
+    given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+) -> dict[str, NDArray[np.floating[Any]]]:
+    """One forward pass on the CPU for `verify`; see frameworks.runtime.Runtime."""
+    with tf.device("/CPU:0"):
+        model = build(network, weights=weights, precision=precision)
+        x = tf.constant(batch, DTYPES[precision])
+        if mask is not None:
+            model.head.dropout.mask = tf.constant(mask)
+        forced = None
+        if given is not None:
+            forced = {name: tf.constant(array, DTYPES[precision]) for name, array in given.items()}
+        blocks = model.blocks(x, mask is not None, forced)
+        arrays = {name: blocks[name].numpy() for name in model.members}
+        return arrays if mask is None else arrays | running_statistics(model.weights())
+
+
+class TensorFlowSubject:
+    """A Model and the tf.function that a step runs."""
+
+    def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
+        self.model, self.function = recipes.prepare(network, weights, recipe, precision, device)
+        self.call: Any = self.function
+        self.substitutions: tuple[Substitution, ...] = bf16_on_cpu(
+            "XLA" if recipe == "compiled" else "oneDNN", precision, device
+        )
+        self.xla = recipe == "compiled"
+        self.dtype = DTYPES[precision]
+        self.device = device
+        self.layout_put = ""
+        self.output: tf.Tensor | None = None
+
+    def put(self, batch: NDArray[np.float32]) -> tf.Tensor:
+        """A NHWC tensor on the device, in the subject's precision."""
+        with tf.device(recipes.tf_device(self.device)):
+            placed = tf.identity(tf.constant(batch, self.dtype))
+        self.layout_put = "NHWC" if placed.shape[-1] == batch.shape[-1] else "NCHW"
+        return placed
+
+    def compile(self, batch: tf.Tensor) -> bool:
+        """Traces the graph; True unless XLA compiles it within the first step."""
+        self.call = self.function.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
+        return not self.xla
+
+    def step(self, batch: tf.Tensor) -> tf.Tensor:
+        return self.call(batch)
+
+    def synchronise(self, output: tf.Tensor) -> None:
+        self.output = output
+        if self.device == "cuda":
+            tf.test.experimental.sync_devices()
+
+    def fetch(self, output: tf.Tensor) -> NDArray[np.floating]:
+        wide = output if output.dtype == tf.float64 else tf.cast(output, tf.float32)
+        return wide.numpy()
+
+    def settings(self) -> dict[str, Setting]:
+        variables = self.model.variables
+        intra = tf.config.threading.get_intra_op_parallelism_threads()
+        return {
+            "layout": self.layout_put,
+            "batch_norm_folded": not any(v.name.startswith("variance") for v in variables),
+            "compiler": "xla" if getattr(self.function, "_jit_compile", None) else "none",
+            "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+            "kernel_dtype": next(v.dtype.name for v in variables if v.name.startswith("kernel")),
+            "threads": intra or usable_cores(),  # what TensorFlow picks where nothing is configured
+            "threads_configured": intra or "automatic",
+            "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
+            "onednn": _onednn(),
+            "output_device": None if self.output is None else _device_kind(self.output.device),
+            "output_dtype": None if self.output is None else self.output.dtype.name,
+        }
+
+    def reset_device_memory(self) -> None:
+        if self.device == "cuda":
+            tf.config.experimental.reset_memory_stats("GPU:0")
+
+    def device_memory(self) -> DeviceMemory | None:
+        if self.device != "cuda":
+            return None
+        return DeviceMemory(int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), None)
+
+
+def _onednn() -> bool:
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
+
+
+def _device_kind(name: str) -> str:
+    return "cuda" if "GPU" in name else "cpu"
