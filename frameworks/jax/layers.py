@@ -1,0 +1,200 @@
+"""Each layer kind in JAX. Activations are NHWC, kernels HWIO (depthwise: H, W, 1, C), dense kernels (in, out).
+
+Every default on which frameworks differ is written out here, at the same place as in the other frameworks' files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import lax
+
+from frameworks import blueprint
+from frameworks.blueprint import is_depthwise, pool_padding, same_padding
+from frameworks.weights import Weights
+
+NHWC = ("NHWC", "HWIO", "NHWC")
+HIGHEST = lax.Precision.HIGHEST  # float32 stays float32 on devices that would take TF32 or bfloat16 instead
+
+
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """How a convolution is written where XLA runs one form of the same sum far better than another.
+
+    depthwise: lax's grouped convolution, or the sum over the window of shifted pictures times one weight per channel.
+    pointwise: a convolution, or a matrix product over the channel axis.
+    """
+
+    depthwise: Literal["grouped", "shifted"] = "grouped"
+    pointwise: Literal["convolution", "product"] = "convolution"
+
+
+DEFAULT_FORMS = Forms()
+
+
+def to_native(array: np.ndarray, dtype: jnp.dtype) -> jax.Array:
+    """A canonical array in this framework's layout, which is the canonical one."""
+    return jnp.asarray(array, dtype)
+
+
+def to_canonical(array: jax.Array) -> np.ndarray:
+    """A parameter of this framework in canonical layout, in float64 or float32."""
+    return np.asarray(array if array.dtype == jnp.float64 else array.astype(jnp.float32))
+
+
+class Conv(nnx.Module):
+    """Cross-correlation, no dilation. "same" is written out: an odd cell of padding goes to the bottom and right."""
+
+    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms) -> None:
+        self.layer = layer
+        self.forms = forms
+        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], dtype))
+        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], dtype)) if layer.bias else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = self.convolve(x, self.kernel[...])
+        return y if self.bias is None else y + self.bias[...]
+
+    def convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        layer = self.layer
+        edges = [(0, 0), (0, 0)]
+        if layer.padding == "same":
+            edges = [same_padding(n, k, layer.stride) for n, k in zip(x.shape[1:3], layer.kernel, strict=True)]
+        if self.forms.depthwise == "shifted" and is_depthwise(layer, x.shape[3]) and layer.stride == 1:
+            return _shifted(x, kernel, edges)
+        if self.forms.pointwise == "product" and layer.kernel == (1, 1) and layer.groups == 1:
+            return jnp.einsum("nhwi,io->nhwo", x[:, :: layer.stride, :: layer.stride], kernel[0, 0], precision=HIGHEST)
+        return lax.conv_general_dilated(
+            x, kernel, (layer.stride, layer.stride), edges,
+            dimension_numbers=NHWC, feature_group_count=layer.groups, precision=HIGHEST,
+        )
+
+
+class BatchNorm(nnx.Module):
+    """Over batch, height and width. Statistics, parameters and the normalisation itself stay in at least float32."""
+
+    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, dtype: jnp.dtype) -> None:
+        self.layer = layer
+        wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
+        self.scale = nnx.Param(to_native(weights[f"{path}.scale"], wide)) if layer.scale else None
+        self.offset = nnx.Param(to_native(weights[f"{path}.offset"], wide))
+        self.mean = nnx.BatchStat(to_native(weights[f"{path}.mean"], wide))
+        self.variance = nnx.BatchStat(to_native(weights[f"{path}.variance"], wide))
+        self.use_running_average = True  # flax's name: train() and eval() set it
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        mean, variance = self.mean[...], self.variance[...]
+        wide = x.astype(mean.dtype)
+        if not self.use_running_average:
+            mean, variance = wide.mean((0, 1, 2)), wide.var((0, 1, 2))  # the biased variance normalises
+            self.update(mean, variance, x.size // x.shape[-1])
+        gain = lax.rsqrt(variance + self.layer.epsilon)
+        gain = gain if self.scale is None else gain * self.scale[...]
+        return ((wide - mean) * gain + self.offset[...]).astype(x.dtype)
+
+    def update(self, mean: jax.Array, variance: jax.Array, cells: int) -> None:
+        """Moves the running statistics; `cells` values of each channel went into the batch's."""
+        kept, fresh = self.layer.momentum, 1 - self.layer.momentum
+        if self.layer.variance == "unbiased":
+            variance = variance * (cells / (cells - 1))
+        self.mean[...] = kept * self.mean[...] + fresh * mean
+        self.variance[...] = kept * self.variance[...] + fresh * variance
+
+
+class Activation(nnx.Module):
+    """ReLU."""
+
+    def __init__(self, layer: blueprint.Activation) -> None:
+        self.layer = layer
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jax.nn.relu(x)
+
+
+class MaxPool(nnx.Module):
+    """Padded cells count as minus infinity, the start value of the maximum; another value is padded beforehand."""
+
+    def __init__(self, layer: blueprint.MaxPool) -> None:
+        self.layer = layer
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        layer = self.layer
+        edges = [(0, 0), *(pool_padding(layer, n) for n in x.shape[1:3]), (0, 0)]
+        if layer.pad_value != float("-inf"):
+            x, edges = jnp.pad(x, edges, constant_values=layer.pad_value), [(0, 0)] * 4
+        window, strides = (1, layer.window, layer.window, 1), (1, layer.stride, layer.stride, 1)
+        return lax.reduce_window(x, np.asarray(-np.inf, x.dtype), lax.max, window, strides, edges)
+
+
+class AveragePool(nnx.Module):
+    """Sums of the window, divided by its cells inside the image or by all of them."""
+
+    def __init__(self, layer: blueprint.AveragePool) -> None:
+        self.layer = layer
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        window = self.layer.window
+        total = self.sum(x)
+        if self.layer.border == "include":
+            return total / window**2
+        return total / self.sum(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+
+    def sum(self, x: jax.Array) -> jax.Array:
+        window, edge = self.layer.window, self.layer.window // 2
+        edges = [(0, 0), (edge, edge), (edge, edge), (0, 0)]
+        return lax.reduce_window(x, np.asarray(0, x.dtype), lax.add, (1, window, window, 1), (1, 1, 1, 1), edges)
+
+
+class GlobalAveragePool(nnx.Module):
+    """(N, H, W, C) -> (N, C)."""
+
+    def __init__(self, layer: blueprint.GlobalAveragePool) -> None:
+        self.layer = layer
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x.mean((1, 2))
+
+
+class Dropout(nnx.Module):
+    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops) replaces the drawn one where it is set."""
+
+    def __init__(self, layer: blueprint.Dropout) -> None:
+        self.layer = layer
+        self.rngs = nnx.Rngs(dropout=0)
+        self.mask: jax.Array | None = nnx.data(None)
+        self.deterministic = True  # flax's name: train() and eval() set it
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if self.deterministic:
+            return x
+        keep = 1 - self.layer.rate
+        mask = jax.random.bernoulli(self.rngs.dropout(), keep, x.shape) if self.mask is None else self.mask
+        return x * mask.astype(x.dtype) / keep
+
+
+class Dense(nnx.Module):
+    """x @ kernel + bias."""
+
+    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, dtype: jnp.dtype) -> None:
+        self.layer = layer
+        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], dtype))
+        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], dtype))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return jnp.matmul(x, self.kernel[...], precision=HIGHEST) + self.bias[...]
+
+
+def _shifted(x: jax.Array, kernel: jax.Array, edges: list[tuple[int, int]]) -> jax.Array:
+    """A depthwise convolution of stride 1 as height x width shifted multiply-adds."""
+    height, width = kernel.shape[:2]
+    padded = jnp.pad(x, [(0, 0), *edges, (0, 0)])
+    rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
+    shifts = [
+        padded[:, i : i + rows, j : j + columns] * kernel[i, j, 0] for i in range(height) for j in range(width)
+    ]
+    return sum(shifts[1:], start=shifts[0])

@@ -1,0 +1,159 @@
+"""A network as a flax.nnx.Module: submodules are attributes under the canonical names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from frameworks import blueprint
+from frameworks.architectures import network as find_network
+from frameworks.blueprint import Layer, Network, join
+from frameworks.jax import layers
+from frameworks.jax.layers import DEFAULT_FORMS, Forms
+from frameworks.runtime import Precision
+from frameworks.weights import Weights, WeightSource, resolve
+
+DTYPES = {"fp64": jnp.float64, "fp32": jnp.float32, "bf16": jnp.bfloat16}
+
+
+class Sequence(nnx.Module):
+    """Layers one after another."""
+
+    def __init__(
+        self, members: tuple[Layer, ...], path: str, weights: Weights, dtype: jnp.dtype, forms: Forms
+    ) -> None:
+        self.members = tuple(layer.name for layer in members)
+        for layer in members:
+            setattr(self, layer.name, _module(layer, join(path, layer.name), weights, dtype, forms))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for name in self.members:
+            with jax.named_scope(name):
+                x = getattr(self, name)(x)
+        return x
+
+
+class Residual(nnx.Module):
+    """body(x) + shortcut(x), or + x."""
+
+    def __init__(
+        self, layer: blueprint.Residual, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms
+    ) -> None:
+        self.body = tuple(member.name for member in layer.body)
+        for member in layer.body:
+            setattr(self, member.name, _module(member, join(path, member.name), weights, dtype, forms))
+        shortcut = layer.shortcut
+        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, dtype, forms) if shortcut else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        y = x
+        for name in self.body:
+            with jax.named_scope(name):
+                y = getattr(self, name)(y)
+        return y + (x if self.shortcut is None else self.shortcut(x))
+
+
+class Branches(nnx.Module):
+    """Every branch of the same input, concatenated along channels."""
+
+    def __init__(
+        self, layer: blueprint.Branches, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms
+    ) -> None:
+        self.branches = tuple(branch.name for branch in layer.branches)
+        for branch in layer.branches:
+            setattr(self, branch.name, _module(branch, join(path, branch.name), weights, dtype, forms))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        outputs = []
+        for name in self.branches:
+            with jax.named_scope(name):
+                outputs.append(getattr(self, name)(x))
+        return jnp.concatenate(outputs, axis=-1)
+
+
+@nnx.jit
+def _compiled(block: nnx.Module, x: jax.Array) -> jax.Array:
+    return block(x)
+
+
+class Model(Sequence):
+    """A network: (N, H, W, 3) in -1..1 -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode."""
+
+    def __init__(self, network: Network, weights: Weights, dtype: jnp.dtype, forms: Forms) -> None:
+        super().__init__(network.layers, "", weights, dtype, forms)
+        self.network = network
+        self.dtype = dtype
+        self.forms = forms
+
+    def blocks(self, x: jax.Array, given: Mapping[str, jax.Array] | None = None) -> dict[str, jax.Array]:
+        """Every block's output by name, the logits last. given: what goes on from a block instead of its output.
+
+        Each block is compiled by itself, once for all that are alike.
+        """
+        outputs = {}
+        for name in self.members:
+            outputs[name] = _compiled(getattr(self, name), x)
+            x = outputs[name] if given is None else given.get(name, outputs[name])
+        return outputs
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """All parameters and running statistics by canonical name, in canonical layout."""
+        names = (p.name for p in blueprint.parameters(self.network))
+        return {name: layers.to_canonical(_variable(self, name)[...]) for name in names}
+
+
+def build(
+    name: str | Network,
+    *,
+    variant: str = "default",
+    weights: WeightSource = None,
+    precision: Precision = "fp32",
+    forms: Forms = DEFAULT_FORMS,
+) -> Model:
+    """A network as a flax.nnx.Module on the default device, in eval mode.
+
+    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed. forms: how
+    convolutions are written. fp64 needs JAX's `jax_enable_x64`, which this turns on.
+    Raises frameworks.errors.SubjectError for an unknown name or weights that do not fit.
+    """
+    if precision == "fp64":
+        jax.config.update("jax_enable_x64", True)
+    network = find_network(name, variant) if isinstance(name, str) else name
+    return Model(network, resolve(network, weights), DTYPES[precision], forms)
+
+
+def _variable(model: Model, name: str) -> nnx.Variable[jax.Array]:
+    found = reduce(getattr, name.split("."), model)
+    assert isinstance(found, nnx.Variable)
+    return found
+
+
+def _module(layer: Layer, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms) -> nnx.Module:
+    match layer:
+        case blueprint.Sequence():
+            return Sequence(layer.layers, path, weights, dtype, forms)
+        case blueprint.Residual():
+            return Residual(layer, path, weights, dtype, forms)
+        case blueprint.Branches():
+            return Branches(layer, path, weights, dtype, forms)
+        case blueprint.Conv():
+            return layers.Conv(layer, path, weights, dtype, forms)
+        case blueprint.BatchNorm():
+            return layers.BatchNorm(layer, path, weights, dtype)
+        case blueprint.Activation():
+            return layers.Activation(layer)
+        case blueprint.MaxPool():
+            return layers.MaxPool(layer)
+        case blueprint.AveragePool():
+            return layers.AveragePool(layer)
+        case blueprint.GlobalAveragePool():
+            return layers.GlobalAveragePool(layer)
+        case blueprint.Dropout():
+            return layers.Dropout(layer)
+        case blueprint.Dense():
+            return layers.Dense(layer, path, weights, dtype)
