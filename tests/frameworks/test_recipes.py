@@ -1,0 +1,113 @@
+"""Recipes: same names everywhere, each setting with its reason, and what the machine lacks is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from frameworks import runtime as protocol
+from frameworks.architectures import network
+from frameworks.errors import MissingFramework, UnknownName, Unsupported
+from frameworks.runtime import DEVICES, FRAMEWORKS, RECIPES, Subject, load, synchronised_step
+from frameworks.weights import initial
+
+COMPILERS = {"pytorch": "inductor", "tensorflow": "xla", "jax": "xla"}
+BUILT = network("xception", "narrow", resolution=75)
+BATCH = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
+
+
+def stepped(framework: str, recipe: str) -> tuple[Subject, NDArray[np.floating[Any]]]:
+    """A subject that has taken one step, and its logits."""
+    subject = load(framework).prepare(BUILT, initial(BUILT), recipe, "fp32", "cpu")
+    batch = subject.put(BATCH)
+    subject.compile(batch)
+    return subject, subject.fetch(synchronised_step(subject, batch))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_framework_has_every_recipe_with_reasons(framework: str) -> None:
+    for name in RECIPES:
+        for device in DEVICES:
+            recipe = load(framework).recipe(name, device)
+            assert recipe.name == name
+            assert all(setting and reason for setting, reason in recipe.settings)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded(framework: str) -> None:
+    (default, expected), (tuned, logits) = (stepped(framework, name) for name in ("default", "tuned"))
+    assert (default.settings()["batch_norm_folded"], tuned.settings()["batch_norm_folded"]) == (False, True)
+    assert tuned.settings()["output_device"] == "cpu"
+    assert tuned.device_memory() is None
+    assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_gpu_that_is_not_there_is_unsupported_with_the_reason(framework: str) -> None:
+    runtime = load(framework)
+    if "cuda" in runtime.devices():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
+        runtime.touch("cuda")
+
+
+def test_torch_compile_without_a_compiler_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    subject = load("pytorch").prepare(BUILT, initial(BUILT), "compiled", "fp32", "cpu")
+    (said,) = subject.substitutions
+    assert (said.wanted, said.ran) == ("torch.compile", "eager")
+    assert "C++ compiler, no-such-compiler was not found" in said.why
+    assert subject.settings()["compiler"] == "none"
+
+
+def test_torch_compile_without_python_h_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "sh")
+    monkeypatch.setattr(protocol.sysconfig, "get_path", lambda name: "/nowhere")
+    (said,) = load("pytorch").prepare(BUILT, initial(BUILT), "compiled", "fp32", "cpu").substitutions
+    assert "Python.h" in said.why
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_settings_that_all_frameworks_have_are_read_back_under_one_name(framework: str) -> None:
+    subject, _ = stepped(framework, "default")
+    settings = subject.settings()
+    assert settings["layout"] == ("NCHW" if framework == "pytorch" else "NHWC")
+    assert settings["tf32"] is False
+    assert isinstance(settings["threads"], int)
+    assert (settings["kernel_dtype"], settings["output_dtype"]) == ("float32", "float32")
+    assert settings["compiler"] == ("xla" if framework == "jax" else "none")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_compiled_computes_what_default_computes(framework: str) -> None:
+    (_, expected), (compiled, logits) = (stepped(framework, name) for name in ("default", "compiled"))
+    assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
+    assert compiled.settings()["compiler"] == ("none" if compiled.substitutions else COMPILERS[framework])
+
+
+@pytest.mark.parametrize("flags", [frozenset({"avx2"}), frozenset({"avx512_bf16"}), frozenset({"amx_bf16"})])
+def test_bf16_without_a_matrix_unit_is_said(flags: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "cpu_flags", lambda: flags)
+    for framework, recipe, library in (
+        ("jax", "default", "XLA"), ("tensorflow", "default", "oneDNN"), ("tensorflow", "compiled", "XLA"),
+        ("pytorch", "tuned", "oneDNN"),
+    ):  # fmt: skip
+        said = load(framework).prepare(BUILT, initial(BUILT), recipe, "bf16", "cpu").substitutions
+        assert [s.why for s in said] == ([] if "amx_bf16" in flags else ["this CPU has no amx_bf16"])
+        assert all(s.ran.startswith(library) for s in said)
+    assert load("jax").prepare(BUILT, initial(BUILT), "default", "fp32", "cpu").substitutions == ()
+
+
+def test_a_framework_that_is_not_installed_comes_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(protocol.importlib, "import_module", refuse)
+    with pytest.raises(MissingFramework, match=r"pytorch: module 'torch' is not installed; pip install 'xibench\[py"):
+        load("pytorch")
+    with pytest.raises(UnknownName, match="unknown framework 'pytroch': did you mean pytorch"):
+        load("pytroch")

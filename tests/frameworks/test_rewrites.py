@@ -1,0 +1,48 @@
+"""Rewrites change the network and its weights, never what it computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from frameworks.architectures import MODELS, network
+from frameworks.blueprint import BatchNorm, Conv, place
+from frameworks.rewrites import fold_batch_norm
+from frameworks.weights import check, initial
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_folding_leaves_no_batch_norm_and_gives_every_convolution_before_one_a_bias(model: str) -> None:
+    built = network(model, "narrow", resolution=75)
+    folded, weights = fold_batch_norm(built, initial(built))
+    layers = [p.layer for p in place(folded)]
+    assert not any(isinstance(layer, BatchNorm) for layer in layers)
+    assert sum(isinstance(layer, Conv) and layer.bias for layer in layers) == sum(
+        isinstance(p.layer, BatchNorm) for p in place(built)
+    )
+    check(folded, weights)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_folded_network_computes_the_same(model: str) -> None:
+    import torch
+
+    from frameworks.pytorch import build
+
+    built = network(model, "narrow", resolution=75)
+    weights = initial(built)
+    folded, folded_weights = fold_batch_norm(built, weights)
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, 3, 75, 75)))
+    with torch.no_grad():
+        plain = build(built, weights=weights, precision="fp64")(x)
+        rewritten = build(folded, weights=folded_weights, precision="fp64")(x)
+    assert torch.max((plain - rewritten).abs()) / plain.abs().max() < 1e-12
+
+
+def test_folding_does_not_touch_the_weights_it_was_given() -> None:
+    built = network("xception", "narrow", resolution=71)
+    weights = initial(built)
+    before = {name: array.copy() for name, array in weights.items()}
+    fold_batch_norm(built, weights)
+    assert set(weights) == set(before)
+    assert all(np.array_equal(weights[name], before[name]) for name in before)
