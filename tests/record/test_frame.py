@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas
+import pytest
+
+from tests.builders import failure, header, record, small_case
+from xibench.errors import StoreError
+from xibench.record.frame import export_csv, export_parquet, frame, samples
+from xibench.record.store import RunFile
+
+PLAN = [small_case("pytorch", batch=4), small_case("jax")]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    with RunFile.create(tmp_path, header(PLAN)) as run_file:
+        run_file.append(record(PLAN[0], (0.1, 0.2, 0.4)))
+        run_file.append(failure(PLAN[1]))
+    return run_file.path
+
+
+def test_a_frame_has_one_row_per_case_with_its_figures(written: Path) -> None:
+    table = frame(written)
+    assert list(table["framework"]) == ["pytorch", "jax"]
+    first = table.iloc[0]
+    assert first["step_s"] == pytest.approx(0.2)
+    assert first["step_s_low"] <= first["step_s"] <= first["step_s_high"]
+    assert first["images_per_s"] == pytest.approx(20.0)
+    assert (first["steps"], first["peak_bytes"], first["macs"]) == (3, 250, 300)
+    assert (first["machine"], first["run"]) == ("acme-cpu-2c", "0123456789abcdef")
+
+
+def test_a_case_without_a_measurement_has_no_figure_but_a_reason(written: Path) -> None:
+    row = frame(written).iloc[1]
+    assert (row["status"], row["steps"]) == ("failed", 0)
+    assert "exited with code 3" in row["reason"]
+    assert pandas.isna(row["step_s"])
+
+
+def test_samples_have_one_row_per_timed_step(written: Path) -> None:
+    table = samples(written)
+    assert list(table["step_s"]) == [0.1, 0.2, 0.4]
+    assert list(table["step"]) == [0, 1, 2]
+    assert set(table["framework"]) == {"pytorch"}
+
+
+def test_several_runs_go_into_one_frame(written: Path, tmp_path: Path) -> None:
+    with RunFile.create(tmp_path / "other.jsonl", header(PLAN, run_id="fedcba")) as other:
+        other.append(record(PLAN[0]))
+    assert list(frame(written, other.path)["run"]) == ["0123456789abcdef", "0123456789abcdef", "fedcba"]
+
+
+def test_csv_and_parquet_hold_what_the_frame_holds(written: Path, tmp_path: Path) -> None:
+    table = frame(written)
+    export_csv(table, tmp_path / "t.csv")
+    export_parquet(table, tmp_path / "t.parquet")
+    for read in (pandas.read_csv(tmp_path / "t.csv"), pandas.read_parquet(tmp_path / "t.parquet")):
+        assert list(read.columns) == list(table.columns)
+        assert read["step_s"].iloc[0] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("export", [export_csv, export_parquet])
+def test_a_file_that_cannot_be_written_is_one_line(written: Path, tmp_path: Path, export: object) -> None:
+    assert callable(export)
+    with pytest.raises(StoreError, match=r"cannot be written: .*name a file in a folder that exists"):
+        export(frame(written), tmp_path / "nowhere" / "t")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = frame(written)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(StoreError, match="pip install pyarrow"):
+        export_parquet(table, tmp_path / "t.parquet")

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.builders import failure, header, record, small_case
+from xibench.errors import NewerFormat, StoreError
+from xibench.record.store import RunFile, latest, read
+
+PLAN = [small_case(batch=n) for n in (1, 2, 3)]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    """A run file with two of three planned cases."""
+    with RunFile.create(tmp_path, header(PLAN)) as run_file:
+        run_file.append(record(PLAN[0]))
+        run_file.append(failure(PLAN[1]))
+    return run_file.path
+
+
+def test_what_was_appended_is_read_back(written: Path) -> None:
+    run = read(written)
+    assert run.header == header(PLAN)
+    assert run.records == (record(PLAN[0]), failure(PLAN[1]))
+    assert not run.cut_line
+
+
+def test_a_run_file_is_named_after_time_machine_and_run(written: Path) -> None:
+    assert written.name == "20250102T030405Z-acme-cpu-2c-012345.jsonl"
+
+
+def test_a_record_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
+    with RunFile.create(tmp_path, header(PLAN)) as run_file:
+        run_file.append(record(PLAN[0]))
+        assert read(run_file.path).records == (record(PLAN[0]),)
+
+
+def test_a_file_that_exists_is_not_overwritten(written: Path) -> None:
+    before = written.read_bytes()
+    with pytest.raises(StoreError, match=r"exists already .*xibench run --resume"):
+        RunFile.create(written, header(PLAN))
+    assert written.read_bytes() == before
+
+
+def test_the_path_in_a_command_to_type_is_quoted_for_a_shell(tmp_path: Path) -> None:
+    path = tmp_path / "my run.jsonl"
+    RunFile.create(path, header(PLAN)).close()
+    with pytest.raises(StoreError, match=r"`xibench run --resume '.*my run\.jsonl'`"):
+        RunFile.create(path, header(PLAN))
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+def test_a_file_whose_header_could_not_be_written_is_not_left_for_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+) -> None:
+    def interrupted(*_: object) -> int:
+        raise trouble
+
+    open_files = len(list(Path("/dev/fd").iterdir()))
+    monkeypatch.setattr(os, "write", interrupted)
+    with pytest.raises((StoreError, KeyboardInterrupt)) as raised:
+        RunFile.create(tmp_path, header(PLAN))
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+    assert len(list(Path("/dev/fd").iterdir())) == open_files
+    if isinstance(trouble, OSError):
+        assert str(raised.value).endswith("cannot be written: No space left on device; make room, then run again")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made: Not a directory"):
+        RunFile.create(tmp_path / "file" / "runs", header(PLAN))
+
+
+def test_a_resumed_file_has_the_cases_without_a_record_pending(written: Path) -> None:
+    with RunFile.resume(written) as run_file:
+        assert run_file.pending() == [PLAN[2]]
+        run_file.append(record(PLAN[2]))
+        assert run_file.pending() == []
+    assert len(read(written).records) == 3
+
+
+@pytest.mark.parametrize("lost", [1, 2, 40])
+def test_a_file_cut_in_mid_line_is_read_without_that_line_and_resumed(written: Path, lost: int) -> None:
+    os.truncate(written, written.stat().st_size - lost)
+    run = read(written)
+    assert run.cut_line
+    assert run.records == (record(PLAN[0]),)
+    with RunFile.resume(written) as run_file:
+        assert run_file.pending() == PLAN[1:]
+        run_file.append(record(PLAN[1]))
+    assert read(written).records == (record(PLAN[0]), record(PLAN[1]))
+    assert not read(written).cut_line
+
+
+def test_a_newer_format_is_refused_with_what_to_do_and_left_alone(written: Path) -> None:
+    first, rest = written.read_bytes().split(b"\n", 1)
+    fields = msgspec.json.decode(first) | {"format_version": 99, "plan": "in a shape of the future"}
+    written.write_bytes(msgspec.json.encode(fields) + b"\n" + rest)
+    before = written.read_bytes()
+    for refuse in (read, RunFile.resume):
+        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 1.*pip install --upgrade xibench"):
+            refuse(written)
+    assert written.read_bytes() == before
+
+
+def test_a_damaged_line_is_named(written: Path) -> None:
+    lines = written.read_bytes().splitlines(keepends=True)
+    written.write_bytes(lines[0] + b'{"type": "record"}\n' + lines[2])
+    with pytest.raises(StoreError, match=r"line 2 is damaged: .*missing required field"):
+        read(written)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "no whole header"),
+        (b'{"type":"hea', "no whole header"),
+        (b"not JSON\n", "is not a run file"),
+        (b"[]\n", "is not a run file"),
+    ],
+)
+def test_what_is_no_run_file_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=said):
+        read(path)
+
+
+def test_a_missing_file_is_refused_with_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"does not exist; `xibench run` writes one"):
+        read(tmp_path / "run.jsonl")
+
+
+def test_the_latest_file_is_the_newest_by_name(tmp_path: Path) -> None:
+    for name in ("20250102T000000Z-a.jsonl", "20250103T000000Z-a.jsonl", "20240103T000000Z-a.jsonl"):
+        (tmp_path / name).touch()
+    assert latest(tmp_path).name == "20250103T000000Z-a.jsonl"
+
+
+def test_a_folder_without_run_files_says_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="xibench run --preset quick"):
+        latest(tmp_path)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from tests.builders import header, record, small_case
+from xibench.errors import StoreError
+from xibench.record.store import RunFile
+plan = [small_case(batch=n) for n in range(1, 100)]
+run_file = RunFile.create(sys.argv[1], header(plan))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+size = run_file.path.stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 2500, resource.RLIM_INFINITY))
+try:
+    for case in plan:
+        run_file.append(record(case))
+except StoreError as error:
+    print(error)
+    print(len(plan) - len(run_file.pending()))
+"""
+
+
+def test_on_a_full_disk_one_line_is_said_and_what_was_written_stays_valid(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    command = [sys.executable, "-c", FULL_DISK, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
+    message, count = done.stdout.splitlines()
+    assert f"run file {path} cannot be written: File too large" in message
+    assert f"xibench run --resume {path}" in message
+    run = read(path)
+    assert not run.cut_line
+    assert len(run.records) == int(count) >= 1
+
+
+def test_ctrl_c_between_two_partial_writes_leaves_no_half_line(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = written.read_bytes()
+    whole_write = os.write
+    calls = 0
+
+    def partial(descriptor: int, data: bytes) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return whole_write(descriptor, bytes(data)[:10])
+
+    with RunFile.resume(written) as run_file:
+        monkeypatch.setattr(os, "write", partial)
+        with pytest.raises(KeyboardInterrupt):
+            run_file.append(record(PLAN[2]))
+        monkeypatch.undo()
+        assert run_file.pending() == [PLAN[2]]
+    assert written.read_bytes() == before
