@@ -1,0 +1,63 @@
+"""A worker that misbehaves on request. Arguments: its behaviour per position in the run, by commas; the answer pipe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from tests.builders import process
+from xibench.run.messages import Answer, Measured, Phase, Refused, Request
+
+PIPE = int(sys.argv[-1])
+
+
+def say(answer: Answer) -> None:
+    os.write(PIPE, msgspec.json.encode(answer) + b"\n")
+
+
+def behave(request: Request, behaviour: str) -> None:
+    match behaviour.split(":"):
+        case ["ok"]:
+            mean = float(np.load(request.batch_file, mmap_mode="r").mean())
+            say(Measured(msgspec.structs.replace(process(order=request.order), output_mean=mean)))
+        case ["kill"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case ["exit"]:
+            sys.exit(3)
+        case ["hang"]:
+            time.sleep(600)
+        case ["rubbish"]:
+            os.write(PIPE, b"\x00rubbish\n")
+            time.sleep(600)
+        case ["endless"]:
+            while True:
+                os.write(PIPE, b"x" * 65536)
+        case ["memory"]:
+            say(Refused("out_of_memory", "MemoryError: no room"))
+        case ["crash-after-answer"]:
+            say(Measured(process(order=request.order)))
+            os.abort()
+        case ["chatter"]:
+            print("y" * 5_000_000)
+            sys.exit(3)
+        case ["child", pid_file]:
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            Path(pid_file).write_text(f"{os.getpid()} {child.pid}")
+            time.sleep(600)
+        case ["orphan"]:
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            sys.exit(3)
+
+
+if __name__ == "__main__":
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
+    print("last words")
+    say(Phase("build"))
+    behave(asked, sys.argv[1].split(",")[asked.order])

@@ -1,0 +1,49 @@
+"""How an ending that is not a measurement is put into one line: an exception in a worker, or the worker's own end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Literal
+
+NAMES = ("OutOfMemoryError", "ResourceExhaustedError")  # torch.OutOfMemoryError, tf.errors.ResourceExhaustedError
+TEXTS = (
+    "RESOURCE_EXHAUSTED",  # XLA
+    "out of memory",  # CUDA
+    "can't allocate memory",  # PyTorch's CPU allocator
+    "std::bad_alloc",  # C++
+    "ALLOC_FAILED",  # cuBLAS, cuDNN
+)
+
+
+def status_of(error: BaseException) -> Literal["out_of_memory", "failed"]:
+    """Whether memory ran out. Frameworks share no class for that: names and texts of all its causes are read."""
+    out_of_memory = any(
+        isinstance(link, MemoryError) or type(link).__name__ in NAMES or any(text in str(link) for text in TEXTS)
+        for link in _chain(error)
+    )
+    return "out_of_memory" if out_of_memory else "failed"
+
+
+def one_line(error: BaseException, width: int = 300) -> str:
+    """`Type: message` in one line of at most `width` characters."""
+    text = " ".join(f"{type(error).__name__}: {error}".removesuffix(": ").split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def exit_reason(code: int, phase: str) -> str:
+    """Why a worker is gone that gave no result; `code` as subprocess has it, negative for a signal."""
+    if code >= 0:
+        return f"the worker exited with code {code} during {phase}, without a result"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = "; perhaps by the kernel's out-of-memory killer: try a smaller batch" if -code == signal.SIGKILL else ""
+    return f"the worker was killed by {name} during {phase}{hint}"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

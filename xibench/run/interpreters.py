@@ -1,0 +1,61 @@
+"""Which interpreter a framework's workers run in, and how a process of ours is started with it.
+
+The frameworks' CUDA libraries cannot share one environment: a framework may have `.venvs/<framework>` of its own, in
+the checkout or in the current directory. Else its workers run in the parent's interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from frameworks.runtime import FRAMEWORKS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def interpreter(framework: str) -> str:
+    """The path of the Python that a framework's workers run in."""
+    return str(_own(framework) or sys.executable)
+
+
+def described() -> dict[str, str]:
+    """Framework -> `parent` or `.venvs/<framework>`, for the record."""
+    return {name: f".venvs/{name}" if _own(name) else "parent" for name in FRAMEWORKS}
+
+
+def module_command(framework: str, module: str) -> list[str]:
+    """The command that runs one of our modules in a framework's interpreter.
+
+    -P: a folder `jax` or a file `torch.py` in the current directory must not stand in for the framework.
+    """
+    return [interpreter(framework), "-P", "-m", module]
+
+
+def environment() -> dict[str, str]:
+    """The environment variables of such a process: the parent's, with our packages importable and preallocation off.
+
+    JAX and TensorFlow take most of a card at the start unless told otherwise, and memory could not be measured.
+    Thread counts are left alone: they are what a user would get.
+    """
+    variables = {
+        **os.environ,
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "PYTHONUNBUFFERED": "1",  # a killed worker's last output must not be lost in a buffer
+        "PYTHONFAULTHANDLER": "1",
+    }
+    variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if ROOT.name not in ("site-packages", "dist-packages"):
+        others = variables.get("PYTHONPATH")
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))
+    return variables
+
+
+def _own(framework: str) -> Path | None:
+    for folder in (ROOT, Path.cwd()):
+        python = folder / ".venvs" / framework / "bin" / "python"
+        if python.exists():
+            return python
+    return None

@@ -1,0 +1,44 @@
+"""What parent and worker tell each other, one JSON line each.
+
+The request goes in on standard input, answers come out on a pipe of their own: standard output and error belong to the
+libraries.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from xibench.record.schema import Case, Process, Rule
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is to measure."""
+
+    case: Case
+    rule: Rule
+    batch_file: str  # .npy, float32, (batch, height, width, 3)
+    order: int  # position of the process in the run, from 0
+
+
+class Phase(msgspec.Struct, frozen=True, tag="phase", tag_field="type"):
+    """What the worker does now: import, build, compile, first step, warm-up, timing."""
+
+    text: str
+
+
+class Measured(msgspec.Struct, frozen=True, tag="measured", tag_field="type"):
+    """The end of a worker that measured its case."""
+
+    process: Process
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
+    """The end of a worker that could not measure its case, and knows why."""
+
+    status: Literal["out_of_memory", "failed", "unsupported"]
+    reason: str  # one line
+
+
+Answer = Phase | Measured | Refused

@@ -1,0 +1,180 @@
+"""One worker process from its start to its end, whatever the end is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from xibench.record.schema import Process, Status
+from xibench.run.failures import exit_reason
+from xibench.run.messages import Answer, Measured, Phase, Refused, Request
+
+LOG_BYTES = 16 * 1024
+LINE_BYTES = 16 * 1024 * 1024
+CHUNK_BYTES = 64 * 1024
+POLL_S = 0.25  # how soon the end of a worker is seen whose children keep its pipes open
+GRACE_S = 10.0  # for a worker to end by itself after its answer
+DRAIN_READS = 256  # what a dead worker left in its pipes is far less
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What became of a worker. process: only with status ok; reason and log (last output) only without."""
+
+    status: Status
+    reason: str | None = None
+    log: str | None = None
+    process: Process | None = None
+
+
+def converse(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    request: Request,
+    heard: Callable[[str], None],
+) -> Ending:
+    """Starts a worker, hears it out and returns how it ended; nothing of it is left running, also when this raises.
+
+    The worker has a session of its own, so that Ctrl-C reaches the parent alone. Its last argument is the number of
+    the pipe for its answers. `heard` is called with each phase that it announces.
+    """
+    try:
+        worker = _Worker(command, environment)
+    except OSError as error:
+        return Ending("failed", f"the worker cannot be started: {command[0]}: {error.strerror}")
+    try:
+        worker.ask(request)
+        return worker.listen(request.rule.time_limit_s, heard)
+    finally:
+        worker.end()
+
+
+class _Worker:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._answers, theirs = os.pipe()
+        try:
+            self._child = subprocess.Popen(
+                [*command, str(theirs)],
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(theirs,),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(self._answers)
+            raise
+        finally:
+            os.close(theirs)
+        assert self._child.stdin is not None
+        assert self._child.stdout is not None
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._answers, selectors.EVENT_READ, self._take_answers)
+        self._selector.register(self._stdout, selectors.EVENT_READ, self._take_output)
+        self._output = b""
+        self._line = b""
+        self._phase = "start"
+        self._last: Measured | Refused | None = None
+        self._rubbish: str | None = None
+        self._killed = False
+        self._heard: Callable[[str], None] = lambda _: None
+
+    def ask(self, request: Request) -> None:
+        """The request goes out; standard input stays open as the sign that the parent lives."""
+        with contextlib.suppress(BrokenPipeError):  # it is dead already; listen() says how it died
+            self._stdin.write(msgspec.json.encode(request) + b"\n")
+            self._stdin.flush()
+
+    def listen(self, time_limit_s: float, heard: Callable[[str], None]) -> Ending:
+        """Hears the worker out, up to its limit, kills what is left of it and says how it ended."""
+        self._heard = heard
+        deadline = time.monotonic() + time_limit_s
+        answered = False
+        while self._child.poll() is None and self._rubbish is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._read(min(left, POLL_S))
+            if self._last and not answered:
+                answered, deadline = True, time.monotonic() + GRACE_S
+        code = self._child.returncode
+        self._kill()
+        self._drain()
+        return self._ending(code, time_limit_s)
+
+    def end(self) -> None:
+        """Kills the worker and its children, and closes the pipes."""
+        self._kill()
+        self._selector.close()
+        os.close(self._answers)
+        self._stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
+
+    def _ending(self, code: int | None, time_limit_s: float) -> Ending:
+        log = self._output.decode(errors="replace").strip() or None
+        if isinstance(self._last, Measured):
+            return Ending("ok", process=self._last.process)
+        if isinstance(self._last, Refused):
+            return Ending(self._last.status, self._last.reason, log)
+        if self._rubbish is not None:
+            return Ending("failed", self._rubbish, log)
+        if code is None:
+            reason = f"the worker was still in {self._phase} after its limit of {time_limit_s:g} s and was killed"
+            return Ending("timeout", reason, log)
+        return Ending("failed", exit_reason(code, self._phase), log)
+
+    def _kill(self) -> None:
+        if self._killed:  # its number may be another process's by now
+            return
+        self._killed = True
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError for a group of zombies
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+    def _drain(self) -> None:
+        for _ in range(DRAIN_READS):
+            if not self._read(0):
+                return
+
+    def _read(self, timeout_s: float) -> bool:
+        ready = self._selector.select(timeout_s)
+        for key, _ in ready:
+            data = os.read(key.fd, CHUNK_BYTES)
+            if not data:
+                self._selector.unregister(key.fileobj)
+            key.data(data)
+        return bool(ready)
+
+    def _take_output(self, data: bytes) -> None:
+        self._output = (self._output + data)[-LOG_BYTES:]
+
+    def _take_answers(self, data: bytes) -> None:
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            self._take_answer(line)
+        if len(self._line) > LINE_BYTES:
+            self._rubbish = f"the worker wrote {len(self._line)} bytes without a line end on the pipe for its answers"
+
+    def _take_answer(self, line: bytes) -> None:
+        try:
+            answer: Answer = msgspec.json.decode(line, type=Answer)
+        except msgspec.MsgspecError:
+            shown = line[:80].decode(errors="replace")
+            self._rubbish = self._rubbish or f"the worker wrote no message on the pipe for its answers, but {shown!r}"
+            return
+        if isinstance(answer, Phase):
+            self._phase = answer.text
+            self._heard(answer.text)
+        elif self._last is None:
+            self._last = answer
