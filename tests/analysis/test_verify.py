@@ -1,0 +1,128 @@
+"""The proof of equality: it holds for the right networks and has teeth for wrong ones. Real frameworks throughout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frameworks.errors import UnknownName
+from frameworks.runtime import FRAMEWORKS
+from xibench.analysis import workers
+from xibench.analysis.forward import Job
+from xibench.analysis.mistakes import MISTAKES
+from xibench.analysis.verify import Report, array_errors, relative_error, rms_error, verify
+from xibench.analysis.workers import Workers
+from xibench.errors import XibenchError
+
+
+@pytest.fixture(scope="module")
+def reports() -> Sequence[Report]:
+    """Both networks, each at the least of METHOD's sizes, with every mistake."""
+    return verify(["xception"], [71]), verify(["inception_v3"], [75])
+
+
+def test_all_three_frameworks_and_keras_compute_the_same(reports: Sequence[Report]) -> None:
+    for one in reports:
+        assert one.ok
+        assert one.skipped == []
+        fp64 = [c for c in one.checks if c.precision == "fp64"]
+        fp32 = [c for c in one.checks if c.precision == "fp32" and "rms" not in c.what]
+        assert all(c.max_relative_error <= 1e-12 for c in fp64)
+        assert all(c.max_relative_error <= 1e-5 for c in fp32)
+        pairs = {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
+        assert len(pairs) == 6
+        assert {frozenset((name, "keras")) for name in FRAMEWORKS} < pairs
+
+
+def test_blocks_logits_and_running_statistics_are_all_compared(reports: Sequence[Report]) -> None:
+    xception = reports[0]
+    inference = next(c for c in xception.checks if c.what.startswith("inference") and c.precision == "fp64")
+    training = next(c for c in xception.checks if c.what.startswith("training") and c.right == "keras")
+    assert set(inference.errors) == {*(f"block{i}" for i in range(1, 15)), "head"}
+    assert "block9.sepconv2.bn.variance" in training.errors
+
+
+def test_at_least_twelve_mistakes_are_each_caught_in_each_framework(reports: Sequence[Report]) -> None:
+    caught = {(c.mistake, c.framework) for one in reports for c in one.mistakes if c.caught}
+    assert len(MISTAKES) >= 12
+    assert caught == {(m.name, framework) for m in MISTAKES for framework in FRAMEWORKS}
+
+
+def test_an_error_is_relative_to_the_largest_value_and_nothing_hides() -> None:
+    right = np.array([1.0, -4.0])
+    assert relative_error(np.array([1.0, -4.4]), right) == pytest.approx(0.1)
+    assert relative_error(np.array([np.nan, -4.0]), right) == float("inf")
+    assert relative_error(np.array([1.0]), right) == float("inf")
+    assert array_errors({}, {"head": right}) == {"head": float("inf")}
+    assert rms_error(np.array([1.0, -4.4]), right) == pytest.approx(0.4 / np.sqrt(17))
+    assert rms_error(np.array([np.nan, -4.0]), right) == float("inf")
+
+
+def test_what_a_run_times_is_compared_as_a_whole_graph_with_one_frameworks_float64(reports: Sequence[Report]) -> None:
+    graphs = [c for one in reports for c in one.checks if c.what.startswith("whole graph")]
+    assert {c.right for c in graphs} == {"pytorch float64"}
+    for framework in FRAMEWORKS:
+        found = {(c.left, c.precision) for c in graphs if c.left.startswith(framework)}
+        assert found == {
+            (f"{framework} default", "fp64"), (f"{framework} default", "fp32"),
+            (f"{framework} tuned", "fp64"), (f"{framework} tuned", "fp32"), (f"{framework} tuned", "bf16"),
+        }  # fmt: skip
+
+
+def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = ("pytorch",)
+
+    class Lonely:
+        missing = {name: f"{name} is not installed" for name in (*FRAMEWORKS, "keras") if name not in present}  # noqa: RUF012
+
+        def __init__(self, names: Sequence[str], folder: Path) -> None: ...
+        def __enter__(self) -> Lonely:
+            return self
+
+        def __exit__(self, *raised: object) -> None: ...
+        def ask(self, names: Sequence[str], job: Job, given: object = None) -> dict[str, dict[str, np.ndarray]]:
+            return {name: {"head": np.ones(3)} for name in names if name in present}
+
+    monkeypatch.setattr("xibench.analysis.verify.Workers", Lonely)
+    report = verify(["xception"], [71])
+    assert not report.ok
+    assert report.skipped[-1] == "nothing was proven: at least two frameworks are needed to compare"
+
+
+def test_a_worker_that_dies_ends_the_proof_at_once_though_others_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    def command(framework: str, module: str) -> list[str]:
+        return ["/bin/sh", "-c", "sleep 1; exit 3"] if framework == "jax" else ["/bin/sh", "-c", "sleep 60"]
+
+    monkeypatch.setattr(workers.interpreters, "module_command", command)
+    began = time.monotonic()
+    with pytest.raises(XibenchError, match="the worker of jax ended with code 3"):
+        verify(["xception"], [71])
+    assert time.monotonic() - began < 20
+
+
+def test_an_unknown_network_is_refused_before_any_process_starts() -> None:
+    with pytest.raises(UnknownName, match="unknown model 'xcepton': did you mean xception"):
+        verify(["xcepton"])
+
+
+def test_a_framework_that_is_missing_is_skipped_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text("raise ModuleNotFoundError('no jax', name='jax')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    job = Job(model="xception", resolution=71, precision="fp32", width=0.25)
+    with Workers(("pytorch", "jax"), tmp_path) as asked:
+        assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
+        assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
+        assert asked.missing["jax"].startswith("jax: module 'jax' is not installed; pip install")
+
+
+def test_a_worker_that_dies_is_one_line_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["/bin/sh", "-c", "echo out of luck; exit 3"]
+    monkeypatch.setattr(workers.interpreters, "module_command", lambda framework, module: command)
+    with Workers(("pytorch",), tmp_path) as asked, pytest.raises(XibenchError) as raised:
+        asked.ask(("pytorch",), Job(model="xception", resolution=71, precision="fp32"))
+    assert str(raised.value) == "verify: the worker of pytorch ended with code 3; its last output: out of luck"

@@ -1,0 +1,177 @@
+"""The worker of `verify`: forward passes of one framework in a process of its own, as many as are asked for.
+
+`python -m xibench.analysis.forward NAME PIPE`: jobs come as JSON lines on standard input; the arrays of each go into
+the file that it names, and an answer goes to the inherited pipe. NAME is a framework, or `keras` for its applications.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import traceback
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from frameworks import architectures
+from frameworks.blueprint import Network, place
+from frameworks.errors import MissingFramework
+from frameworks.runtime import FRAMEWORKS, Runtime, load
+from frameworks.weights import Weights, initial
+from xibench.analysis.mistakes import MISTAKES
+
+Arrays = dict[str, NDArray[np.floating[Any]]]
+
+INFERENCE_BATCH = 2
+TRAINING_CELLS = 64
+"""What batch statistics are taken over, at least: batch x height x width of the last block."""
+OFFSET = 2.0
+"""Added to every batch-norm offset. A deep stack of random convolutions, batch statistics and ReLU around 0 multiplies
+any difference by a constant at each layer (Yang et al. 2019, arXiv 1902.08129): in float32 Inception V3's rounding
+then grows to a visible part of the logits in every framework alike, Keras too. With most units of a ReLU on it stays
+small. All checks and the mistakes use the same weights.
+"""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One forward pass, the same for whoever is asked."""
+
+    model: str
+    resolution: int
+    precision: Literal["fp64", "fp32", "bf16"]
+    training: bool = False
+    width: float = 1.0
+    dropout: float = 0.2
+    seed: int = 0
+    recipe: str | None = None  # None: the plain model, block by block; else the logits of what a recipe runs
+    mistake: str | None = None  # a name of MISTAKES
+
+
+class Task(msgspec.Struct, frozen=True):
+    """A job, the .npz file for its arrays and, maybe, one with block outputs to go on from."""
+
+    job: Job
+    file: str
+    given: str | None = None
+
+
+class Done(msgspec.Struct, frozen=True):
+    """problem: None, or why there is no file. missing: the framework is not installed."""
+
+    problem: str | None = None
+    missing: bool = False
+
+
+def main() -> None:
+    """Answers every task until standard input ends."""
+    name, pipe = sys.argv[1], int(sys.argv[2])
+    os.set_inheritable(pipe, False)
+    for line in sys.stdin.buffer:
+        task = msgspec.json.decode(line, type=Task)
+        try:
+            np.savez(task.file, **run(name, task.job, load_arrays(task.given) if task.given else None))  # type: ignore[arg-type]  # the stub's allow_pickle
+            done = Done()
+        except MissingFramework as error:
+            done = Done(str(error), missing=True)
+        except Exception as error:  # the parent says it in one line, the log has the rest
+            traceback.print_exc()
+            done = Done(" ".join(f"{type(error).__name__}: {error}".split()))
+        os.write(pipe, msgspec.json.encode(done) + b"\n")
+
+
+def load_arrays(file: str) -> Arrays:
+    """All arrays of an .npz file."""
+    with np.load(file) as stored:
+        arrays: Arrays = {name: stored[name] for name in stored.files}
+    return arrays
+
+
+def run(name: str, job: Job, given: Arrays | None = None) -> Arrays:
+    """The arrays of one job: block outputs by name (and running statistics), or {"head": logits} of a recipe.
+
+    given: block outputs that each next block starts from, instead of what this framework computed.
+    """
+    right, weights, batch, mask = subject(job)
+    network = right
+    if job.mistake:
+        mistake = next(m for m in MISTAKES if m.name == job.mistake)
+        network, weights = mistake.make(right, weights)
+    if name == "keras":
+        return _keras(network, weights, batch, job, given)
+    runtime = load(name)
+    if job.recipe:
+        return {"head": _recipe(runtime, network, weights, batch, job)}
+    return runtime.outputs(network, weights, job.precision, batch, mask, given)
+
+
+def subject(job: Job) -> tuple[Network, Weights, NDArray[np.float32], NDArray[np.float32] | None]:
+    """What a job is about: the network, its weights, the batch and, for training, what dropout keeps. All seeded."""
+    network = architectures.network(job.model, resolution=job.resolution, width=job.width, dropout=job.dropout)
+    weights = _weights(job.model, job.width, job.seed)
+    random = np.random.default_rng(job.seed)
+    count = _training_batch(network) if job.training else INFERENCE_BATCH
+    batch = pictures(random, count, job.resolution)
+    features = weights["head.predictions.kernel"].shape[0]
+    mask = (random.uniform(size=(count, features)) >= job.dropout).astype(np.float32) if job.training else None
+    return network, weights, batch, mask
+
+
+@functools.lru_cache(maxsize=2)
+def _weights(model: str, width: float, seed: int) -> Weights:
+    drawn = initial(architectures.network(model, width=width), seed)
+    return {n: array + np.float32(OFFSET) if n.endswith("bn.offset") else array for n, array in drawn.items()}
+
+
+def pictures(random: np.random.Generator, batch: int, resolution: int) -> NDArray[np.float32]:
+    """Seeded pictures in -1..1 with as much contrast at every scale, as photographs have; (batch, n, n, 3).
+
+    White noise would look the same everywhere after a few layers: batch norm then divides by almost nothing, and what
+    is compared is rounding.
+    """
+    total = np.zeros((batch, resolution, resolution, 3))
+    cell = 1
+    while cell <= resolution:
+        cells = -(-resolution // cell)
+        squares = random.uniform(-1, 1, (batch, cells, cells, 3)).repeat(cell, axis=1).repeat(cell, axis=2)
+        total += squares[:, :resolution, :resolution]
+        cell *= 4
+    scaled: NDArray[np.float32] = (total / np.abs(total).max()).astype(np.float32)
+    return scaled
+
+
+def _training_batch(network: Network) -> int:
+    """The smallest power of two, at least 2, with TRAINING_CELLS values per channel in the last block."""
+    height, width = next(p.output_shape[:2] for p in reversed(place(network)) if len(p.output_shape) == 3)
+    batch = 2
+    while batch * height * width < TRAINING_CELLS:
+        batch *= 2
+    return batch
+
+
+def _recipe(
+    runtime: Runtime, network: Network, weights: Weights, batch: NDArray[np.float32], job: Job
+) -> NDArray[np.floating[Any]]:
+    prepared = runtime.prepare(network, weights, job.recipe or "default", job.precision, "cpu")
+    placed = prepared.put(batch)
+    prepared.compile(placed)
+    return prepared.fetch(prepared.step(placed))
+
+
+def _keras(
+    network: Network, weights: Weights, batch: NDArray[np.float32], job: Job, given: Arrays | None
+) -> Arrays:
+    try:
+        from xibench.analysis import oracle
+
+        arrays: Arrays = oracle.outputs(network, weights, batch, job.training, given)
+    except ModuleNotFoundError as error:
+        cure = FRAMEWORKS["tensorflow"].install
+        raise MissingFramework(f"keras: module '{error.name}' is not installed; {cure}") from error
+    return arrays
+
+
+if __name__ == "__main__":
+    main()
