@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import ROOT, said, xibench
+from xibench.cli import app
+
+COMMANDS = ["doctor", "list", "cost", "verify", "run", "show", "weights", "report", "export"]
+
+
+def test_help_comes_in_under_half_a_second(tmp_path: Path) -> None:
+    def once() -> float:
+        began = time.perf_counter()
+        assert xibench("--help", cwd=tmp_path).returncode == 0
+        return time.perf_counter() - began
+
+    assert min(once() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["cost", "xception", "--json"]])
+def test_no_framework_and_nothing_heavy_is_imported_for(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom xibench.cli import main\n"
+        f"sys.argv = ['xibench', *{arguments!r}]\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stderr.split()}
+    assert not loaded & {"torch", "tensorflow", "jax", "keras", "numpy", "pandas", "plotly", "rich", "sklearn"}
+
+
+def test_help_lists_the_commands_in_the_order_of_the_work(tmp_path: Path) -> None:
+    listed = xibench("--help", cwd=tmp_path).stdout.partition("Commands:\n")[2]
+    assert [line.split()[0] for line in listed.splitlines()] == COMMANDS
+
+
+def test_every_command_is_registered_and_listed() -> None:
+    registered = [command.name for command in app.app.registered_commands] + [g.name for g in app.app.registered_groups]
+    assert sorted(filter(None, registered)) == sorted(app.ORDER)
+
+
+@pytest.mark.parametrize("command", [[name] for name in COMMANDS if name != "weights"] + [["weights", "init"]])
+def test_every_command_explains_itself_with_an_example(command: list[str], tmp_path: Path) -> None:
+    done = xibench(*command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert f"Example:  xibench {' '.join(command)}" in done.stdout
+
+
+def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
+    assert xibench(cwd=tmp_path).stdout == xibench("--help", cwd=tmp_path).stdout
+
+
+def test_the_version_is_said(tmp_path: Path) -> None:
+    from xibench import __version__
+
+    assert xibench("--version", cwd=tmp_path).stdout == f"xibench {__version__}\n"
+
+
+def test_an_unknown_command_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    line = said("veryfi", cwd=tmp_path, code=2)
+    assert "'veryfi'" in line
+    assert "'verify'" in line
+
+
+def test_an_unknown_option_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    line = said("run", "--bach", "3", cwd=tmp_path, code=2)
+    assert "--bach" in line
+    assert "--batch" in line
+    assert "`xibench run --help`" in line
+
+
+def test_a_missing_argument_is_named(tmp_path: Path) -> None:
+    assert "MODEL" in said("cost", cwd=tmp_path, code=2)
+
+
+def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(*_: object, **__: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("frameworks.cost.cost", break_down)
+    with pytest.raises(RuntimeError, match="a defect"):
+        app.call(["cost", "xception"])
+
+
+def test_an_output_that_knows_only_ascii_gets_the_table_all_the_same(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "xibench", "cost", "xception"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert "8,357,403,496" in done.stdout
+
+
+def test_a_reader_that_stops_early_sees_no_traceback(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m xibench cost xception --layers --json | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "{\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", ["cost xception", "cost xception --json", "list --json"])
+def test_a_full_disk_under_stdout_is_one_line(arguments: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m xibench {arguments} > /dev/full"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "xibench: no space left where the output goes: make room, then try again\n"

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.command import xibench
+
+
+def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
+    found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
+    lists = {"models", "operators", "frameworks", "contenders", "recipes", "precisions", "presets"}
+    assert all(isinstance(found[name], list) for name in lists)
+    assert {model["name"]: "default" in model["variants"] for model in found["models"]} == {
+        "xception": True,
+        "inception_v3": True,
+    }
+    assert found["frameworks"] == ["pytorch", "tensorflow", "jax"]
+    assert found["recipes"] == ["default", "compiled", "tuned"]
+    assert found["precisions"] == ["fp64", "fp32", "bf16"]
+    assert "quick" in found["presets"]
+
+
+def test_a_framework_is_listed_with_the_version_that_is_installed(tmp_path: Path) -> None:
+    from importlib import metadata
+
+    found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
+    assert found["versions"]["jax"]["flax"] == metadata.version("flax")
+
+
+def test_a_framework_with_an_environment_of_its_own_is_looked_up_there(tmp_path: Path) -> None:
+    site = tmp_path / ".venvs/pytorch/lib/python3.11/site-packages/torch-9.8.7.dist-info"
+    site.mkdir(parents=True)
+    (site / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.8.7\n")
+    python = tmp_path / ".venvs/pytorch/bin/python"
+    python.parent.mkdir()
+    python.touch()
+    found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
+    assert found["versions"]["pytorch"] == {"torch": "9.8.7"}
+
+
+def test_people_see_what_each_name_stands_for(tmp_path: Path) -> None:
+    shown = xibench("list", cwd=tmp_path).stdout
+    assert "batch_norm_scale" in shown
+    assert "TF32 off" in shown

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from tests.builders import failure, record, small_case
+from xibench.cli import format
+from xibench.cli.progress import LiveWatch, PlainWatch, View, watching
+
+CASE = small_case()
+
+
+class Hands:
+    """A clock whose hands are set by the test."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+def test_where_stderr_is_no_terminal_each_case_is_one_line(clock: Hands) -> None:
+    output = io.StringIO()
+    watch = PlainWatch(output, clock)
+    watch.started(CASE, 2, 12)
+    watch.phase(CASE, "timing")
+    clock.now += 65
+    watch.finished(record(CASE))
+    watch.warned("another kernel")
+    first, second = output.getvalue().splitlines()
+    assert first.startswith("[3/12] pytorch xception/narrow default fp32 batch 1 75 px cpu: 5.00 [")
+    assert first.endswith("images/s (1 min 5 s)")
+    assert second == "warning: another kernel"
+
+
+def test_a_case_that_failed_is_a_line_with_its_reason(clock: Hands) -> None:
+    output = io.StringIO()
+    watch = PlainWatch(output, clock)
+    watch.started(CASE, 0, 1)
+    watch.finished(failure(CASE, reason="the worker exited with code 3"))
+    assert "cpu: failed: the worker exited with code 3 (0 s)" in output.getvalue()
+
+
+def test_the_bar_says_what_is_measured_what_is_done_and_how_long_the_rest_takes(clock: Hands) -> None:
+    output = io.StringIO()
+    view = View(format.console(output), clock)
+    watch = LiveWatch(view)
+    watch.started(CASE, 0, 3)
+    watch.phase(CASE, "warm-up")
+    assert view.times() == "0/3 done, 3 left · 0 s"
+    clock.now += 30
+    watch.finished(record(CASE))
+    clock.now += 10
+    watch.started(CASE, 1, 3)
+    watch.phase(CASE, "timing")
+    assert view.times() == "1/3 done, 2 left · 40 s · about 50 s left"
+    view.console.print(view)
+    last = output.getvalue().splitlines()[-1]
+    assert last.strip() == "pytorch xception/narrow default fp32 batch 1 75 px cpu: timing"
+
+
+def test_a_resumed_run_does_not_count_what_was_done_before_into_its_pace(clock: Hands) -> None:
+    view = View(format.console(io.StringIO()), clock)
+    watch = LiveWatch(view)
+    watch.started(CASE, 10, 12)
+    clock.now += 60
+    watch.finished(record(CASE))
+    assert view.times() == "11/12 done, 1 left · 1 min 0 s · about 1 min 0 s left"
+
+
+def test_a_terminal_gets_the_bar_and_a_file_the_lines() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    with watching(Terminal()) as live, watching(io.StringIO()) as plain:
+        assert isinstance(live, LiveWatch)
+        assert isinstance(plain, PlainWatch)

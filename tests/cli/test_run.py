@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.builders import failure, header, record, small_case
+from tests.cli.command import ROOT, said, xibench
+from xibench.record.schema import FORMAT_VERSION, Rule
+from xibench.record.store import RunFile, read
+from xibench.run.inputs import pictures
+
+SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1", "--budget", "0.2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-m", "xeption"], ["unknown model 'xeption'", "xception"]),
+        (["-f", "pytorch,tensorflo"], ["unknown framework 'tensorflo'", "tensorflow"]),
+        (["--recipe", "tund"], ["unknown recipe 'tund'", "tuned"]),
+        (["--precision", "fp23"], ["unknown precision 'fp23'", "fp32"]),
+        (["--preset", "quik"], ["unknown preset 'quik'", "quick"]),
+        (["--variant", "narow"], ["unknown variant of xception 'narow'", "narrow"]),
+        (["--device", "cdua"], ["unknown device 'cdua'", "cuda"]),
+        (["--batch", "0"], ["--batch", "received 0", "at least 1"]),
+        (["--batch", "1,x"], ["--batch", "received x", "at least 1"]),
+        (["-f", ","], ["--framework", "empty list"]),
+        (["-m", "xception", "--resolution", "6"], ["resolution 6 is too small", "the least that works is 7"]),
+        (["-m", "inception_v3", "--resolution", "74"], ["resolution 74 is too small", "the least that works is 75"]),
+        (["--min-steps", "0"], ["--min-steps", "received 0"]),
+        (["--budget", "-1"], ["--budget", "received -1", "seconds"]),
+        (["--time-limit", "soon"], ["--time-limit", "received soon", "seconds"]),
+        (["--weights", "nix.safetensors"], ["nix.safetensors", "xibench weights init"]),
+    ],
+)
+def test_wrong_usage_is_refused_in_one_line_before_anything_runs(
+    arguments: list[str], words: list[str], tmp_path: Path
+) -> None:
+    line = said("run", *arguments, cwd=tmp_path, code=2)
+    assert all(word in line for word in words), line
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_weights_file_that_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    xibench("weights", "init", "xception", "--variant", "narrow", "--out", "narrow.safetensors", cwd=tmp_path)
+    (tmp_path / "text.safetensors").write_text("no weights")
+    line = said("run", "-m", "inception_v3", "--weights", "narrow.safetensors", cwd=tmp_path, code=2)
+    assert "weights for inception_v3: '" in line
+    line = said("run", "-m", "xception", "--weights", "text.safetensors", "--dry-run", cwd=tmp_path, code=2)
+    assert "text.safetensors is not a safetensors file that can be read" in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_empty_folder_of_images_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    line = said("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
+    assert "photos" in line
+
+
+def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"no photograph")
+    line = said("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
+    assert "photos/cat.jpg" in line
+
+
+def test_the_quick_preset_is_twelve_cases(tmp_path: Path) -> None:
+    done = xibench("run", "--preset", "quick", "--dry-run", "--json", "--device", "cpu", cwd=tmp_path)
+    plan = json.loads(done.stdout)["plan"]
+    assert len(plan) == 12
+    assert {entry["case"]["recipe"] for entry in plan} == {"default", "tuned"}
+    assert plan[0]["costs"]["macs"] == 8 * 8_357_403_496
+    assert not (tmp_path / "results").exists()
+
+
+def test_names_may_be_repeated_or_separated_by_commas(tmp_path: Path) -> None:
+    def plan(*arguments: str) -> str:
+        return xibench("run", "--dry-run", "--device", "cpu", *arguments, cwd=tmp_path).stdout
+
+    separated = plan("-f", "pytorch,jax", "--batch", "1,2")
+    assert "8 cases" in separated
+    assert separated == plan("-f", "pytorch", "-f", "jax", "--batch", "1", "--batch", "2")
+
+
+def test_options_replace_parts_of_a_preset(tmp_path: Path) -> None:
+    arguments = ("run", "--preset", "quick", "-f", "jax", "--batch", "2", "--dry-run", "--json", "--device", "cpu")
+    plan = json.loads(xibench(*arguments, cwd=tmp_path).stdout)["plan"]
+    cases = [entry["case"] for entry in plan]
+    assert {(case["framework"], case["batch"]) for case in cases} == {("jax", 2)}
+    assert {case["recipe"] for case in cases} == {"default", "tuned"}
+
+
+def test_a_plan_for_people_says_what_a_step_costs(tmp_path: Path) -> None:
+    shown = xibench("run", "--dry-run", "-m", "xception", "--device", "cpu", "--batch", "1", cwd=tmp_path).stdout
+    assert "3 cases, one process each" in shown
+    assert "8.36 G" in shown
+
+
+def test_a_run_in_which_every_case_fails_ends_with_one_and_the_reasons(tmp_path: Path) -> None:
+    done = xibench("run", "-f", "pytorch", *SMALL, "--time-limit", "0.05", "--images", "noise", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "timeout: the worker" in done.stdout
+    assert "none of 1 case could be measured" in done.stderr
+    assert len(list((tmp_path / "results/runs").glob("*.jsonl"))) == 1
+
+
+def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
+    case = small_case()
+    with RunFile.create(tmp_path / "run.jsonl", header([case])) as run_file:
+        run_file.append(record(case))
+    done = xibench("run", "--resume", "run.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "pytorch" in done.stdout
+    assert len(read(tmp_path / "run.jsonl").records) == 1
+
+
+def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path: Path) -> None:
+    done, cut = small_case(), small_case(batch=2)
+    begun = msgspec.structs.replace(header([done, cut], Rule(budget_s=0.2)), pictures=pictures("noise", 2))
+    with RunFile.create(tmp_path / "run.jsonl", begun) as run_file:
+        run_file.append(failure(done))
+    with (tmp_path / "run.jsonl").open("ab") as file:
+        file.write(msgspec.json.encode(record(cut))[:40])
+    answer = xibench("run", "--resume", "run.jsonl", cwd=tmp_path)
+    run = read(tmp_path / "run.jsonl")
+    assert [r.case for r in run.records] == [done, cut]
+    assert "[2/2] pytorch xception/narrow" in answer.stderr
+
+
+def test_ctrl_c_leaves_a_valid_file_and_says_how_to_resume(tmp_path: Path) -> None:
+    endless = ("run", "-f", "pytorch", *SMALL, "--min-steps", "1000000", "--out", "run.jsonl")
+    command = [sys.executable, "-m", "xibench", *endless]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        while not (tmp_path / "run.jsonl").exists():
+            time.sleep(0.05)
+        time.sleep(0.5)
+        running.send_signal(signal.SIGINT)
+        _, said_last = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert said_last == "xibench: interrupted after 0 of 1 cases; go on with `xibench run --resume run.jsonl`\n"
+    assert read(tmp_path / "run.jsonl").records == ()
+
+
+def test_resume_refuses_to_change_the_plan(tmp_path: Path) -> None:
+    line = said("run", "--resume", "run.jsonl", "-m", "xception", "--batch", "8", cwd=tmp_path, code=2)
+    assert "--model, --batch" in line
+
+
+def test_a_run_file_of_a_newer_xibench_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    newer = msgspec.structs.replace(header([small_case()]), format_version=FORMAT_VERSION + 1)
+    (tmp_path / "run.jsonl").write_bytes(msgspec.json.encode(newer) + b"\n")
+    for command in (["run", "--resume", "run.jsonl"], ["show", "run.jsonl"], ["export", "run.jsonl", "--out", "x.csv"]):
+        line = said(*command, cwd=tmp_path, code=1)
+        assert f"has format {FORMAT_VERSION + 1}" in line
+        assert "upgrade" in line

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import msgspec
+import pandas
+import pytest
+
+from tests.builders import failure, header, record, small_case
+from tests.cli.command import said, xibench
+from xibench.record.schema import Substitution
+from xibench.record.store import RunFile
+
+GOOD, BAD, LEFT = small_case("pytorch"), small_case("tensorflow"), small_case("jax")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose newest run has a good, a failed and a missing case; the good one ran something else instead."""
+    good = record(GOOD, steps_s=(0.1, 0.2, 0.3, 0.2, 0.2))
+    instead = Substitution(wanted="inductor", why="no C++ compiler", ran="eager")
+    process = msgspec.structs.replace(good.processes[0], substitutions=[instead])
+    with RunFile.create(tmp_path / "results/runs", header([GOOD, BAD, LEFT])) as run_file:
+        run_file.append(msgspec.structs.replace(good, processes=[process]))
+        run_file.append(failure(BAD, reason="the worker exited with code 3"))
+    return tmp_path
+
+
+def test_the_json_has_the_shape_that_scripts_rely_on(folder: Path) -> None:
+    done = xibench("show", "latest", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert {"run", "environment", "records"} <= set(found)
+    good, bad = found["records"]
+    assert good["case"]["framework"] == "pytorch"
+    assert good["status"] == "ok"
+    assert good["step_s"]["median"] == 0.2
+    assert good["step_s"]["low"] <= 0.2 <= good["step_s"]["high"]
+    assert good["images_per_s"] == pytest.approx(5)
+    assert good["peak_bytes"] == 250
+    assert bad["step_s"] is None
+    assert bad["reason"] == "the worker exited with code 3"
+    assert bad["absent"]["images_per_s"]
+
+
+def test_the_table_says_what_the_intervals_leave_out_what_ran_instead_and_what_failed(folder: Path) -> None:
+    shown = xibench("show", cwd=folder).stdout
+    assert "5.00 [" in shown
+    assert "ACME CPU, 2 cores" in shown
+    assert "leave out how one process differs from the next" in shown
+    assert "ok †" in shown
+    assert "† wanted inductor; no C++ compiler; ran eager (pytorch" in shown
+    assert "failed: the worker exited with code 3 (tensorflow" in shown
+    assert "torch 2.13.0" in shown
+    assert "1 of 3 cases not measured yet: `xibench run --resume results/runs/" in shown
+
+
+def test_the_command_that_goes_on_with_a_run_is_quoted_for_a_shell(folder: Path) -> None:
+    (file,) = (folder / "results/runs").glob("*.jsonl")
+    file.rename(folder / "my run.jsonl")
+    assert "`xibench run --resume 'my run.jsonl'`" in xibench("show", "my run.jsonl", cwd=folder).stdout
+
+
+def test_csv_goes_to_stdout_a_line_per_case(folder: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(xibench("show", "--csv", cwd=folder).stdout)))
+    assert [row["framework"] for row in rows] == ["pytorch", "tensorflow"]
+    assert float(rows[0]["step_s"]) == 0.2
+    assert rows[1]["step_s"] == ""
+
+
+def test_json_and_csv_at_once_are_refused(folder: Path) -> None:
+    assert "--json and --csv" in said("show", "--json", "--csv", cwd=folder, code=2)
+
+
+def test_a_run_without_records_says_so(tmp_path: Path) -> None:
+    RunFile.create(tmp_path / "run.jsonl", header([GOOD])).close()
+    assert "1 case planned, none measured yet" in xibench("show", "run.jsonl", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("command", [["show"], ["report"], ["export", "--out", "x.csv"]])
+def test_latest_without_any_run_says_how_to_make_one(command: list[str], tmp_path: Path) -> None:
+    line = said(*command, cwd=tmp_path, code=1)
+    assert "results/runs" in line
+    assert "`xibench run" in line
+
+
+def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
+    assert "nix.jsonl does not exist" in said("show", "nix.jsonl", cwd=tmp_path, code=1)
+
+
+def test_csv_and_parquet_hold_the_same_cases(folder: Path) -> None:
+    for name in ("run.csv", "run.parquet"):
+        done = xibench("export", "--out", name, cwd=folder)
+        assert done.stdout == f"{name}\n", done.stderr
+    left, right = pandas.read_csv(folder / "run.csv"), pandas.read_parquet(folder / "run.parquet")
+    assert list(left.columns) == list(right.columns)
+    assert list(left["step_s"].dropna()) == list(right["step_s"].dropna()) == [0.2]
+
+
+def test_samples_are_one_row_per_timed_step(folder: Path) -> None:
+    xibench("export", "latest", "--out", "steps.csv", "--samples", cwd=folder)
+    assert list(pandas.read_csv(folder / "steps.csv")["step_s"]) == [0.1, 0.2, 0.3, 0.2, 0.2]
+
+
+def test_an_ending_that_is_neither_csv_nor_parquet_is_refused(folder: Path) -> None:
+    line = said("export", "--out", "run.xlsx", cwd=folder, code=2)
+    assert "run.xlsx" in line
+    assert ".parquet" in line

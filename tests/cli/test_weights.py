@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors.numpy import load_file
+
+from frameworks.architectures import network
+from frameworks.weights import check
+from tests.cli.command import said, xibench
+
+
+def test_a_file_fits_its_network_and_its_name_is_all_that_stdout_says(tmp_path: Path) -> None:
+    done = xibench("weights", "init", "xception", "--variant", "narrow", "--out", "x.safetensors", cwd=tmp_path)
+    assert done.stdout == "x.safetensors\n"
+    assert "`xibench run --weights x.safetensors`" in done.stderr
+    check(network("xception", "narrow"), load_file(tmp_path / "x.safetensors"))
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path: Path) -> None:
+    def made(name: str, seed: str) -> dict[str, list[float]]:
+        xibench("weights", "init", "xception", "--variant", "narrow", "--seed", seed, "--out", name, cwd=tmp_path)
+        return {key: array.ravel()[:4].tolist() for key, array in load_file(tmp_path / name).items()}
+
+    assert made("a", "1") == made("b", "1") != made("c", "2")
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    line = said("weights", "init", "xception", "--out", "nowhere/x.safetensors", cwd=tmp_path, code=1)
+    assert "there is no folder nowhere" in line
+
+
+def test_a_negative_seed_is_refused(tmp_path: Path) -> None:
+    line = said("weights", "init", "xception", "--seed", "-1", "--out", "x", cwd=tmp_path, code=2)
+    assert "--seed" in line
+    assert "received -1" in line

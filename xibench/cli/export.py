@@ -1,0 +1,34 @@
+"""`xibench export`: records as a table for other programs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xibench.cli.options import Runs, run_paths
+from xibench.errors import UsageError
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write: .csv or .parquet.")],
+    runs: Runs = None,
+    samples: Annotated[bool, typer.Option("--samples", help="One row per timed step instead of one per case.")] = False,
+) -> None:
+    """Write runs as CSV or Parquet.
+
+    \b
+    Example:  xibench export latest --out run.parquet
+    """
+    if out.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"--out: received {out}, expected a name that ends in .csv or .parquet")
+    from xibench.record import frame
+
+    paths = run_paths(runs)
+    table = frame.samples(*paths) if samples else frame.frame(*paths)
+    write = frame.export_csv if out.suffix == ".csv" else frame.export_parquet
+    write(table, out)
+    print(f"{len(table)} rows, {len(table.columns)} columns written", file=sys.stderr)
+    print(out)

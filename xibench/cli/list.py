@@ -1,0 +1,69 @@
+"""`xibench list`: every name that the other commands take."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from xibench.cli.options import Json, print_json
+
+
+def list_names(as_json: Json = False) -> None:
+    """Every name that the other commands take.
+
+    Networks with their variants, frameworks, recipes, precisions and presets.
+
+    \b
+    Example:  xibench list --json
+    """
+    if as_json:
+        print_json(inventory())
+        return
+    from xibench.cli import format
+
+    for table in format.inventory_tables(inventory()):
+        format.show(table)
+
+
+def inventory() -> dict[str, Any]:
+    """Every registered name, and per framework the versions of its distributions, null where one is not installed.
+
+    Networks with operators or implementations of other people would stand under `operators` and `contenders`.
+    """
+    from frameworks.architectures import MODELS
+    from frameworks.runtime import FRAMEWORKS, PRECISIONS, RECIPES
+    from xibench.run.plan import PRESETS
+
+    return {
+        "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
+        "operators": [],
+        "frameworks": list(FRAMEWORKS),
+        "contenders": [],
+        "recipes": list(RECIPES),
+        "precisions": list(PRECISIONS),
+        "presets": list(PRESETS),
+        "purposes": {
+            "recipes": dict(RECIPES),
+            "precisions": dict(PRECISIONS),
+            "presets": {name: preset.purpose for name, preset in PRESETS.items()},
+        },
+        "versions": {name: _versions(name) for name in FRAMEWORKS},
+    }
+
+
+def _versions(framework: str) -> dict[str, str | None]:
+    """The versions of a framework's distributions where its workers run, read from the disk; None: not installed."""
+    from importlib import metadata
+    from pathlib import Path
+
+    from frameworks.runtime import FRAMEWORKS
+    from xibench.run.interpreters import interpreter
+
+    python = Path(interpreter(framework))
+    site = python.parents[1].glob("lib/python*/site-packages")
+    own = None if str(python) == sys.executable else [str(folder) for folder in site]
+    found = {}
+    for name in FRAMEWORKS[framework].distributions:
+        places = metadata.distributions(name=name) if own is None else metadata.distributions(name=name, path=own)
+        found[name] = next((distribution.version for distribution in places), None)
+    return found

@@ -1,0 +1,141 @@
+"""What a run shows while it goes on: a live bar on a terminal, a line per case elsewhere. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from xibench.cli import format
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from xibench.record.schema import Case, Record
+    from xibench.run.parent import Watch
+
+
+@contextmanager
+def watching(output: TextIO = sys.stderr) -> Iterator[Watch]:
+    """A watch for a run: live where `output` is a terminal, plain lines elsewhere."""
+    if not output.isatty():
+        yield PlainWatch(output)
+        return
+    from rich.live import Live
+
+    view = View(format.console(output))
+    with Live(view, console=view.console, transient=True, refresh_per_second=4):
+        yield LiveWatch(view)
+
+
+class Clock(Protocol):
+    """Seconds that only go forward."""
+
+    def __call__(self) -> float:
+        """Now."""
+
+
+class PlainWatch:
+    """One line per case, when it is finished."""
+
+    def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
+        self._output = output
+        self._clock = clock
+        self._began = clock()
+        self._index = self._total = 0
+
+    def started(self, case: Case, index: int, total: int) -> None:
+        """Keeps the position: the line is written when the case is finished."""
+        self._index, self._total, self._began = index, total, self._clock()
+
+    def phase(self, case: Case, text: str) -> None:
+        """Says nothing: a log wants results."""
+
+    def finished(self, record: Record) -> None:
+        """Writes the case's line."""
+        took = format.duration(self._clock() - self._began)
+        line = f"[{self._index + 1}/{self._total}] {outcome(record)} ({took})"
+        print(line, file=self._output, flush=True)
+
+    def warned(self, text: str) -> None:
+        """Writes the warning."""
+        print(f"warning: {text}", file=self._output, flush=True)
+
+
+class LiveWatch:
+    """A bar: the case being measured, its phase, what is done and about how long the rest takes."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def started(self, case: Case, index: int, total: int) -> None:
+        """Shows the case."""
+        self._view.begin(index, total)
+        self._view.doing = format.case_name(case)
+
+    def phase(self, case: Case, text: str) -> None:
+        """Shows what the worker does now."""
+        self._view.doing = f"{format.case_name(case)}: {text}"
+
+    def finished(self, record: Record) -> None:
+        """Writes the case's line above the bar and moves the bar on."""
+        self._view.console.print(outcome(record))
+        self._view.end()
+
+    def warned(self, text: str) -> None:
+        """Writes the warning above the bar."""
+        self._view.console.print(f"warning: {text}")
+
+
+class View:
+    """What the bar shows: two lines, drawn anew a few times a second so that the times run."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self.console = console
+        self.doing = "starting"
+        self._clock = clock
+        self._began = clock()
+        self._first: int | None = None
+        self._done = self._total = 0
+        self._ends: float | None = None
+
+    def begin(self, done: int, total: int) -> None:
+        """Case number `done`, from 0, of `total` begins. A resumed run begins with some done already."""
+        self._first = done if self._first is None else self._first
+        self._done, self._total = done, total
+
+    def end(self) -> None:
+        """The case has ended; the rest is expected to take as long per case as those of this process so far."""
+        self._done += 1
+        per_case = (self._clock() - self._began) / (self._done - (self._first or 0))
+        self._ends = self._clock() + per_case * (self._total - self._done)
+
+    def times(self) -> str:
+        """`3/12 done, 9 left · 45 s · about 2 min 10 s left`."""
+        left = self._total - self._done
+        parts = [f"{self._done}/{self._total} done, {left} left", format.duration(self._clock() - self._began)]
+        if self._ends is not None and left:
+            parts.append(f"about {format.duration(max(self._ends - self._clock(), 1.0))} left")
+        return " · ".join(parts)
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        line = Table.grid(padding=(0, 1))
+        line.add_row(ProgressBar(total=max(self._total, 1), completed=self._done, width=24), Text(self.times()))
+        return Group(line, Text(self.doing, overflow="ellipsis", no_wrap=True))
+
+
+def outcome(record: Record) -> str:
+    """A finished case in one line: its throughput, or its status with the reason."""
+    from xibench.record.summary import summarise
+
+    name = format.case_name(record.case)
+    if record.status != "ok":
+        return f"{name}: {record.status}: {record.reason}"
+    return f"{name}: {format.interval(summarise(record).images_per_s)} images/s"

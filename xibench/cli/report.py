@@ -1,0 +1,29 @@
+"""`xibench report`: records into a static site."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xibench.cli.options import Runs, run_paths
+
+
+def report(
+    runs: Runs = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write the site to.")] = Path("site"),
+) -> None:
+    """Write a static site of charts from runs.
+
+    It opens from the file system and needs no network.
+
+    \b
+    Example:  xibench report latest --out site
+    """
+    from dashboards.build import build
+
+    index = build(run_paths(runs), out)
+    print("open it in a browser:", file=sys.stderr)
+    print(index)

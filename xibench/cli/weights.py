@@ -1,0 +1,55 @@
+"""`xibench weights`: canonical weight files."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xibench.cli.options import Model, Variant, seed_number
+from xibench.errors import StoreError
+
+app = typer.Typer(help="Canonical weight files.", rich_markup_mode=None, no_args_is_help=False)
+
+
+@app.callback()
+def weights() -> None:
+    """Weight files by canonical name (safetensors), the same for every framework."""
+
+
+@app.command("init")
+def init(
+    model: Model,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The safetensors file to write.")],
+    variant: Variant = "default",
+    seed: Annotated[
+        int, typer.Option(parser=seed_number, metavar="N", help="The same seed gives the same weights everywhere.")
+    ] = 0,
+) -> None:
+    """Write seeded initial weights to a safetensors file.
+
+    The same names and values for every framework.
+
+    \b
+    Example:  xibench weights init xception --seed 1 --out xception.safetensors
+    """
+    from safetensors import SafetensorError
+
+    from frameworks.architectures import network
+    from frameworks.weights import initial, save
+
+    built = network(model, variant)
+    values = initial(built, seed)
+    if not out.parent.is_dir():
+        raise StoreError(f"weights: cannot write {out}: there is no folder {out.parent}; make it first")
+    try:
+        save(out, built, values)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"weights: cannot write {out}: {error}") from None
+    quoted = shlex.quote(str(out))
+    said = f"wrote {len(values)} arrays of {model}/{variant}, seed {seed}; `xibench run --weights {quoted}` uses them"
+    print(said, file=sys.stderr)
+    print(out)
