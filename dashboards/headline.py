@@ -1,0 +1,115 @@
+"""The headline table, generated from a run file: printed, or put between a document's two markers.
+
+    python -m dashboards.headline                      the newest run in results/runs
+    python -m dashboards.headline RUN                  that run
+    python -m dashboards.headline RUN README.md        that run, into the document
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dashboards import format as fmt
+from dashboards.runs import FRAMEWORK_ORDER, Group, LoadedRun, Row, groups, load
+from xibench.errors import InputError, XibenchError
+from xibench.record.store import latest
+
+BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
+RUNS = Path("results/runs")
+
+
+def headline(run: LoadedRun) -> str:
+    """Markdown: images per second with 95 % intervals, a table per group of like settings, and its conditions."""
+    parts = [_table(group) for group in groups([run])]
+    if not parts:
+        parts = ["No case of this run has ended yet."]
+    return "\n\n".join([*parts, _conditions(run)])
+
+
+def embed(document: str, text: str) -> str:
+    """The document with `text` between its markers. Raises InputError if it lacks them."""
+    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
+        raise InputError(f"the document has no place for the headline: expected one {BEGIN} and, after it, one {END}")
+    before, rest = document.split(BEGIN)
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
+
+
+def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
+    """Prints or embeds the headline; returns the exit code."""
+    try:
+        if len(arguments) > 2:
+            raise InputError(f"{len(arguments)} arguments, expected at most two: RUN and a document")
+        path = Path(arguments[0]) if arguments else latest(RUNS)
+        text = headline(load(path))
+        if len(arguments) < 2:
+            print(text)
+            return 0
+        document = Path(arguments[1])
+        document.write_text(embed(document.read_text(encoding="utf-8"), text), encoding="utf-8")
+    except (XibenchError, OSError) as error:
+        print(f"headline: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _table(group: Group) -> str:
+    """Rows are networks and recipes, columns are frameworks."""
+    shown = [name for name in FRAMEWORK_ORDER if any(row.case.framework == name for row in group.rows)]
+    lines = [
+        f"{group.title}: images per second, median [95 % interval]",
+        "",
+        f"| network | recipe | {' | '.join(fmt.name(name) for name in shown)} |",
+        f"|---|---|{'--:|' * len(shown)}",
+    ]
+    for panel in group.panels:
+        for recipe in dict.fromkeys(row.case.recipe for row in panel.rows):
+            cells = [_cell([r for r in panel.rows if (r.case.framework, r.case.recipe) == (f, recipe)]) for f in shown]
+            lines.append(f"| {panel.title}, {panel.resolution} px | {fmt.name(recipe)} | {' | '.join(cells)} |")
+    return "\n".join([*lines, *_footnotes(group.rows)])
+
+
+def _cell(rows: Sequence[Row]) -> str:
+    if not rows:
+        return fmt.NONE
+    row = rows[0]
+    throughput = row.summary.images_per_s
+    return f"{fmt.interval(throughput)}{row.mark}" if throughput else fmt.status(row.record.status)
+
+
+def _footnotes(rows: Iterable[Row]) -> list[str]:
+    notes = dict.fromkeys(
+        f"† {row.framework}, {row.case.recipe}: wanted {s.wanted}; {s.why}; ran {s.ran}."
+        for row in rows
+        for s in row.summary.substitutions
+    )
+    return ["", *notes] if notes else []
+
+
+def _conditions(run: LoadedRun) -> str:
+    """Hardware, versions, n and the run that the figures come from."""
+    machine = run.header.environment
+    gpus = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
+    return " ".join([
+        f"{machine.cpu_model}, {machine.cores_usable} cores, {fmt.gibibytes(machine.memory_bytes)}, {gpus}.",
+        *_sampling([row for row in run.rows if row.ok]),
+        f"Run `{run.header.run_id}`, {run.header.created_utc[:10]}.",
+    ])
+
+
+def _sampling(measured: Sequence[Row]) -> list[str]:
+    if not measured:
+        return ["No case was measured."]
+    versions = sorted({f"{name} {version}" for row in measured for name, version in row.process.versions.items()})
+    counts = [len(process.steps_s) for row in measured for process in row.record.processes]
+    processes = max(len(row.record.processes) for row in measured)
+    steps = f"{fmt.steps(min(counts), max(counts))} steps"
+    if processes > 1:
+        return [f"{'; '.join(versions)}.", f"{steps} in each of {processes} processes."]
+    left_out = "the intervals leave out what differs from one process to the next"
+    return [f"{'; '.join(versions)}.", f"{steps} in one process a case: {left_out}."]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

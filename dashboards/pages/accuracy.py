@@ -1,0 +1,257 @@
+"""How much accuracy does a parameter, a multiply-add or a second buy, by published accuracies?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from dashboards import captions, charts
+from dashboards import format as fmt
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Panel, Row, groups
+from dashboards.style import family, framework_colour, recipe_symbol
+from xibench.analysis.published import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
+
+FILE = "accuracy.html"
+SETTING = "ImageNet validation, single crop"
+DISCLAIMER = (
+    f"Every accuracy on this page is {LABEL}: printed by the source named beside it for its own trained weights, not "
+    "measured by xibench. Costs are counted, speeds are measured here."
+)
+CREDIT = f"Accuracies: {LABEL} by the sources in the table below, not measured by xibench."
+INTERVALS = (
+    "Accuracy intervals are 95 % Wilson intervals for a sample of 50,000 validation pictures, computed here; the "
+    "sources give none. They leave out what another training run, crop or resampling would change."
+)
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Published accuracies against parameters, multiply-adds and the speed measured in these runs."""
+    entries = published_accuracies()
+    blocks: tuple[Block, ...] = (Prose((DISCLAIMER,), "note"), _against_parameters(entries), _against_macs(entries))
+    measured = [_against_speed(group) for group in groups(runs) if any(_accurate(group))]
+    sections = [Section("published", "Published accuracies and counted costs", blocks)]
+    sections += measured or [_no_speed()]
+    sections.append(Section("sources", "Every figure and its source", (_table(entries),)))
+    return Page(
+        FILE, "Accuracy", "Accuracy",
+        "How much accuracy does a parameter, a multiply-add or a second buy?", tuple(sections),
+    )
+
+
+def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
+    counted = [entry for entry in entries if entry.parameters_trainable is not None]
+    best, other = _references()
+    takeaway = (
+        f"{best.weights} reaches {fmt.percent(best.top1)} top-1 with {_millions(best)} parameters, "
+        f"{fmt.number(best.top1 - other.top1, 1)} points above {other.weights} with {_millions(other)}"
+        f"{_told_apart(best, other)} ({LABEL})."
+    )
+    figure = charts.scatter(
+        _families(counted, lambda e: (e.parameters_trainable or 0) / 1e6, lambda e: (e.top1, e.top1_low, e.top1_high)),
+        "trainable parameters (millions)", "top-1 accuracy (%), published",
+    )
+    return FigureBlock(
+        "Top-1 accuracy against parameters", (takeaway,),
+        (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
+        (CREDIT, f"n = 50,000 pictures; {fmt.plural(len(counted), 'set')} of weights. {INTERVALS}"), columns=1,
+    )
+
+
+def _against_macs(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
+    counted = [entry for entry in entries if entry.macs is not None]
+    best, other = _references()
+    takeaway = (
+        f"{best.weights} has a top-1 error of {fmt.percent(100 - best.top1)} for {_giga(best)} G multiply-adds per "
+        f"picture, {other.weights} {fmt.percent(100 - other.top1)} for {_giga(other)} G ({LABEL})."
+    )
+    figure = charts.scatter(
+        _families(
+            counted, lambda e: (e.macs or 0) / 1e9, lambda e: (100 - e.top1, 100 - e.top1_high, 100 - e.top1_low)
+        ),
+        "multiply-adds per picture (billions)", "top-1 error (%), published",
+    )
+    caption = f"Multiply-adds at the resolution of the published figure. n = 50,000 pictures. {INTERVALS}"
+    return FigureBlock(
+        "Top-1 error against multiply-adds", (takeaway,),
+        (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
+        (CREDIT, caption), columns=1,
+    )
+
+
+def _families(entries: Sequence[PublishedAccuracy], x: Any, y: Any) -> list[dict[str, Any]]:
+    traces = []
+    for key in dict.fromkeys(entry.family for entry in entries):
+        name, colour, symbol = family(key)
+        members = [entry for entry in entries if entry.family == key]
+        points = [y(entry) for entry in members]
+        traces.append({
+            "type": "scatter", "mode": "markers+text", "name": name, "cliponaxis": False,
+            "x": [x(entry) for entry in members], "y": [value for value, _, _ in points],
+            "text": [f"  {entry.weights}" if entry in _references() else "" for entry in members],
+            "textposition": "middle right", "textfont": {"size": 12, "color": "var(--ink)"},
+            "error_y": {
+                "type": "data", "symmetric": False, "color": colour, "thickness": 1, "width": 0,
+                "array": [high - value for value, _, high in points],
+                "arrayminus": [value - low for value, low, _ in points],
+            },
+            "marker": {
+                "color": colour, "symbol": symbol, "size": 10, "opacity": 0.85,
+                "line": {"color": "var(--paper)", "width": 1},
+            },
+            "customdata": [
+                f"<b>{fmt.chart_text(e.weights)}</b><br>{fmt.percent(e.top1, 2)} top-1, {e.resolution} px"
+                f"<br>{fmt.chart_text(e.source)} ({LABEL})" for e in members
+            ],
+            "hovertemplate": "%{customdata}<extra></extra>",
+        })
+    return traces
+
+
+def _family_keys(entries: Sequence[PublishedAccuracy]) -> tuple[Key, ...]:
+    return tuple(Key(*family(key)) for key in dict.fromkeys(entry.family for entry in entries))
+
+
+def _speed_keys(group: Group) -> tuple[Key, ...]:
+    frameworks = dict.fromkeys(row.case.framework for row in group.measured)
+    recipes = dict.fromkeys(row.case.recipe for row in group.measured)
+    return (
+        *(Key(fmt.name(framework), framework_colour(framework)) for framework in frameworks),
+        *(Key(fmt.name(recipe), "var(--muted)", recipe_symbol(recipe)) for recipe in recipes),
+    )
+
+
+def _against_speed(group: Group) -> Section:
+    found = _accurate(group)
+    sentences = tuple(
+        f"{fmt.name(panel.model)}: {fmt.percent(accuracy.top1)} top-1 ({LABEL}) at {fmt.interval(rate)} images/s "
+        f"measured here ({best.framework} {best.recipe}, the fastest)."
+        for panel, accuracy in found
+        for best in [max(panel.measured, key=lambda row: -_step(row))]
+        if (rate := best.summary.images_per_s) is not None
+    )
+    traces = _speed_traces(found)
+    figure = charts.scatter(traces, "images/s measured here (log scale)", "top-1 accuracy (%), published", 340)
+    _draw_levels(figure, [accuracy for _, accuracy in found])
+    block = FigureBlock(
+        "Published accuracy against measured speed", sentences,
+        (Chart(figure, "One mark per framework and recipe", " ".join(sentences), _speed_keys(group)),),
+        (CREDIT, _speed_caption(group, [accuracy for _, accuracy in found]), *captions.measured(group)),
+        columns=1,
+    )
+    return Section(group.key, group.title, (block,), subtitle=group.subtitle)
+
+
+def _speed_caption(group: Group, accuracies: Sequence[PublishedAccuracy]) -> str:
+    weights = fmt.listing([a.weights for a in accuracies])
+    sources = fmt.listing(sorted({a.source for a in accuracies}))
+    return (
+        f"The networks that were timed carry the weights {group.case.weights}; accuracies are those of {weights} "
+        f"({sources}). Bands: the 95 % interval of the accuracy; lines: that of the throughput."
+    )
+
+
+def _accurate(group: Group) -> list[tuple[Panel, PublishedAccuracy]]:
+    """Panels that have both a measured row and a published accuracy at the same resolution."""
+    pairs = [(panel, reference_accuracy(panel.model, panel.variant)) for panel in group.panels if panel.measured]
+    return [(panel, found) for panel, found in pairs if found and found.resolution == panel.resolution]
+
+
+def _speed_traces(found: Sequence[tuple[Panel, PublishedAccuracy]]) -> list[dict[str, Any]]:
+    rows = [(row, accuracy) for panel, accuracy in found for row in panel.measured]
+    traces = []
+    for framework in dict.fromkeys(row.case.framework for row, _ in rows):
+        mine = [
+            (row, a, rate) for row, a in rows if row.case.framework == framework and (rate := row.summary.images_per_s)
+        ]
+        colour = framework_colour(framework)
+        traces.append({
+            "type": "scatter", "mode": "markers", "name": fmt.chart_text(fmt.name(framework)), "cliponaxis": False,
+            "x": [rate.median for _, _, rate in mine], "y": [a.top1 for _, a, _ in mine],
+            "error_x": {
+                "type": "data", "symmetric": False, "color": "var(--ink)", "thickness": 1.5, "width": 4,
+                "array": [(r.high or r.median) - r.median for _, _, r in mine],
+                "arrayminus": [r.median - (r.low or r.median) for _, _, r in mine],
+            },
+            "marker": {"color": colour, "size": 12, "symbol": [recipe_symbol(row.case.recipe) for row, _, _ in mine],
+                       "line": {"color": "var(--paper)", "width": 1.5}},
+            "customdata": [
+                f"<b>{fmt.chart_text(row.label)}</b>, {fmt.name(row.case.model)}<br>{fmt.interval(rate)} images/s"
+                f"<br>{fmt.percent(a.top1, 2)} top-1 ({LABEL})" for row, a, rate in mine
+            ],
+            "hovertemplate": "%{customdata}<extra></extra>",
+        })
+    return traces
+
+
+def _draw_levels(figure: dict[str, Any], accuracies: Sequence[PublishedAccuracy]) -> None:
+    """A band and a name for each network's accuracy."""
+    layout = figure["layout"]
+    rates = [x for trace in figure["data"] for x in trace["x"]]
+    low, high = min(rates) / 1.4, max(rates) * 1.4
+    layout["xaxis"] |= {
+        "type": "log", "autorange": False, "range": [math.log10(low), math.log10(high)], "tickmode": "array",
+        "tickvals": [v for e in range(-3, 7) for d in (1, 2, 5) if low <= (v := d * 10.0**e) <= high],
+    }
+    layout["yaxis"]["range"] = [min(a.top1_low for a in accuracies) - 0.35, max(a.top1_high for a in accuracies) + 0.35]
+    layout["shapes"] = [
+        {"type": "rect", "layer": "below", "xref": "paper", "x0": 0, "x1": 1, "y0": a.top1_low, "y1": a.top1_high,
+         "fillcolor": "var(--band)", "line": {"width": 0}} for a in accuracies
+    ]
+    layout["annotations"] = [
+        {
+            "xref": "paper", "x": 0, "xanchor": "left", "xshift": 4, "y": a.top1_high, "yanchor": "top",
+            "showarrow": False, "text": fmt.name(a.model or a.weights), "font": {"size": 12, "color": "var(--muted)"},
+        } for a in accuracies
+    ]
+
+
+def _table(entries: Sequence[PublishedAccuracy]) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (e.weights, fmt.number(e.top1, 2), fmt.number(e.top5, 2), f"{e.resolution} px",
+         _or_none(e.parameters_trainable), _or_none(e.macs), _per_million(e), Link(e.source, e.address), e.note)
+        for e in entries
+    ]
+    columns = (
+        f"Weights ({LABEL})", "Top\u20111, %", "Top\u20115, %", "Input", "Parameters, trainable", "MACs per picture",
+        "Top\u20111 points per M parameters", "Source", "Note",
+    )
+    return Table(columns, tuple(rows), frozenset(range(1, 7)), caption=f"{CREDIT} {fmt.NONE}: no count at hand.")
+
+
+def _no_speed() -> Section:
+    text = "No case of these runs has both a result and a published accuracy for its network at its resolution."
+    return Section("speed", "Published accuracy against measured speed", (Prose((text,), "note"),))
+
+
+def _references() -> tuple[PublishedAccuracy, PublishedAccuracy]:
+    """The two networks' reference weights, the more accurate first."""
+    pair = [found for model in ("xception", "inception_v3") if (found := reference_accuracy(model, "default"))]
+    best, other = sorted(pair, key=lambda entry: -entry.top1)
+    return best, other
+
+
+def _told_apart(best: PublishedAccuracy, other: PublishedAccuracy) -> str:
+    return "" if best.top1_low > other.top1_high else ", within the sampling error of the validation set"
+
+
+def _millions(entry: PublishedAccuracy) -> str:
+    return fmt.millions(entry.parameters_trainable or 0)
+
+
+def _giga(entry: PublishedAccuracy) -> str:
+    return fmt.number((entry.macs or 0) / 1e9)
+
+
+def _per_million(entry: PublishedAccuracy) -> str:
+    return fmt.NONE if not entry.parameters_trainable else fmt.number(entry.top1 / (entry.parameters_trainable / 1e6))
+
+
+def _or_none(value: int | None) -> str:
+    return fmt.NONE if value is None else fmt.count(value)
+
+
+def _step(row: Row) -> float:
+    assert row.summary.step_s is not None
+    return row.summary.step_s.median

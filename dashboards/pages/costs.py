@@ -1,0 +1,155 @@
+"""What does a network cost on paper, and how much of that work does each framework do per second?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dashboards import captions, charts, takeaways
+from dashboards import format as fmt
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Row, groups, network_title, networks
+from dashboards.style import kind_colour
+from xibench.analysis.costs import KINDS, ModelCost, model_cost
+
+FILE = "costs.html"
+RESOLUTIONS = (224, 299)
+COUNTED = (
+    "Counted from the architecture's text for one picture in fp32, exact, so there is no interval. One multiply-add is "
+    "one MAC and two floating-point operations; MACs count convolutions and dense layers."
+)
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Totals and blocks of every network in the runs, and the rate at which each case worked through them."""
+    costs = {key: tuple(model_cost(*key, resolution) for resolution in RESOLUTIONS) for key in networks(runs)}
+    blocks: tuple[Block, ...] = (_totals(costs), _macs(costs), _parameters(costs)) if costs else ()
+    sections = [Section("paper", "On paper", blocks or (Prose(("The runs name no network.",), "note"),))]
+    sections += [_achieved(group) for group in groups(runs) if group.measured]
+    return Page(
+        FILE, "Costs", "Costs", "What does each network cost, where does the cost lie, and how fast is it worked off?",
+        tuple(sections),
+    )
+
+
+Costs = dict[tuple[str, str], tuple[ModelCost, ...]]
+
+
+def _totals(costs: Costs) -> Table:
+    rows = tuple(
+        (network_title(c.model, c.variant), f"{c.resolution} px", fmt.count(c.parameters_trainable),
+         fmt.count(c.parameters_total), fmt.count(c.macs), fmt.count(c.activations), fmt.count(c.bytes_moved))
+        for found in costs.values() for c in found
+    )
+    columns = (
+        "Network", "Input", "Parameters, trainable", "Parameters, total", "MACs per image", "Activations",
+        "Bytes moved",
+    )
+    return Table(
+        columns, rows, frozenset(range(1, 7)),
+        caption=f"{COUNTED} Activations are the outputs of those layers; bytes moved are inputs, outputs and "
+        "parameters of every layer, once each.",
+    )
+
+
+def _macs(costs: Costs) -> FigureBlock:
+    drawings, sentences = [], []
+    for (model, variant), (small, large) in costs.items():
+        title, sentence = network_title(model, variant), _where_the_work_is(large)
+        blocks = [block for block in large.blocks if block.macs]
+        other = {block.name: block.macs for block in small.blocks}
+        parts = [
+            (kind, kind_colour(kind), [block.macs_by_kind.get(kind, 0) / 1e6 for block in blocks]) for kind in KINDS
+        ]
+        figure = charts.columns(
+            [block.name for block in blocks], parts, "multiply-adds per image (millions)",
+            [other[block.name] / 1e6 for block in blocks], f"at {small.resolution} px",
+        )
+        legend = [Key(kind, colour) for kind, colour, values in parts if any(values)]
+        legend.append(Key(f"whole block at {small.resolution} px", "var(--ink)", "hollow"))
+        drawings.append(Chart(figure, f"{title}, {large.resolution} px", sentence, tuple(legend)))
+        sentences.append(sentence)
+    return FigureBlock("Multiply-adds by block", tuple(sentences), tuple(drawings), (COUNTED,))
+
+
+def _parameters(costs: Costs) -> FigureBlock:
+    drawings, sentences = [], []
+    for (model, variant), found in costs.items():
+        cost = found[-1]
+        blocks = [block for block in cost.blocks if block.parameters]
+        most = max(blocks, key=lambda block: block.parameters)
+        share = fmt.percent(100 * most.parameters / cost.parameters_total)
+        sentence = (
+            f"{network_title(model, variant)}: the block with the most parameters is {most.name}, {share} of "
+            f"{fmt.millions(cost.parameters_total)}."
+        )
+        parts = [("parameters", "var(--part-1)", [block.parameters / 1e6 for block in blocks])]
+        figure = charts.columns([block.name for block in blocks], parts, "parameters (millions)")
+        drawings.append(Chart(figure, network_title(model, variant), sentence))
+        sentences.append(sentence)
+    caption = "Counted from the architecture's text, with batch-norm statistics; exact, and alike at every resolution."
+    return FigureBlock("Parameters by block", tuple(sentences), tuple(drawings), (caption,))
+
+
+def _where_the_work_is(cost: ModelCost) -> str:
+    kind = max(KINDS, key=cost.macs_of)
+    block = max(cost.blocks, key=lambda b: b.macs)
+    words = {"pointwise": "pointwise (1 × 1)", "conv": "full"}.get(kind, kind)
+    return (
+        f"{network_title(cost.model, cost.variant)}: {fmt.percent(100 * cost.macs_of(kind) / cost.macs)} of "
+        f"{fmt.number(cost.macs / 1e9)} G multiply-adds at {cost.resolution} px are {words} convolutions; the "
+        f"costliest block is {block.name} with {fmt.percent(100 * block.macs / cost.macs)}."
+    )
+
+
+def _achieved(group: Group) -> Section:
+    limit = max(_gflops(row).value for row in group.measured)
+    sentences = tuple(
+        takeaways.extremes(panel, lambda row: _gflops(row).value, lambda v: f"{fmt.number(v)} GFLOP/s", "achieved work")
+        for panel in group.panels
+    )
+    what = (
+        "Two times the multiply-adds of a step over its measured time, whatever operations the framework really ran. "
+        "Bars: median; lines: 95 % interval."
+    )
+    figure = FigureBlock(
+        title="Achieved floating-point rate",
+        takeaways=sentences,
+        charts=tuple(
+            Chart(charts.bars(panel.rows, _value, "achieved rate (GFLOP/s)", limit), panel.title, sentence)
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(what, *captions.measured(group)),
+        table=_rate_table(group),
+    )
+    return Section(group.key, group.title, (figure,), subtitle=group.subtitle)
+
+
+def _gflops(row: Row) -> charts.Value:
+    step, flops = row.summary.step_s, 2 * row.record.costs.macs / 1e9
+    assert step is not None
+    value = flops / step.median
+    low = None if step.high is None else flops / step.high
+    high = None if step.low is None else flops / step.low
+    places = fmt.significant_decimals(value) if low is None or high is None else fmt.interval_decimals(value, low, high)
+    bounds = "" if low is None or high is None else f" [{fmt.number(low, places)}, {fmt.number(high, places)}]"
+    hover = f"<b>{fmt.chart_text(row.label)}</b><br>{fmt.number(value, places)}{bounds} GFLOP/s<br>n = {step.n} steps"
+    return charts.Value(value, low, high, fmt.number(value), hover)
+
+
+def _value(row: Row) -> charts.Value | None:
+    return _gflops(row) if row.ok else None
+
+
+def _rate_table(group: Group) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for panel in group.panels:
+        for row in panel.measured:
+            rate = _gflops(row)
+            bounded = rate.low is not None and rate.high is not None
+            rows.append((
+                panel.title, row.framework, row.recipe + row.mark, fmt.count(row.record.costs.macs),
+                fmt.number(rate.value),
+                f"{fmt.number(rate.low or 0)} to {fmt.number(rate.high or 0)}" if bounded else "too few steps",
+            ))
+    columns = ("Network", "Framework", "Recipe", "MACs per step", "GFLOP/s", "95 % interval")
+    return Table(columns, tuple(rows), frozenset({3, 4, 5}), fold="The numbers")

@@ -1,0 +1,129 @@
+"""How much memory does a case take?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dashboards import captions, charts, takeaways
+from dashboards import format as fmt
+from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Row, groups
+
+FILE = "memory.html"
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Peak host memory above the framework's baseline, and device memory or the reason why there is none."""
+    sections = tuple(_section(group) for group in groups(runs) if group.measured)
+    nothing = (Section("nothing", "Nothing was measured", (Prose(("No case of these runs has a result.",), "note"),)),)
+    return Page(
+        FILE, "Memory", "Memory", "How much memory does a network take beyond what its framework takes anyway?",
+        sections or nothing,
+    )
+
+
+def host_above_baseline(row: Row) -> list[int]:
+    """Bytes above the baseline, per process that has both figures."""
+    return [
+        p.memory.host_peak_bytes - p.memory.host_baseline_bytes
+        for p in row.record.processes
+        if p.memory.host_peak_bytes is not None and p.memory.host_baseline_bytes is not None
+    ]
+
+
+def device_allocated(row: Row) -> list[int]:
+    """Peak bytes that the framework allocated on the device, per process that has the figure."""
+    return [b for p in row.record.processes if (b := p.memory.device_peak_allocated_bytes) is not None]
+
+
+def _section(group: Group) -> Section:
+    blocks: list[Block] = []
+    if any(host_above_baseline(row) for row in group.measured):
+        blocks.append(_figure(group, "Peak host memory above the baseline", host_above_baseline, _host_caption(group)))
+    else:
+        blocks.append(Prose((f"No host memory figure: {_why(group, 'host')}.",), "note"))
+    if any(device_allocated(row) for row in group.measured):
+        caption = "Peak memory allocated on the device, by the framework's own counter."
+        blocks.append(_figure(group, "Peak device memory", device_allocated, caption))
+    else:
+        blocks.append(Prose((f"No device memory figure: {_why(group, 'device')}.",)))
+    return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
+
+
+def _figure(group: Group, title: str, values: Callable[[Row], list[int]], caption: str) -> FigureBlock:
+    def highest(row: Row) -> float | None:
+        return max(values(row), default=None)
+
+    def value(row: Row) -> charts.Value | None:
+        found = [b / fmt.MIB for b in values(row)]
+        if not found:
+            return None
+        hover = f"<b>{fmt.chart_text(row.label)}</b><br>{fmt.number(max(found))} MiB<br>{_processes(len(found))}"
+        low = min(found) if len(found) > 1 else None
+        return charts.Value(max(found), low, None, fmt.number(max(found)), hover)
+
+    limit = max(highest(row) or 0 for row in group.measured) / fmt.MIB
+    what = title.lower()
+    sentences = tuple(takeaways.extremes(panel, highest, fmt.mebibytes, what) for panel in group.panels)
+    return FigureBlock(
+        title=title,
+        takeaways=sentences,
+        charts=tuple(
+            Chart(charts.bars(panel.rows, value, "peak memory (MiB)", limit), panel.title, sentence)
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(f"{caption} {_spread(group)}", *captions.measured(group, with_intervals=False)),
+        table=_table(group),
+    )
+
+
+def _host_caption(group: Group) -> str:
+    methods = fmt.listing(sorted({row.process.memory.host_method for row in group.measured}))
+    return (
+        "Peak resident memory of the worker while it built, compiled and stepped the network, less what it held after "
+        f"importing the framework and touching the device. Read by: {methods}."
+    )
+
+
+def _spread(group: Group) -> str:
+    if max(row.summary.processes for row in group.measured) == 1:
+        return "A process has one peak (n = 1), so there is no interval."
+    return "The highest peak among processes; the line reaches down to the lowest."
+
+
+def _why(group: Group, which: str) -> str:
+    reasons = dict.fromkeys(
+        reason
+        for row in group.measured for p in row.record.processes for field, reason in p.absent.items() if which in field
+    )
+    if reasons:
+        return "; ".join(reason.rstrip(".") for reason in reasons)
+    if which == "device" and group.case.device == "cpu":
+        return "these cases ran on the CPU, whose memory is the host's"
+    return "the record gives no reason"
+
+
+def _table(group: Group) -> Table:
+    rows = tuple(
+        (panel.title, row.framework, row.recipe + row.mark, *_memory_cells(row))
+        for panel in group.panels for row in panel.measured
+    )
+    columns = (
+        "Network", "Framework", "Recipe", "Baseline", "Peak", "Above baseline", "Device, allocated", "Device, reserved",
+        "Device, whole process",
+    )
+    return Table(columns, rows, frozenset(range(3, 9)), fold="The numbers")
+
+
+def _memory_cells(row: Row) -> tuple[Cell, ...]:
+    m = row.process.memory
+    above = max(host_above_baseline(row), default=None)
+    figures = (
+        m.host_baseline_bytes, m.host_peak_bytes, above, m.device_peak_allocated_bytes, m.device_peak_reserved_bytes,
+        m.device_process_bytes,
+    )
+    return tuple(fmt.NONE if figure is None else fmt.mebibytes(figure) for figure in figures)
+
+
+def _processes(amount: int) -> str:
+    return "n = 1 process" if amount == 1 else f"n = {amount} processes"

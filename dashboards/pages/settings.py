@@ -1,0 +1,189 @@
+"""Under which settings and on what was it measured, and how is it repeated?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from dashboards import format as fmt
+from dashboards.content import Block, Cell, Facts, Link, Marked, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Row, case_words, groups, recipe_order
+from dashboards.unlike import unlike_settings
+from xibench.record.schema import Environment, Rule, Setting
+
+FILE = "settings.html"
+RUNS_FOLDER = "runs"
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Settings read back, substitutions, environment, versions, run files and the command that repeats a run."""
+    found = groups(runs)
+    sections = [_settings(group) for group in found if group.measured]
+    sections += [_run(run) for run in runs]
+    return Page(
+        FILE, "Settings", "Settings and environment",
+        "With what settings, on what machine and by which rule was it measured, and how is it repeated?",
+        tuple(sections),
+    )
+
+
+def run_file(run: LoadedRun) -> str:
+    """The run file's place inside the site: its name with the start of its hash, so that two files never clash."""
+    return f"{RUNS_FOLDER}/{run.digest[:12]}-{run.name}"
+
+
+def _settings(group: Group) -> Section:
+    blocks: list[Block] = [*_unlike(group)]
+    for framework in dict.fromkeys(row.case.framework for row in group.rows):
+        rows = [row for row in group.measured if row.case.framework == framework]
+        if rows:
+            blocks.append(_settings_table(framework, rows))
+    blocks += _substitutions(group)
+    return Section(group.key, group.title, tuple(blocks), f"{group.subtitle}: settings as each framework reported them")
+
+
+def _unlike(group: Group) -> list[Block]:
+    unlike = unlike_settings(group)
+    if not unlike:
+        return [Prose(("Every setting that two frameworks share under one name was the same at the same recipe.",))]
+    frameworks = list(dict.fromkeys(row.framework for row in group.measured))
+    rows: list[tuple[Cell, ...]] = []
+    for entry in unlike:
+        values = dict(entry.values)
+        shown = [_show(values[f]) if f in values else fmt.NONE for f in frameworks]
+        rows.append((entry.setting, fmt.name(entry.recipe), fmt.listing(list(entry.networks)), *shown))
+    caption = (
+        "Unlike settings: the same setting, read back with unlike values under the same recipe. Compare these cases "
+        "with that in mind."
+    )
+    return [Table(("Setting", "Recipe", "Networks", *frameworks), tuple(rows), caption=caption)]
+
+
+def _settings_table(framework: str, rows: Sequence[Row]) -> Table:
+    """One column per distinct set of settings of a recipe; a cell that differs along its row is marked."""
+    columns: list[tuple[str, list[str], dict[str, Setting]]] = []
+    for row in sorted(rows, key=lambda row: recipe_order(row.case.recipe)):
+        same = next((c for c in columns if c[0] == row.recipe and c[2] == row.process.settings), None)
+        if same:
+            same[1].append(fmt.name(row.case.model))
+        else:
+            columns.append((row.recipe, [fmt.name(row.case.model)], row.process.settings))
+    names = sorted({name for _, _, settings in columns for name in settings})
+    recipes = [recipe for recipe, _, _ in columns]
+    titles = tuple(
+        recipe if recipes.count(recipe) == 1 else f"{recipe}, {fmt.listing(list(dict.fromkeys(models)))}"
+        for recipe, models, _ in columns
+    )
+    body = tuple((name, *_setting_cells(name, [settings for _, _, settings in columns])) for name in names)
+    caption = f"{fmt.name(framework)}, read back after the run. Marked (◆): differs between these columns."
+    return Table(("Setting", *titles), body, caption=caption)
+
+
+def _setting_cells(name: str, columns: Sequence[dict[str, Setting]]) -> tuple[Cell, ...]:
+    shown = [_show(settings[name]) if name in settings else fmt.NONE for settings in columns]
+    if len(set(shown)) == 1:
+        return tuple(shown)
+    return tuple(Marked(text, "differs between the columns") for text in shown)
+
+
+def _substitutions(group: Group) -> list[Block]:
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (case_words(row.case), s.wanted, s.ran, s.why) for row in group.measured for s in row.summary.substitutions
+    )
+    if not rows:
+        return [Prose(("Nothing was substituted: every case ran what its recipe and precision ask for.",))]
+    caption = "Substitutions: what a recipe or precision asked for that this machine could not give."
+    return [Table(("Case", "Wanted", "Ran instead", "Why"), rows, caption=caption)]
+
+
+def _run(run: LoadedRun) -> Section:
+    header = run.header
+    measured, total = sum(row.ok for row in run.rows), len(run.rows) + len(run.missing)
+    blocks: list[Block] = [
+        Facts((
+            ("Run", header.run_id),
+            ("Taken", fmt.moment(header.created_utc)),
+            ("Preset", header.preset or "none"),
+            ("Cases", f"{fmt.count(measured)} ok of {fmt.count(total)}"),
+            ("Run file", Link(run.name, quote(run_file(run)))),
+            ("SHA-256", run.digest),
+            ("Format", str(header.format_version)),
+            ("xibench", header.xibench),
+            ("Sampling rule", _rule(header.rule)),
+            ("Pictures", f"{header.pictures.source}: {fmt.listing(header.pictures.files)}"),
+            ("Preparation", header.pictures.preparation),
+            ("Pictures' SHA-256", header.pictures.digest),
+        )),
+    ]
+    if run.cut_line:
+        blocks.append(Prose(("The last line of the run file was cut off and is left out.",), "note"))
+    blocks += [
+        Prose(("To repeat this run on the same machine with the same versions:",)),
+        Prose((header.command,), "code"),
+        _environment(header.environment),
+        *_absent(header.environment),
+        _versions(run),
+    ]
+    return Section(f"run-{run.digest[:12]}", f"Run {header.run_id}", tuple(blocks))
+
+
+def _rule(rule: Rule) -> str:
+    return (
+        f"{rule.warmup_steps} warm-up steps after the first; at least {rule.min_steps} and at most {rule.max_steps} "
+        f"timed steps; none starts after {rule.budget_s:g} s once the least is done; a worker is stopped after "
+        f"{rule.time_limit_s:g} s"
+    )
+
+
+def _environment(e: Environment) -> Table:
+    dirty = {True: ", with uncommitted changes", False: "", None: ""}[e.git_dirty]
+    rows: list[tuple[Cell, ...]] = [
+        ("Processor", e.cpu_model),
+        ("Cores", f"{_or_unknown(e.cores_physical)} physical, {e.cores_logical} logical, {e.cores_usable} usable"),
+        ("Extensions", ", ".join(e.cpu_flags) or fmt.NONE),
+        ("Memory", fmt.gibibytes(e.memory_bytes)),
+        ("Operating system", f"{e.os}, {e.kernel}"),
+        ("Python", e.python),
+        ("Commit of xibench", f"{e.git_commit}{dirty}" if e.git_commit else "not run from a checkout"),
+    ]
+    rows += [
+        ("GPU", f"{gpu.name}, {fmt.gibibytes(gpu.memory_bytes)}, driver {gpu.driver}"
+         + (f", power limit {gpu.power_limit_watts:.0f} W" if gpu.power_limit_watts is not None else ""))
+        for gpu in e.gpus
+    ] or [("GPU", f"none: {e.absent['gpus']}" if "gpus" in e.absent else "none")]
+    return Table(("Environment", "Value"), tuple(rows))
+
+
+def _absent(e: Environment) -> list[Block]:
+    rows: tuple[tuple[Cell, ...], ...] = tuple(sorted(e.absent.items()))
+    return [Table(("Not recorded", "Why"), rows)] if rows else []
+
+
+def _versions(run: LoadedRun) -> Table:
+    e = run.header.environment
+    workers: dict[str, set[str]] = {}
+    for row in run.rows:
+        for process in row.record.processes:
+            for distribution, version in process.versions.items():
+                workers.setdefault(distribution, set()).add(version)
+    names = sorted({*e.packages, *workers}, key=str.lower)
+    rows = tuple(
+        (name, e.packages.get(name) or ("not installed" if name in e.packages else fmt.NONE),
+         ", ".join(sorted(workers.get(name, ()))) or fmt.NONE)
+        for name in names
+    )
+    interpreters = "; ".join(f"{fmt.name(f)}: {where}" for f, where in sorted(e.interpreters.items()))
+    caption = f"Interpreters of the workers: {interpreters}." if interpreters else ""
+    return Table(("Distribution", "Parent", "Workers"), rows, caption=caption)
+
+
+def _show(value: Setting) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _or_unknown(value: int | None) -> str:
+    return "unknown" if value is None else str(value)

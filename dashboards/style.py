@@ -1,0 +1,40 @@
+"""Which colour, pattern and symbol stands for what. The colours themselves are variables of static/site.css."""
+
+from __future__ import annotations
+
+_FRAMEWORKS = {"pytorch": "var(--pytorch)", "tensorflow": "var(--tensorflow)", "jax": "var(--jax)"}
+_PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
+_SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
+_KINDS = {"pointwise": "var(--part-1)", "conv": "var(--part-2)", "depthwise": "var(--part-3)", "dense": "var(--part-4)"}
+_FAMILIES = {
+    "xception": ("Xception", "var(--part-1)", "circle"),
+    "inception_v3": ("Inception V3", "var(--part-3)", "square"),
+    "resnet": ("ResNet", "var(--part-2)", "diamond"),
+    "aligned_xception": ("aligned Xception", "var(--part-4)", "triangle-up"),
+}
+PHASES = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
+
+
+def framework_colour(framework: str) -> str:
+    """The same for a framework on every page."""
+    return _FRAMEWORKS.get(framework, "var(--other)")
+
+
+def recipe_pattern(recipe: str) -> str:
+    """The hatching of a recipe's bars."""
+    return _PATTERNS.get(recipe, ".")
+
+
+def recipe_symbol(recipe: str) -> str:
+    """The mark of a recipe's points."""
+    return _SYMBOLS.get(recipe, "triangle-up")
+
+
+def kind_colour(kind: str) -> str:
+    """The colour of a kind of layer."""
+    return _KINDS.get(kind, "var(--other)")
+
+
+def family(name: str) -> tuple[str, str, str]:
+    """Name, colour and symbol of a family of networks in published accuracies."""
+    return _FAMILIES.get(name, (name, "var(--other)", "x"))

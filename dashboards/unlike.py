@@ -1,0 +1,40 @@
+"""Settings that the frameworks read back differently although they were measured under the same recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboards.runs import Group, Row, recipe_order
+from xibench.record.schema import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Unlike:
+    """One setting of one recipe that differs between frameworks; values in the frameworks' usual order."""
+
+    networks: tuple[str, ...]
+    recipe: str
+    setting: str
+    values: tuple[tuple[str, Setting], ...]
+
+
+def unlike_settings(group: Group) -> tuple[Unlike, ...]:
+    """Settings that at least two frameworks have under one name and read back with unlike values."""
+    found: dict[tuple[str, str, tuple[tuple[str, Setting], ...]], list[str]] = {}
+    for panel in group.panels:
+        for recipe in dict.fromkeys(row.case.recipe for row in panel.measured):
+            rows = [row for row in panel.measured if row.case.recipe == recipe]
+            for setting, values in _differing(rows):
+                found.setdefault((recipe, setting, values), []).append(panel.title)
+    unlike = (Unlike(tuple(networks), *key) for key, networks in found.items())
+    return tuple(sorted(unlike, key=lambda entry: (entry.setting, recipe_order(entry.recipe))))
+
+
+def _differing(rows: list[Row]) -> list[tuple[str, tuple[tuple[str, Setting], ...]]]:
+    names = dict.fromkeys(name for row in rows for name in row.process.settings)
+    result = []
+    for name in names:
+        values = tuple((row.framework, row.process.settings[name]) for row in rows if name in row.process.settings)
+        if len({(type(value), value) for _, value in values}) > 1:
+            result.append((name, values))
+    return result

@@ -1,0 +1,53 @@
+"""What the site takes from xibench.analysis: counted costs and published accuracies."""
+
+from __future__ import annotations
+
+import pytest
+
+from xibench.analysis.costs import KINDS, model_cost
+from xibench.analysis.published import published_accuracies, reference_accuracy, wilson_interval
+
+
+@pytest.mark.parametrize(("model", "macs"), [("xception", 8_357_403_496), ("inception_v3", 5_713_216_096)])
+def test_blocks_and_kinds_both_add_up_to_the_network(model: str, macs: int) -> None:
+    cost = model_cost(model, "default", 299)
+    assert cost.macs == macs
+    assert sum(block.macs for block in cost.blocks) == macs
+    assert sum(cost.macs_of(kind) for kind in KINDS) == macs
+    assert sum(block.parameters for block in cost.blocks) == cost.parameters_total
+
+
+def test_blocks_stand_in_the_order_in_which_they_run() -> None:
+    names = [block.name for block in model_cost("xception", "default", 299).blocks]
+    assert names == [*(f"block{i}" for i in range(1, 15)), "head"]
+
+
+def test_every_published_accuracy_has_a_label_and_a_source_with_an_address() -> None:
+    for entry in published_accuracies():
+        assert entry.label == "published"
+        assert entry.source
+        assert entry.address.startswith("https://")
+        assert entry.top1_low < entry.top1 < entry.top1_high < 100
+        assert entry.top1 < entry.top5
+
+
+def test_parameters_of_published_weights_follow_from_the_blueprint() -> None:
+    counts = {entry.weights: entry.parameters_trainable for entry in published_accuracies()}
+    assert counts["Keras Xception"] == 22_855_952
+    assert counts["Keras Inception V3"] == 23_817_352
+    assert counts["torchvision Inception V3, V1"] == 23_834_568
+    assert counts["TF-Slim Inception V3"] == 23_819_401
+    assert counts["TF-Slim ResNet-50"] is None
+
+
+def test_a_variant_without_published_weights_has_no_accuracy() -> None:
+    assert reference_accuracy("xception", "narrow") is None
+    reference = reference_accuracy("xception", "default")
+    assert reference is not None
+    assert reference.top1 == 79.006
+
+
+def test_the_wilson_interval_agrees_with_a_published_example() -> None:
+    # Newcombe 1998, Statistics in Medicine 17:857-872, table I: 81 of 263, method 3.
+    low, high = wilson_interval(81, 263)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)

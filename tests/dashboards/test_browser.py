@@ -1,0 +1,37 @@
+"""The site in a real browser, opened from the file system."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dashboards.browser import open_page
+
+CHARTS = {"index": 3, "latency": 9, "memory": 3, "costs": 7, "accuracy": 4, "settings": 0}
+
+
+@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_every_page_draws_its_charts_without_a_complaint_or_a_request_that_leaves_the_machine(
+    chromium: Any, site: Path, name: str, width: int, scheme: str
+) -> None:
+    seen = open_page(chromium, site / f"{name}.html", width, scheme)
+    assert seen.complaints == []
+    assert seen.requests == []
+    assert seen.width == width  # nothing but tables scrolls sideways, not even on a telephone
+    assert len(seen.charts) == CHARTS[name]
+    assert all(chart["drawn"] and chart["marks"] > 0 for chart in seen.charts)
+
+
+def test_the_page_follows_light_and_dark(chromium: Any, site: Path) -> None:
+    light, dark = (open_page(chromium, site / "index.html", scheme=scheme).ink for scheme in ("light", "dark"))
+    assert light != dark
+
+
+@pytest.mark.parametrize("name", ["index", "costs", "accuracy"])
+def test_a_run_without_a_result_opens_without_a_complaint(chromium: Any, empty_site: Path, name: str) -> None:
+    seen = open_page(chromium, empty_site / f"{name}.html")
+    assert seen.complaints == []
+    assert all(chart["drawn"] for chart in seen.charts)

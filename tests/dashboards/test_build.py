@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import plotly.graph_objects as go
+import pytest
+
+from dashboards.build import build, script_json
+from tests.dashboards import examples
+from xibench.errors import NewerFormat, StoreError, UsageError
+from xibench.record.schema import FORMAT_VERSION, Pictures
+
+PAGES = ("index", "latency", "memory", "costs", "accuracy", "settings")
+EVIL = "<img src=x onerror=alert(1)></script>&\"'"
+
+
+class Links(HTMLParser):
+    """Everything that a page refers to, and every anchor that it offers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.targets: list[str] = []
+        self.anchors: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if value and name in ("href", "src"):
+                self.targets.append(value)
+            if value and name == "id":
+                self.anchors.add(value)
+
+
+def parse(page: Path) -> Links:
+    links = Links()
+    links.feed(page.read_text())
+    return links
+
+
+def text_of(page: Path) -> str:
+    """What a reader reads: without scripts and tags, entities resolved."""
+    body = re.sub(r"<script.*?</script>", " ", page.read_text(), flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+def figures(page: Path) -> list[dict[str, Any]]:
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page.read_text(), flags=re.DOTALL)
+    return [json.loads(text) for text in found]
+
+
+def test_build_returns_the_index_and_writes_all_pages(site: Path) -> None:
+    assert sorted(path.stem for path in site.glob("*.html")) == sorted(PAGES)
+    assert "plotly" in (site / "static" / "plotly.min.js").read_text()[:300]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_and_anchor_resolves(site: Path, name: str) -> None:
+    for target in parse(site / f"{name}.html").targets:
+        if target.startswith(("https://", "data:")):
+            continue
+        file, _, anchor = target.partition("#")
+        page = site / unquote(file) if file else site / f"{name}.html"
+        assert page.is_file(), target
+        assert not anchor or anchor in parse(page).anchors, target
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_loaded_from_elsewhere(site: Path, name: str) -> None:
+    text = (site / f"{name}.html").read_text()
+    assert not re.search(r'(?:src|<link[^>]*href)="(?:https?:)?//', text)
+    assert "url(" not in (site / "static" / "site.css").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_is_one_that_plotly_knows_and_names_its_axes(site: Path, name: str) -> None:
+    for figure in figures(site / f"{name}.html"):
+        go.Figure(figure)  # raises ValueError for a property or value that Plotly lacks
+        assert figure["layout"]["xaxis"]["title"]["text"]
+
+
+def test_the_takeaway_is_computed_from_the_run(tmp_path: Path) -> None:
+    fast, slow = examples.matrix(batch=8)[:2]
+    records = [examples.ok(fast, [0.5, 0.5, 0.5, 0.5]), examples.ok(slow, [1.0, 1.0, 1.0, 1.0])]
+    index = build([examples.write(tmp_path / "r.jsonl", examples.header([fast, slow]), records)], tmp_path / "site")
+    expected = "PyTorch default is fastest on Xception: 16.0 [16.0, 16.0] images/s, 2.0× the next, TensorFlow default."
+    assert expected in text_of(index)
+
+
+def test_overlapping_intervals_are_said_not_to_tell_cases_apart(tmp_path: Path) -> None:
+    one, other = examples.matrix()[:2]
+    records = [examples.ok(one, [1.0, 1.1, 1.2, 1.3]), examples.ok(other, [1.05, 1.15, 1.25, 1.35])]
+    index = build([examples.write(tmp_path / "r.jsonl", examples.header([one, other]), records)], tmp_path / "site")
+    assert "has the highest median on Xception" in text_of(index)
+    assert "but its interval overlaps that of TensorFlow default" in text_of(index)
+    assert "is fastest" not in text_of(index)
+
+
+def test_two_steps_are_too_few_to_call_a_winner(tmp_path: Path) -> None:
+    one, other = examples.matrix()[:2]
+    records = [examples.ok(one, [1.0, 1.0]), examples.ok(other, [2.0, 2.0])]
+    index = build([examples.write(tmp_path / "r.jsonl", examples.header([one, other]), records)], tmp_path / "site")
+    assert "there are too few steps to tell it from TensorFlow default" in text_of(index)
+
+
+def test_intervals_of_one_process_are_said_to_leave_out_the_spread_between_processes(site: Path) -> None:
+    for name in ("index", "latency", "costs"):
+        assert "leave out the spread between processes" in text_of(site / f"{name}.html")
+
+
+def test_captions_carry_hardware_versions_and_n(site: Path) -> None:
+    for name in ("index", "latency", "memory"):
+        text = text_of(site / f"{name}.html")
+        assert "Example CPU 9000 @ 2.60GHz, 2 usable of 4 logical cores, 8.0 GiB" in text
+        assert "n = 30 timed steps per case" in text
+        for version in ("torch 2.13.0+cpu", "tensorflow 2.21.0", "jax 0.10.2"):
+            assert version in text
+
+
+def test_a_case_without_a_result_is_listed_with_its_reason_and_keeps_its_row(site: Path) -> None:
+    text = text_of(site / "index.html")
+    assert "4 cases of 20" in text
+    for part in (
+        "PyTorch compiled, Xception unsupported pytorch: no C++ compiler for inductor; apt install g++",
+        "JAX compiled, Xception time limit reached stopped after 600 s during compile",
+        "JAX default, Inception V3 out of memory killed by the kernel",
+        "JAX tuned, Inception V3 not run the run ended before this case",
+    ):
+        assert part in text
+    notes = [a["text"].strip() for a in figures(site / "index.html")[0]["layout"]["annotations"]]
+    assert "unsupported" in notes
+    assert "time limit reached" in notes
+
+
+def test_a_run_without_a_result_builds_and_says_so(empty_site: Path) -> None:
+    text = text_of(empty_site / "index.html")
+    assert "Nothing was measured" in text
+    assert "The one case that ran has no result" in text
+    assert "worker exited with code 1" in text
+    assert "Illegal instruction" in text
+    for name in ("latency", "memory"):
+        assert "No case of these runs has a result" in text_of(empty_site / f"{name}.html")
+
+
+def test_a_run_file_with_nothing_but_a_header_builds(tmp_path: Path) -> None:
+    index = build([examples.write(tmp_path / "r.jsonl", examples.header([]), [])], tmp_path / "site")
+    assert "The run holds no case" in text_of(index)
+    assert "The runs name no network" in text_of(tmp_path / "site" / "costs.html")
+
+
+def test_a_value_with_html_in_it_is_shown_as_it_stands(tmp_path: Path) -> None:
+    good, bad = examples.matrix()[:2]
+    head = examples.header(
+        [good, bad], run_id=EVIL, command=f"xibench run --images '{EVIL}'",
+        environment=examples.environment(cpu_model=EVIL),
+        pictures=Pictures(source=EVIL, files=[EVIL], digest="0", preparation=EVIL),
+    )
+    records = [
+        examples.ok(good, settings={"layout": EVIL}, device_name=EVIL, versions={EVIL: EVIL}),
+        examples.refused(bad, "failed", EVIL, log=EVIL),
+    ]
+    out = build([examples.write(tmp_path / "r.jsonl", head, records)], tmp_path / "site").parent
+    for name in PAGES:
+        assert "<img" not in (out / f"{name}.html").read_text()
+        assert "</script>&" not in (out / f"{name}.html").read_text()
+    assert text_of(out / "index.html").count(EVIL) >= 3
+    assert text_of(out / "settings.html").count(EVIL) >= 5
+
+
+def test_data_in_a_page_cannot_end_its_script_element() -> None:
+    text = str(script_json({"name": "</script><b>&"}))
+    assert not set(text) & set("<>&")
+    assert json.loads(text) == {"name": "</script><b>&"}
+
+
+def test_markup_in_a_framework_name_is_text_in_charts_too(tmp_path: Path) -> None:
+    case = examples.matrix()[0]
+    odd = type(case)(framework="<b>bold</b>", model="xception")
+    record = examples.ok(odd, [1.0, 1.0, 1.0])
+    out = build([examples.write(tmp_path / "r.jsonl", examples.header([odd]), [record])], tmp_path / "site").parent
+    ticks = figures(out / "index.html")[0]["layout"]["yaxis"]["ticktext"]
+    assert ticks == ["&lt;b&gt;bold&lt;/b&gt;"]
+
+
+def test_published_accuracies_carry_label_and_source(site: Path) -> None:
+    text = text_of(site / "accuracy.html")
+    assert "Every accuracy on this page is published" in text
+    assert "not measured by xibench" in text
+    assert "Weights (published)" in text
+    assert re.search(r"Keras Xception 79\.01 94\.45 299 px 22,855,952 8,357,403,496 .* keras-applications README", text)
+    for figure in figures(site / "accuracy.html"):
+        assert "published" in figure["layout"]["yaxis"]["title"]["text"]
+
+
+def test_a_substitution_is_marked_and_explained(site: Path) -> None:
+    text = text_of(site / "index.html")
+    note = "† TensorFlow tuned on Xception: bf16 matrix units (AMX) was wanted, bf16 emulated in float32 ran instead"
+    assert note in text
+    assert "this CPU has no AMX" in text_of(site / "settings.html")
+
+
+def test_unlike_settings_are_named_where_speeds_are_compared(site: Path) -> None:
+    assert "Unlike between frameworks at the same recipe: layout." in text_of(site / "index.html")
+    assert "layout default Xception NCHW NHWC NHWC" in text_of(site / "settings.html")
+
+
+def test_the_run_file_stands_in_the_site_with_its_hash_and_the_command(site: Path) -> None:
+    (copy,) = (site / "runs").iterdir()
+    text = text_of(site / "settings.html")
+    assert copy.name.removesuffix("-varied.jsonl") in text
+    assert "xibench run --preset quick" in text
+    assert "2 warm-up steps after the first; at least 5 and at most 200 timed steps" in text
+
+
+def test_a_cut_last_line_is_said(tmp_path: Path) -> None:
+    head, records = examples.varied()
+    path = examples.write(tmp_path / "r.jsonl", head, records)
+    path.write_bytes(path.read_bytes()[:-20])
+    out = build([path], tmp_path / "site").parent
+    assert "The last line of the run file was cut off" in text_of(out / "settings.html")
+
+
+def test_runs_of_several_machines_are_kept_apart(tmp_path: Path) -> None:
+    head, records = examples.varied()
+    first = examples.write(tmp_path / "one" / "r.jsonl", head, records)
+    other = examples.header(head.plan, "another-run", environment=examples.environment(cpu_model="Other CPU"))
+    second = examples.write(tmp_path / "two" / "r.jsonl", other, records)
+    out = build([first, second, first], tmp_path / "site").parent
+    assert len(list((out / "runs").iterdir())) == 2
+    assert text_of(out / "index.html").count("Images per second") == 4
+    assert "Other CPU" in text_of(out / "index.html")
+
+
+def test_device_memory_is_drawn_where_there_is_some_and_explained_where_not(site: Path, tmp_path: Path) -> None:
+    assert "No device memory figure: these cases ran on the CPU" in text_of(site / "memory.html")
+    case = examples.matrix(device="cuda")[0]
+    memory = examples.Memory(
+        host_baseline_bytes=1, host_peak_bytes=2**20, host_method="VmHWM", device_peak_allocated_bytes=700 * 2**20
+    )
+    record = examples.ok(case, memory=memory)
+    out = build([examples.write(tmp_path / "r.jsonl", examples.header([case]), [record])], tmp_path / "site").parent
+    assert "peak device memory is 700 MiB (PyTorch default)" in text_of(out / "memory.html")
+
+
+def test_no_run_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run file given: a site needs at least one"):
+        build([], tmp_path / "site")
+
+
+def test_a_newer_run_file_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    head = examples.header([], format_version=FORMAT_VERSION + 1)
+    with pytest.raises(NewerFormat):
+        build([examples.write(tmp_path / "r.jsonl", head, [])], tmp_path / "site")
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "site").write_text("a file in the way")
+    with pytest.raises(StoreError, match=r"site .*site cannot be written: .*; name another folder"):
+        build([examples.write(tmp_path / "r.jsonl", *examples.varied())], tmp_path / "site")

@@ -1,0 +1,103 @@
+"""The headline table, from run files to the README's markers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dashboards.headline import BEGIN, END, embed, headline, main
+from dashboards.runs import load
+from tests.dashboards.examples import header, ok, refused, varied, write
+from xibench.errors import InputError
+from xibench.record.schema import Case, Substitution
+
+STEADY = [0.5] * 6  # 16 images/s at batch 8
+
+
+def text_of(path: Path, *records, plan=None) -> str:
+    return headline(load(write(path / "run.jsonl", header(plan or [r.case for r in records]), records)))
+
+
+def test_a_cell_is_the_median_throughput_with_its_interval_under_its_framework(tmp_path: Path) -> None:
+    text = text_of(
+        tmp_path,
+        ok(Case(framework="pytorch", model="xception"), STEADY),
+        ok(Case(framework="jax", model="xception"), [2.0, 1.0, 4.0]),
+    )
+    assert "| network | recipe | PyTorch | JAX |" in text
+    assert "| Xception, 299 px | default | 16.0 [16.0, 16.0] | 4.00 [2.00, 8.00] |" in text
+    assert "Inference, batch 8, fp32, CPU: images per second, median [95 % interval]" in text
+
+
+def test_the_text_says_hardware_versions_n_date_and_what_the_intervals_leave_out(tmp_path: Path) -> None:
+    text = text_of(
+        tmp_path,
+        ok(Case(framework="pytorch", model="xception"), STEADY),
+        ok(Case(framework="tensorflow", model="xception"), [0.5] * 9),
+    )
+    for part in (
+        "Example CPU 9000", "2 cores", "8.0 GiB", "no GPU", "torch 2.13.0+cpu", "tensorflow 2.21.0", "n = 6 to 9 steps",
+        "in one process a case", "leave out what differs from one process to the next", "2026-01-01",
+        "a78e7ac2bf5648e5984d4cf8b3bea3d8",
+    ):
+        assert part in text
+
+
+def test_a_case_without_a_figure_shows_its_status_and_one_that_was_not_run_a_dash(tmp_path: Path) -> None:
+    text = text_of(
+        tmp_path,
+        refused(Case(framework="pytorch", model="xception"), "unsupported", "pytorch: not installed"),
+        ok(Case(framework="jax", model="xception"), STEADY),
+        ok(Case(framework="jax", model="xception", recipe="tuned"), STEADY),
+    )
+    assert "| Xception, 299 px | default | unsupported | 16.0 [16.0, 16.0] |" in text
+    assert "| Xception, 299 px | tuned | – | 16.0 [16.0, 16.0] |" in text
+
+
+def test_what_ran_instead_is_marked_and_explained(tmp_path: Path) -> None:
+    instead = Substitution(wanted="torch.compile", why="no C++ compiler was found", ran="eager")
+    text = text_of(
+        tmp_path, ok(Case(framework="pytorch", model="xception", recipe="compiled"), STEADY, substitutions=[instead])
+    )
+    assert "16.0 [16.0, 16.0]†" in text
+    assert "† PyTorch, compiled: wanted torch.compile; no C++ compiler was found; ran eager." in text
+
+
+def test_unlike_settings_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+    head, records = varied()
+    text = headline(load(write(tmp_path / "run.jsonl", head, records)))
+    assert text.count("| network | recipe |") == 2
+    assert "Inference, batch 8, bf16, CPU" in text
+
+
+def test_a_run_without_a_record_says_so(tmp_path: Path) -> None:
+    text = text_of(tmp_path, plan=[Case(framework="jax", model="xception")])
+    assert "No case of this run has ended yet." in text
+
+
+def test_only_what_stands_between_the_markers_is_replaced() -> None:
+    document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert embed(document, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+    assert embed(embed(document, "new"), "new") == embed(document, "new")
+
+
+@pytest.mark.parametrize("document", ["", BEGIN, f"{END} {BEGIN}", f"{BEGIN} {END} {BEGIN}"])
+def test_a_document_without_the_markers_is_refused(document: str) -> None:
+    with pytest.raises(InputError, match="expected one <!-- headline:begin --> and, after it, one"):
+        embed(document, "new")
+
+
+def test_the_command_writes_the_document_and_reports_trouble_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write(tmp_path / "run.jsonl", header([]), [ok(Case(framework="jax", model="xception"), STEADY)])
+    document = tmp_path / "README.md"
+    document.write_text(f"{BEGIN}\n{END}\n")
+    assert main([str(run), str(document)]) == 0
+    assert document.read_text() == f"{BEGIN}\n{headline(load(run))}\n{END}\n"
+
+    assert main([str(tmp_path / "absent.jsonl")]) == 1
+    said = capsys.readouterr().err
+    assert "absent.jsonl" in said
+    assert said.count("\n") == 1
