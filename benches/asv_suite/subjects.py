@@ -1,0 +1,75 @@
+"""What both suites step: a network in a framework on the best device there is, and a batch on that device.
+
+It lies in this folder because asv imports the folder alone, as a package of its own name: nothing beside it can be
+imported there. The pytest suite takes it from here.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from frameworks import weights
+from frameworks.architectures import network
+from frameworks.errors import MissingFramework, Unsupported
+from frameworks.runtime import Runtime, Subject, load, synchronised_step
+
+# Append only: asv's history of a benchmark is keyed by these names.
+FRAMEWORKS = ("pytorch", "tensorflow", "jax")
+MODELS = ("xception", "inception_v3")
+RECIPES = ("default", "tuned")
+AXES = (FRAMEWORKS, MODELS, RECIPES)
+AXIS_NAMES = ("framework", "model", "recipe")
+
+BATCH = 1
+RESOLUTION = 299  # pixels, square
+PRECISION = "fp32"
+WARMUP_STEPS = 3
+
+
+class Device(NamedTuple):
+    """A framework's best device, initialised: `kind` is "cpu" or "cuda", `name` the model's."""
+
+    runtime: Runtime
+    kind: str
+    name: str
+
+
+def device(framework: str) -> Device:
+    """The framework and its best device.
+
+    Raises NotImplementedError, which asv takes as "skip", with the reason where the framework is not installed.
+    """
+    try:
+        runtime = load(framework)
+        kind = runtime.devices()[-1]
+        return Device(runtime, kind, runtime.touch(kind))
+    except (MissingFramework, Unsupported) as error:
+        raise NotImplementedError(str(error)) from error
+
+
+def prepared(framework: str, model: str, recipe: str) -> tuple[Subject, Any]:
+    """The network not stepped yet, and a seeded batch of noise in -1..1 on its device.
+
+    Raises NotImplementedError where this framework or machine cannot.
+    """
+    runtime, kind, _ = device(framework)
+    blueprint = network(model)
+    try:
+        subject = runtime.prepare(blueprint, weights.initial(blueprint, seed=0), recipe, PRECISION, kind)
+    except Unsupported as error:
+        raise NotImplementedError(str(error)) from error
+    noise = np.random.default_rng(0).uniform(-1, 1, (BATCH, RESOLUTION, RESOLUTION, 3)).astype(np.float32)
+    return subject, subject.put(noise)
+
+
+@lru_cache(maxsize=1)
+def warm(framework: str, model: str, recipe: str) -> tuple[Subject, Any]:
+    """`prepared`, compiled and stepped. Cached, because asv calls a benchmark's setup again before every sample."""
+    subject, batch = prepared(framework, model, recipe)
+    subject.compile(batch)
+    for _ in range(WARMUP_STEPS):
+        synchronised_step(subject, batch)
+    return subject, batch

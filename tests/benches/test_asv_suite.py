@@ -1,0 +1,170 @@
+"""asv itself finds and runs the suite, and its settings fit the rest of the product."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+from itertools import product
+from pathlib import Path
+
+import pytest
+from asv.config import Config
+from asv.environment import iter_matrix
+from asv.util import interpolate_command
+
+ROOT = Path(__file__).parents[2]
+SUITE = ROOT / "benches" / "asv_suite"
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return Config.load(str(ROOT / "asv.conf.json"))
+
+
+@pytest.fixture
+def asv(tmp_path: Path):
+    """Runs asv on a checkout of its own with one commit, so that it works in any state of this one."""
+    checkout, home = tmp_path / "checkout", tmp_path / "home"
+    home.mkdir()
+    for name in ("benches", "frameworks"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "asv.conf.json", checkout)
+    env = {**os.environ, "HOME": str(home), "ASV_PYTHONPATH": str(checkout)}
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid", "-c", "commit.gpgsign=false"]
+    for command in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "suite"]):
+        subprocess.run(["git", *command], cwd=checkout, env=env, check=True, capture_output=True)
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "asv", *arguments],
+            cwd=checkout, env=env, capture_output=True, text=True, timeout=280,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    run("machine", "--yes")
+    run.checkout = checkout
+    return run
+
+
+def pip(python: Path, command: str, *options: str, **places: Path) -> None:
+    """Runs a command of asv.conf.json as asv does, with this Python."""
+    words, _, _, folder = interpolate_command(command, {name: str(place) for name, place in places.items()})
+    subprocess.run([python, *words[1:], *options], cwd=folder, check=True, capture_output=True)
+
+
+def measured(asv, *benchmarks: str) -> dict[str, dict[str, object]]:
+    """Runs benchmarks once in the environment of the tests; benchmark -> what asv has saved of it."""
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=asv.checkout, text=True).strip()
+    chosen = [argument for name in benchmarks for argument in ("--bench", name)]
+    asv("run", "-E", "existing", "--set-commit-hash", head, "--quick", *chosen)
+    [file] = (asv.checkout / "results" / "asv").glob("*/*-existing-*.json")
+    saved = json.loads(file.read_text())
+    return {
+        name: dict(zip(saved["result_columns"], columns, strict=False)) for name, columns in saved["results"].items()
+    }
+
+
+def test_asv_measures_a_step_and_publishes_it(asv) -> None:
+    result = measured(asv, r"Step\.time_step\('pytorch', 'inception_v3', 'tuned'\)")["step.Step.time_step"]
+    assert result["params"] == [
+        ["'pytorch'", "'tensorflow'", "'jax'"], ["'xception'", "'inception_v3'"], ["'default'", "'tuned'"],
+    ]
+    asked_for = list(product(*result["params"])).index(("'pytorch'", "'inception_v3'", "'tuned'"))
+    assert [i for i, seconds in enumerate(result["result"]) if math.isfinite(seconds)] == [asked_for]
+    assert 0 < result["result"][asked_for] < 60
+    asv("publish")
+    assert (asv.checkout / ".asv" / "html" / "index.html").is_file()
+
+
+def test_asv_measures_the_peak_memory_of_a_step_and_of_the_framework_alone(asv) -> None:
+    found = measured(
+        asv,
+        r"FrameworkMemory\.peakmem_framework\('pytorch'\)",
+        r"StepMemory\.peakmem_step\('pytorch', 'inception_v3', 'default'\)",
+    )
+    figures = {name: [b for b in of["result"] if math.isfinite(b or math.nan)] for name, of in found.items()}
+    [alone], [with_step] = figures["step.FrameworkMemory.peakmem_framework"], figures["step.StepMemory.peakmem_step"]
+    weights_bytes = 4 * 23_817_352
+    assert 1e8 < alone < with_step - weights_bytes
+
+
+def test_the_wheel_that_asv_builds_serves_the_benchmarks_away_from_the_checkout(config: Config, tmp_path: Path) -> None:
+    source, cache, env = tmp_path / "source", tmp_path / "cache", tmp_path / "env"
+    for name in ("xibench", "frameworks", "dashboards"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    [build], [install] = config.build_command, config.install_command
+    # asv lets pip fetch hatchling for the build; the tests have it, and stay off the network.
+    pip(Path(sys.executable), build, "--no-build-isolation", build_cache_dir=cache, build_dir=source)
+    [wheel] = cache.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", env], check=True)
+    pip(env / "bin" / "python", install, "--no-index", env_dir=env, wheel_file=wheel)
+    [packages] = env.glob("lib/*/site-packages")
+    (packages / "numpy_and_safetensors.pth").write_text(sysconfig.get_path("purelib"))
+    code = (
+        "import frameworks; from frameworks.architectures import network; from frameworks.cost import cost\n"
+        "print(frameworks.__file__, cost(network('xception')).macs)"
+    )
+    told = subprocess.check_output([env / "bin" / "python", "-c", code], cwd=tmp_path, text=True)
+    assert told.split() == [str(packages / "frameworks" / "__init__.py"), "8357403496"]
+
+
+def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SUITE.parent)
+    from asv_suite.step import Step
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("frameworks.pytorch")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(NotImplementedError, match=r"pytorch: module 'torch' is not installed; pip install"):
+        Step().setup("pytorch", "xception", "default")
+
+
+def test_asv_makes_one_environment_for_each_framework(config: Config) -> None:
+    environments = [{name for (kind, name) in e if kind == "req"} for e in iter_matrix("virtualenv", ["3.11"], config)]
+    common = {"numpy", "safetensors"}
+    assert sorted(map(sorted, environments)) == sorted(
+        map(sorted, [{"torch", *common}, {"tensorflow", *common}, {"jax", "flax", *common}])
+    )
+
+
+def test_asv_measures_the_tested_versions(config: Config) -> None:
+    tested = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    for name, versions in config.matrix["req"].items():
+        assert [v for v in versions if v] == [tested[name]]
+
+
+def test_the_folders_that_asv_writes_are_those_that_the_product_names(config: Config) -> None:
+    assert (config.results_dir, config.env_dir, config.html_dir) == ("results/asv", ".asv/env", ".asv/html")
+    assert config.benchmark_dir == "benches/asv_suite"
+
+
+def test_every_benchmark_has_a_version_of_its_own_so_that_edits_keep_its_history(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(SUITE.parent)
+    from asv_suite import step
+
+    suites = [value for value in vars(step).values() if isinstance(value, type)]
+    assert suites
+    for suite in suites:
+        assert isinstance(suite.version, str)
+        assert len(suite.params) == len(suite.param_names)
+
+
+def test_constraints_pin_what_pyproject_asks_for_and_name_no_address() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pinned = {re.fullmatch(r"([\w.-]+)==([\w.]+)", line).group(1).lower().replace("_", "-") for line in lines}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [r for requirements in project["optional-dependencies"].values() for r in requirements]
+    asked = {re.match(r"[\w.-]+", r).group().lower() for r in [*project["dependencies"], *extras]} - {"xibench"}
+    assert asked <= pinned

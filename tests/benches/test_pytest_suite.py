@@ -1,0 +1,53 @@
+"""pytest itself runs the suite when it is asked to, and leaves it alone otherwise."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def pytest_on_the_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "benches/pytest_suite", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=280,
+    )
+
+
+def test_benchmark_only_measures_a_step_and_says_under_which_settings(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    done = pytest_on_the_suite(
+        "--benchmark-only", "-k", "pytorch and inception_v3 and tuned", f"--benchmark-json={report}"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [benchmark] = json.loads(report.read_text())["benchmarks"]
+    assert benchmark["group"] == "inception_v3 pytorch"
+    assert benchmark["stats"]["rounds"] == 10
+    assert benchmark["stats"]["iterations"] == 1
+    info = benchmark["extra_info"]
+    assert (info["batch"], info["resolution"], info["precision"]) == (1, 299, "fp32")
+    assert info["settings"]["batch_norm_folded"] is True
+    assert "torch" in info["versions"]
+
+
+def test_plain_pytest_skips_the_suite_and_says_how_to_run_it() -> None:
+    done = pytest_on_the_suite()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 skipped" in done.stdout
+    assert "pytest --benchmark-only" in done.stdout
+
+
+def test_no_framework_takes_a_whole_gpu_from_the_others_of_its_process() -> None:
+    names = ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH")
+    code = f"""
+import os, sys
+import benches.pytest_suite.conftest
+print(*map(os.environ.get, {names}), *({{"jax", "tensorflow"}} & set(sys.modules)))
+"""
+    variables = {name: value for name, value in os.environ.items() if name not in names}
+    told = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=variables, text=True)
+    assert told.split() == ["false", "true"]
