@@ -1,0 +1,162 @@
+"""Who may import whom. Imports are read from the source, those inside functions and those for types too."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("xibench", "frameworks", "dashboards", "benches", "tests")
+FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax")
+
+ERRORS = ("xibench.errors", "frameworks.errors")
+NAMES = ("frameworks*", "frameworks.architectures", "frameworks.cost", "frameworks.runtime")  # import no framework
+SUBJECTS = (
+    *NAMES, "frameworks.errors", "frameworks.blueprint", "frameworks.weights", "frameworks.rewrites",
+    "frameworks.published",
+)
+
+# importer -> what of ours it may import. The most exact name that fits an importer decides; a name stands for itself
+# and everything below it, with a * for itself alone ("xibench*" is the package's own version, not its parts).
+EDGES: dict[str, tuple[str, ...]] = {
+    "frameworks": SUBJECTS,
+    "frameworks.pytorch": (*SUBJECTS, "frameworks.pytorch"),
+    "frameworks.tensorflow": (*SUBJECTS, "frameworks.tensorflow"),
+    "frameworks.jax": (*SUBJECTS, "frameworks.jax"),
+    "xibench": ("xibench*",),
+    "xibench.errors": (),
+    "xibench.measure": ("xibench.measure",),
+    "xibench.record": ("xibench*", "xibench.record", "xibench.measure", *ERRORS),
+    "xibench.run": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", *NAMES, *ERRORS),
+    "xibench.run.plan": (
+        "xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", "frameworks.weights", *NAMES, *ERRORS,
+    ),
+    "xibench.run.parent": ("xibench.run", "xibench.record", *ERRORS),
+    "xibench.run.worker": ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS),
+    "xibench.analysis": ("xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", *SUBJECTS, *ERRORS),
+    "xibench.cli": (
+        "xibench*", "xibench.cli", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run",
+        "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
+    ),
+    "xibench.__main__": ("xibench.cli",),
+    "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.analysis", *ERRORS),
+    "benches": ("benches", "xibench.measure", *SUBJECTS),
+}
+
+# A worker is started as a process of its own; whoever imported it would take a framework into its own process.
+STARTED_ONLY = ("xibench.run.worker",)
+
+# framework package -> the modules that may import it. Nothing else does, not even inside a function.
+FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
+    "torch": ("frameworks.pytorch",),
+    "tensorflow": ("frameworks.tensorflow",),
+    "keras": ("xibench.analysis.oracle",),  # keras.applications, asked in a worker process
+    "jax": ("frameworks.jax",),
+    "jaxlib": ("frameworks.jax",),
+    "flax": ("frameworks.jax",),
+    "optax": (),
+}
+
+
+def module_name(path: Path) -> str:
+    """xibench/run/plan.py -> xibench.run.plan; a package's __init__.py is the package."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in OURS[:-1] for path in (ROOT / package).rglob("*.py"))
+
+
+def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]:
+    """Every module that the source imports, anywhere in it; `from a import b` counts as a.b where that is a module."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if is_package else module.split(".")[:-1]
+                base = ".".join(package[: len(package) - node.level + 1] + ([base] if base else []))
+            yield from (f"{base}.{alias.name}" if is_module(f"{base}.{alias.name}") else base for alias in node.names)
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.with_suffix(".py").is_file() or path.is_dir()
+
+
+def within(name: str, place: str) -> bool:
+    """Whether a name is the place or stands below it; `place*` means the place alone."""
+    if place.endswith("*"):
+        return name == place[:-1]
+    return name == place or name.startswith(f"{place}.")
+
+
+def allowed(importer: str) -> tuple[str, ...]:
+    return EDGES[max((place for place in EDGES if within(importer, place)), key=len)]
+
+
+def forbidden(importer: str, imported: str) -> bool:
+    top = imported.split(".")[0]
+    if top in FRAMEWORK_PACKAGES:
+        return not any(within(importer, place) for place in FRAMEWORK_IMPORTERS[top])
+    if imported in STARTED_ONLY:
+        return True
+    return top in OURS and not any(within(imported, place) for place in allowed(importer))
+
+
+@pytest.mark.parametrize("path", sources(), ids=module_name)
+def test_a_module_imports_only_what_the_table_allows(path: Path) -> None:
+    importer = module_name(path)
+    found = imports(path.read_text(encoding="utf-8"), importer, path.name == "__init__.py")
+    broken = sorted({imported for imported in found if forbidden(importer, imported)})
+    assert not broken, f"{importer} imports {', '.join(broken)}; it may import {', '.join(allowed(importer))}"
+
+
+@pytest.mark.parametrize(
+    ("importer", "source"),
+    [
+        ("xibench.run.parent", "import torch"),
+        ("xibench.run.parent", "def f():\n    from frameworks.pytorch import build"),
+        ("xibench.run.parent", "from xibench.run import worker"),
+        ("xibench.run.parent", "from . import worker"),
+        ("xibench.measure.loop", "from xibench.record import schema"),
+        ("xibench.record.schema", "from frameworks.runtime import FRAMEWORKS"),
+        ("xibench.cli.run", "if TYPE_CHECKING:\n    import frameworks.jax"),
+        ("xibench.cli.run", "from dashboards.pages import throughput"),
+        ("frameworks.jax.layers", "from frameworks.pytorch import layers"),
+        ("frameworks.jax.layers", "import torch"),
+        ("frameworks.cost", "import xibench"),
+        ("frameworks.runtime", "from frameworks import jax"),
+        ("dashboards.build", "from xibench.run import plan"),
+        ("benches.asv_suite.step", "from xibench.run import parent"),
+    ],
+)
+def test_the_table_forbids_what_it_should(importer: str, source: str) -> None:
+    assert any(forbidden(importer, imported) for imported in imports(source, importer))
+
+
+def test_every_part_of_the_product_stands_in_the_table() -> None:
+    places = {module_name(path) for path in sources() if path.name == "__init__.py"}
+    unruled = [name for name in places if not any(within(name, place) for place in EDGES)]
+    assert not unruled
+
+
+def test_importing_the_packages_imports_no_framework() -> None:
+    code = "import sys, xibench, frameworks, frameworks.architectures, frameworks.cost, frameworks.runtime\n"
+    code += f"print(*sorted(set(sys.modules) & {set(FRAMEWORK_PACKAGES)}))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == ""
+
+
+def test_the_parent_of_a_run_imports_no_framework_and_nothing_heavy() -> None:
+    code = "import sys, xibench.run.parent, xibench.cli.app\nprint(*sorted({m.split('.')[0] for m in sys.modules}))"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    heavy = {*FRAMEWORK_PACKAGES, "pandas", "plotly", "sklearn", "scipy", "pyarrow", "asv"}
+    assert not heavy & set(run.stdout.split())
