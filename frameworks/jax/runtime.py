@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,20 @@ def outputs(
             model.train()
             _dropout(model).mask = jnp.asarray(mask)
         forced = None if given is None else {name: jnp.asarray(array, dtype) for name, array in given.items()}
-        blocks = model.blocks(x, forced)
+        with _quick_compilation():
+            blocks = model.blocks(x, forced)
         arrays = {name: to_canonical(block) for name, block in blocks.items()}
         return arrays if mask is None else arrays | running_statistics(model.weights())
+
+
+@contextmanager
+def _quick_compilation() -> Iterator[None]:
+    """Less optimisation: what is compiled here runs once. What a run times is compiled as usual."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def _dropout(model: Model) -> Dropout:
