@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
@@ -131,7 +132,7 @@ class JaxSubject:
             "compiler": "xla",
             "depthwise_form": forms.depthwise,
             "pointwise_form": forms.pointwise,
-            "tf32": "precision DEFAULT" in self.program if self.program else None,
+            "tf32": allows_tf32(self.program) if self.program else None,
             "threads": _threads("tf_XLAEigen"),
             "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
             "donated_buffers": "jax.buffer_donor" in self.program or "tf.aliasing_output" in self.program,
@@ -149,6 +150,14 @@ class JaxSubject:
         if self.device.platform == "cpu" or not stats:
             return None
         return DeviceMemory(stats.get("peak_bytes_in_use"), stats.get("peak_pool_bytes"))
+
+
+def allows_tf32(program: str) -> bool:
+    """Whether any matrix product or convolution of a StableHLO program may run below full float32 precision.
+
+    A product says so as `precision = [DEFAULT, DEFAULT]`, a convolution as `#stablehlo<precision DEFAULT>`.
+    """
+    return re.search(r"precision (?:= \[[A-Z, ]*)?\b(?:DEFAULT|HIGH)\b", program) is not None
 
 
 def _threads(name: str) -> int | None:

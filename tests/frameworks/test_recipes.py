@@ -81,6 +81,28 @@ def test_settings_that_all_frameworks_have_are_read_back_under_one_name(framewor
     assert settings["compiler"] == ("xla" if framework == "jax" else "none")
 
 
+@pytest.mark.parametrize("operation", ["product", "convolution"])
+@pytest.mark.parametrize(("precision", "allowed"), [("DEFAULT", True), ("HIGH", True), ("HIGHEST", False)])
+def test_tf32_in_jax_is_read_from_the_program(operation: str, precision: str, allowed: bool) -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from frameworks.jax.runtime import allows_tf32
+
+    picture, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
+
+    def product(x: jax.Array, k: jax.Array) -> jax.Array:
+        return jnp.matmul(x, k[0, 0], precision=jax.lax.Precision[precision])
+
+    def convolution(x: jax.Array, k: jax.Array) -> jax.Array:
+        numbers = ("NHWC", "HWIO", "NHWC")
+        asked = jax.lax.Precision[precision]
+        return jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=numbers, precision=asked)
+
+    program = jax.jit({"product": product, "convolution": convolution}[operation]).lower(picture, kernel).as_text()
+    assert allows_tf32(program) is allowed
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_compiled_computes_what_default_computes(framework: str) -> None:

@@ -27,7 +27,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def summarise(record: Record) -> Summary:
-    """The figures of one record. With several processes their steps are pooled (their spread comes with 2/11)."""
+    """The figures of one record. With several processes their steps are pooled: their spread is left out."""
     if not record.processes:
         why = record.reason or record.status
         return Summary(
