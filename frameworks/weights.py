@@ -42,7 +42,8 @@ def initial(network: Network, seed: int = 0) -> dict[str, Array]:
     Each parameter has a generator of its own, seeded by (seed, its name): adding a layer changes no other.
     Kernels: He et al. 2015 (arXiv 1502.01852), normal with variance 2 / fan_in; 1 / fan_in where no ReLU follows in
     effect (1 x 1 after a depthwise, dense). Batch-norm scale, offset and running statistics are scattered around 1
-    and 0, so that no mistake in any of them goes unseen and activations keep their size through the network.
+    and 0, so that no mistake in any of them goes unseen. Activations stay far from the limits of every precision; along
+    Xception's residuals they grow from block to block.
     """
     return {p.name: _draw(p, seed) for p in parameters(network)}
 
