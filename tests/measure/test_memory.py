@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from xibench.measure import memory, nvml
+from xibench.measure import memory
 from xibench.measure.memory import HighWaterMark
 
 MIB = 1024 * 1024
@@ -43,17 +43,3 @@ def test_where_the_mark_cannot_be_reset_a_peak_that_grew_is_known(
     peaks = iter([500 * MIB, 700 * MIB])
     monkeypatch.setattr(memory, "_maxrss_bytes", lambda: next(peaks))
     assert HighWaterMark(tmp_path / "no-such-proc").read().peak_bytes == 700 * MIB
-
-
-@pytest.mark.skipif(nvml.count() > 0, reason="there is an NVIDIA card")
-def test_without_a_card_nvml_says_why() -> None:
-    with pytest.raises(nvml.NoNvml, match=r"no NVIDIA device|not installed"):
-        nvml.cards()
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(nvml.count() == 0, reason="there is no NVIDIA card")
-def test_a_card_is_described() -> None:
-    card = nvml.cards()[0]
-    assert card.name
-    assert card.memory_bytes > 2**30

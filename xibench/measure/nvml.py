@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, TracebackType
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+IDLE = 0x1
+REASONS = {  # bits of nvmlClocksEventReasons (nvml.h), without the one that says that the card is idle
+    0x2: "ApplicationsClocksSetting",
+    0x4: "SwPowerCap",
+    0x8: "HwSlowdown",
+    0x10: "SyncBoost",
+    0x20: "SwThermalSlowdown",
+    0x40: "HwThermalSlowdown",
+    0x80: "HwPowerBrakeSlowdown",
+    0x100: "DisplayClockSetting",
+    0x200: "BoardLimit",
+    0x400: "Reliability",
+}
 
 
 class NoNvml(Exception):
@@ -22,18 +39,102 @@ class Card:
     power_limit_watts: float | None  # None: the card does not tell
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One card at one moment. What it does not tell is None, with the reason under the field's name in `absent`."""
+
+    index: int
+    sm_clock_hz: float | None
+    memory_clock_hz: float | None
+    throttle_reasons: list[str] | None  # NVML's names of what holds the clocks down; idle is not among them
+    temperature_celsius: float | None
+    power_watts: float | None
+    power_limit_watts: float | None
+    utilisation: float | None  # share of NVML's last sampling period (up to a second) in which a kernel ran
+    strangers: int | None  # processes that compute on the card and are not the run's
+    absent: dict[str, str]
+
+
+class Monitor:
+    """The cards, held open to be read again and again. Nothing it is asked raises anything but NoNvml.
+
+    A context manager; `close` gives NVML back.
+    """
+
+    def __init__(self) -> None:
+        self.absent: str | None = None  # why there is no card to read; None where there is one
+        self._nvml: ModuleType | None = None
+        self._handles: list[object] = []  # of each card; the reason in words where it gave none
+        try:
+            self._nvml = _started()
+            self._handles = [_handle(self._nvml, index) for index in range(_count(self._nvml))]
+            if not self._handles:
+                raise NoNvml("no NVIDIA device: NVML lists none")
+        except NoNvml as error:
+            self.absent = str(error)
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives NVML back; later readings say that it is closed. Closing twice does nothing."""
+        if self._nvml is not None:
+            _stop(self._nvml)
+            self._nvml = None
+            self._handles = []
+            self.absent = self.absent or "NVML was closed"
+
+    def read(self, own: Collection[int] = ()) -> list[Reading]:
+        """Every card, in NVML's order; empty where there is none (`absent` says why).
+
+        own: ids of the run's processes: they are no strangers.
+        """
+        return [_reading(self._nvml, index, handle, own) for index, handle in enumerate(self._handles) if self._nvml]
+
+    def power_watts(self) -> float:
+        """Power of all cards together, in watts: at this moment where the driver tells it, else its running average.
+
+        Raises NoNvml, with the card and the reason, unless every card tells.
+        """
+        return sum(self._every(_power_watts))
+
+    def energy_joules(self) -> float:
+        """Counter of the energy of all cards together, in joules since the driver was loaded.
+
+        Raises NoNvml, with the card and the reason, unless every card has one.
+        """
+        return sum(self._every(_energy_joules))
+
+    def _every(self, ask: Callable[[ModuleType, object], float]) -> list[float]:
+        nvml = self._nvml
+        if nvml is None or not self._handles:
+            raise NoNvml(self.absent or "NVML was closed")
+        values = []
+        for index, handle in enumerate(self._handles):
+            try:
+                values.append(_answer(nvml, handle, ask))
+            except NoNvml as error:
+                raise NoNvml(f"card {index}: {error}") from None
+        return values
+
+
 def cards() -> tuple[Card, ...]:
     """Every card of the machine, in NVML's order. Raises NoNvml with the reason."""
     with _session() as nvml:
         driver = _text(nvml.nvmlSystemGetDriverVersion())
-        return tuple(_card(nvml, handle, driver) for handle in _handles(nvml))
+        return tuple(_card(nvml, handle, driver) for handle in _open_handles(nvml))
 
 
 def count() -> int:
     """How many cards there are; 0 without NVML."""
     try:
         with _session() as nvml:
-            return int(nvml.nvmlDeviceGetCount())
+            return _count(nvml)
     except NoNvml:
         return 0
 
@@ -46,7 +147,7 @@ def process_bytes(pid: int) -> int:
     with _session() as nvml:
         used = [
             process.usedGpuMemory
-            for handle in _handles(nvml)
+            for handle in _open_handles(nvml)
             for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
             if process.pid == pid
         ]
@@ -57,38 +158,138 @@ def process_bytes(pid: int) -> int:
 
 @contextmanager
 def _session() -> Iterator[ModuleType]:
+    nvml = _started()
+    try:
+        yield nvml
+    except nvml.NVMLError as error:
+        raise NoNvml(f"no NVIDIA device: {error}") from None
+    finally:
+        _stop(nvml)
+
+
+def _started() -> ModuleType:
     try:
         import pynvml
     except ModuleNotFoundError:
         raise NoNvml("nvidia-ml-py is not installed") from None
+    nvml: ModuleType = pynvml
     try:
-        pynvml.nvmlInit()
-        try:
-            yield pynvml
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:
+        nvml.nvmlInit()
+    except nvml.NVMLError as error:
+        raise NoNvml(f"no NVIDIA device: {error}") from None
+    return nvml
+
+
+def _stop(nvml: ModuleType) -> None:
+    """A card that fell off the bus may fail even this; there is nothing left to give back then."""
+    try:
+        nvml.nvmlShutdown()
+    except nvml.NVMLError:
+        return
+
+
+def _count(nvml: ModuleType) -> int:
+    try:
+        return int(nvml.nvmlDeviceGetCount())
+    except nvml.NVMLError as error:
         raise NoNvml(f"no NVIDIA device: {error}") from None
 
 
-def _handles(nvml: ModuleType) -> list[object]:
+def _open_handles(nvml: ModuleType) -> list[object]:
     return [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
 
 
+def _handle(nvml: ModuleType, index: int) -> object:
+    try:
+        return nvml.nvmlDeviceGetHandleByIndex(index)
+    except nvml.NVMLError as error:
+        return f"NVML: {error}"
+
+
+def _answer(nvml: ModuleType, handle: object, ask: Callable[[ModuleType, object], Value]) -> Value:
+    """What a card answers. Raises NoNvml with NVML's reason, which may be that the card is lost."""
+    if isinstance(handle, str):
+        raise NoNvml(handle)
+    try:
+        return ask(nvml, handle)
+    except nvml.NVMLError as error:
+        raise NoNvml(f"NVML: {error}") from None
+
+
+def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int]) -> Reading:
+    absent: dict[str, str] = {}
+
+    def told(field: str, ask: Callable[[ModuleType, object], Value]) -> Value | None:
+        try:
+            return _answer(nvml, handle, ask)
+        except NoNvml as error:
+            absent[field] = str(error)
+            return None
+
+    return Reading(
+        index=index,
+        sm_clock_hz=told("sm_clock_hz", lambda n, h: _clock_hz(n, h, n.NVML_CLOCK_SM)),
+        memory_clock_hz=told("memory_clock_hz", lambda n, h: _clock_hz(n, h, n.NVML_CLOCK_MEM)),
+        throttle_reasons=told("throttle_reasons", _throttle_reasons),
+        temperature_celsius=told(
+            "temperature_celsius", lambda n, h: float(n.nvmlDeviceGetTemperature(h, n.NVML_TEMPERATURE_GPU))
+        ),
+        power_watts=told("power_watts", _power_watts),
+        power_limit_watts=told("power_limit_watts", _power_limit_watts),
+        utilisation=told("utilisation", lambda n, h: float(n.nvmlDeviceGetUtilizationRates(h).gpu) / 100),
+        strangers=told("strangers", lambda n, h: _strangers(n, h, own)),
+        absent=absent,
+    )
+
+
 def _card(nvml: ModuleType, handle: object, driver: str) -> Card:
+    try:
+        power_limit = _power_limit_watts(nvml, handle)
+    except nvml.NVMLError:
+        power_limit = None
     return Card(
         name=_text(nvml.nvmlDeviceGetName(handle)),
         memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
         driver=driver,
-        power_limit_watts=_power_limit(nvml, handle),
+        power_limit_watts=power_limit,
     )
 
 
-def _power_limit(nvml: ModuleType, handle: object) -> float | None:
+def _clock_hz(nvml: ModuleType, handle: object, kind: int) -> float:
+    return float(nvml.nvmlDeviceGetClockInfo(handle, kind)) * 1e6  # NVML counts MHz
+
+
+def _power_limit_watts(nvml: ModuleType, handle: object) -> float:
+    return float(nvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000  # NVML counts milliwatts
+
+
+def _energy_joules(nvml: ModuleType, handle: object) -> float:
+    return float(nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1000  # NVML counts millijoules
+
+
+def _power_watts(nvml: ModuleType, handle: object) -> float:
+    """From Ampere on nvmlDeviceGetPowerUsage is the mean of the last second: the instantaneous field goes first."""
     try:
-        return float(nvml.nvmlDeviceGetEnforcedPowerLimit(handle)) / 1000  # NVML counts milliwatts
-    except nvml.NVMLError:
-        return None
+        field: Any = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])[0]
+        if field.nvmlReturn == nvml.NVML_SUCCESS:
+            return float(field.value.uiVal) / 1000  # NVML counts milliwatts
+    except (nvml.NVMLError_NotSupported, nvml.NVMLError_FunctionNotFound, nvml.NVMLError_InvalidArgument):
+        pass  # an older driver
+    return float(nvml.nvmlDeviceGetPowerUsage(handle)) / 1000
+
+
+def _throttle_reasons(nvml: ModuleType, handle: object) -> list[str]:
+    try:
+        bits = int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
+    except nvml.NVMLError_FunctionNotFound:  # drivers before 535 have it under the older name
+        bits = int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
+    known = [name for bit, name in REASONS.items() if bits & bit]
+    unknown = bits & ~(IDLE | sum(REASONS))
+    return [*known, f"unknown {unknown:#x}"] if unknown else known
+
+
+def _strangers(nvml: ModuleType, handle: object, own: Collection[int]) -> int:
+    return len({process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)} - set(own))
 
 
 def _text(value: str | bytes) -> str:

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from xibench.measure.clock import FakeClock, MonotonicClock, read_cost_s
+
+
+def test_the_real_clock_goes_forward_and_says_how_fine_it_is() -> None:
+    clock = MonotonicClock()
+    before = clock.now()
+    assert clock.now() >= before
+    assert clock.name.startswith("time.perf_counter, ")
+    assert clock.resolution_s is not None
+    assert 0 < clock.resolution_s < 1e-3
+
+
+def test_the_real_clock_never_wakes_early() -> None:
+    clock = MonotonicClock()
+    for wait_s in (0.0001, 0.002):
+        moment = clock.now() + wait_s
+        clock.wait_until(moment)
+        assert clock.now() >= moment
+
+
+def test_waiting_for_a_moment_that_is_past_takes_no_time() -> None:
+    clock = FakeClock(5.0)
+    clock.wait_until(3.0)
+    assert clock.now() == 5.0
+    clock.wait_until(7.5)
+    assert clock.now() == 7.5
+
+
+def test_the_cost_of_a_reading_is_what_one_reading_takes() -> None:
+    assert read_cost_s(FakeClock(read_s=3e-7)) == pytest.approx(3e-7)
+
+
+def test_reading_the_real_clock_costs_something_and_less_than_a_tenth_of_a_millisecond() -> None:
+    assert 0 < read_cost_s(MonotonicClock()) < 1e-4

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.measure.kernel import Kernel
+from xibench.measure.machine import Machine, NotTold, own_cpu_s
+
+SPIN = "import time\nwhile time.process_time() < {seconds}: pass\nprint('spun', flush=True)\ninput()"
+
+
+def test_busy_time_is_that_of_the_usable_cores_without_idle_waiting_and_stolen_time(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path)
+    kernel.time(busy_s=3, stolen_s=0.5, own_s=2)
+    time = kernel.machine.core_time()
+    assert (time.busy_s, time.stolen_s, time.own_s) == (pytest.approx(3), pytest.approx(0.5), 2)
+
+
+def test_user_system_and_interrupts_are_busy_and_guests_are_not_counted_twice(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu0 1 10 100 7 7 1000 10000 7 1 10\n")
+    assert Machine(tmp_path, tmp_path, (0,), lambda: 0.0, 1.0).core_time().busy_s == 11111
+
+
+def test_a_core_that_the_kernel_does_not_list_is_named(tmp_path: Path) -> None:
+    (tmp_path / "stat").write_text("cpu0 1 10 100 7 7 1000 10000 7 1 10\n")
+    with pytest.raises(NotTold, match="no times of core 5"):
+        Machine(tmp_path, tmp_path, (0, 5), lambda: 0.0, 1.0).core_time()
+
+
+def test_the_clock_is_the_mean_over_the_usable_cores(tmp_path: Path) -> None:
+    assert Kernel(tmp_path).machine.cpu_hz() == 2.7e9
+
+
+def test_cpufreq_knows_the_clock_better_than_cpuinfo(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path)
+    kernel.cpufreq(3.5e9, "powersave")
+    assert kernel.machine.cpu_hz() == 3.5e9
+    assert kernel.machine.governor() == "powersave"
+
+
+def test_thermal_events_are_added_over_the_usable_cores(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path)
+    kernel.throttled(4)
+    assert kernel.machine.throttle_count() == 2 * (4 + 1)
+
+
+def test_what_the_kernel_does_not_tell_has_a_reason(tmp_path: Path) -> None:
+    machine = Kernel(tmp_path).machine
+    with pytest.raises(NotTold, match="no cpufreq"):
+        machine.governor()
+    with pytest.raises(NotTold, match="no thermal events"):
+        machine.throttle_count()
+    with pytest.raises(NotTold, match=r"stat cannot be read: No such file"):
+        Machine(tmp_path / "none", tmp_path, (0,)).core_time()
+
+
+def test_a_processor_without_a_clock_in_cpuinfo_has_a_reason(tmp_path: Path) -> None:
+    kernel = Kernel(tmp_path)
+    (kernel.proc / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
+    with pytest.raises(NotTold, match="tells the clock"):
+        kernel.machine.cpu_hz()
+
+
+def test_a_child_is_ours_while_it_lives_and_when_it_has_ended() -> None:
+    before = own_cpu_s()
+    child = subprocess.Popen(
+        [sys.executable, "-c", SPIN.format(seconds=0.4)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout
+    assert child.stdout.readline() == "spun\n"
+    alive = own_cpu_s() - before
+    child.communicate("\n")
+    ended = own_cpu_s() - before
+    assert 0.35 < alive < 3
+    assert alive - 0.05 < ended < 3
+
+
+def test_what_a_child_started_and_waited_for_is_ours() -> None:
+    grandchild = "import time\nwhile time.process_time() < 0.4: pass"
+    started = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {grandchild!r}])\n"
+    program = started + "print('waited', flush=True)\ninput()"
+    before = own_cpu_s()
+    child = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout
+    assert child.stdout.readline() == "waited\n"
+    alive = own_cpu_s() - before
+    child.communicate("\n")
+    assert 0.35 < alive < 3
+
+
+def test_what_this_machine_tells_is_read_without_an_error() -> None:
+    machine = Machine()
+    assert machine.core_time().busy_s > 0
+    assert machine.load_1m() >= 0
+    assert machine.own_cpu_s() > 0

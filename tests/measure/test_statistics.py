@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from xibench.measure.statistics import (
+    Interval,
+    few_units_factor,
+    hierarchical_median,
+    median_interval,
+    outliers,
+    percentile,
+    samples_needed,
+)
+
+
+def drawn(
+    rng: np.random.Generator, processes: int, between: float, within: float, steps: int = 20
+) -> list[list[float]]:
+    """Processes whose typical step differs by `between`, with steps that differ by `within`, around 1 second."""
+    levels = rng.normal(0, between, processes)
+    return [list(np.exp(level + rng.normal(0, within, steps))) for level in levels]
+
+
+def covers(found: Interval, truth: float) -> bool:
+    return found.low is not None and found.high is not None and found.low <= truth <= found.high
+
+
+@pytest.mark.parametrize("processes", [3, 5, 10])
+def test_the_interval_over_processes_holds_the_truth_about_95_times_in_100(processes: int) -> None:
+    rng = np.random.default_rng(7)
+    trials = 300
+    held = sum(covers(hierarchical_median(drawn(rng, processes, 0.03, 0.01), t), 1.0) for t in range(trials))
+    assert held / trials > 0.92, f"95 % intervals held the truth in {held} of {trials}"
+
+
+def test_pooling_the_steps_of_several_processes_would_be_far_too_sure() -> None:
+    rng = np.random.default_rng(7)
+    held = 0
+    for trial in range(200):
+        pooled = [step for process in drawn(rng, 3, 0.03, 0.01) for step in process]
+        held += covers(median_interval(pooled, trial), 1.0)
+    assert held / 200 < 0.8, "or the hierarchy is not needed"
+
+
+def test_two_processes_give_a_wide_interval_and_ten_a_nearly_plain_one() -> None:
+    assert few_units_factor(2) == pytest.approx(math.sqrt(2) * 12.7062 / 1.95996, rel=1e-4)  # t(1) by the tables
+    assert 1.1 < few_units_factor(10) < 1.3
+
+
+def test_a_process_with_many_steps_weighs_as_much_as_one_with_few() -> None:
+    found = hierarchical_median([[1.0] * 1000, [4.0] * 3])
+    assert found.median == pytest.approx(2.0)
+    assert (found.n, found.processes) == (1003, 2)
+
+
+def test_one_process_gives_the_interval_of_its_own_median() -> None:
+    assert hierarchical_median([[1.0, 2.0, 3.0, 4.0]], seed=3) == median_interval([1.0, 2.0, 3.0, 4.0], seed=3)
+
+
+def test_without_samples_there_is_no_median() -> None:
+    with pytest.raises(ValueError, match="received none"):
+        median_interval([])
+    with pytest.raises(ValueError, match="received none"):
+        hierarchical_median([[1.0], []])
+
+
+def test_p99_of_20_samples_is_null_with_the_number_that_it_would_take() -> None:
+    found = percentile([0.1] * 20, 0.99)
+    assert (found.value, found.low, found.high) == (None, None, None)
+    assert (found.n, found.needed) == (20, 368)
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+def test_the_number_needed_is_the_least_that_can_bound_the_percentile(q: float) -> None:
+    n, beyond = samples_needed(q), max(q, 1 - q)
+    assert beyond**n <= 0.025 < beyond ** (n - 1)
+
+
+def test_the_bounds_of_a_percentile_are_order_statistics_that_hold_it() -> None:
+    samples = [float(i) for i in range(1, 1001)]
+    found = percentile(samples, 0.99)
+    assert found.low in samples
+    assert found.high in samples
+    assert found.low is not None
+    assert found.high is not None
+    # the number of samples below the true 99th percentile is binomial
+    outside = binom.cdf(samples.index(found.low), 1000, 0.99) + binom.sf(samples.index(found.high), 1000, 0.99)
+    assert outside <= 0.05
+
+
+def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:
+    samples = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 2.6, 9.0]
+    found = outliers(samples)
+    assert (found.mild, found.severe, found.n) == (1, 1, 10)
+    assert percentile(samples, 0.5).n == 10

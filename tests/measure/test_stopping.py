@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from scipy.stats import binom
+
+from xibench.measure.stopping import (
+    EXACT_UP_TO,
+    AllOf,
+    AnyOf,
+    FixedCount,
+    Limits,
+    RelativeHalfWidth,
+    StoppingRule,
+    TimeBudget,
+    lower_rank,
+    rule_of,
+)
+
+
+def steps_until_finished(rule: StoppingRule, seconds: list[float]) -> tuple[int, str | None]:
+    """How many steps were taken, each as long as it says, and what ended them; None if nothing did."""
+    now = 100.0
+    rule.begin(now)
+    for taken, step_s in enumerate(seconds):
+        if (reason := rule.finished(now)) is not None:
+            return taken, reason
+        now += step_s
+        rule.add(step_s)
+    return len(seconds), rule.finished(now)
+
+
+def test_a_count_ends_at_its_number() -> None:
+    assert steps_until_finished(FixedCount(4), [1.0] * 9) == (4, "max_steps 4")
+
+
+def test_a_budget_ends_with_the_first_step_that_reaches_it() -> None:
+    assert steps_until_finished(TimeBudget(2.5), [1.0] * 9) == (3, "budget_s 2.5")
+
+
+@pytest.mark.parametrize("rule", [FixedCount(0), TimeBudget(0.0)])
+def test_no_rule_ends_before_the_first_step(rule: StoppingRule) -> None:
+    assert steps_until_finished(rule, [1.0] * 3)[0] == 1
+
+
+def test_steady_steps_are_enough_once_there_are_six() -> None:
+    assert steps_until_finished(RelativeHalfWidth(0.01), [1.0] * 9) == (6, "half_width 0.01")
+
+
+def test_steps_that_scatter_take_until_the_interval_of_the_median_is_narrow() -> None:
+    rng = random.Random(1)
+    seconds = [rng.gauss(1.0, 0.05) for _ in range(3000)]
+    taken, reason = steps_until_finished(RelativeHalfWidth(0.01), seconds)
+    assert reason == "half_width 0.01"
+    # half the interval of a median of normal values is 1.96 * 1.253 * 0.05 / sqrt(n): 1 % takes about 150
+    assert 30 < taken < 320  # fewer, because it is looked at after every step
+
+
+def test_steps_that_scatter_widely_never_are_enough_for_a_narrow_interval() -> None:
+    assert steps_until_finished(RelativeHalfWidth(0.01), [1.0, 2.0] * 40) == (80, None)
+
+
+def test_the_half_width_is_a_share_of_the_median() -> None:
+    spread = [0.98, 1.02, 0.99, 1.01, 1.0, 1.0]  # six steps: their whole range is the interval
+    assert steps_until_finished(RelativeHalfWidth(0.019), spread)[1] is None
+    assert steps_until_finished(RelativeHalfWidth(0.021), spread)[1] == "half_width 0.021"
+    assert steps_until_finished(RelativeHalfWidth(0.021), [1000 * step for step in spread])[1] == "half_width 0.021"
+
+
+def test_any_of_ends_with_the_first_of_its_rules_and_names_it() -> None:
+    assert steps_until_finished(AnyOf([FixedCount(5), TimeBudget(2.5)]), [1.0] * 9) == (3, "budget_s 2.5")
+    assert steps_until_finished(AnyOf([FixedCount(2), TimeBudget(2.5)]), [1.0] * 9) == (2, "max_steps 2")
+
+
+def test_all_of_ends_when_each_of_its_rules_has() -> None:
+    rule = AllOf([FixedCount(5), TimeBudget(2.5)])
+    assert steps_until_finished(rule, [1.0] * 9) == (5, "max_steps 5 and budget_s 2.5")
+
+
+@pytest.mark.parametrize("both", [AnyOf, AllOf])
+def test_a_least_number_of_steps_is_taken_whatever_the_rules_say(both: type[AnyOf | AllOf]) -> None:
+    assert steps_until_finished(both([TimeBudget(0.5)], min_steps=4), [1.0] * 9)[0] == 4
+
+
+def test_the_rule_of_a_run_takes_the_least_count_whatever_it_costs() -> None:
+    assert steps_until_finished(rule_of(Limits(5, 50, 2.5)), [10.0] * 9) == (5, "budget_s 2.5")
+
+
+def test_the_rule_of_a_run_never_takes_more_than_the_greatest_count() -> None:
+    assert steps_until_finished(rule_of(Limits(9, 4, 2.5)), [1.0] * 20) == (4, "max_steps 4")
+
+
+def test_the_rule_of_a_run_stops_early_only_if_a_half_width_is_asked_for() -> None:
+    assert steps_until_finished(rule_of(Limits(3, 50, 60, 0.01)), [1.0] * 99) == (6, "half_width 0.01")
+    assert steps_until_finished(rule_of(Limits(3, 50, 60, None)), [1.0] * 99) == (50, "max_steps 50")
+
+
+@pytest.mark.parametrize(
+    "rule", [FixedCount(2), TimeBudget(2.0), RelativeHalfWidth(0.01), AnyOf([FixedCount(2)]), AllOf([FixedCount(2)])]
+)
+def test_a_rule_forgets_what_was_added_before_it_begins(rule: StoppingRule) -> None:
+    for _ in range(8):
+        rule.add(1.0)
+    rule.begin(100.0)
+    assert rule.finished(200.0) is None
+
+
+def test_the_ranks_of_the_medians_interval_are_the_closest_that_hold_95_per_cent() -> None:
+    for n in range(1, EXACT_UP_TO + 1):
+        rank = lower_rank(n) or 0
+        assert binom.cdf(rank - 1, n, 0.5) <= 0.025 < binom.cdf(rank, n, 0.5), n
+
+
+def test_beyond_the_exact_ranks_the_interval_holds_95_per_cent_and_not_much_more() -> None:
+    for n in range(EXACT_UP_TO + 1, 4000, 7):
+        rank = lower_rank(n)
+        assert rank is not None
+        assert 0.95 <= 1 - 2 * binom.cdf(rank - 1, n, 0.5) <= 0.97, n

@@ -1,0 +1,217 @@
+"""Conditions around a worker process: before, after and while it runs; and whether they disturbed it.
+
+The types mirror those of the record field by field. What is not known is None, with the reason in `absent`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from statistics import median
+from typing import TypeVar
+
+from xibench.measure.clock import Clock
+from xibench.measure.machine import CoreTime, Machine, NotTold
+from xibench.measure.nvml import Monitor, Reading
+
+Value = TypeVar("Value")
+
+NOT_SAMPLED = "it was not read while the process ran"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuConditions:
+    """One NVIDIA card at one moment, or over a process: medians, every throttle reason, the highest temperature."""
+
+    index: int
+    sm_clock_hz: float | None
+    memory_clock_hz: float | None
+    throttle_reasons: list[str] | None
+    temperature_celsius: float | None
+    power_watts: float | None
+    power_limit_watts: float | None
+    strangers: int | None
+    absent: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """The machine at one moment."""
+
+    taken_utc: str
+    load_1m: float | None
+    others_share: float | None
+    steal_share: float | None
+    cpu_hz: float | None
+    governor: str | None
+    throttle_count: int | None
+    gpus: list[GpuConditions]
+    absent: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class During:
+    """What went on while a process ran."""
+
+    wall_s: float
+    others_share: float | None  # share of the usable cores' time that neither the run took nor nobody
+    steal_share: float | None  # share that the hypervisor took away
+    cpu_hz: float | None  # median of the samples
+    gpus: list[GpuConditions]  # of the samples
+    absent: dict[str, str]
+
+    @property
+    def clocks(self) -> Clocks:
+        """The clocks alone, to hold against those of the run's other processes."""
+        return Clocks(self.cpu_hz, {gpu.index: gpu.sm_clock_hz for gpu in self.gpus if gpu.sm_clock_hz is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """Clocks while one process ran."""
+
+    cpu_hz: float | None
+    sm_hz: dict[int, float] = field(default_factory=dict)  # by the card's index
+
+
+def read(
+    watch_s: float, monitor: Monitor, clock: Clock, machine: Machine | None = None, own: Collection[int] = ()
+) -> Conditions:
+    """The machine now; takes `watch_s`, over which the shares of the cores' time are taken (0: they stay None).
+
+    own: ids of the run's processes: on a card they are no strangers. Called while nothing of the run works.
+    """
+    machine = machine or Machine()
+    absent: dict[str, str] = {}
+    shares = _Shares(clock, machine)
+    if watch_s > 0:
+        clock.wait_until(clock.now() + watch_s)
+    others, steal = shares.until_now(absent)
+    gpus = [_gpu([reading]) for reading in monitor.read(own)]
+    if not gpus:
+        absent["gpus"] = monitor.absent or "NVML lists no card"
+    return Conditions(
+        taken_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        load_1m=_told("load_1m", machine.load_1m, absent),
+        others_share=others,
+        steal_share=steal,
+        cpu_hz=_told("cpu_hz", machine.cpu_hz, absent),
+        governor=_told("governor", machine.governor, absent),
+        throttle_count=_told("throttle_count", machine.throttle_count, absent),
+        gpus=gpus,
+        absent=absent,
+    )
+
+
+class Watch:
+    """A stopwatch for a worker's life: made before it starts, `sample` while it times its steps, `end` once it ended.
+
+    Clocks are sampled and not read at the ends, because an idle processor or card lowers them of itself.
+    """
+
+    def __init__(self, monitor: Monitor, clock: Clock, machine: Machine | None = None) -> None:
+        self._monitor = monitor
+        self._clock = clock
+        self._machine = machine or Machine()
+        self._absent: dict[str, str] = {}
+        self._cpu_hz: list[float] = []
+        self._readings: dict[int, list[Reading]] = {}
+        self._began_s = clock.now()
+        self._shares = _Shares(clock, self._machine)
+
+    def sample(self, own: Collection[int] = ()) -> None:
+        """Clocks, throttle reasons and temperature now; a millisecond or so. own: as in `read`."""
+        cpu_hz = _told("cpu_hz", self._machine.cpu_hz, self._absent)
+        if cpu_hz is not None:
+            self._cpu_hz.append(cpu_hz)
+        for reading in self._monitor.read(own):
+            self._readings.setdefault(reading.index, []).append(reading)
+
+    def end(self) -> During:
+        """From the object's making until now."""
+        absent = dict(self._absent)
+        others, steal = self._shares.until_now(absent)
+        gpus = [_gpu(readings) for readings in self._readings.values()]
+        if self._cpu_hz:
+            absent.pop("cpu_hz", None)
+        else:
+            absent.setdefault("cpu_hz", NOT_SAMPLED)
+        if not gpus:
+            absent["gpus"] = self._monitor.absent or NOT_SAMPLED
+        return During(
+            wall_s=self._clock.now() - self._began_s,
+            others_share=others,
+            steal_share=steal,
+            cpu_hz=median(self._cpu_hz) if self._cpu_hz else None,
+            gpus=gpus,
+            absent=absent,
+        )
+
+
+class _Shares:
+    """Shares of the usable cores' time from the object's making on."""
+
+    def __init__(self, clock: Clock, machine: Machine) -> None:
+        self._clock = clock
+        self._machine = machine
+        self._began_s = clock.now()
+        self._then: CoreTime | NotTold = _core_time(machine)
+
+    def until_now(self, absent: dict[str, str]) -> tuple[float | None, float | None]:
+        """Others' and the hypervisor's; None with the reason in `absent` where the kernel does not tell."""
+        now, then = _core_time(self._machine), self._then
+        window_s = (self._clock.now() - self._began_s) * len(self._machine.cores)
+        if isinstance(now, NotTold) or isinstance(then, NotTold):
+            reason = str(now if isinstance(now, NotTold) else then)
+        elif window_s < 10 * self._machine.tick_s:
+            reason = "the window is too short: the kernel counts such time in ticks, and it takes ten"
+        else:
+            others_s = now.busy_s - then.busy_s - (now.own_s - then.own_s)
+            return _share(others_s, window_s), _share(now.stolen_s - then.stolen_s, window_s)
+        absent["others_share"] = absent["steal_share"] = reason
+        return None, None
+
+
+def _core_time(machine: Machine) -> CoreTime | NotTold:
+    try:
+        return machine.core_time()
+    except NotTold as error:
+        return error
+
+
+def _share(part_s: float, window_s: float) -> float:
+    """Within 0 and 1: the kernel's ticks and its accounts of processes do not agree to the last per cent."""
+    return min(1.0, max(0.0, part_s / window_s))
+
+
+def _told(name: str, ask: Callable[[], Value], absent: dict[str, str]) -> Value | None:
+    try:
+        return ask()
+    except NotTold as error:
+        absent[name] = str(error)
+        return None
+
+
+def _gpu(readings: Sequence[Reading]) -> GpuConditions:
+    """One card over its readings, at least one. A field that any of them knows is known."""
+    reasons = [reading.throttle_reasons for reading in readings if reading.throttle_reasons is not None]
+    gpu = GpuConditions(
+        index=readings[0].index,
+        sm_clock_hz=_over(median, [reading.sm_clock_hz for reading in readings]),
+        memory_clock_hz=_over(median, [reading.memory_clock_hz for reading in readings]),
+        throttle_reasons=list(dict.fromkeys(name for names in reasons for name in names)) if reasons else None,
+        temperature_celsius=_over(max, [reading.temperature_celsius for reading in readings]),
+        power_watts=_over(median, [reading.power_watts for reading in readings]),
+        power_limit_watts=_over(min, [reading.power_limit_watts for reading in readings]),
+        strangers=_over(max, [reading.strangers for reading in readings]),
+        absent={},
+    )
+    for reading in readings:
+        gpu.absent.update({name: why for name, why in reading.absent.items() if getattr(gpu, name, 0) is None})
+    return gpu
+
+
+def _over(summary: Callable[[list[Value]], Value], values: Sequence[Value | None]) -> Value | None:
+    known = [value for value in values if value is not None]
+    return summary(known) if known else None

@@ -1,0 +1,104 @@
+"""Whether the conditions around a process disturbed it: each disturbance in a phrase with its figure and its limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from xibench.measure.conditions import Clocks, Conditions, During, GpuConditions
+
+THROTTLED = ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Above (for clocks: below) what a process counts as disturbed. Shares are of 1."""
+
+    others_share: float = 0.05  # of the usable cores' time, while the process ran
+    steal_share: float = 0.02  # of the usable cores' time, while the process ran
+    clock_share: float = 0.9  # of the median clock over the run's processes so far, this one among them
+    least_clocks: int = 3  # processes whose clocks are known, this one among them, before clocks are compared
+    throttle_events: int = 0  # thermal events of the processor from before until after
+    strangers: int = 0  # processes on a card that are not the run's, before or after
+
+
+def disturbances(
+    before: Conditions, after: Conditions, during: During, earlier: Sequence[Clocks], limits: Limits | None = None
+) -> list[str]:
+    """One phrase per disturbance; empty where none was seen. What is not known is not held against the process.
+
+    earlier: clocks of the run's processes before this one, whichever case they belonged to.
+    """
+    limits = limits or Limits()
+    return [
+        *_cores(during, limits),
+        *_throttle_events(before, after, limits),
+        *_slow_clocks(during.clocks, earlier, limits),
+        *_throttle_reasons(during),
+        *_strangers(before, after, limits),
+        *_lost(before, after),
+    ]
+
+
+def _cores(during: During, limits: Limits) -> Iterator[str]:
+    if during.others_share is not None and during.others_share > limits.others_share:
+        yield f"others took {during.others_share:.1%} of the usable cores' time (limit {limits.others_share:.1%})"
+    if during.steal_share is not None and during.steal_share > limits.steal_share:
+        yield f"the hypervisor took {during.steal_share:.1%} of the usable cores' time (limit {limits.steal_share:.1%})"
+
+
+def _throttle_events(before: Conditions, after: Conditions, limits: Limits) -> Iterator[str]:
+    if before.throttle_count is None or after.throttle_count is None:
+        return
+    events = after.throttle_count - before.throttle_count
+    if events > limits.throttle_events:
+        yield f"the processor was throttled for heat {events} times (limit {limits.throttle_events})"
+
+
+def _slow_clocks(now: Clocks, earlier: Sequence[Clocks], limits: Limits) -> Iterator[str]:
+    yield from _slow("the processor's clock", now.cpu_hz, [clocks.cpu_hz for clocks in earlier], limits)
+    for index, hz in now.sm_hz.items():
+        yield from _slow(f"card {index}: its SM clock", hz, [clocks.sm_hz.get(index) for clocks in earlier], limits)
+
+
+def _slow(what: str, hz: float | None, earlier: Sequence[float | None], limits: Limits) -> Iterator[str]:
+    if hz is None:
+        return
+    seen = [hz, *(clock for clock in earlier if clock is not None)]
+    usual = median(seen)
+    if len(seen) >= limits.least_clocks and hz < limits.clock_share * usual:
+        yield (
+            f"{what} was {hz / 1e6:.0f} MHz, {hz / usual:.1%} of the run's median {usual / 1e6:.0f} MHz "
+            f"(limit {limits.clock_share:.1%})"
+        )
+
+
+def _throttle_reasons(during: During) -> Iterator[str]:
+    for gpu in during.gpus:
+        reasons = [name for name in gpu.throttle_reasons or () if name in THROTTLED]
+        if reasons:
+            yield f"card {gpu.index}: throttled by {len(reasons)} of NVML's reasons, {', '.join(reasons)} (limit 0)"
+
+
+def _strangers(before: Conditions, after: Conditions, limits: Limits) -> Iterator[str]:
+    for moment, conditions in (("before", before), ("after", after)):
+        for gpu in conditions.gpus:
+            if gpu.strangers is not None and gpu.strangers > limits.strangers:
+                noun = "process" if gpu.strangers == 1 else "processes"
+                yield f"card {gpu.index}: {gpu.strangers} {noun} of others on it {moment} (limit {limits.strangers})"
+
+
+def _lost(before: Conditions, after: Conditions) -> Iterator[str]:
+    """A card that answered before and no longer does, whatever the question."""
+    still = {gpu.index: gpu for gpu in after.gpus}
+    for gpu in before.gpus:
+        now = still.get(gpu.index)
+        if _answers(gpu) and now is not None and not _answers(now):
+            why = next(iter(now.absent.values()), "no reason given")
+            yield f"card {gpu.index}: answers before and not after, {why} (limit: answers both times)"
+
+
+def _answers(gpu: GpuConditions) -> bool:
+    figures = (gpu.sm_clock_hz, gpu.memory_clock_hz, gpu.temperature_celsius, gpu.power_watts, gpu.strangers)
+    return any(figure is not None for figure in figures)
