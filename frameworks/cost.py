@@ -30,6 +30,10 @@ from frameworks.blueprint import (
 )
 
 ITEM_BYTES = {"fp64": 8, "fp32": 4, "bf16": 2}
+FUSED_AWAY = ("batch_norm", "activation", "dropout", "concat")
+"""Kinds of layer that need no memory traffic of their own where a neighbour does their work in passing: it reads or
+writes its values already changed, or into their part of a concatenation.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,32 @@ def cost(network: Network, resolution: int | None = None, batch: int = 1, precis
         bytes_moved=sum(layer.bytes_moved for layer in layers),
         layers=layers,
     )
+
+
+def as_written(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
+    """(FLOPs, bytes) of each layer in order, for a roofline: every layer reads and writes memory.
+
+    FLOPs are those of multiply-adds, 2 each: a matrix product's rate bounds nothing else.
+    """
+    return tuple((2 * layer.macs, layer.bytes_moved) for layer in costs.layers)
+
+
+def fused_layers(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
+    """(FLOPs, bytes) of each layer in order, for a roofline: element-wise layers are fused into their neighbours.
+
+    Batch norm, activation, dropout and concatenation move nothing. A residual addition is done by the layer that
+    computes its first summand and writes the sum instead: only the second summand is read. Convolutions, pools and
+    dense layers read their input and parameters and write their output, each once.
+    """
+    return tuple((2 * layer.macs, _fused_bytes(layer, costs)) for layer in costs.layers)
+
+
+def _fused_bytes(layer: LayerCost, costs: NetworkCost) -> int:
+    if layer.kind in FUSED_AWAY:
+        return 0
+    if layer.kind == "add":
+        return math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
+    return layer.bytes_moved
 
 
 def kind(placed: Placed) -> str:

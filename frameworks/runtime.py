@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, UnknownName
+from frameworks.manifest import MANIFEST as MANIFEST
+from frameworks.manifest import CompiledMemory as CompiledMemory
+from frameworks.manifest import Setting as Setting
 from frameworks.weights import Weights
 
 Precision = Literal["fp64", "fp32", "bf16"]
@@ -55,9 +58,6 @@ FRAMEWORKS: Mapping[str, Installation] = {
     "tensorflow": Installation("tensorflow", ("tensorflow",), "pip install 'xibench[tensorflow]'"),
     "jax": Installation("jax", ("jax", "jaxlib", "flax"), "pip install 'xibench[jax]'"),
 }
-
-Setting = str | int | float | bool | None
-
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
@@ -109,7 +109,26 @@ class Subject(Protocol):
         """The logits on the host, as float32 (float64 for fp64)."""
 
     def settings(self) -> dict[str, Setting]:
-        """Settings that bear on speed or result, read back from the framework, not assumed."""
+        """Settings that bear on speed or result, read back from the framework, not assumed.
+
+        Every name of MANIFEST is there, and more that only this framework has. What cannot be read, or does not exist
+        here, is None, and `absent` says why. Complete once a step has been synchronised.
+        Reading them may take seconds: call it when nothing is timed any more, as also `absent`, `compiled_memory`.
+        """
+
+    def absent(self) -> dict[str, str]:
+        """Why a figure is None, by its name: each setting that is None, each figure of `compiled_memory`
+        (`compiled_temporary_bytes`, …), and `device_steps_s` where `device_step_s` is None.
+        """
+
+    def query(self, batch: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
+        """Put, step, synchronise, fetch: from images on the host to their logits on the host."""
+
+    def device_step_s(self) -> float | None:
+        """Seconds of the last synchronised step on the device's own clock; None where there is no such clock."""
+
+    def compiled_memory(self) -> CompiledMemory:
+        """What the compiler planned for the step; known once one has been synchronised."""
 
     def reset_device_memory(self) -> None:
         """Starts the device's high-water marks anew."""
@@ -135,6 +154,26 @@ class Runtime(Protocol):
 
     def recipe(self, name: str, device: str) -> Recipe:
         """The settings that a recipe stands for on a device."""
+
+    def product(self, n: int, precision: Precision, device: str) -> Callable[[], Any]:
+        """A call that multiplies two n x n matrices on the device and comes back when it has: 2 n^3 FLOPs.
+
+        Operands are resident, settings those of a case in this precision. The first call may compile.
+        Raises Unsupported if the framework does not see the device.
+        """
+
+    def copy(self, size_bytes: int, device: str) -> Callable[[], Any]:
+        """A call that copies an array of that size within the device's memory and comes back when it has.
+
+        It reads and writes size_bytes each. The first call may compile.
+        Raises Unsupported if the framework does not see the device.
+        """
+
+    def count_flops(self, network: Network, weights: Weights, batch: int) -> float | None:
+        """FLOPs of a forward pass in fp32 on the CPU as the framework's own counter has it; None without a counter.
+
+        What each counter takes for a FLOP is told in docs/costs.md and held by `xibench.analysis.counters`.
+        """
 
     def outputs(
         self,
@@ -172,6 +211,12 @@ def synchronised_step(subject: Subject, batch: Any) -> Any:
     output = subject.step(batch)
     subject.synchronise(output)
     return output
+
+
+def square_operands(n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Two n x n matrices of the same numbers for every framework: what a product is fed with bears on a GPU's clock."""
+    values = np.random.default_rng(0).uniform(-1, 1, (2, n, n)).astype(np.float32)
+    return values[0], values[1]
 
 
 def usable_cores() -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,11 +14,14 @@ from numpy.typing import NDArray
 
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
-from frameworks.jax import recipes
+from frameworks.jax import recipes, settings
+from frameworks.jax.ceilings import copy as copy
+from frameworks.jax.ceilings import product as product
 from frameworks.jax.layers import Dropout, to_canonical
 from frameworks.jax.model import DTYPES, Model, build
 from frameworks.jax.recipes import recipe as recipe
-from frameworks.runtime import DeviceMemory, Precision, Setting, Substitution, bf16_on_cpu, cpu_name
+from frameworks.manifest import CompiledMemory, Setting, compiled_memory, present, reasons
+from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
 from frameworks.weights import Weights, running_statistics
 
 
@@ -43,6 +44,15 @@ def touch(device: str) -> str:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> JaxSubject:
     """The network on the device as the recipe says. Raises Unsupported if JAX does not see the device."""
     return JaxSubject(network, weights, recipe, precision, device)
+
+
+def count_flops(network: Network, weights: Weights, batch: int) -> float:
+    """What XLA's cost analysis counts in the program as written, before XLA rewrites it for a device; see
+    frameworks.runtime.Runtime.
+    """
+    subject = prepare(network, weights, "default", "fp32", "cpu")
+    images = jax.ShapeDtypeStruct((batch, *network.input_shape), jnp.float32)
+    return float(subject.function.lower(subject.state, images).cost_analysis()["flops"])
 
 
 def outputs(
@@ -95,7 +105,9 @@ class JaxSubject:
         self.dtype = DTYPES[precision]
         self.device = recipes.jax_device(device)
         self.layout_put = ""
+        self.cache = ""  # what the compilation cache gave, once compiled
         self.output: jax.Array | None = None
+        self.preallocated = _took_most(self.device)
 
     def put(self, batch: NDArray[np.float32]) -> jax.Array:
         """A NHWC array on the device, in the subject's precision."""
@@ -106,8 +118,10 @@ class JaxSubject:
     def compile(self, batch: jax.Array) -> bool:
         """Lowers and compiles for the batch's shape."""
         lowered = self.function.lower(self.state, batch)
-        self.program = lowered.as_text()
+        hits = settings.cache_hits()
         self.call = lowered.compile()
+        self.program = lowered.as_text()
+        self.cache = settings.cache_state(hits)
         return True
 
     def step(self, batch: jax.Array) -> jax.Array:
@@ -121,26 +135,21 @@ class JaxSubject:
     def fetch(self, output: jax.Array) -> NDArray[np.floating]:
         return np.asarray(output if output.dtype == jnp.float64 else output.astype(jnp.float32))
 
+    def query(self, batch: NDArray[np.float32]) -> NDArray[np.floating]:
+        return self.fetch(synchronised_step(self, self.put(batch)))
+
+    def device_step_s(self) -> float | None:
+        return None
+
     def settings(self) -> dict[str, Setting]:
-        leaves = jax.tree_util.tree_leaves_with_path(self.state)
-        names = [jax.tree_util.keystr(path) for path, _ in leaves]
-        kernel = next(leaf for name, (_, leaf) in zip(names, leaves, strict=True) if "kernel" in name)
-        forms = self.model.forms
-        return {
-            "layout": self.layout_put,
-            "batch_norm_folded": not any("variance" in name for name in names),
-            "compiler": "xla",
-            "depthwise_form": forms.depthwise,
-            "pointwise_form": forms.pointwise,
-            "tf32": allows_tf32(self.program) if self.program else None,
-            "threads": _threads("tf_XLAEigen"),
-            "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
-            "donated_buffers": "jax.buffer_donor" in self.program or "tf.aliasing_output" in self.program,
-            "kernel_dtype": str(kernel.dtype),
-            "compilation_cache": jax.config.jax_compilation_cache_dir,  # type: ignore[attr-defined]
-            "output_device": None if self.output is None else _device_kind(self.output),
-            "output_dtype": None if self.output is None else str(self.output.dtype),
-        }
+        return present(settings.readings(self))
+
+    def compiled_memory(self) -> CompiledMemory:
+        return compiled_memory(settings.compiled_readings(self))
+
+    def absent(self) -> dict[str, str]:
+        device = {"device_steps_s": settings.NO_EVENTS}
+        return reasons(settings.readings(self) | settings.compiled_readings(self) | device)
 
     def reset_device_memory(self) -> None:
         """XLA's counters cannot be reset: they hold the process's peak."""
@@ -152,22 +161,7 @@ class JaxSubject:
         return DeviceMemory(stats.get("peak_bytes_in_use"), stats.get("peak_pool_bytes"))
 
 
-def allows_tf32(program: str) -> bool:
-    """Whether any matrix product or convolution of a StableHLO program may run below full float32 precision.
-
-    A product says so as `precision = [DEFAULT, DEFAULT]`, a convolution as `#stablehlo<precision DEFAULT>`.
-    """
-    return re.search(r"precision (?:= \[[A-Z, ]*)?\b(?:DEFAULT|HIGH)\b", program) is not None
-
-
-def _threads(name: str) -> int | None:
-    """How many of this process's threads carry a name (Linux); XLA tells its number of threads in no other way."""
-    try:
-        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
-    except OSError:
-        return None
-    return names.count(name) or None
-
-
-def _device_kind(array: jax.Array) -> str:
-    return "cpu" if next(iter(array.devices())).platform == "cpu" else "cuda"
+def _took_most(device: jax.Device) -> bool:
+    """Whether most of the device's memory is in JAX's pool before any network is."""
+    stats = device.memory_stats() or {}
+    return bool(2 * stats.get("pool_bytes", 0) > stats.get("bytes_limit", float("inf")))

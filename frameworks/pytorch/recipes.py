@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,6 +14,9 @@ from frameworks.pytorch.model import Model, build
 from frameworks.rewrites import fold_batch_norm
 from frameworks.runtime import Precision, Recipe, Substitution, inductor_lacks
 from frameworks.weights import Weights
+
+if TYPE_CHECKING:
+    from frameworks.pytorch.inductor import Compilation
 
 INFERENCE = ("torch.inference_mode", "no autograd bookkeeping")
 
@@ -34,8 +38,8 @@ def recipe(name: str, device: str) -> Recipe:
 
 def prepare(
     network: Network, weights: Weights, name: str, precision: Precision, device: str
-) -> tuple[Model, Callable[[Tensor], Tensor], tuple[Substitution, ...]]:
-    """The model on the device, what a step calls, and what could not be had."""
+) -> tuple[Model, Callable[[Tensor], Tensor], Compilation | None, tuple[Substitution, ...]]:
+    """The model on the device, what a step calls, what is known of its compilation, and what could not be had."""
     if name == "tuned":
         network, weights = fold_batch_norm(network, weights)
     model = build(network, weights=weights, precision=precision).to(device)
@@ -43,11 +47,19 @@ def prepare(
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
         torch.backends.cudnn.benchmark = device == "cuda"
     if name != "compiled":
-        return model, model, ()
+        return model, model, None, ()
     missing = _missing_compiler(device)
     if missing:
-        return model, model, (missing,)
-    return model, torch.compile(model), ()
+        return model, model, None, (missing,)
+    from frameworks.pytorch.inductor import Compilation  # importing TorchInductor takes a second
+
+    return model, torch.compile(model), Compilation(), ()
+
+
+def full_precision() -> None:
+    """Float32 products in float32: TF32 off."""
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def _missing_compiler(device: str) -> Substitution | None:

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frameworks.blueprint import Network
-from frameworks.pytorch import recipes
+from frameworks.manifest import CompiledMemory, Setting, compiled_memory, present, reasons
+from frameworks.pytorch import recipes, settings
+from frameworks.pytorch.ceilings import copy as copy
+from frameworks.pytorch.ceilings import product as product
 from frameworks.pytorch.layers import Dropout
 from frameworks.pytorch.model import DTYPES, build
 from frameworks.pytorch.recipes import recipe as recipe
-from frameworks.runtime import DeviceMemory, Precision, Setting, Substitution, bf16_on_cpu, cpu_name
+from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
 from frameworks.weights import Weights, running_statistics
 
 
@@ -34,9 +37,19 @@ def touch(device: str) -> str:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> PyTorchSubject:
     """The network on the device as the recipe says. Raises Unsupported if PyTorch does not see the device."""
     recipes.require(device)
-    torch.set_float32_matmul_precision("highest")  # TF32 off
-    torch.backends.cudnn.allow_tf32 = False
+    recipes.full_precision()
     return PyTorchSubject(network, weights, recipe, precision, device)
+
+
+def count_flops(network: Network, weights: Weights, batch: int) -> float:
+    """What torch.utils.flop_counter counts; see frameworks.runtime.Runtime."""
+    from torch.utils.flop_counter import FlopCounterMode  # no worker that times anything needs it
+
+    model = build(network, weights=weights, precision="fp32")
+    height, width, channels = network.input_shape
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(batch, channels, height, width))
+    return float(counter.get_total_flops())
 
 
 def outputs(
@@ -69,19 +82,23 @@ class PyTorchSubject:
     """A Model and the callable that a step runs."""
 
     def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
-        self.model, self.call, lacking = recipes.prepare(network, weights, recipe, precision, device)
+        self.model, self.call, self.compilation, lacking = recipes.prepare(network, weights, recipe, precision, device)
         self.substitutions: tuple[Substitution, ...] = (*lacking, *bf16_on_cpu("oneDNN", precision, device))
         self.layout = torch.channels_last if recipe == "tuned" else torch.contiguous_format
         self.dtype = DTYPES[precision]
         self.device = device
         self.layout_put = ""
+        self.batch_bytes = 0
         self.output: Tensor | None = None
+        self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device == "cuda" else None
+        self.preallocated = device == "cuda" and 2 * torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
 
     def put(self, batch: NDArray[np.float32]) -> Tensor:
         """NHWC float32 -> a NCHW tensor on the device, in the subject's precision and memory format."""
         tensor = torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
         placed = tensor.to(self.device, self.dtype).contiguous(memory_format=self.layout)
         self.layout_put = "NCHW" if placed.is_contiguous() else "NHWC"
+        self.batch_bytes = placed.nbytes
         return placed
 
     def compile(self, batch: Tensor) -> bool:
@@ -90,7 +107,13 @@ class PyTorchSubject:
 
     def step(self, batch: Tensor) -> Tensor:
         with torch.inference_mode():
-            return self.call(batch)
+            if self.events is None:
+                return self.call(batch)
+            begin, end = self.events
+            begin.record()
+            output = self.call(batch)
+            end.record()
+            return output
 
     def synchronise(self, output: Tensor) -> None:
         self.output = output
@@ -101,25 +124,24 @@ class PyTorchSubject:
         wide = output if output.dtype == torch.float64 else output.float()
         return wide.cpu().numpy()
 
+    def query(self, batch: NDArray[np.float32]) -> NDArray[np.floating]:
+        return self.fetch(synchronised_step(self, self.put(batch)))
+
+    def device_step_s(self) -> float | None:
+        if self.events is None or self.output is None:
+            return None
+        begin, end = self.events
+        return begin.elapsed_time(end) / 1000
+
     def settings(self) -> dict[str, Setting]:
-        kernel = next(p for name, p in self.model.named_parameters() if name.endswith(".conv.kernel"))
-        settings: dict[str, Setting] = {
-            "layout": self.layout_put,
-            "batch_norm_folded": not any(name.endswith(".mean") for name, _ in self.model.named_buffers()),
-            "compiler": "inductor" if self.call is not self.model else "none",
-            "float32_matmul_precision": torch.get_float32_matmul_precision(),
-            "kernel_dtype": str(kernel.dtype).removeprefix("torch."),
-            "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
-            "threads": torch.get_num_threads(),
-            "interop_threads": torch.get_num_interop_threads(),
-            "onednn": torch.backends.mkldnn.is_available() and bool(torch.backends.mkldnn.enabled),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-            "output_device": None if self.output is None else self.output.device.type,
-            "output_dtype": None if self.output is None else str(self.output.dtype).removeprefix("torch."),
-        }
-        if self.device == "cuda":
-            settings["cudnn_benchmark"] = torch.backends.cudnn.benchmark
-        return settings
+        return present(settings.readings(self))
+
+    def compiled_memory(self) -> CompiledMemory:
+        return compiled_memory(settings.compiled_readings(self))
+
+    def absent(self) -> dict[str, str]:
+        device = {"device_steps_s": settings.NO_EVENTS} if self.events is None else {}
+        return reasons(settings.readings(self) | settings.compiled_readings(self) | device)
 
     def reset_device_memory(self) -> None:
         if self.device == "cuda":

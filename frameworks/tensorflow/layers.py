@@ -91,8 +91,10 @@ class BatchNorm(tf.Module):
             epsilon=self.layer.epsilon,
             is_training=training,
         )
+        if not training:
+            return y, mean, variance
         cells = tf.cast(tf.size(x) / tf.shape(x)[-1], variance.dtype)
-        return y, mean, variance * (cells - 1) / cells if training else variance
+        return y, mean, variance * (cells - 1) / cells
 
 
 class Activation(tf.Module):

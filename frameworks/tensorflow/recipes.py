@@ -35,7 +35,16 @@ def prepare(
         network, weights = fold_batch_norm(network, weights)
     with tf.device(tf_device(device)):
         model = build(network, weights=weights, precision=precision)
-    return model, tf.function(model, jit_compile=True if name == "compiled" else None)
+
+    def forward(x: tf.Tensor) -> tf.Tensor:  # its one argument is all that XLA's program can be asked for with
+        return model(x)
+
+    return model, tf.function(forward, jit_compile=True if name == "compiled" else None)
+
+
+def full_precision() -> None:
+    """Float32 products in float32: TF32 off."""
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
 def tf_device(device: str) -> str:

@@ -10,8 +10,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from frameworks.blueprint import Network
-from frameworks.runtime import DeviceMemory, Precision, Setting, Substitution, bf16_on_cpu, cpu_name, usable_cores
-from frameworks.tensorflow import recipes
+from frameworks.manifest import NOT_STEPPED, Absent, CompiledMemory, Setting, compiled_memory, present, reasons
+from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
+from frameworks.tensorflow import recipes, settings
+from frameworks.tensorflow.ceilings import copy as copy
+from frameworks.tensorflow.ceilings import product as product
 from frameworks.tensorflow.model import DTYPES, build
 from frameworks.tensorflow.recipes import recipe as recipe
 from frameworks.weights import Weights, running_statistics
@@ -38,8 +41,20 @@ def touch(device: str) -> str:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> TensorFlowSubject:
     """The network on the device as the recipe says. Raises Unsupported if TensorFlow does not see the device."""
     recipes.require(device)
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    recipes.full_precision()
     return TensorFlowSubject(network, weights, recipe, precision, device)
+
+
+def count_flops(network: Network, weights: Weights, batch: int) -> float:
+    """What TensorFlow's profiler has as float operations of the graph; see frameworks.runtime.Runtime."""
+    from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  # tells the profiler what an op costs
+
+    subject = prepare(network, weights, "default", "fp32", "cpu")
+    images = tf.TensorSpec((batch, *network.input_shape), tf.float32)
+    graph = subject.function.get_concrete_function(images).graph
+    profiler = tf.compat.v1.profiler
+    options = profiler.ProfileOptionBuilder(profiler.ProfileOptionBuilder.float_operation()).with_empty_output()
+    return float(profiler.profile(graph, options=options.build()).total_float_ops)
 
 
 def outputs(
@@ -77,12 +92,15 @@ class TensorFlowSubject:
         self.dtype = DTYPES[precision]
         self.device = device
         self.layout_put = ""
+        self.shape_put: tf.TensorShape | None = None
         self.output: tf.Tensor | None = None
+        self._program: Any | Absent = NOT_STEPPED
 
     def put(self, batch: NDArray[np.float32]) -> tf.Tensor:
         """A NHWC tensor on the device, in the subject's precision."""
         with tf.device(recipes.tf_device(self.device)):
             placed = tf.identity(tf.constant(batch, self.dtype))
+        self.shape_put = placed.shape
         self.layout_put = "NHWC" if placed.shape[-1] == batch.shape[-1] else "NCHW"
         return placed
 
@@ -103,22 +121,29 @@ class TensorFlowSubject:
         wide = output if output.dtype == tf.float64 else tf.cast(output, tf.float32)
         return wide.numpy()
 
+    def query(self, batch: NDArray[np.float32]) -> NDArray[np.floating]:
+        return self.fetch(synchronised_step(self, self.put(batch)))
+
+    def device_step_s(self) -> float | None:
+        return None
+
+    def optimised(self) -> Any | Absent:
+        """The program that XLA made of a step, an HloProto. Compiles it once more, the first time that it is asked."""
+        if self.output is not None and self._program is NOT_STEPPED:
+            with tf.device(recipes.tf_device(self.device)):
+                batch = tf.zeros(self.shape_put, self.dtype)
+            self._program = settings.optimised_program(self.function, batch, self.device)
+        return self._program
+
     def settings(self) -> dict[str, Setting]:
-        variables = self.model.variables
-        intra = tf.config.threading.get_intra_op_parallelism_threads()
-        return {
-            "layout": self.layout_put,
-            "batch_norm_folded": not any(v.name.startswith("variance") for v in variables),
-            "compiler": "xla" if getattr(self.function, "_jit_compile", None) else "none",
-            "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
-            "kernel_dtype": next(v.dtype.name for v in variables if v.name.startswith("kernel")),
-            "threads": intra or usable_cores(),  # what TensorFlow picks where nothing is configured
-            "threads_configured": intra or "automatic",
-            "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
-            "onednn": _onednn(),
-            "output_device": None if self.output is None else _device_kind(self.output.device),
-            "output_dtype": None if self.output is None else self.output.dtype.name,
-        }
+        return present(settings.readings(self))
+
+    def compiled_memory(self) -> CompiledMemory:
+        return compiled_memory(settings.compiled_readings(self))
+
+    def absent(self) -> dict[str, str]:
+        device = {"device_steps_s": settings.NO_EVENTS}
+        return reasons(settings.readings(self) | settings.compiled_readings(self) | device)
 
     def reset_device_memory(self) -> None:
         if self.device == "cuda":
@@ -128,13 +153,3 @@ class TensorFlowSubject:
         if self.device != "cuda":
             return None
         return DeviceMemory(int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), None)
-
-
-def _onednn() -> bool:
-    from tensorflow.python.util import _pywrap_util_port
-
-    return bool(_pywrap_util_port.IsMklEnabled())
-
-
-def _device_kind(name: str) -> str:
-    return "cuda" if "GPU" in name else "cpu"

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 
 from frameworks.architectures import network
-from frameworks.cost import ITEM_BYTES, LayerCost, NetworkCost, cost
+from frameworks.blueprint import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalAveragePool,
+    Network,
+    Residual,
+)
+from frameworks.cost import ITEM_BYTES, LayerCost, NetworkCost, as_written, cost, fused_layers
 
 XCEPTION_BLOCKS = {  # block: trainable, non-trainable, MACs at 299
     "block1": (19_488, 192, 417_478_752),
@@ -140,3 +150,45 @@ def test_bytes_follow_the_precision_but_batch_norm_stays_in_float32() -> None:
     batch_norm = 4 * 27_264  # scale, offset, mean, variance of all channels
     assert moved["fp64"] == 2 * moved["fp32"]
     assert moved["bf16"] == (moved["fp32"] - 4 * batch_norm) // 2 + 4 * batch_norm
+
+
+def tiny() -> Network:
+    """A residual block of a convolution, batch norm and an activation, then the classifier."""
+    conv = Conv("conv", 3, (3, 3))
+    body = (conv, BatchNorm("bn", 1e-3, 0.9), Activation("relu"))
+    layers = (Residual("block", body), GlobalAveragePool("pool"), Dropout("dropout", 0.5), Dense("dense", 10))
+    return Network("tiny", "default", None, (4, 4, 3), layers)
+
+
+def test_a_fused_network_moves_only_what_its_convolutions_pools_and_second_summands_move() -> None:
+    costs = cost(tiny(), batch=2)
+    picture, kernel = 4 * 2 * 4 * 4 * 3, 4 * 3 * 3 * 3 * 3
+    assert dict(zip((layer.name for layer in costs.layers), fused_layers(costs), strict=True)) == {
+        "block.conv": (2 * 2 * 4 * 4 * 3 * 3 * 3 * 3, 2 * picture + kernel),
+        "block.bn": (0, 0),
+        "block.relu": (0, 0),
+        "block": (0, picture),
+        "pool": (0, picture + 4 * 2 * 3),
+        "dropout": (0, 0),
+        "dense": (2 * 2 * 3 * 10, 4 * 2 * (3 + 10) + 4 * (3 * 10 + 10)),
+    }
+
+
+def test_branches_are_written_straight_into_their_concatenation_when_fused() -> None:
+    costs = cost(network("inception_v3"))
+    concatenations = [
+        work for layer, work in zip(costs.layers, fused_layers(costs), strict=True) if layer.kind == "concat"
+    ]
+    assert len(concatenations) == 15
+    assert set(concatenations) == {(0, 0)}
+
+
+@pytest.mark.parametrize("precision", ITEM_BYTES)
+@pytest.mark.parametrize("model", ["xception", "inception_v3"])
+def test_as_written_does_the_same_multiply_adds_and_moves_every_layers_bytes(model: str, precision: str) -> None:
+    costs = cost(network(model), batch=2, precision=precision)
+    fused, written = fused_layers(costs), as_written(costs)
+    assert [flops for flops, _ in fused] == [flops for flops, _ in written]
+    assert sum(flops for flops, _ in written) == 2 * costs.macs
+    assert sum(moved for _, moved in written) == costs.bytes_moved
+    assert all(less <= more for (_, less), (_, more) in zip(fused, written, strict=True))

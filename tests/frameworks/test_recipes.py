@@ -87,7 +87,7 @@ def test_tf32_in_jax_is_read_from_the_program(operation: str, precision: str, al
     import jax
     import jax.numpy as jnp
 
-    from frameworks.jax.runtime import allows_tf32
+    from frameworks.jax.settings import allows_tf32
 
     picture, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
 

@@ -1,11 +1,15 @@
-"""What a network costs, block by block and by kind of layer, from its blueprint."""
+"""What a network costs, block by block and by kind of layer, from its blueprint; and what a device's ceilings allow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from frameworks.architectures import network
-from frameworks.cost import LayerCost, cost
+from frameworks.cost import LayerCost, NetworkCost, as_written, cost, fused_layers
+from xibench.errors import InputError
+from xibench.measure.roofline import attainable_s, layer_s
+from xibench.record.schema import Calibration
 
 KINDS = ("pointwise", "conv", "depthwise", "dense")
 """Kinds of layer that have multiply-adds. A 1 x 1 convolution is pointwise wherever it stands."""
@@ -41,6 +45,62 @@ class ModelCost:
     def macs_of(self, kind: str) -> int:
         """Multiply-adds of one kind of layer, over the whole network."""
         return sum(block.macs_by_kind.get(kind, 0) for block in self.blocks)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRoof:
+    """What the ceilings allow one layer, element-wise layers fused into their neighbours.
+
+    attainable_s: seconds that it takes at least. bound: by arithmetic, by memory, or fused away and 0.
+    """
+
+    name: str
+    kind: str
+    flops: int
+    bytes_moved: int
+    attainable_s: float
+    bound: Literal["compute", "memory", "fused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """A network under a run's ceilings. as_written_s: every layer reads and writes memory, none is fused."""
+
+    peak_flops_per_s: float
+    bytes_per_s: float
+    layers: tuple[LayerRoof, ...]
+    as_written_s: float
+
+    @property
+    def attainable_s(self) -> float:
+        """Seconds that the network takes at least, its layers one after another."""
+        return sum(layer.attainable_s for layer in self.layers)
+
+
+def roofline(costs: NetworkCost, calibration: Calibration | None) -> Roofline:
+    """Attainable time of each layer under the ceilings that a run measured.
+
+    Raises InputError where the run has none for the precision.
+    """
+    peak = calibration and calibration.peak_flops_per_s(costs.precision)
+    bandwidth = calibration and calibration.bytes_per_s
+    if not peak or not bandwidth:
+        lacks = f"no matrix product in {costs.precision}" if bandwidth else "no ceilings"
+        raise InputError(
+            f"attainable times of {costs.model}: the run has {lacks}; "
+            "name a run that was taken with ceilings and has cases in that precision"
+        )
+    fused = zip(costs.layers, fused_layers(costs), strict=True)
+    return Roofline(
+        peak, bandwidth, tuple(_roof(layer, *work, peak, bandwidth) for layer, work in fused),
+        attainable_s(as_written(costs), peak, bandwidth),
+    )
+
+
+def _roof(layer: LayerCost, flops: int, moved: int, peak: float, bandwidth: float) -> LayerRoof:
+    bound: Literal["compute", "memory", "fused"] = "compute" if flops * bandwidth > moved * peak else "memory"
+    least_s = layer_s(flops, moved, peak, bandwidth)
+    return LayerRoof(layer.name, layer.kind, flops, moved, least_s, bound if least_s else "fused")
 
 
 def model_cost(model: str, variant: str, resolution: int, precision: str = "fp32") -> ModelCost:

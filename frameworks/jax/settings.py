@@ -1,0 +1,158 @@
+"""Settings read back from JAX, under the names of frameworks.manifest, and figures of what was compiled.
+
+XLA tells little by itself; much is read from the program as JAX handed it over (StableHLO) and as XLA compiled it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+
+from frameworks.manifest import (
+    NO_GRAPHS_ON_CPU,
+    NO_PREALLOCATION,
+    NOT_ON_GPU,
+    NOT_PUT,
+    NOT_STEPPED,
+    Absent,
+    Setting,
+    nothing_compiled,
+    usable_amx,
+)
+from frameworks.runtime import cpu_flags
+
+if TYPE_CHECKING:
+    from frameworks.jax.runtime import JaxSubject
+
+Reading = Setting | Absent
+NOT_AHEAD = Absent("the step was not compiled ahead")
+NO_EVENTS = Absent("JAX has no events on the device's clock")
+ONE_POOL = Absent("XLA runs operations and their parts in one pool of threads")
+BY_RULE = Absent("XLA picks its kernels by rule on a CPU")
+NO_CODE_SIZE = Absent("XLA does not tell the size of its code on a CPU")
+CACHE_HIT = "/jax/compilation_cache/cache_hits"
+
+_hits: list[str] = []
+
+
+def readings(subject: JaxSubject) -> dict[str, Reading]:
+    """Every setting of the manifest, and what only JAX has."""
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(subject.state)}
+    on_gpu = subject.device.platform != "cpu"
+    return {
+        "layout": subject.layout_put or NOT_PUT,
+        "compiler": "xla",
+        "compile_scope": "forward" if subject.program else NOT_AHEAD,
+        "batch_norm_folded": not any("variance" in name for name in leaves),
+        "kernel_dtype": next(str(leaf.dtype) for name, leaf in leaves.items() if "kernel" in name),
+        **_output(subject),
+        "tf32": allows_tf32(subject.program) if subject.program else NOT_AHEAD,
+        "matmul_precision": ", ".join(sorted(precisions(subject.program))).lower() or NOT_AHEAD,
+        "autotuning": _autotuning() if on_gpu else BY_RULE,
+        "graphs": _graphs(subject) if on_gpu else NO_GRAPHS_ON_CPU,
+        "onednn": NOT_ON_GPU if on_gpu else _onednn(subject),
+        "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "XLA"),
+        "threads": _threads("tf_XLAEigen") or Absent("XLA's threads cannot be counted here"),
+        "interop_threads": ONE_POOL,
+        "donated_buffers": _donates(subject.program) if subject.program else NOT_AHEAD,
+        "compilation_cache": subject.cache or NOT_AHEAD,
+        "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
+        "depthwise_form": subject.model.forms.depthwise,
+        "pointwise_form": subject.model.forms.pointwise,
+        "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
+    }
+
+
+def compiled_readings(subject: JaxSubject) -> dict[str, int | Absent]:
+    """XLA's buffer assignment for a step."""
+    if not subject.program:
+        return dict.fromkeys(nothing_compiled(), NOT_AHEAD)
+    plan = subject.call.memory_analysis()
+    if plan is None:
+        return dict.fromkeys(nothing_compiled(), Absent("XLA has no memory analysis for this device"))
+    return {
+        "compiled_temporary_bytes": plan.temp_size_in_bytes,
+        "compiled_argument_bytes": plan.argument_size_in_bytes,
+        "compiled_output_bytes": plan.output_size_in_bytes,
+        "compiled_code_bytes": plan.generated_code_size_in_bytes or NO_CODE_SIZE,
+    }
+
+
+def precisions(program: str) -> set[str]:
+    """The precisions that a StableHLO program asks for, over all matrix products and convolutions.
+
+    A product says so as `precision = [DEFAULT, DEFAULT]`, a convolution as `#stablehlo<precision DEFAULT>`.
+    """
+    return set(re.findall(r"\b(?:DEFAULT|HIGH|HIGHEST)\b", " ".join(re.findall(r"precision [^\]>]*[\]>]", program))))
+
+
+def allows_tf32(program: str) -> bool:
+    """Whether any product or convolution of a StableHLO program may run below full float32 precision."""
+    return not precisions(program) <= {"HIGHEST"}
+
+
+def cache_hits() -> int:
+    """How many programs JAX's compilation cache has given this process since the first call."""
+    if not _hits:
+        _hits.append("listening")
+        jax.monitoring.register_event_listener(_heard)
+    return len(_hits) - 1
+
+
+def cache_state(hits_before: int) -> str:
+    """What the compilation cache gave since then: off, cold, warm."""
+    config = jax.config
+    if not (config.jax_enable_compilation_cache and config.jax_compilation_cache_dir):  # type: ignore[attr-defined]
+        return "off"
+    return "warm" if cache_hits() > hits_before else "cold"
+
+
+def _heard(event: str, **details: str | int) -> None:
+    if event == CACHE_HIT:
+        _hits.append(event)
+
+
+def _output(subject: JaxSubject) -> dict[str, Reading]:
+    output = subject.output
+    if output is None:
+        return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
+    platform = next(iter(output.devices())).platform
+    return {
+        "output_dtype": str(output.dtype),
+        "output_device": "cpu" if platform == "cpu" else "cuda",
+        "results_copied_to_host": platform != subject.device.platform,
+    }
+
+
+def _autotuning() -> Reading:
+    level = re.search(r"--xla_gpu_autotune_level=(\d)", os.environ.get("XLA_FLAGS", ""))
+    if level:
+        return level[1] != "0"
+    return Absent("XLA_FLAGS does not set xla_gpu_autotune_level, and XLA does not tell its own default")
+
+
+def _graphs(subject: JaxSubject) -> Reading:
+    if subject.program and "command_buffer" in subject.call.as_text():
+        return True
+    return Absent("the compiled program names no command buffer, and XLA does not tell whether it makes any later")
+
+
+def _onednn(subject: JaxSubject) -> Reading:
+    return "__onednn$" in subject.call.as_text() if subject.program else NOT_AHEAD
+
+
+def _donates(program: str) -> bool:
+    return "jax.buffer_donor" in program or "tf.aliasing_output" in program
+
+
+def _threads(name: str) -> int | None:
+    """How many of this process's threads carry a name (Linux); XLA tells its number of threads in no other way."""
+    try:
+        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    except OSError:
+        return None
+    return names.count(name) or None

@@ -1,0 +1,98 @@
+"""Settings that bear on a comparison, under names that are the same in every framework.
+
+A framework reads each setting back as a value, or as `Absent` with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+Setting = str | int | float | bool | None
+
+MANIFEST: Mapping[str, str] = {
+    "layout": "axis order of activations in memory: NCHW or NHWC",
+    "compiler": "what compiles the graph: inductor, xla, or none",
+    "compile_scope": "what one compiled or traced graph holds: forward, forward in N graphs, or none",
+    "batch_norm_folded": "whether batch norm is folded into the convolutions before it",
+    "kernel_dtype": "dtype of a convolution's kernel",
+    "output_dtype": "dtype of the logits as a step returns them",
+    "output_device": "where the logits lie when a step returns: cpu or cuda",
+    "results_copied_to_host": "whether a step copies its results from another device to the host",
+    "tf32": "whether float32 products may run in TF32",
+    "matmul_precision": "what float32 products are asked for: highest, high, default",
+    "autotuning": "whether algorithms or kernels are picked by timing them",
+    "graphs": "whether steps are replayed as CUDA graphs",
+    "onednn": "whether oneDNN computes convolutions and products",
+    "amx": "whether the CPU's matrix unit (AMX) can be used",
+    "threads": "threads within an operation",
+    "interop_threads": "threads for independent operations",
+    "donated_buffers": "whether a step may write into its arguments' memory",
+    "compilation_cache": "what compiled programs a disk cache gave: off, cold (none), warm (some)",
+    "preallocation": "whether the framework took most of the device's memory when it began",
+}
+"""Every framework's `Subject.settings` has these names, whatever else it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """What could not be read, or does not exist here; `why` in one line."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledMemory:
+    """Memory of one compiled step as the compiler planned it. None: it does not tell; `Subject.absent` says why.
+
+    temporary: scratch. argument: parameters and batch. output: the logits. code: the program.
+    """
+
+    temporary_bytes: int | None = None
+    argument_bytes: int | None = None
+    output_bytes: int | None = None
+    code_bytes: int | None = None
+
+
+T = TypeVar("T", bound=Setting)
+
+NOT_ON_CPU = Absent("the case runs on the CPU")
+NOT_ON_GPU = Absent("the case runs on a GPU")
+NOT_PUT = Absent("no batch has been put on the device yet")
+NOT_STEPPED = Absent("no step has been synchronised yet")
+NOT_COMPILED = Absent("nothing is compiled")
+NO_GRAPHS_ON_CPU = Absent("CUDA graphs exist on a CUDA device only")
+NO_PREALLOCATION = Absent("a host's memory is not preallocated")
+
+
+def present(readings: Mapping[str, T | Absent]) -> dict[str, T | None]:
+    """The values by name, None where there is none."""
+    return {name: None if isinstance(reading, Absent) else reading for name, reading in readings.items()}
+
+
+def reasons(readings: Mapping[str, T | Absent]) -> dict[str, str]:
+    """Why there is no value, by name; names that have one are left out."""
+    return {name: reading.why for name, reading in readings.items() if isinstance(reading, Absent)}
+
+
+def compiled_memory(readings: Mapping[str, int | Absent]) -> CompiledMemory:
+    """The figures of readings named `compiled_temporary_bytes`, `compiled_argument_bytes`, …"""
+    return CompiledMemory(**{name.removeprefix("compiled_"): value for name, value in present(readings).items()})
+
+
+def nothing_compiled() -> dict[str, int | Absent]:
+    """The readings for `compiled_memory` where a step is not compiled."""
+    return dict.fromkeys(
+        ("compiled_temporary_bytes", "compiled_argument_bytes", "compiled_output_bytes", "compiled_code_bytes"),
+        NOT_COMPILED,
+    )
+
+
+def usable_amx(flags: frozenset[str], library: str) -> bool | Absent:
+    """False where the CPU has no AMX; else the library alone knows. flags: the CPU's, as Linux lists them."""
+    if not flags:
+        return Absent("the CPU's feature flags cannot be read")
+    if not any(flag.startswith("amx") for flag in flags):
+        return False
+    return Absent(f"the CPU has AMX, and {library} does not tell whether it uses it")

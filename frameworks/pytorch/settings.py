@@ -1,0 +1,101 @@
+"""Settings read back from PyTorch, under the names of frameworks.manifest, and figures of what was compiled."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import torch
+
+from frameworks.manifest import (
+    NO_GRAPHS_ON_CPU,
+    NO_PREALLOCATION,
+    NOT_COMPILED,
+    NOT_ON_GPU,
+    NOT_PUT,
+    NOT_STEPPED,
+    Absent,
+    Setting,
+    nothing_compiled,
+)
+
+if TYPE_CHECKING:
+    from frameworks.pytorch.runtime import PyTorchSubject
+
+Reading = Setting | Absent
+BY_RULE = Absent("oneDNN picks its kernels by rule, there is nothing to switch")
+NO_DONATION = Absent("PyTorch has no donation of arguments")
+NO_EVENTS = Absent("PyTorch's events exist on a CUDA device only")
+
+
+def readings(subject: PyTorchSubject) -> dict[str, Reading]:
+    """Every setting of the manifest, and what only PyTorch has."""
+    compiled = subject.compilation
+    kernel = next(p for name, p in subject.model.named_parameters() if name.endswith(".conv.kernel"))
+    on_gpu = subject.device == "cuda"
+    return {
+        "layout": subject.layout_put or NOT_PUT,
+        "compiler": "none" if compiled is None else "inductor",
+        "compile_scope": "none" if compiled is None else compiled.scope,
+        "batch_norm_folded": not any(name.endswith(".mean") for name, _ in subject.model.named_buffers()),
+        "kernel_dtype": str(kernel.dtype).removeprefix("torch."),
+        **_output(subject),
+        "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
+        "matmul_precision": torch.get_float32_matmul_precision(),
+        "autotuning": _autotuning(subject),
+        "graphs": _graphs(subject) if on_gpu else NO_GRAPHS_ON_CPU,
+        "onednn": NOT_ON_GPU if on_gpu else _onednn(),
+        "amx": NOT_ON_GPU if on_gpu else bool(torch.cpu._is_amx_tile_supported()),
+        "threads": torch.get_num_threads(),
+        "interop_threads": torch.get_num_interop_threads(),
+        "donated_buffers": NO_DONATION,
+        "compilation_cache": NOT_COMPILED if compiled is None else compiled.cache,
+        "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def compiled_readings(subject: PyTorchSubject) -> dict[str, int | Absent]:
+    """What TorchInductor planned for a step. It takes arguments where they lie: theirs are the tensors' bytes."""
+    compiled, output = subject.compilation, subject.output
+    if compiled is None:
+        return nothing_compiled()
+    resident = sum(tensor.nbytes for tensor in chain(subject.model.parameters(), subject.model.buffers()))
+    return {
+        "compiled_temporary_bytes": compiled.temporary_bytes,
+        "compiled_argument_bytes": resident + subject.batch_bytes,
+        "compiled_output_bytes": NOT_STEPPED if output is None else output.nbytes,
+        "compiled_code_bytes": Absent("TorchInductor does not tell the size of its code"),
+    }
+
+
+def _output(subject: PyTorchSubject) -> dict[str, Reading]:
+    output = subject.output
+    if output is None:
+        return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
+    return {
+        "output_dtype": str(output.dtype).removeprefix("torch."),
+        "output_device": output.device.type,
+        "results_copied_to_host": output.device.type != subject.device,
+    }
+
+
+def _onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+
+
+def _autotuning(subject: PyTorchSubject) -> Reading:
+    timed = subject.device == "cuda" and torch.backends.cudnn.benchmark
+    if subject.compilation is None:
+        return timed if subject.device == "cuda" else BY_RULE
+    from torch._inductor import config
+
+    return bool(timed or config.max_autotune)
+
+
+def _graphs(subject: PyTorchSubject) -> Reading:
+    if subject.compilation is None:
+        return False
+    from torch._inductor import config
+
+    return bool(config.triton.cudagraphs)

@@ -1,0 +1,142 @@
+"""Settings read back from TensorFlow, under the names of frameworks.manifest, and figures of what was compiled."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from frameworks.manifest import (
+    NO_GRAPHS_ON_CPU,
+    NO_PREALLOCATION,
+    NOT_COMPILED,
+    NOT_ON_GPU,
+    NOT_PUT,
+    NOT_STEPPED,
+    Absent,
+    Setting,
+    nothing_compiled,
+    usable_amx,
+)
+from frameworks.runtime import cpu_flags, usable_cores
+
+if TYPE_CHECKING:
+    from frameworks.tensorflow.runtime import TensorFlowSubject
+
+Reading = Setting | Absent
+ONE_SWITCH = Absent("TensorFlow has one switch for it, which is tf32")
+BY_RULE = Absent("oneDNN and XLA pick their kernels by rule on a CPU")
+NO_DONATION = Absent("tf.function has no donation of arguments")
+NO_EVENTS = Absent("TensorFlow has no events on the device's clock")
+NO_CODE_SIZE = Absent("TensorFlow does not tell the size of XLA's code")
+
+
+def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
+    """Every setting of the manifest, and what only TensorFlow has."""
+    variables = subject.model.variables
+    on_gpu = subject.device == "cuda"
+    configured = tf.config.threading.get_intra_op_parallelism_threads()
+    return {
+        "layout": subject.layout_put or NOT_PUT,
+        "compiler": "xla" if subject.xla else "none",
+        "compile_scope": "forward",
+        "batch_norm_folded": not any(v.name.startswith("variance") for v in variables),
+        "kernel_dtype": next(v.dtype.name for v in variables if v.name.startswith("kernel")),
+        **_output(subject),
+        "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
+        "matmul_precision": ONE_SWITCH,
+        "autotuning": _autotuning(subject) if on_gpu else BY_RULE,
+        "graphs": _graphs(subject) if on_gpu else NO_GRAPHS_ON_CPU,
+        "onednn": NOT_ON_GPU if on_gpu else _onednn(subject),
+        "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "TensorFlow"),
+        "threads": configured or usable_cores(),  # what TensorFlow picks where nothing is configured
+        "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
+        "donated_buffers": NO_DONATION,
+        "compilation_cache": _cache() if subject.xla else NOT_COMPILED,
+        "preallocation": _preallocated() if on_gpu else NO_PREALLOCATION,
+        "threads_configured": configured or "automatic",
+    }
+
+
+def compiled_readings(subject: TensorFlowSubject) -> dict[str, int | Absent]:
+    """XLA's buffer assignment for a step."""
+    if not subject.xla:
+        return nothing_compiled()
+    program = subject.optimised()
+    if isinstance(program, Absent):
+        return dict.fromkeys(nothing_compiled(), program)
+    arguments, outputs, scratch = 0, 0, 0
+    for buffer in program.buffer_assignment.buffer_allocations:
+        if buffer.is_entry_computation_parameter:
+            arguments += buffer.size
+        elif buffer.maybe_live_out:
+            outputs += buffer.size
+        elif not (buffer.is_constant or buffer.is_thread_local):
+            scratch += buffer.size
+    return {
+        "compiled_temporary_bytes": scratch,
+        "compiled_argument_bytes": arguments,
+        "compiled_output_bytes": outputs,
+        "compiled_code_bytes": NO_CODE_SIZE,
+    }
+
+
+def optimised_program(function: Any, batch: tf.Tensor, device: str) -> Any | Absent:
+    """The program that XLA made of a tf.function, as an HloProto with its buffer assignment. XLA compiles once more."""
+    from tensorflow.compiler.xla.service import hlo_pb2
+
+    platform = "CUDA" if device == "cuda" else "CPU"
+    try:
+        lower = function.experimental_get_compiler_ir(batch)
+        serialised = lower(stage="optimized_hlo_proto_serialized", platform_name=platform)
+    except (tf.errors.OpError, ValueError) as error:
+        return Absent(f"TensorFlow does not give XLA's program: {' '.join(str(error).split())[:200]}")
+    return hlo_pb2.HloProto.FromString(serialised)
+
+
+def _output(subject: TensorFlowSubject) -> dict[str, Reading]:
+    output = subject.output
+    if output is None:
+        return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
+    device = "cuda" if "GPU" in output.device else "cpu"
+    return {
+        "output_dtype": output.dtype.name,
+        "output_device": device,
+        "results_copied_to_host": device != subject.device,
+    }
+
+
+def _onednn(subject: TensorFlowSubject) -> Reading:
+    if subject.xla:
+        program = subject.optimised()
+        return program if isinstance(program, Absent) else b"__onednn$" in program.SerializeToString()
+    from tensorflow.python.util import _pywrap_util_port
+
+    return bool(_pywrap_util_port.IsMklEnabled())
+
+
+def _autotuning(subject: TensorFlowSubject) -> Reading:
+    if subject.xla:
+        return Absent("TensorFlow does not tell whether XLA times its kernels")
+    return os.environ.get("TF_CUDNN_USE_AUTOTUNE", "1").lower() not in ("0", "false")
+
+
+def _graphs(subject: TensorFlowSubject) -> Reading:
+    if subject.xla:
+        return Absent("TensorFlow does not tell whether XLA makes command buffers")
+    return Absent("TensorFlow has no CUDA graphs outside XLA")
+
+
+def _cache() -> Reading:
+    if "tf_xla_persistent_cache_directory" in os.environ.get("TF_XLA_FLAGS", ""):
+        return Absent("TF_XLA_FLAGS names a disk cache, and TensorFlow does not tell what came from it")
+    return "off"
+
+
+def _preallocated() -> bool:
+    """The variable overrides what the program asks for."""
+    variable = os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH")
+    if variable is not None:
+        return variable.lower() != "true"
+    return not tf.config.experimental.get_memory_growth(tf.config.list_physical_devices("GPU")[0])

@@ -1,0 +1,117 @@
+"""FLOPs from the blueprint and from each framework's own counter agree, once what is counted otherwise is added."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from frameworks.architectures import MODELS, network
+from frameworks.blueprint import same_padding
+from frameworks.cost import cost
+from frameworks.errors import UnknownName
+from frameworks.runtime import FRAMEWORKS
+from xibench.analysis import counters
+from xibench.analysis.counter_terms import RULES, Term, cells_inside, terms
+from xibench.analysis.counters import COUNTERS, CounterCheck
+
+
+def checked(framework: str, model: str, resolution: int, batch: int) -> CounterCheck:
+    """A check with the framework imported here, which is quicker than a process for each."""
+    built = network(model, "narrow", resolution=resolution)
+    found = counters.answer(framework, built, batch)
+    ours = 2 * cost(built, batch=batch).macs
+    return CounterCheck(
+        framework, COUNTERS[framework], ours, found.flops, terms(framework, built, batch), found.problem
+    )
+
+
+@pytest.mark.parametrize(("resolution", "batch"), [(75, 1), (96, 2)])
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_difference_from_a_frameworks_counter_is_explained(
+    framework: str, model: str, resolution: int, batch: int
+) -> None:
+    check = checked(framework, model, resolution, batch)
+    assert check.problem is None
+    assert check.agrees, check.explanation
+    assert (check.flops == check.ours_flops) == (framework == "pytorch")
+
+
+@pytest.mark.parametrize("framework", ["tensorflow", "jax"])
+def test_without_any_one_of_its_terms_a_counter_would_not_agree(framework: str) -> None:
+    checks = [checked(framework, model, 75, 1) for model in MODELS]
+    for what in RULES[framework]:
+        short = [replace(c, terms=tuple(t for t in c.terms if t.what != what)) for c in checks]
+        assert not all(check.agrees for check in short), what
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_whole_networks_agree_in_processes_of_their_own(model: str) -> None:
+    checks = counters.counters(model)
+    assert [check.framework for check in checks] == list(FRAMEWORKS)
+    assert all(check.agrees for check in checks), [check.explanation or check.problem for check in checks]
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 3, 1), (8, 3, 2), (5, 7, 1), (9, 1, 2), (6, 2, 2)])
+def test_cells_inside_the_picture_are_those_that_a_count_finds(size: int, kernel: int, stride: int) -> None:
+    before, _ = same_padding(size, kernel, stride)
+    outputs = -(-size // stride)
+    counted = sum(0 <= i * stride + k - before < size for i in range(outputs) for k in range(kernel))
+    assert cells_inside(size, kernel, stride, before, outputs) == counted
+
+
+def test_an_unexplained_difference_is_said_to_be_one() -> None:
+    check = CounterCheck("jax", "a counter", 1_000_000, 1_500_000.0, (Term("batch norm", 200_000),))
+    assert (check.agrees, check.ratio, check.expected_flops) == (False, 1.5, 1_200_000)
+    assert check.explanation == "+200,000 batch norm; +300,000 unexplained"
+
+
+def test_an_explained_difference_says_which_terms_it_has_and_equal_counts_say_nothing() -> None:
+    both = (Term("batch norm", 200_000), Term("edges", -50_000))
+    more = CounterCheck("jax", "a counter", 1_000_000, 1_150_000.0, both)
+    assert (more.agrees, more.explanation) == (True, "+200,000 batch norm; -50,000 edges")
+    assert CounterCheck("pytorch", "a counter", 1_000_000, 1_000_000.0, ()).explanation is None
+
+
+def test_a_framework_that_dies_or_is_missing_is_a_problem_and_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(framework: str, module: str) -> list[str]:
+        return [sys.executable, "-c", "import sys; print('{'); sys.exit('no room')"]
+
+    monkeypatch.setattr(counters.interpreters, "module_command", dies)
+    (check,) = counters.counters("xception", "narrow", 75, frameworks=["jax"])
+    assert (check.flops, check.ratio, check.agrees, check.explanation) == (None, None, None, None)
+    assert check.problem == "jax: the counter's process ended with code 1, saying no room"
+
+
+def test_what_a_counter_raises_is_its_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(framework: str) -> None:
+        raise RuntimeError("no\ncounter")
+
+    monkeypatch.setattr(counters, "load", refuse)
+    found = counters.answer("jax", network("xception", "narrow"), 1)
+    assert (found.flops, found.problem) == (None, "jax: RuntimeError: no counter")
+
+
+def test_a_framework_is_asked_in_its_own_interpreter() -> None:
+    (check,) = counters.counters("xception", "narrow", 75, 3, frameworks=["pytorch"])
+    assert check.flops == check.ours_flops == 2 * cost(network("xception", "narrow", resolution=75), batch=3).macs
+
+
+def test_the_manual_quotes_the_counts_that_the_rules_give() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "costs.md").read_text(encoding="utf-8")
+    for model in MODELS:
+        built = network(model)
+        ours = 2 * cost(built).macs
+        assert f"{ours:,}" in manual
+        for framework in FRAMEWORKS:
+            for term in terms(framework, built, 1):
+                assert f"{term.flops:+,}" in manual, (model, framework, term)
+
+
+def test_an_unknown_model_is_refused_before_anything_is_started() -> None:
+    with pytest.raises(UnknownName, match="did you mean xception"):
+        counters.counters("xeption")

@@ -1,0 +1,68 @@
+"""Products and copies for ceilings do the work that they are named for, and each comes back when it is done."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+from frameworks.errors import Unsupported
+from frameworks.runtime import FRAMEWORKS, PRECISIONS, Precision, load, square_operands
+
+EPSILON = {"fp64": 1e-12, "fp32": 1e-5, "bf16": 2e-2}
+DTYPE = {"fp64": "float64", "fp32": "float32", "bf16": "bfloat16"}
+
+
+def as_float64(result: Any) -> np.ndarray:
+    wide = result.double() if hasattr(result, "double") else result
+    return np.asarray(wide).astype(np.float64)
+
+
+def address(array: Any) -> int:
+    """Where an array of a framework lies on the host."""
+    if hasattr(array, "data_ptr"):
+        return int(array.data_ptr())
+    if hasattr(array, "unsafe_buffer_pointer"):
+        return int(array.unsafe_buffer_pointer())
+    return int(np.asarray(memoryview(array)).__array_interface__["data"][0])
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_product_multiplies_two_square_matrices_in_its_precision(framework: str, precision: Precision) -> None:
+    left, right = (operand.astype(np.float64) for operand in square_operands(96))
+    result = load(framework).product(96, precision, "cpu")()
+    assert DTYPE[precision] in str(result.dtype)
+    found = as_float64(result)
+    assert np.max(np.abs(found - left @ right)) < EPSILON[precision] * np.max(np.abs(left @ right))
+
+
+def test_operands_are_square_dense_and_the_same_each_time() -> None:
+    (left, right), again = square_operands(32), square_operands(32)
+    assert left.shape == right.shape == (32, 32)
+    assert np.count_nonzero(left) == left.size
+    assert not np.array_equal(left, right)
+    assert np.array_equal(left, again[0])
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_copy_writes_all_its_bytes_to_another_place(framework: str) -> None:
+    call = load(framework).copy(1 << 16, "cpu")
+    source = inspect.getclosurevars(call).nonlocals["source"]
+    for _ in range(2):
+        result = call()
+        assert np.asarray(result).nbytes == 1 << 16
+        assert np.all(np.asarray(result) == 1)
+        assert address(result) != address(source)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_ceilings_of_a_gpu_that_is_not_there_are_unsupported(framework: str) -> None:
+    runtime = load(framework)
+    if "cuda" in runtime.devices():
+        pytest.skip("this machine has a GPU")
+    for ask in (lambda: runtime.product(8, "fp32", "cuda"), lambda: runtime.copy(1 << 10, "cuda")):
+        with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
+            ask()

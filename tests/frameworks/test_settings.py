@@ -1,0 +1,255 @@
+"""The manifest: every setting is read back under one name, and what cannot be read says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from frameworks.architectures import network
+from frameworks.blueprint import parameters
+from frameworks.manifest import MANIFEST, Absent, nothing_compiled, present, reasons, usable_amx
+from frameworks.runtime import FRAMEWORKS, Subject, load, synchronised_step
+from frameworks.weights import initial
+from xibench.record.schema import Memory, Process
+
+BUILT = network("xception", "narrow", resolution=71)
+BATCH = np.random.default_rng(0).uniform(-1, 1, (2, 71, 71, 3)).astype(np.float32)
+RESIDENT_BYTES = 4 * sum(int(np.prod(p.shape)) for p in parameters(BUILT)) + BATCH.nbytes
+LOGITS_BYTES = 4 * 2 * 1000
+
+
+def subject_of(framework: str, recipe: str = "default", precision: str = "fp32") -> Subject:
+    return load(framework).prepare(BUILT, initial(BUILT), recipe, precision, "cpu")
+
+
+def stepped(framework: str, recipe: str = "default", precision: str = "fp32") -> Subject:
+    subject = subject_of(framework, recipe, precision)
+    batch = subject.put(BATCH)
+    subject.compile(batch)
+    synchronised_step(subject, batch)
+    return subject
+
+
+def unread(subject: Subject) -> set[str]:
+    """What a subject has no figure for."""
+    memory = {f"compiled_{name}": value for name, value in _fields(subject.compiled_memory()).items()}
+    figures = {**subject.settings(), **memory, "device_steps_s": subject.device_step_s()}
+    return {name for name, value in figures.items() if value is None}
+
+
+def _fields(memory: Any) -> dict[str, int | None]:
+    return {name: getattr(memory, name) for name in type(memory).__slots__}
+
+
+@pytest.mark.parametrize("recipe", ["default", "tuned"])
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_every_setting_of_the_manifest_is_read_back_or_says_why_not(framework: str, recipe: str) -> None:
+    subject = stepped(framework, recipe)
+    assert not set(MANIFEST) - set(subject.settings())
+    assert set(subject.absent()) == unread(subject)
+    assert all(subject.absent().values())
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_before_a_step_nothing_is_assumed(framework: str) -> None:
+    subject = subject_of(framework)
+    assert set(subject.absent()) == unread(subject)
+    assert subject.absent()["output_device"] == "no step has been synchronised yet"
+    assert subject.absent()["layout"] == "no batch has been put on the device yet"
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_on_a_cpu_the_output_stays_where_it_is_and_gpu_settings_say_why_they_are_null(framework: str) -> None:
+    subject = stepped(framework)
+    settings, absent = subject.settings(), subject.absent()
+    assert (settings["output_device"], settings["results_copied_to_host"]) == ("cpu", False)
+    assert "CUDA device only" in absent["graphs"]
+    assert "host's memory" in absent["preallocation"]
+    assert "device_steps_s" in absent
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_a_graph_holds_is_said(framework: str) -> None:
+    assert stepped(framework).settings()["compile_scope"] == ("none" if framework == "pytorch" else "forward")
+
+
+def test_pytorchs_settings_follow_its_switches() -> None:
+    import torch
+
+    subject = stepped("pytorch")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_float32_matmul_precision("high")
+        torch.set_num_threads(threads + 1)
+        torch.backends.mkldnn.set_flags(False)
+        settings = subject.settings()
+    finally:
+        torch.backends.mkldnn.set_flags(True)
+        torch.set_float32_matmul_precision("highest")
+        torch.set_num_threads(threads)
+    assert (settings["matmul_precision"], settings["tf32"]) == ("high", True)
+    assert (settings["onednn"], settings["threads"]) == (False, threads + 1)
+    assert (subject.settings()["matmul_precision"], subject.settings()["onednn"]) == ("highest", True)
+
+
+def test_tensorflows_settings_follow_its_switches() -> None:
+    import tensorflow as tf
+
+    subject = stepped("tensorflow")
+    try:
+        tf.config.experimental.enable_tensor_float_32_execution(True)
+        assert subject.settings()["tf32"] is True
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+    assert subject.settings()["tf32"] is False
+
+
+def test_jaxs_precision_and_donation_are_read_from_the_program() -> None:
+    import jax
+    import jax.numpy as jnp
+
+    from frameworks.jax import settings
+
+    def twice(x: jax.Array) -> jax.Array:
+        asked = (jax.lax.Precision.HIGHEST, jax.lax.Precision.DEFAULT)
+        return jnp.matmul(jnp.matmul(x, x, precision=asked[0]), x, precision=asked[1])
+
+    square = jnp.ones((4, 4))
+    kept, donated = (jax.jit(twice, donate_argnums=given).lower(square).as_text() for given in ((), (0,)))
+    assert settings.precisions(kept) == {"HIGHEST", "DEFAULT"}
+    assert settings.allows_tf32(kept)
+    assert (settings._donates(kept), settings._donates(donated)) == (False, True)
+
+
+def test_a_compilation_cache_that_gave_a_program_is_called_warm(tmp_path: Path) -> None:
+    import jax
+
+    options = {
+        "jax_compilation_cache_dir": str(tmp_path),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in options}
+    assert stepped("jax").settings()["compilation_cache"] == "off"
+    try:
+        for name, value in options.items():
+            jax.config.update(name, value)
+        jax.clear_caches()
+        cold = stepped("jax", "tuned").settings()["compilation_cache"]
+        jax.clear_caches()
+        warm = stepped("jax", "tuned").settings()["compilation_cache"]
+    finally:
+        for name, value in before.items():
+            jax.config.update(name, value)
+        jax.experimental.compilation_cache.compilation_cache.reset_cache()
+    assert (cold, warm) == ("cold", "warm")
+
+
+@pytest.mark.parametrize(("framework", "recipe"), [("jax", "default"), ("tensorflow", "compiled")])
+def test_xla_plans_the_parameters_and_the_batch_as_arguments_the_logits_as_output_and_some_scratch(
+    framework: str, recipe: str
+) -> None:
+    subject = stepped(framework, recipe)
+    planned = subject.compiled_memory()
+    assert (planned.argument_bytes, planned.output_bytes) == (RESIDENT_BYTES, LOGITS_BYTES)
+    assert planned.temporary_bytes is not None
+    assert planned.temporary_bytes > BATCH.nbytes
+    assert planned.code_bytes is None
+    assert "size of" in subject.absent()["compiled_code_bytes"]
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
+def test_what_is_not_compiled_has_no_compiled_memory_and_says_so(framework: str) -> None:
+    absent = stepped(framework).absent()
+    assert {absent[name] for name in nothing_compiled()} == {"nothing is compiled"}
+    assert absent["compilation_cache"] == "nothing is compiled"
+
+
+@pytest.mark.slow
+def test_torch_compile_says_how_many_graphs_it_made_from_which_cache_and_with_how_much_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    torch.compiler.reset()  # another test may have compiled for another size: a second one is compiled for all sizes
+    cold = stepped("pytorch", "compiled")
+    if cold.substitutions:
+        pytest.skip(cold.substitutions[0].why)
+    settings, planned = cold.settings(), cold.compiled_memory()
+    torch.compiler.reset()
+    warm = stepped("pytorch", "compiled")
+    assert (settings["compiler"], settings["compile_scope"], settings["autotuning"]) == ("inductor", "forward", False)
+    assert (planned.argument_bytes, planned.output_bytes) == (RESIDENT_BYTES, LOGITS_BYTES)
+    assert planned.temporary_bytes is not None
+    assert planned.temporary_bytes > BATCH.nbytes
+    assert (settings["compilation_cache"], warm.settings()["compilation_cache"]) == ("cold", "warm")
+    assert "disk cache" in warm.absent()["compiled_temporary_bytes"]
+
+
+def test_scratch_of_torch_compile_leaves_out_outputs_and_counts_buffers_that_live_together() -> None:
+    from torch._inductor.memory import BufferInfo
+
+    from frameworks.pytorch import inductor
+
+    kept, first, second, last = (BufferInfo(None, size, size, *span) for size, span in (  # type: ignore[arg-type]
+        (1000, (0, -1)), (10, (0, 1)), (20, (1, 2)), (25, (2, 2))
+    ))  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inductor.memory, "compute_memory_timeline", lambda *_: ([kept, first, second, last], {}, {}))
+        assert inductor._scratch_bytes([None] * 3, set()) == 45
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_query_takes_images_on_the_host_and_gives_their_logits_on_the_host(framework: str) -> None:
+    subject = stepped(framework)
+    expected = subject.fetch(synchronised_step(subject, subject.put(BATCH)))
+    logits: NDArray[Any] = subject.query(BATCH)
+    assert isinstance(logits, np.ndarray)
+    assert logits.shape == (2, 1000)
+    assert np.allclose(logits, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.gpu
+def test_cuda_events_time_a_step_and_stay_below_the_hosts_time() -> None:
+    import time
+
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    subject = load("pytorch").prepare(BUILT, initial(BUILT), "default", "fp32", "cuda")
+    batch = subject.put(BATCH)
+    synchronised_step(subject, batch)
+    began = time.perf_counter()
+    synchronised_step(subject, batch)
+    host_s = time.perf_counter() - began
+    device_s = subject.device_step_s()
+    assert device_s is not None
+    assert 0 < device_s <= host_s
+    assert subject.settings()["output_device"] == "cuda"
+    assert set(subject.absent()) == unread(subject)
+
+
+def test_amx_is_false_without_the_unit_and_unknown_where_only_the_library_could_tell() -> None:
+    assert usable_amx(frozenset({"avx2"}), "XLA") is False
+    with_unit, unknown = usable_amx(frozenset({"amx_tile"}), "XLA"), usable_amx(frozenset(), "XLA")
+    assert with_unit == Absent("the CPU has AMX, and XLA does not tell whether it uses it")
+    assert unknown == Absent("the CPU's feature flags cannot be read")
+
+
+def test_a_reading_is_a_value_or_a_reason_never_both() -> None:
+    readings = {"threads": 2, "onednn": False, "graphs": Absent("no GPU")}
+    assert present(readings) == {"threads": 2, "onednn": False, "graphs": None}
+    assert reasons(readings) == {"graphs": "no GPU"}
+
+
+def test_reasons_stand_under_the_names_that_a_record_has() -> None:
+    assert set(nothing_compiled()) <= set(Memory.__struct_fields__)
+    assert "device_steps_s" in Process.__struct_fields__
+    assert msgspec.json.decode(msgspec.json.encode(dict(MANIFEST)), type=dict[str, str]) == MANIFEST
