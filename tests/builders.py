@@ -4,27 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from xibench.record.environment import fingerprint
 from xibench.record.schema import (
     FORMAT_VERSION,
+    Attempt,
+    Calibration,
     Case,
+    Clock,
+    Conditions,
+    Copy,
     Costs,
+    Energy,
     Environment,
     Header,
+    Idle,
     Memory,
     Pictures,
     Process,
+    Product,
     Record,
     Rule,
+    Surroundings,
 )
+from xibench.record.store import RunFile
 
 ENVIRONMENT = Environment(
     machine="acme-cpu-2c", cpu_model="ACME CPU", cpu_flags=["avx2"], cores_physical=2, cores_logical=2, cores_usable=2,
     memory_bytes=2**33, os="ACME OS 1", kernel="ACME 1.0", python="CPython 3.11.0", packages={"torch": "2.13.0"},
-    interpreters={"pytorch": "parent"}, git_commit=None, git_dirty=None, gpus=[],
+    interpreters={"pytorch": "parent"}, git_commit=None, git_dirty=None, gpus=[], cache_bytes=2**20,
     absent={"git_commit": "no checkout", "git_dirty": "no checkout", "gpus": "none"},
 )  # fmt: skip
-COSTS = Costs(parameters_trainable=1, parameters_total=2, macs=300, activations=4, bytes_moved=5)
+COSTS = Costs(
+    parameters_trainable=1, parameters_total=2, macs=300, activations=4, bytes_moved=5, elementwise=6,
+    attainable_s=0.05, attainable_as_written_s=0.08,
+)  # fmt: skip
+NO_CARD = "no NVIDIA device"
+CONDITIONS = Conditions(
+    taken_utc="2025-01-02T03:04:05+00:00", load_1m=0.5, others_share=0.01, steal_share=0.0, cpu_hz=2.5e9,
+    governor="performance", throttle_count=0, gpus=[], absent={"gpus": NO_CARD},
+)  # fmt: skip
+ENERGY = Energy(
+    window_s=0.6, images=3, gpu_counter_joules=None, gpu_integrated_joules=None, gpu_power_samples=0,
+    cpu_package_joules=None,
+    absent={
+        "gpu_counter_joules": NO_CARD, "gpu_integrated_joules": NO_CARD, "cpu_package_joules": "RAPL is not readable",
+    },
+)  # fmt: skip
 
 
 def small_case(framework: str = "pytorch", model: str = "xception", batch: int = 1, images: str = "noise") -> Case:
@@ -41,23 +68,76 @@ def header(plan: Sequence[Case], rule: Rule | None = None, run_id: str = "012345
     )  # fmt: skip
 
 
+def calibration(device: str = "cpu") -> Calibration:
+    """Ceilings of one framework: 12 GFLOP/s in fp32, 6 in bf16, 1 GB/s."""
+    return Calibration(
+        environment=fingerprint(ENVIRONMENT), device=device, taken_utc="2025-01-02T03:04:05+00:00",
+        products=[
+            Product(framework="pytorch", precision="fp32", n=1024, flops_per_s=12e9),
+            Product(framework="pytorch", precision="bf16", n=1024, flops_per_s=6e9),
+        ],
+        copies=[Copy(framework="pytorch", size_bytes=2**26, bytes_per_s=1e9)],
+        idle=Idle(window_s=1.0, gpu_watts=None, cpu_package_watts=None,
+                  absent={"gpu_watts": NO_CARD, "cpu_package_watts": "RAPL is not readable"}),
+    )  # fmt: skip
+
+
+def surroundings(disturbed: Sequence[str] = ()) -> Surroundings:
+    return Surroundings(
+        before=CONDITIONS, after=CONDITIONS, wall_s=3.0, others_share=0.01, steal_share=0.0, disturbed=list(disturbed)
+    )
+
+
 def process(steps_s: Sequence[float] = (0.1, 0.2, 0.3), order: int = 0) -> Process:
     return Process(
         order=order, started_utc="2025-01-02T03:04:06+00:00", versions={"python": "3.11.0", "torch": "2.13.0"},
         device_name="ACME CPU", import_s=1.0, build_s=0.5, compile_s=None, first_step_s=0.9, warmup_s=[0.4],
-        steps_s=list(steps_s), stopped_by="max_steps 3", clock="fake clock",
+        warmup_stopped_by="no trend", steps_s=list(steps_s), device_steps_s=None, stopped_by="max_steps 3",
+        clock=Clock(name="fake clock", resolution_s=1e-9, read_s=5e-8, loop_overhead_s=1e-7), input_buffers=1,
         memory=Memory(host_baseline_bytes=100, host_peak_bytes=350, host_method="test"),
-        settings={"threads": 2}, substitutions=[], output_mean=0.25, absent={"compile_s": "nothing is compiled"},
+        energy=ENERGY, server=None, settings={"threads": 2}, substitutions=[], output_mean=0.25,
+        absent={"compile_s": "nothing is compiled", "device_steps_s": "the case runs on the CPU"},
     )  # fmt: skip
 
 
-def record(case: Case, steps_s: Sequence[float] = (0.1, 0.2, 0.3)) -> Record:
-    return Record(
-        case=case, status="ok", costs=COSTS, environment=fingerprint(ENVIRONMENT), processes=[process(steps_s)]
-    )
+def attempt(
+    case: Case,
+    steps_s: Sequence[float] = (0.1, 0.2, 0.3),
+    *,
+    number: int = 0,
+    order: int | None = None,
+    disturbed: Sequence[str] = (),
+    set_aside: bool = False,
+    made: Process | None = None,
+) -> Attempt:
+    """A process that measured; `made` in place of the one that `process` makes."""
+    order = number if order is None else order
+    return Attempt(
+        case=case, number=number, order=order, status="ok", costs=COSTS, environment=fingerprint(ENVIRONMENT),
+        surroundings=surroundings(disturbed), process=made or process(steps_s, order), set_aside=set_aside,
+    )  # fmt: skip
+
+
+def record(case: Case, *steps_s: Sequence[float]) -> Record:
+    """A case with a process for each sequence of steps; one process without any."""
+    return Record(case=case, attempts=[attempt(case, s, number=n) for n, s in enumerate(steps_s or [(0.1, 0.2, 0.3)])])
+
+
+def measured(case: Case, *processes: Process) -> Record:
+    """A case with these processes."""
+    return Record(case=case, attempts=[attempt(case, number=n, made=p) for n, p in enumerate(processes)])
 
 
 def failure(case: Case, reason: str = "the worker exited with code 3", log: str | None = None) -> Record:
-    return Record(
-        case=case, status="failed", reason=reason, log=log, costs=COSTS, environment=fingerprint(ENVIRONMENT)
-    )
+    failed = Attempt(
+        case=case, number=0, order=0, status="failed", reason=reason, log=log, costs=COSTS,
+        environment=fingerprint(ENVIRONMENT), surroundings=surroundings(),
+    )  # fmt: skip
+    return Record(case=case, attempts=[failed])
+
+
+def append(run_file: RunFile, *records: Record) -> None:
+    """Writes a line for each of the records' attempts, in the order in which the file has them."""
+    for one in records:
+        for line in one.attempts:
+            run_file.append(msgspec.structs.replace(line, order=len(run_file.attempts)))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from tests.builders import failure, header, record, small_case
+from tests.builders import append, attempt, calibration, failure, header, record, small_case
 from xibench.errors import StoreError
 from xibench.record.frame import export_csv, export_parquet, frame, samples
 from xibench.record.store import RunFile
@@ -17,8 +17,8 @@ PLAN = [small_case("pytorch", batch=4), small_case("jax")]
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     with RunFile.create(tmp_path, header(PLAN)) as run_file:
-        run_file.append(record(PLAN[0], (0.1, 0.2, 0.4)))
-        run_file.append(failure(PLAN[1]))
+        run_file.append(calibration())
+        append(run_file, record(PLAN[0], (0.1, 0.2, 0.4)), failure(PLAN[1]))
     return run_file.path
 
 
@@ -49,7 +49,7 @@ def test_samples_have_one_row_per_timed_step(written: Path) -> None:
 
 def test_several_runs_go_into_one_frame(written: Path, tmp_path: Path) -> None:
     with RunFile.create(tmp_path / "other.jsonl", header(PLAN, run_id="fedcba")) as other:
-        other.append(record(PLAN[0]))
+        append(other, record(PLAN[0]))
     assert list(frame(written, other.path)["run"]) == ["0123456789abcdef", "0123456789abcdef", "fedcba"]
 
 
@@ -76,3 +76,22 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(StoreError, match="pip install pyarrow"):
         export_parquet(table, tmp_path / "t.parquet")
+
+
+def test_a_frame_has_the_ceilings_of_its_run_and_what_of_them_was_attained(written: Path) -> None:
+    row = frame(written).iloc[0]
+    assert (row["peak_flops_per_s"], row["copy_bytes_per_s"]) == (12e9, 1e9)
+    assert row["attained"] == pytest.approx(0.05 / 0.2)
+
+
+def test_steps_of_a_process_that_was_set_aside_are_there_and_say_so(tmp_path: Path) -> None:
+    case = PLAN[0]
+    with RunFile.create(tmp_path, header([case])) as run_file:
+        run_file.append(attempt(case, (9.0,), order=0, disturbed=["load 9"], set_aside=True))
+        run_file.append(attempt(case, (0.1, 0.2), order=1))
+    table = samples(run_file.path)
+    assert list(zip(table["process"], table["order"], table["set_aside"], table["step_s"], strict=True)) == [
+        (0, 0, True, 9.0), (1, 1, False, 0.1), (1, 1, False, 0.2),
+    ]  # fmt: skip
+    row = frame(run_file.path).iloc[0]
+    assert (row["processes"], row["set_aside"], row["steps"]) == (1, 1, 2)

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.builders import failure, header, record, small_case
+from tests.builders import append, attempt, calibration, failure, header, record, small_case
 from xibench.errors import NewerFormat, StoreError
+from xibench.record.schema import Rule
 from xibench.record.store import RunFile, latest, read
 
 PLAN = [small_case(batch=n) for n in (1, 2, 3)]
@@ -20,15 +21,16 @@ PLAN = [small_case(batch=n) for n in (1, 2, 3)]
 def written(tmp_path: Path) -> Path:
     """A run file with two of three planned cases."""
     with RunFile.create(tmp_path, header(PLAN)) as run_file:
-        run_file.append(record(PLAN[0]))
-        run_file.append(failure(PLAN[1]))
+        append(run_file, record(PLAN[0]))
+        append(run_file, failure(PLAN[1]))
     return run_file.path
 
 
 def test_what_was_appended_is_read_back(written: Path) -> None:
     run = read(written)
     assert run.header == header(PLAN)
-    assert run.records == (record(PLAN[0]), failure(PLAN[1]))
+    assert [(r.case, r.status) for r in run.records] == [(PLAN[0], "ok"), (PLAN[1], "failed")]
+    assert run.records[0] == record(PLAN[0])
     assert not run.cut_line
 
 
@@ -38,7 +40,7 @@ def test_a_run_file_is_named_after_time_machine_and_run(written: Path) -> None:
 
 def test_a_record_can_be_read_while_the_run_goes_on(tmp_path: Path) -> None:
     with RunFile.create(tmp_path, header(PLAN)) as run_file:
-        run_file.append(record(PLAN[0]))
+        append(run_file, record(PLAN[0]))
         assert read(run_file.path).records == (record(PLAN[0]),)
 
 
@@ -83,7 +85,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 def test_a_resumed_file_has_the_cases_without_a_record_pending(written: Path) -> None:
     with RunFile.resume(written) as run_file:
         assert run_file.pending() == [PLAN[2]]
-        run_file.append(record(PLAN[2]))
+        append(run_file, record(PLAN[2]))
         assert run_file.pending() == []
     assert len(read(written).records) == 3
 
@@ -96,8 +98,8 @@ def test_a_file_cut_in_mid_line_is_read_without_that_line_and_resumed(written: P
     assert run.records == (record(PLAN[0]),)
     with RunFile.resume(written) as run_file:
         assert run_file.pending() == PLAN[1:]
-        run_file.append(record(PLAN[1]))
-    assert read(written).records == (record(PLAN[0]), record(PLAN[1]))
+        append(run_file, record(PLAN[1]))
+    assert [r.status for r in read(written).records] == ["ok", "ok"]
     assert not read(written).cut_line
 
 
@@ -107,14 +109,14 @@ def test_a_newer_format_is_refused_with_what_to_do_and_left_alone(written: Path)
     written.write_bytes(msgspec.json.encode(fields) + b"\n" + rest)
     before = written.read_bytes()
     for refuse in (read, RunFile.resume):
-        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 1.*pip install --upgrade xibench"):
+        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 2.*pip install --upgrade xibench"):
             refuse(written)
     assert written.read_bytes() == before
 
 
 def test_a_damaged_line_is_named(written: Path) -> None:
     lines = written.read_bytes().splitlines(keepends=True)
-    written.write_bytes(lines[0] + b'{"type": "record"}\n' + lines[2])
+    written.write_bytes(lines[0] + b'{"type": "attempt"}\n' + lines[2])
     with pytest.raises(StoreError, match=r"line 2 is damaged: .*missing required field"):
         read(written)
 
@@ -153,7 +155,7 @@ def test_a_folder_without_run_files_says_what_writes_one(tmp_path: Path) -> None
 
 FULL_DISK = """
 import resource, signal, sys
-from tests.builders import header, record, small_case
+from tests.builders import append, header, record, small_case
 from xibench.errors import StoreError
 from xibench.record.store import RunFile
 plan = [small_case(batch=n) for n in range(1, 100)]
@@ -163,7 +165,7 @@ size = run_file.path.stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 2500, resource.RLIM_INFINITY))
 try:
     for case in plan:
-        run_file.append(record(case))
+        append(run_file, record(case))
 except StoreError as error:
     print(error)
     print(len(plan) - len(run_file.pending()))
@@ -197,7 +199,53 @@ def test_ctrl_c_between_two_partial_writes_leaves_no_half_line(written: Path, mo
     with RunFile.resume(written) as run_file:
         monkeypatch.setattr(os, "write", partial)
         with pytest.raises(KeyboardInterrupt):
-            run_file.append(record(PLAN[2]))
+            append(run_file, record(PLAN[2]))
         monkeypatch.undo()
         assert run_file.pending() == [PLAN[2]]
     assert written.read_bytes() == before
+
+
+def test_the_processes_of_a_case_are_found_together_however_they_were_interleaved(tmp_path: Path) -> None:
+    one, two, _ = PLAN
+    with RunFile.create(tmp_path, header(PLAN)) as run_file:
+        for order, (case, number) in enumerate([(two, 0), (one, 0), (one, 1), (two, 1)]):
+            run_file.append(attempt(case, number=number, order=order))
+    run = read(run_file.path)
+    assert [r.case for r in run.records] == [one, two]
+    assert [[p.order for p in r.processes] for r in run.records] == [[1, 2], [0, 3]]
+    assert [a.order for a in run.attempts] == [0, 1, 2, 3]
+
+
+def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_aside(tmp_path: Path) -> None:
+    case = PLAN[0]
+    with RunFile.create(tmp_path, header([case], Rule(processes=2, repeats=1))) as run_file:
+        run_file.append(attempt(case, number=0))
+        run_file.append(attempt(case, number=1, order=1, disturbed=["load 9"], set_aside=True))
+        assert run_file.pending() == [case]
+    with RunFile.resume(run_file.path) as run_file:
+        assert run_file.pending() == [case]
+        run_file.append(attempt(case, number=1, order=2))
+        assert run_file.pending() == []
+    (stored,) = read(run_file.path).records
+    assert [p.order for p in stored.processes] == [0, 2]
+    assert [a.order for a in stored.set_aside] == [1]
+
+
+def test_a_case_that_failed_owes_no_further_process(tmp_path: Path) -> None:
+    with RunFile.create(tmp_path, header(PLAN[:1], Rule(processes=3))) as run_file:
+        append(run_file, failure(PLAN[0]))
+        assert run_file.pending() == []
+
+
+def test_calibrations_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:
+    first = calibration()
+    last = msgspec.structs.replace(first, environment="another")
+    with RunFile.create(tmp_path, header(PLAN)) as run_file:
+        assert read(run_file.path).calibration is None
+        run_file.append(first)
+        run_file.append(attempt(PLAN[0]))
+        run_file.append(last)
+    assert read(run_file.path).calibrations == (first, last)
+    assert read(run_file.path).calibration == last
+    with RunFile.resume(run_file.path) as resumed:
+        assert resumed.calibrations == [first, last]

@@ -19,6 +19,7 @@ import msgspec
 import psutil
 
 from xibench.measure import nvml
+from xibench.measure.caches import last_level_cache_bytes
 from xibench.record.schema import Environment, Gpu
 
 DISTRIBUTIONS = (
@@ -46,6 +47,9 @@ def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/p
     physical = psutil.cpu_count(logical=False)
     if physical is None:
         absent["cores_physical"] = "the kernel does not tell"
+    cache_bytes = last_level_cache_bytes()
+    if cache_bytes is None:
+        absent["cache_bytes"] = "the kernel does not describe the processor's caches"
     return Environment(
         machine=machine_name(model, usable, [gpu.name for gpu in gpus]),
         cpu_model=model,
@@ -62,6 +66,7 @@ def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/p
         git_commit=commit,
         git_dirty=dirty,
         gpus=gpus,
+        cache_bytes=cache_bytes,
         absent=absent,
     )
 

@@ -7,32 +7,49 @@ from typing import TYPE_CHECKING, Any
 
 from xibench.errors import StoreError
 from xibench.measure.statistics import Interval
-from xibench.record.schema import Header, Record
-from xibench.record.store import read
-from xibench.record.summary import summarise
+from xibench.record.schema import Calibration, Header, Process, Record
+from xibench.record.store import Run, read
+from xibench.record.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+FIGURES = (
+    "peak_bytes", "device_peak_bytes", "compiled_temporary_bytes", "macs_per_s", "attained", "joules_per_image",
+    "joules_per_image_above_idle", "highest_rate_hz",
+)  # fmt: skip
+"""Figures of a summary that stand in a frame under their own name."""
+
 
 def frame(*paths: str | Path) -> DataFrame:
-    """One row per case: run, machine, the case's fields, status, figures with their 95 % intervals, costs.
+    """One row per case: run, machine, the case's fields, status, figures with their 95 % intervals, costs, ceilings.
 
     A figure that a case does not have is NaN (numbers) or None (text). Raises StoreError as `store.read` does.
     """
-    return _frame([_case_row(header, record) for header, record in _records(paths)])
+    return _frame([_case_row(run, record) for run in map(read, paths) for record in run.records])
 
 
 def samples(*paths: str | Path) -> DataFrame:
-    """One row per timed step: run, machine, the case's fields, `process` and `step` (both from 0), and `step_s`.
+    """One row per timed step: run, machine, the case's fields, `process` and `step` (both from 0), `order`,
+    `set_aside`, `step_s` and `device_step_s`.
 
-    Cases without a measurement have no row. Raises StoreError as `store.read` does.
+    `order` is the process's position in the run. Steps of processes that were set aside are there, and say so; cases
+    without a measurement have no row. Raises StoreError as `store.read` does.
     """
     return _frame(
         [
-            {**_identity(header, record), "process": number, "step": step, "step_s": seconds}
-            for header, record in _records(paths)
-            for number, process in enumerate(record.processes)
+            _identity(run.header, record)
+            | {
+                "process": number,
+                "order": process.order,
+                "set_aside": set_aside,
+                "step": step,
+                "step_s": seconds,
+                "device_step_s": process.device_steps_s[step] if process.device_steps_s else None,
+            }
+            for run in map(read, paths)
+            for record in run.records
+            for number, (process, set_aside) in enumerate(_processes(record))
             for step, seconds in enumerate(process.steps_s)
         ]
     )
@@ -66,9 +83,9 @@ def _frame(rows: list[dict[str, Any]]) -> DataFrame:
     return pandas.DataFrame(rows)
 
 
-def _records(paths: tuple[str | Path, ...]) -> list[tuple[Header, Record]]:
-    runs = [read(path) for path in paths]
-    return [(run.header, record) for run in runs for record in run.records]
+def _processes(record: Record) -> list[tuple[Process, bool]]:
+    """Every process that measured, and whether it was set aside."""
+    return [(attempt.process, attempt.set_aside) for attempt in record.attempts if attempt.process is not None]
 
 
 def _identity(header: Header, record: Record) -> dict[str, Any]:
@@ -76,29 +93,49 @@ def _identity(header: Header, record: Record) -> dict[str, Any]:
     return {"run": header.run_id, "created_utc": header.created_utc, "machine": header.environment.machine, **case}
 
 
-def _case_row(header: Header, record: Record) -> dict[str, Any]:
-    summary = summarise(record)
-    costs = {field: getattr(record.costs, field) for field in record.costs.__struct_fields__}
+def _case_row(run: Run, record: Record) -> dict[str, Any]:
+    summary = summarise(record, run.calibration)
     process = record.processes[0] if record.processes else None
+    costs = {field: getattr(record.costs, field) for field in record.costs.__struct_fields__ if field != "absent"}
     return {
-        **_identity(header, record),
+        **_identity(run.header, record),
         "environment": record.environment,
-        "cpu_model": header.environment.cpu_model,
+        "cpu_model": run.header.environment.cpu_model,
         "device_name": process.device_name if process else None,
         "versions": ", ".join(f"{name} {version}" for name, version in process.versions.items()) if process else None,
         "status": record.status,
         "reason": record.reason,
-        "processes": summary.processes,
-        "steps": summary.step_s.n if summary.step_s else 0,
+        **_counts(summary),
         **_interval("step_s", summary.step_s),
         **_interval("images_per_s", summary.images_per_s),
-        "compile_s": summary.compile_s,
-        "first_step_s": summary.first_step_s,
-        "peak_bytes": summary.peak_bytes,
-        "device_peak_bytes": summary.device_peak_bytes,
-        "macs_per_s": summary.macs_per_s,
+        **{f"{name}_s": percentile.value for name, percentile in summary.latency.items()},
+        **_interval("compile_s", summary.compile_s),
+        **_interval("first_step_s", summary.first_step_s),
+        **{name: getattr(summary, name) for name in FIGURES},
         "substitutions": "; ".join(f"{s.wanted}: {s.why}; ran {s.ran}" for s in summary.substitutions),
+        "settings_differ": ", ".join(summary.settings_differ),
         **costs,
+        **_ceilings(record, run.calibration),
+    }
+
+
+def _counts(summary: Summary) -> dict[str, Any]:
+    return {
+        "processes": summary.processes,
+        "failed": summary.failed,
+        "set_aside": summary.set_aside,
+        "disturbed": "; ".join(summary.disturbed),
+        "unsteady": summary.unsteady,
+        "steps": summary.step_s.n if summary.step_s else 0,
+        "outliers_mild": summary.outliers.mild if summary.outliers else None,
+        "outliers_severe": summary.outliers.severe if summary.outliers else None,
+    }
+
+
+def _ceilings(record: Record, calibration: Calibration | None) -> dict[str, float | None]:
+    return {
+        "peak_flops_per_s": calibration.peak_flops_per_s(record.case.precision) if calibration else None,
+        "copy_bytes_per_s": calibration.bytes_per_s if calibration else None,
     }
 
 

@@ -1,10 +1,15 @@
 """What a result is: the types of a run file. Raw samples are the record; statistics are derived (`summary`).
 
-A run file is JSON lines: a `Header`, then a `Record` per case as soon as it exists. SI units, named in the field.
-A missing value is null, and `absent` says why under the field's name; it is never 0.
+A run file is JSON lines: a `Header`; a `Calibration` before the first case and again wherever the run goes on in
+another environment; an `Attempt` per worker process as soon as it has ended. `store.read` puts the attempts of a case
+together into its `Record`. SI units, named in the field. A missing value is null, and `absent` says why under the
+field's name; it is never 0.
 
 Format history
-  1  first format
+  1  first format: a line per case, with its one process
+  2  a line per worker process (`Attempt`), so that processes of several cases can be interleaved and none is ever lost;
+     `Calibration` (ceilings, idle power); surroundings of each process; energy; what a compiler planned; warm-up
+     that ends when it has ended; the clock's figures apart; scenarios. Format 1 is migrated on reading (`migrate`).
 """
 
 from __future__ import annotations
@@ -13,9 +18,10 @@ from typing import Literal
 
 import msgspec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 Status = Literal["ok", "out_of_memory", "timeout", "failed", "unsupported"]
+Scenario = Literal["offline", "single-stream", "server", "compile"]
 Setting = str | int | float | bool | None
 
 
@@ -26,7 +32,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     model: str  # xception, inception_v3
     variant: str = "default"  # a named configuration of the model
     task: Literal["infer"] = "infer"
-    scenario: Literal["offline"] = "offline"  # whole batches, one after another
+    scenario: Scenario = "offline"  # offline: whole batches, one after another; see docs/method.md for the others
     recipe: str = "default"  # default, compiled, tuned
     precision: str = "fp32"  # fp64, fp32, bf16
     batch: int = 8  # images per step
@@ -35,24 +41,33 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     weights: str = "seed:0"  # seed:N or the path of a safetensors file
     images: str = "sample"  # sample, noise, or the folder that the photographs came from
     seed: int = 0  # of everything random in the measurement
+    latency_bound_s: float | None = None  # of scenario server; null: a multiple of a query's time alone
 
     @property
     def key(self) -> str:
         """A short name that tells this case from every other."""
+        bound = () if self.latency_bound_s is None else (f"within-{self.latency_bound_s:g}s",)
         return "/".join(
             (self.framework, self.model, self.variant, self.task, self.scenario, self.recipe, self.precision,
-             f"b{self.batch}", f"{self.resolution}px", self.device)
+             f"b{self.batch}", f"{self.resolution}px", self.device, *bound)
         )
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """When a process has warmed up, and when it has measured enough."""
+    """How many processes a case takes; when one has warmed up, and when it has measured enough."""
 
-    warmup_steps: int = 2  # discarded steps after the first one
+    processes: int = 1  # fresh processes a case: the sampling unit
+    repeats: int = 1  # further processes that a case may take in place of disturbed ones
+    warmup_steps: int = 2  # discarded steps after the first one, at least
+    max_warmup_steps: int = 50  # discarded steps at most
+    warmup_budget_s: float = 10.0  # warm-up ends after this time even if steps still get faster
     min_steps: int = 5  # timed steps, whatever they take
     max_steps: int = 200  # timed steps at most
     budget_s: float = 10.0  # no step starts after this time, once min_steps are done
+    half_width: float | None = 0.01  # enough once half the 95 % interval of the median is below this share of it
     time_limit_s: float = 600.0  # wall time of the whole worker; then it is killed
+    memory_limit_bytes: int | None = None  # resident set at which a worker counts as out of memory; null: the machine's
+    sweep: bool = False  # batches of one series grow until one runs out of memory; the larger ones are not tried
 
 
 class Substitution(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +76,15 @@ class Substitution(msgspec.Struct, frozen=True, kw_only=True):
     wanted: str
     why: str
     ran: str
+
+
+class Clock(msgspec.Struct, frozen=True, kw_only=True):
+    """The clock that timed the steps, and what timing itself costs."""
+
+    name: str
+    resolution_s: float | None  # as the platform states it
+    read_s: float | None  # cost of one reading, measured in this process
+    loop_overhead_s: float | None  # what the loop measures for a step that does nothing, in this process
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,12 +96,87 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     device_peak_allocated_bytes: int | None = None  # framework's own counter; null on a CPU
     device_peak_reserved_bytes: int | None = None  # framework's own counter; null on a CPU
     device_process_bytes: int | None = None  # NVML's figure for the worker; null without NVML
+    compiled_temporary_bytes: int | None = None  # scratch that the compiler planned; null where it does not tell
+    compiled_argument_bytes: int | None = None  # parameters and batch, as the compiler laid them out
+    compiled_output_bytes: int | None = None
+    compiled_code_bytes: int | None = None
+
+
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """Energy over the timed steps of one process, in joules; see docs/method.md for the sources."""
+
+    window_s: float  # length of the window: from before the first timed step until after the last
+    images: int  # computed within it
+    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards
+    gpu_integrated_joules: float | None  # NVML's power readings, integrated over the window (trapezoids)
+    gpu_power_samples: int  # readings that went into that
+    cpu_package_joules: float | None  # RAPL, all packages
+    absent: dict[str, str] = {}  # field -> why it is null
+
+
+class GpuConditions(msgspec.Struct, frozen=True, kw_only=True):
+    """One NVIDIA card at one moment."""
+
+    index: int
+    sm_clock_hz: float | None
+    memory_clock_hz: float | None
+    throttle_reasons: list[str] | None  # NVML's names; idle is not among them
+    temperature_celsius: float | None
+    power_watts: float | None
+    power_limit_watts: float | None
+    strangers: int | None  # processes on the card that are not the run's
+    absent: dict[str, str] = {}
+
+
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine at one moment, while nothing of the run works."""
+
+    taken_utc: str
+    load_1m: float | None  # runnable processes, mean over a minute; the run's own are in it
+    others_share: float | None  # share of the usable cores' time that others took, over a short window
+    steal_share: float | None  # share that the hypervisor took away, over the same window
+    cpu_hz: float | None  # mean over the usable cores
+    governor: str | None
+    throttle_count: int | None  # thermal events since boot, all usable cores
+    gpus: list[GpuConditions]
+    absent: dict[str, str] = {}
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What went on around one worker process, and whether that disturbed it."""
+
+    before: Conditions
+    after: Conditions
+    wall_s: float  # from the worker's start to its end
+    others_share: float | None  # share of the usable cores' time that others took while it ran
+    steal_share: float | None  # likewise, by the hypervisor
+    cpu_hz: float | None = None  # median of readings while it timed its steps: an idle processor lowers its clock
+    gpus: list[GpuConditions] = []  # likewise, with every throttle reason that was seen
+    disturbed: list[str]  # one phrase per disturbance, with figure and limit; empty: none was seen
+    absent: dict[str, str] = {}
+
+
+class RateTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """Queries that arrived at one rate (a Poisson process)."""
+
+    rate_hz: float
+    latencies_s: list[float]  # from a query's arrival to its logits on the host; waiting is part of it
+    p99_s: float | None  # null where there were too few queries to know it
+    within: bool  # whether p99 kept the bound
+
+
+class Server(msgspec.Struct, frozen=True, kw_only=True):
+    """Scenario server: the highest arrival rate at which the 99th percentile of latency keeps a bound."""
+
+    bound_s: float
+    highest_rate_hz: float | None  # null: not even the lowest rate that was tried kept the bound
+    trials: list[RateTrial]  # in the order tried
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
     """What one fresh worker process measured."""
 
-    order: int  # position of this process in the run, from 0
+    order: int  # position of this process among the run's, from 0
     started_utc: str  # ISO 8601
     versions: dict[str, str]  # python and the framework's distributions, as the worker saw them
     device_name: str  # as the framework names it
@@ -86,36 +185,148 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     compile_s: float | None  # compiling ahead of the first step; null where the first step includes it
     first_step_s: float  # the first step, synchronised
     warmup_s: list[float]  # discarded steps, kept for the reader
-    steps_s: list[float]  # every timed step, synchronised
+    warmup_stopped_by: str  # `no trend` where a trend test found none, else the limit that cut the warm-up off
+    steps_s: list[float]  # every timed step, synchronised; single-stream, server: every query alone; compile: none
+    device_steps_s: list[float] | None  # the same steps on the device's own clock; null where there is none
     stopped_by: str  # which rule ended the sampling
-    clock: str  # name and resolution of the clock
+    clock: Clock
+    input_buffers: int  # copies of the batch that were rotated, so that none waits in the last-level cache
     memory: Memory
-    settings: dict[str, Setting]  # read back from the framework
+    energy: Energy
+    server: Server | None  # scenario server only
+    settings: dict[str, Setting]  # read back from the framework: the manifest (frameworks.runtime.MANIFEST)
     substitutions: list[Substitution]  # what could not be had, and what ran instead
     output_mean: float  # mean of the logits: the output was consumed
-    absent: dict[str, str] = {}  # field -> why it is null
+    absent: dict[str, str] = {}  # field -> why it is null; of clock, memory and settings too
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
-    """From the blueprint, for one step of the case's batch."""
+    """From the blueprint, for one step of the case's batch; attainable times also from the run's ceilings."""
 
     parameters_trainable: int
     parameters_total: int
     macs: int  # multiply-adds of convolutions and dense layers; 2 FLOPs each
     activations: int  # outputs of convolutions and dense layers
     bytes_moved: int  # inputs, outputs and parameters of every layer, once each
+    elementwise: int | None = None  # operations outside MACs
+    attainable_s: float | None = None  # roofline with element-wise layers fused into their neighbours
+    attainable_as_written_s: float | None = None  # roofline with every layer reading and writing memory
+    absent: dict[str, str] = {}
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, tag="record", tag_field="type"):
-    """One case and what became of it."""
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, tag="attempt", tag_field="type"):
+    """One worker process and what became of it: a line of the run file."""
 
     case: Case
+    number: int  # which of the case's processes it is, from 0; a repetition has the number of what it repeats
+    order: int  # position among all workers of the run, from 0
     status: Status
     reason: str | None = None  # one line; null when ok
     log: str | None = None  # last output of a worker that did not end well
     costs: Costs
-    environment: str  # hash of the header's environment
-    processes: list[Process] = []  # empty unless ok
+    environment: str  # hash of the environment it ran in
+    surroundings: Surroundings | None  # null where no worker was started, and in files of format 1
+    process: Process | None = None  # null unless ok
+    set_aside: bool = False  # it was disturbed and another process took its place: kept here, left out of figures
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """One case and all its attempts, in the order of the file."""
+
+    case: Case
+    attempts: list[Attempt]  # at least one
+
+    @property
+    def processes(self) -> list[Process]:
+        """The processes that count: measured, and not set aside."""
+        return [attempt.process for attempt in self.counted if attempt.process]
+
+    @property
+    def counted(self) -> list[Attempt]:
+        """The attempts whose processes count."""
+        return [a for a in self.attempts if a.process is not None and not a.set_aside]
+
+    @property
+    def set_aside(self) -> list[Attempt]:
+        """Attempts that were disturbed and repeated."""
+        return [a for a in self.attempts if a.set_aside]
+
+    @property
+    def status(self) -> Status:
+        """`ok` if any process counts, else how the last attempt ended."""
+        return "ok" if self.counted else self._last.status
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no result, in one line; None when ok."""
+        return None if self.counted else self._last.reason
+
+    @property
+    def log(self) -> str | None:
+        """Last output of the worker that ended the case without a result; None when ok."""
+        return None if self.counted else self._last.log
+
+    @property
+    def costs(self) -> Costs:
+        """What one step costs."""
+        return self._last.costs
+
+    @property
+    def environment(self) -> str:
+        """Hash of the environment of the last attempt."""
+        return self._last.environment
+
+    @property
+    def _last(self) -> Attempt:
+        return (self.counted or self.attempts)[-1]
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True):
+    """A square matrix product in one framework: 2 n^3 FLOPs."""
+
+    framework: str
+    precision: str
+    n: int | None  # rows and columns of the fastest size tried; null where none could be measured
+    flops_per_s: float | None  # of the median of its timed products
+    reason: str | None = None  # why it is null
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy within the device's memory in one framework; bytes read plus bytes written."""
+
+    framework: str
+    size_bytes: int | None  # of the array that was copied; null where none could be measured
+    bytes_per_s: float | None
+    reason: str | None = None
+
+
+class Idle(msgspec.Struct, frozen=True, kw_only=True):
+    """Power while nothing of the run works, in watts."""
+
+    window_s: float
+    gpu_watts: float | None  # all cards
+    cpu_package_watts: float | None  # RAPL, all packages
+    absent: dict[str, str] = {}
+
+
+class Calibration(msgspec.Struct, frozen=True, kw_only=True, tag="calibration", tag_field="type"):
+    """The device's ceilings and idle power, measured in the run itself."""
+
+    environment: str  # hash of the environment
+    device: str  # cpu, cuda
+    taken_utc: str
+    products: list[Product]
+    copies: list[Copy]
+    idle: Idle
+
+    def peak_flops_per_s(self, precision: str) -> float | None:
+        """The fastest matrix product in this precision, whichever framework ran it; None if none was measured."""
+        return max((p.flops_per_s for p in self.products if p.precision == precision and p.flops_per_s), default=None)
+
+    @property
+    def bytes_per_s(self) -> float | None:
+        """The fastest copy; None if none was measured."""
+        return max((c.bytes_per_s for c in self.copies if c.bytes_per_s), default=None)
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +356,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     git_commit: str | None  # of the checkout that xibench runs from; null outside one
     git_dirty: bool | None
     gpus: list[Gpu]
+    cache_bytes: int | None = None  # last-level cache of the processor that the run may use
     absent: dict[str, str] = {}  # field -> why it is null or empty
 
 

@@ -1,6 +1,6 @@
-"""The run file: JSON lines, a header and then a record per case. A line is whole or it is not there.
+"""The run file: JSON lines, a header and then a line per worker process. A line is whole or it is not there.
 
-A line is written, flushed and synced as soon as its case has ended. If it cannot be written, what got there of it is
+A line is written, flushed and synced as soon as its process has ended. If it cannot be written, what got there of it is
 cut off again, so that the file stays valid. A process that dies in the middle leaves an unterminated last line: `read`
 leaves it out and `RunFile.resume` cuts it off.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,12 @@ from types import TracebackType
 import msgspec
 
 from xibench.errors import NewerFormat, StoreError
-from xibench.record.schema import FORMAT_VERSION, Case, Header, Record
+from xibench.record import lines, migrate
+from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Case, Header, Record, Rule
+
+Line = Attempt | Calibration
+DAMAGE = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)  # what a migration meets, too
+_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,20 @@ class Run:
     """A run file as read. cut_line: its last line was unterminated and has been left out."""
 
     header: Header
-    records: tuple[Record, ...]
+    records: tuple[Record, ...]  # of the cases that have an attempt, in the order of the plan
+    calibrations: tuple[Calibration, ...]
     cut_line: bool
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """The device's ceilings and idle power as measured last; None if they were not."""
+        return self.calibrations[-1] if self.calibrations else None
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Every worker process of the run, in the order started."""
+        found = [attempt for record in self.records for attempt in record.attempts]
+        return tuple(sorted(found, key=lambda attempt: attempt.order))
 
 
 class _Tag(msgspec.Struct):
@@ -36,14 +54,13 @@ class _Tag(msgspec.Struct):
 class RunFile:
     """A run file that is being written. Use as a context manager, or call `close`."""
 
-    def __init__(
-        self, path: Path, descriptor: int, header: Header, records: tuple[Record, ...], environment_hash: str
-    ) -> None:
+    def __init__(self, path: Path, descriptor: int, header: Header, environment_hash: str) -> None:
         self.path = path
         self.header = header
         self.environment_hash = environment_hash  # the header's, unless the run is resumed in another environment
+        self.attempts: list[Attempt] = []  # those in the file
+        self.calibrations: list[Calibration] = []
         self._descriptor = descriptor
-        self._measured = {record.case for record in records}
 
     @classmethod
     def create(cls, where: str | Path, header: Header) -> RunFile:
@@ -55,8 +72,7 @@ class RunFile:
         if path.suffix != ".jsonl":
             path = path / file_name(header)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            descriptor = lines.create(path)
         except OSError as error:
             if path.is_file():
                 raise StoreError(
@@ -65,7 +81,7 @@ class RunFile:
                 ) from None
             raise _refused(path, "made", error, "name a folder that can be written") from None
         try:
-            made = cls(path, descriptor, header, (), header.environment_hash)
+            made = cls(path, descriptor, header, header.environment_hash)
             made._write(header, "make room, then run again")
         except BaseException:  # Ctrl-C, too: a file without a header would be the latest run
             path.unlink()
@@ -82,22 +98,34 @@ class RunFile:
         """
         path = Path(path)
         run = read(path)
+        _refuse_older(path)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             if run.cut_line:
                 os.ftruncate(descriptor, path.read_bytes().rfind(b"\n") + 1)
         except OSError as error:
             raise _refused(path, "written", error, "copy it to where it can be") from None
-        return cls(path, descriptor, run.header, run.records, environment_hash or run.header.environment_hash)
+        opened = cls(path, descriptor, run.header, environment_hash or run.header.environment_hash)
+        opened.attempts, opened.calibrations = list(run.attempts), list(run.calibrations)
+        return opened
 
     def pending(self) -> list[Case]:
-        """The planned cases that have no record yet, in the order of the plan."""
-        return [case for case in self.header.plan if case not in self._measured]
+        """The planned cases that still owe a process, in the order of the plan."""
+        made = by_case(self.header.plan, self.attempts)
+        rule = self.header.rule
+        return [case for case in self.header.plan if case not in made or not is_complete(made[case].attempts, rule)]
 
-    def append(self, record: Record) -> None:
+    def records(self) -> list[Record]:
+        """The cases that have an attempt, with all of them, in the order of the plan."""
+        return list(by_case(self.header.plan, self.attempts).values())
+
+    def append(self, line: Line) -> None:
         """Adds one line and returns when it is on the disk. Raises StoreError; then the file is as it was before."""
-        self._write(record, f"what it holds is valid: make room, then `{resume_command(self.path)}`")
-        self._measured.add(record.case)
+        self._write(line, f"what it holds is valid: make room, then `{resume_command(self.path)}`")
+        if isinstance(line, Attempt):
+            self.attempts.append(line)
+        else:
+            self.calibrations.append(line)
 
     def close(self) -> None:
         """Closes the file; twice does no harm."""
@@ -113,18 +141,11 @@ class RunFile:
     ) -> None:
         self.close()
 
-    def _write(self, line: Header | Record, cure: str) -> None:
-        before = os.fstat(self._descriptor).st_size
-        left = memoryview(msgspec.json.encode(line) + b"\n")
+    def _write(self, line: Header | Line, cure: str) -> None:
         try:
-            while left:
-                left = left[os.write(self._descriptor, left) :]
-            os.fsync(self._descriptor)
-        except BaseException as error:  # Ctrl-C between two partial writes, too, must not leave half a line
-            os.ftruncate(self._descriptor, before)
-            if isinstance(error, OSError):
-                raise _refused(self.path, "written", error, cure) from None
-            raise
+            lines.append(self._descriptor, line)
+        except OSError as error:
+            raise _refused(self.path, "written", error, cure) from None
 
 
 def resume_command(path: str | Path) -> str:
@@ -138,24 +159,37 @@ def file_name(header: Header) -> str:
     return f"{moment}Z-{header.environment.machine}-{header.run_id[:6]}.jsonl"
 
 
+def is_complete(attempts: Sequence[Attempt], rule: Rule) -> bool:
+    """Whether a case needs no further process: it has as many as the rule asks for, or one showed that it cannot."""
+    if any(attempt.status != "ok" for attempt in attempts):
+        return True
+    return sum(not attempt.set_aside for attempt in attempts) >= rule.processes
+
+
+def by_case(plan: Iterable[Case], attempts: Iterable[Attempt]) -> dict[Case, Record]:
+    """The attempts put together by their cases, in the order of the plan; what stands in no plan comes last."""
+    found: dict[Case, list[Attempt]] = {case: [] for case in plan}
+    for attempt in attempts:
+        found.setdefault(attempt.case, []).append(attempt)
+    return {case: Record(case=case, attempts=made) for case, made in found.items() if made}
+
+
 def read(path: str | Path) -> Run:
-    """A run file's header and records.
+    """What a run file holds; one of an older format is migrated.
 
     Raises StoreError if there is no such file or it is no run file, NewerFormat if a newer xibench wrote it.
     """
     path = Path(path)
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
-    except OSError as error:
-        raise _refused(path, "read", error, "name a file that `xibench run` wrote") from None
-    *lines, rest = content.split(b"\n")
-    if not lines:
+    *whole, rest = _content(path).split(b"\n")
+    if not whole:
         raise StoreError(f"run file {path} has no whole header line: nothing was measured; delete it and run anew")
-    header = _header(path, lines[0])
-    records = tuple(_record(path, number, line) for number, line in enumerate(lines[1:], start=2))
-    return Run(header, records, cut_line=bool(rest))
+    version = _format_version(path, whole[0])
+    header = _header(path, whole[0], version)
+    read_line = _line_reader(path, whole[0], version)
+    found = [read_line(number, line) for number, line in enumerate(whole[1:], start=2)]
+    attempts = [line for line in found if isinstance(line, Attempt)]
+    calibrations = tuple(line for line in found if isinstance(line, Calibration))
+    return Run(header, tuple(by_case(header.plan, attempts).values()), calibrations, cut_line=bool(rest))
 
 
 def latest(folder: str | Path) -> Path:
@@ -166,7 +200,16 @@ def latest(folder: str | Path) -> Path:
     return found[-1]
 
 
-def _header(path: Path, line: bytes) -> Header:
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
+    except OSError as error:
+        raise _refused(path, "read", error, "name a file that `xibench run` wrote") from None
+
+
+def _format_version(path: Path, line: bytes) -> int:
     try:
         tag = msgspec.json.decode(line, type=_Tag)
     except msgspec.MsgspecError:
@@ -178,17 +221,40 @@ def _header(path: Path, line: bytes) -> Header:
             f"run file {path} has format {tag.format_version}, this xibench reads up to {FORMAT_VERSION}: "
             "it was written by a newer xibench; upgrade with `pip install --upgrade xibench`"
         )
+    return tag.format_version
+
+
+def _header(path: Path, line: bytes, version: int) -> Header:
     try:
-        return msgspec.json.decode(line, type=Header)
-    except msgspec.MsgspecError as error:
+        if version == FORMAT_VERSION:
+            return msgspec.json.decode(line, type=Header)
+        return msgspec.convert(migrate.header(msgspec.json.decode(line)), Header)
+    except DAMAGE as error:
         raise _damaged(path, 1, error) from None
 
 
-def _record(path: Path, number: int, line: bytes) -> Record:
-    try:
-        return msgspec.json.decode(line, type=Record)
-    except msgspec.MsgspecError as error:
-        raise _damaged(path, number, error) from None
+def _line_reader(path: Path, header: bytes, version: int) -> Callable[[int, bytes], Line]:
+    older = None if version == FORMAT_VERSION else msgspec.json.decode(header)
+
+    def read_line(number: int, line: bytes) -> Line:
+        try:
+            if older is None:
+                return _DECODER.decode(line)
+            return msgspec.convert(migrate.following(msgspec.json.decode(line), older), Attempt)
+        except DAMAGE as error:
+            raise _damaged(path, number, error) from None
+
+    return read_line
+
+
+def _refuse_older(path: Path) -> None:
+    with path.open("rb") as file:
+        version = _format_version(path, file.readline())
+    if version != FORMAT_VERSION:
+        raise StoreError(
+            f"run file {path} has format {version}: it can be read but not gone on with, this xibench writes "
+            f"format {FORMAT_VERSION}; begin a new run"
+        )
 
 
 def _damaged(path: Path, number: int, error: Exception) -> StoreError:

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from tests.builders import ENVIRONMENT, failure, header, measured, process, record, small_case
+from xibench.record.comparison import compare
+from xibench.record.schema import Environment, Header, Pictures, Record, Substitution
+from xibench.record.store import Run
+
+CASE = small_case()
+STEPS = [(0.100, 0.101), (0.101, 0.102), (0.099, 0.100), (0.100, 0.1005)]
+
+
+def run(*records: Record, made: Header | None = None) -> Run:
+    return Run(header=made or header([r.case for r in records]), records=records, calibrations=(), cut_line=False)
+
+
+def slowed(factor: float) -> list[tuple[float, ...]]:
+    return [tuple(step * factor for step in process) for process in STEPS]
+
+
+def test_a_run_that_is_ten_per_cent_slower_is_called_slower_and_counted() -> None:
+    found = compare(run(record(CASE, *STEPS)), run(record(CASE, *slowed(1.1))))
+    assert [(pair.verdict, pair.n) for pair in found.pairs] == [("slower", 4)]
+    assert found.pairs[0].ratio == pytest.approx(1.1)
+    assert found.slower == 1
+
+
+def test_a_run_against_itself_is_the_same() -> None:
+    steady = [[0.1 + 0.0001 * n] * 3 for n in range(4)]
+    found = compare(run(record(CASE, *steady)), run(record(CASE, *steady)))
+    assert [pair.verdict for pair in found.pairs] == ["same"]
+    assert found.slower == 0
+
+
+def test_runs_of_one_process_each_leave_a_doubt_and_say_what_to_do() -> None:
+    found = compare(run(record(CASE)), run(record(CASE, (0.9, 0.9, 0.9))))
+    assert [pair.verdict for pair in found.pairs] == ["unsure"]
+    assert any("--processes" in note for note in found.pairs[0].notes)
+
+
+def test_unlike_settings_are_refused_with_what_differs() -> None:
+    other = msgspec.structs.replace(process(), settings={"threads": 1})
+    found = compare(run(record(CASE)), run(measured(CASE, other)))
+    assert found.pairs == []
+    assert found.not_compared[0].why == ["threads 2 -> 1"]
+
+
+def test_unlike_settings_are_compared_on_request_and_the_difference_stands_beside_the_verdict() -> None:
+    other = msgspec.structs.replace(process(), settings={"threads": 1})
+    found = compare(run(record(CASE)), run(measured(CASE, other)), allow_unlike=True)
+    assert found.pairs[0].unlike == ["threads 2 -> 1"]
+
+
+def test_true_and_one_are_unlike() -> None:
+    left = msgspec.structs.replace(process(), settings={"tf32": True})
+    right = msgspec.structs.replace(process(), settings={"tf32": 1})
+    assert compare(run(measured(CASE, left)), run(measured(CASE, right))).pairs == []
+
+
+def test_what_ran_instead_of_what_was_wanted_makes_cases_unlike() -> None:
+    instead = Substitution(wanted="torch.compile", why="no compiler", ran="eager")
+    other = msgspec.structs.replace(process(), substitutions=[instead])
+    found = compare(run(record(CASE)), run(measured(CASE, other)))
+    assert "eager" in found.not_compared[0].why[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"cpu_model": "OTHER"}, "cpu_model"), ({"cores_usable": 1}, "cores_usable"), ({"machine": "x-9c"}, "machine")],
+)
+def test_another_machine_is_refused(change: dict[str, object], word: str) -> None:
+    elsewhere: Environment = msgspec.structs.replace(ENVIRONMENT, **change)
+    made = msgspec.structs.replace(header([CASE]), environment=elsewhere)
+    found = compare(run(record(CASE, *STEPS)), run(record(CASE, *STEPS), made=made))
+    assert word in found.not_compared[0].why[0]
+
+
+def test_other_photographs_are_refused() -> None:
+    other = Pictures(source="noise", files=[], digest="1", preparation="none")
+    made = msgspec.structs.replace(header([CASE]), pictures=other)
+    found = compare(run(record(CASE, *STEPS)), run(record(CASE, *STEPS), made=made))
+    assert "pixels" in found.not_compared[0].why[0]
+
+
+def test_other_versions_are_compared_and_said() -> None:
+    newer = [msgspec.structs.replace(process(s), versions={"python": "3.11.0", "torch": "2.14.0"}) for s in STEPS]
+    found = compare(run(record(CASE, *STEPS)), run(measured(CASE, *newer)))
+    assert found.pairs[0].changed == ["torch 2.13.0 -> 2.14.0"]
+
+
+def test_a_case_of_one_run_alone_and_one_that_failed_are_listed_with_the_reason() -> None:
+    other = small_case("jax")
+    found = compare(run(record(CASE), record(other)), run(failure(CASE)))
+    assert {entry.case: entry.why for entry in found.not_compared} == {
+        CASE: ["new: failed, the worker exited with code 3"], other: ["only in the base run"],
+    }  # fmt: skip
+
+
+def test_compile_times_are_compared_over_processes() -> None:
+    case = msgspec.structs.replace(CASE, scenario="compile")
+
+    def compiled(factor: float) -> Record:
+        times = (10.0, 10.2, 9.9, 10.1)
+        return measured(case, *[
+            msgspec.structs.replace(process(order=n), steps_s=[], compile_s=t * factor, first_step_s=0.1 * factor)
+            for n, t in enumerate(times)
+        ])  # fmt: skip
+
+    assert compare(run(compiled(1.0)), run(compiled(1.5))).pairs[0].verdict == "slower"

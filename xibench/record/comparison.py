@@ -1,0 +1,188 @@
+"""Two sets of measurements compared, case by case: ratios, verdicts, and what must be said beside them.
+
+Cases are compared only where they are alike: the same network, input and weights on the same machine with the same
+settings. Unlike cases are refused, with what differs, unless they are asked for; then the difference stands beside
+the verdict.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from xibench.measure import comparing
+from xibench.measure.comparing import Ratio, Verdict
+from xibench.record.schema import Case, Process, Record, Setting
+from xibench.record.store import Run
+from xibench.record.summary import disturbances
+
+
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """One case: new over base, so that above 1 is slower."""
+
+    case: Case
+    ratio: float
+    low: float | None  # 95 %; null where there are too few processes for an interval
+    high: float | None
+    verdict: Verdict
+    p: float | None  # of "no difference", before the correction for many cases
+    n: int  # pairs of processes, or the processes of the side that has fewer
+    paired: bool  # whether base and new were measured interleaved
+    detectable: float | None = None  # the smallest change that n pairs of this spread find with 95 % power; of pairs
+    unlike: list[str] = []  # what differs outside the case's own axis
+    changed: list[str] = []  # versions and commits that differ: what a comparison of two runs is usually about
+    notes: list[str] = []  # disturbances, repetitions, failures
+
+
+class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
+    """A case without a verdict, and why."""
+
+    case: Case
+    why: list[str]
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `xibench compare` and `xibench ab`."""
+
+    base: str
+    new: str
+    threshold: float  # a change within this share is the same
+    pairs: list[Compared]
+    not_compared: list[NotCompared]
+    slower: int  # cases of `pairs` with that verdict
+
+
+def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_unlike: bool = False) -> Comparison:
+    """Every case that both runs hold, with a verdict; the rest with the reason.
+
+    allow_unlike: compare unlike cases, too, and say what differs.
+    """
+    theirs = {record.case.key: record for record in new.records}
+    not_compared: list[NotCompared] = []
+    alike: list[tuple[Record, Record, list[str]]] = []
+    for record in base.records:
+        other = theirs.pop(record.case.key, None)
+        why = _obstacles(record, other)
+        unlike = [] if other is None or why else unlike_runs(base, new) + unlike_cases(record, other)
+        if other is None or why or (unlike and not allow_unlike):
+            not_compared.append(NotCompared(case=record.case, why=why or unlike))
+        else:
+            alike.append((record, other, unlike))
+    not_compared += [NotCompared(case=r.case, why=["only in the new run"]) for r in theirs.values()]
+    ratios = [_ratio(record, other) for record, other, _ in alike]
+    pairs = [
+        compared(record.case, ratio, verdict, unlike, changed(record, other), _notes(record, other))
+        for (record, other, unlike), ratio, verdict in zip(
+            alike, ratios, comparing.verdicts(ratios, threshold), strict=True
+        )
+    ]
+    return Comparison(
+        base=base.header.run_id, new=new.header.run_id, threshold=threshold, pairs=pairs, not_compared=not_compared,
+        slower=sum(pair.verdict == "slower" for pair in pairs),
+    )  # fmt: skip
+
+
+def compared(
+    case: Case, ratio: Ratio, verdict: Verdict, unlike: list[str], changed: list[str], notes: list[str],
+    detectable: float | None = None,
+) -> Compared:  # fmt: skip
+    """A ratio with its verdict and what stands beside it."""
+    return Compared(
+        case=case, ratio=ratio.ratio, low=ratio.low, high=ratio.high, verdict=verdict, p=ratio.p, n=ratio.n,
+        paired=ratio.paired, detectable=detectable, unlike=unlike, changed=changed, notes=notes,
+    )  # fmt: skip
+
+
+def unlike_runs(base: Run, new: Run) -> list[str]:
+    """What makes all cases of two runs unlike: another machine, other photographs, other weights."""
+    left, right = base.header.environment, new.header.environment
+    found = [
+        f"{name} {getattr(left, name)} -> {getattr(right, name)}"
+        for name in ("machine", "cpu_model", "cores_usable")
+        if getattr(left, name) != getattr(right, name)
+    ]
+    if [gpu.name for gpu in left.gpus] != [gpu.name for gpu in right.gpus]:
+        found.append("not the same GPUs")
+    if base.header.pictures.digest != new.header.pictures.digest:
+        found.append(f"images {base.header.pictures.source} -> {new.header.pictures.source}: not the same pixels")
+    if base.header.weights_digest != new.header.weights_digest:
+        found.append("not the same weights file")
+    return found
+
+
+def unlike_cases(base: Record, new: Record) -> list[str]:
+    """What differs between two records of a case: network, seeds, settings, what ran instead of what was wanted."""
+    found = []
+    if (base.costs.macs, base.costs.parameters_total) != (new.costs.macs, new.costs.parameters_total):
+        found.append(f"not the same network: {base.costs.macs} -> {new.costs.macs} MACs")
+    found += [
+        f"{name} {getattr(base.case, name)} -> {getattr(new.case, name)}"
+        for name in ("weights", "seed")
+        if getattr(base.case, name) != getattr(new.case, name)
+    ]
+    left, right = base.processes[0], new.processes[0]
+    found += unlike_settings(left.settings, right.settings)
+    ran = [", ".join(s.ran for s in process.substitutions) or "what was wanted" for process in (left, right)]
+    if ran[0] != ran[1]:
+        found.append(f"ran {ran[0]} -> {ran[1]}")
+    return found
+
+
+def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[str]:
+    """Settings that both sides read back, with unlike values: `threads 2 -> 1`."""
+    return [
+        f"{name} {value} -> {new[name]}"
+        for name, value in base.items()
+        if name in new and (type(value), value) != (type(new[name]), new[name])
+    ]
+
+
+def changed(base: Record, new: Record) -> list[str]:
+    """Versions that differ between two records of a case."""
+    return changed_versions(base.processes[0], new.processes[0])
+
+
+def changed_versions(base: Process, new: Process) -> list[str]:
+    """`torch 2.12.0 -> 2.13.0`, for every distribution that differs."""
+    return differing_versions(base.versions, new.versions)
+
+
+def differing_versions(base: dict[str, str], new: dict[str, str]) -> list[str]:
+    """`torch 2.12.0 -> 2.13.0`, for every distribution that differs."""
+    names = dict.fromkeys((*base, *new))
+    return [f"{name} {base.get(name)} -> {new.get(name)}" for name in names if base.get(name) != new.get(name)]
+
+
+def _obstacles(base: Record, new: Record | None) -> list[str]:
+    if new is None:
+        return ["only in the base run"]
+    found = [
+        f"{side}: {record.status}, {record.reason}"
+        for side, record in (("base", base), ("new", new))
+        if record.status != "ok"
+    ]
+    if not found and not all(_samples(record) for record in (base, new)):
+        found.append(f"scenario {base.case.scenario} has no time to compare")
+    return found
+
+
+def _samples(record: Record) -> list[list[float]]:
+    """Per process what is compared: the timed steps, or the one compilation with its first step."""
+    if record.case.scenario == "compile":
+        return [[(p.compile_s or 0.0) + p.first_step_s] for p in record.processes]
+    return [p.steps_s for p in record.processes if p.steps_s]
+
+
+def _ratio(base: Record, new: Record) -> Ratio:
+    return comparing.unpaired_ratio(_samples(base), _samples(new), base.case.seed)
+
+
+def _notes(base: Record, new: Record) -> list[str]:
+    notes = []
+    for side, record in (("base", base), ("new", new)):
+        notes += [f"{side}: disturbed: {phrase}" for phrase in disturbances(record.counted)]
+    if min(len(base.processes), len(new.processes)) < 2:
+        notes.append(
+            "one process a side: what differs from one process to the next cannot be told from a change; "
+            "measure again with `--processes 3` or more, or use `xibench ab`"
+        )
+    return notes

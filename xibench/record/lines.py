@@ -1,0 +1,38 @@
+"""JSON lines that are whole or not there: how every file of results is written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+
+
+def create(path: Path) -> int:
+    """A new, empty file, open for appending; its folder is made. Raises OSError, also if the file exists."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, APPENDING | os.O_CREAT | os.O_EXCL, 0o666)
+
+
+def open_or_create(path: Path) -> int:
+    """A file that may exist already, open for appending. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, APPENDING | os.O_CREAT, 0o666)
+
+
+def append(descriptor: int, line: msgspec.Struct) -> None:
+    """Adds one line and returns when it is on the disk.
+
+    Raises OSError if that fails; what got there of the line is cut off again, also when anything else interrupts it.
+    """
+    before = os.fstat(descriptor).st_size
+    left = memoryview(msgspec.json.encode(line) + b"\n")
+    try:
+        while left:
+            left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    except BaseException:  # Ctrl-C between two partial writes, too, must not leave half a line
+        os.ftruncate(descriptor, before)
+        raise

@@ -1,0 +1,84 @@
+"""Files of pairs: what `xibench ab` measured, a line per pair as soon as it has ended."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from xibench.errors import NewerFormat, StoreError
+from xibench.record import lines
+from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """A file of pairs as read; an unterminated last line is left out."""
+
+    header: PairsHeader
+    pairs: tuple[Pair, ...]
+
+
+class PairsFile:
+    """A file of pairs that is being written. Use as a context manager."""
+
+    def __init__(self, where: str | Path, header: PairsHeader) -> None:
+        """A new file: `where` itself if it ends in .jsonl, else a file in the folder `where`, named after the time.
+
+        Raises StoreError if it exists already or cannot be written.
+        """
+        path = Path(where)
+        self.path = path if path.suffix == ".jsonl" else path / _file_name(header)
+        self.header = header
+        try:
+            self._descriptor = lines.create(self.path)
+            lines.append(self._descriptor, header)
+        except FileExistsError:
+            raise StoreError(f"file of pairs {self.path} exists already and is not overwritten; name another") from None
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def append(self, pair: Pair) -> None:
+        """Adds a pair and returns when it is on the disk. Raises StoreError; then the file is as it was before."""
+        try:
+            lines.append(self._descriptor, pair)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+    def __enter__(self) -> PairsFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+
+def read(path: str | Path) -> Pairs:
+    """A file of pairs. Raises StoreError if there is none, NewerFormat if a newer xibench wrote it."""
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StoreError(f"file of pairs {path} cannot be read: {error.strerror}; name one of `xibench ab`") from None
+    first, *rest = content.split(b"\n")[:-1] or [b""]
+    try:
+        version = msgspec.json.decode(first, type=dict).get("pairs_version", 0)
+        if version > PAIRS_VERSION:
+            raise NewerFormat(
+                f"file of pairs {path} has format {version}, this xibench reads up to {PAIRS_VERSION}: "
+                "upgrade with `pip install --upgrade xibench`"
+            )
+        header = msgspec.json.decode(first, type=PairsHeader)
+        return Pairs(header, tuple(msgspec.json.decode(line, type=Pair) for line in rest))
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"{path} is not a file of pairs, or damaged: {error}; name one of `xibench ab`") from None
+
+
+def _file_name(header: PairsHeader) -> str:
+    moment = header.created_utc.split(".")[0].split("+")[0].replace("-", "").replace(":", "")
+    return f"{moment}Z-{header.environment.machine}-ab.jsonl"
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"file of pairs {path} cannot be written: {error.strerror}; make room, or name another folder")

@@ -1,0 +1,66 @@
+"""What `xibench ab` measures, line by line: a header, then each pair of processes as soon as it has ended.
+
+The same rules as for run files: JSON lines, SI units named in the field, raw samples kept, null with a reason.
+
+Format history
+  1  first format
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from xibench.record.schema import Case, Environment, Setting
+
+PAIRS_VERSION = 1
+
+
+class SideLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the two sides, as it was resolved."""
+
+    name: str  # as it was asked for: tree, git:REV, python:PATH, recipe:NAME
+    commit: str | None  # of a side that is a checkout
+    slowdown: float = 0.0  # planted: each step is followed by a busy wait of this share of its own length
+
+
+class PairsHeader(msgspec.Struct, frozen=True, kw_only=True, tag="pairs_header", tag_field="type"):
+    """First line of a file of pairs."""
+
+    pairs_version: int
+    xibench: str
+    created_utc: str
+    command: str
+    base: SideLine
+    new: SideLine
+    threshold: float  # a change within this share is the same
+    environment: Environment
+    plan: list[Case]
+
+
+class Half(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a pair's two processes."""
+
+    versions: dict[str, str]
+    settings: dict[str, Setting]  # read back from the framework
+    first_step_s: float
+    warmup_s: list[float]
+    bursts_s: list[list[float]]  # the timed steps of each burst, in the order taken
+    output_mean: float  # mean of the logits: the output was consumed
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="type"):
+    """One fresh process of either side, alternating in short bursts; the sampling unit of `ab`."""
+
+    case: Case  # the base's, where sides differ in the recipe
+    number: int  # of the case's pairs, from 0
+    started_utc: str
+    wall_s: float  # from the start of the two processes to their end
+    new_first: list[bool]  # per burst, which side went first
+    base: Half | None  # null where the pair failed
+    new: Half | None
+    log_ratio: float | None  # median over the bursts of log(median of new / median of base)
+    disturbed: list[str]  # what disturbed it, each with figure and limit
+    set_aside: bool  # disturbed and repeated: kept here, left out of the verdict
+    status: str  # ok, or why there is no ratio: unsupported, out_of_memory, failed, timeout
+    reason: str | None = None
+    log: str | None = None
