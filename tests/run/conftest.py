@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.builders import header, small_case
-from xibench.record.schema import Case, Record, Rule
+from xibench.measure.conditions import Conditions, During
+from xibench.record.schema import Attempt, Case, Record, Rule
 from xibench.record.store import RunFile
+from xibench.run.lookout import Lookout
 from xibench.run.parent import run
 
 
@@ -19,6 +21,9 @@ class Listener:
         self.told: list[str] = []
         self.warnings: list[str] = []
 
+    def preparing(self, text: str) -> None:
+        self.told.append(text)
+
     def started(self, case: Case, index: int, total: int) -> None:
         self.told.append(f"{index + 1}/{total}")
 
@@ -26,10 +31,23 @@ class Listener:
         self.told.append(text)
 
     def finished(self, record: Record) -> None:
-        self.told.append(record.status)
+        self.told.append(record.attempts[-1].status)
 
     def warned(self, text: str) -> None:
         self.warnings.append(text)
+
+
+class Quiet(Lookout):
+    """A lookout on a machine that nothing ever disturbs, except the workers named by their order in the run."""
+
+    def __init__(self, attempts: Sequence[Attempt] = (), disturbed: Sequence[int] = ()) -> None:
+        super().__init__(watch_s=0)
+        self._order = len(attempts)
+        self._disturbed = disturbed
+
+    def judge(self, before: Conditions, after: Conditions, during: During) -> list[str]:
+        self._order += 1
+        return ["load 99 (limit 1)"] if self._order - 1 in self._disturbed else []
 
 
 @pytest.fixture
@@ -39,19 +57,20 @@ def listener() -> Listener:
 
 @pytest.fixture
 def stand_in() -> Callable[[str], list[str]]:
-    """The command of a stand-in worker, by its behaviour per position in the run."""
+    """The command of a stand-in worker, by its behaviour per batch: the first for batch 1."""
     return lambda behaviour: [sys.executable, "-P", str(Path(__file__).with_name("stand_in.py")), behaviour]
 
 
 @pytest.fixture
 def run_with(
     tmp_path: Path, listener: Listener, stand_in: Callable[[str], list[str]]
-) -> Callable[[str, float], list[Record]]:
-    """Runs as many cases as behaviours are named, with a time limit; the run file is tmp_path / run.jsonl."""
+) -> Callable[..., list[Record]]:
+    """Runs as many cases as behaviours are named: batch 1, 2, …; the run file is tmp_path / run.jsonl."""
 
-    def call(behaviour: str, time_limit_s: float = 60.0) -> list[Record]:
+    def call(behaviour: str, rule: Rule | None = None, disturbed: Sequence[int] = ()) -> list[Record]:
         plan = [small_case(batch=n + 1) for n in range(len(behaviour.split(",")))]
-        with RunFile.create(tmp_path / "run.jsonl", header(plan, Rule(time_limit_s=time_limit_s))) as run_file:
-            return run(plan, run_file, listener, worker=stand_in(behaviour))
+        with RunFile.create(tmp_path / "run.jsonl", header(plan, rule or Rule(time_limit_s=60.0))) as run_file:
+            lookout = Quiet(disturbed=disturbed)
+            return run(plan, run_file, listener, worker=stand_in(behaviour), calibrate=False, lookout=lookout)
 
     return call

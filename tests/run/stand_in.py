@@ -1,4 +1,7 @@
-"""A worker that misbehaves on request. Arguments: its behaviour per position in the run, by commas; the answer pipe."""
+"""A worker that misbehaves on request. Arguments: its behaviours for batch 1, 2, …, by commas; the answer pipe.
+
+The last behaviour stands for all larger batches, too.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,18 @@ def behave(request: Request, behaviour: str) -> None:
         case ["endless"]:
             while True:
                 os.write(PIPE, b"x" * 65536)
+        case ["hoard", mebibytes]:
+            hoard = np.ones((int(mebibytes), 2**20), np.int8)
+            time.sleep(600)
+            print(hoard.sum())
+        case ["child-hoards", mebibytes]:
+            hoarding = f"import time; hoard = b'x' * ({mebibytes} << 20); time.sleep(600)"
+            subprocess.run([sys.executable, "-c", hoarding], check=True)
+        case ["slow", seconds]:
+            say(Phase("timing"))
+            time.sleep(float(seconds))
+            say(Phase("done"))
+            say(Measured(process(order=request.order)))
         case ["memory"]:
             say(Refused("out_of_memory", "MemoryError: no room"))
         case ["crash-after-answer"]:
@@ -60,4 +75,5 @@ if __name__ == "__main__":
     asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
     print("last words")
     say(Phase("build"))
-    behave(asked, sys.argv[1].split(",")[asked.order])
+    behaviours = sys.argv[1].split(",")
+    behave(asked, behaviours[min(asked.case.batch, len(behaviours)) - 1])

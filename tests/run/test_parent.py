@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +14,14 @@ import psutil
 import pytest
 from PIL import Image
 
-from tests.builders import header, small_case
-from tests.run.conftest import Listener
+from tests.builders import ENERGY, header, small_case
+from tests.run.conftest import Listener, Quiet
 from xibench.errors import Interrupted, StoreError
 from xibench.record.schema import Record, Rule
 from xibench.record.store import RunFile, read
+from xibench.run import interpreters
 from xibench.run.parent import run
+from xibench.run.rounds import round_order
 
 ROOT = Path(__file__).parents[2]
 RunWith = Callable[..., list[Record]]
@@ -46,7 +50,7 @@ def test_a_worker_that_exits_is_recorded_with_its_last_output_and_the_run_goes_o
 
 
 def test_a_worker_that_hangs_is_recorded_with_its_last_output_and_the_run_goes_on(run_with: RunWith) -> None:
-    hung, other = run_with("hang,ok", 3.0)
+    hung, other = run_with("hang,ok", Rule(time_limit_s=3.0))
     assert (hung.status, hung.log) == ("timeout", "last words")
     assert hung.reason == "the worker was still in build after its limit of 3 s and was killed"
     assert other.status == "ok"
@@ -92,7 +96,7 @@ def test_a_worker_whose_child_keeps_the_pipes_open_is_not_waited_for(run_with: R
 def test_a_worker_that_cannot_be_started_is_recorded(tmp_path: Path, listener: Listener) -> None:
     plan = [small_case()]
     with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
-        (record,) = run(plan, run_file, listener, worker=[str(tmp_path / "no-python")])
+        (record,) = run(plan, run_file, listener, [str(tmp_path / "no-python")], calibrate=False, lookout=Quiet())
     assert record.status == "failed"
     assert "cannot be started" in (record.reason or "")
     assert "No such file" in (record.reason or "")
@@ -116,16 +120,19 @@ def test_a_resumed_run_measures_only_what_is_missing(
     path = tmp_path / "run.jsonl"
     os.truncate(path, path.stat().st_size - 5)
     with RunFile.resume(path) as run_file:
-        records = run(run_file.pending(), run_file, listener, worker=stand_in("exit,exit,ok"))
-    assert [(r.case.batch, r.status) for r in records] == [(3, "ok")]
-    assert [r.status for r in read(path).records] == ["ok", "failed", "ok"]
+        cut_off = run_file.pending()
+        records = run(cut_off, run_file, listener, stand_in("exit,ok,exit"), calibrate=False, lookout=Quiet())
+    assert [(r.case.batch, r.status) for r in records] == [(2, "ok")]
+    assert [r.status for r in read(path).records] == ["ok", "ok", "ok"]
     assert listener.told[-3:] == ["3/3", "build", "ok"]
 
+
+MANY = "msgspec.structs.replace(small_case(), weights=f'seed:{n}') for n in range(20)"
 
 RUN = """
 import sys
 from tests.builders import header, small_case
-from tests.run.conftest import Listener
+from tests.run.conftest import Listener, Quiet
 from xibench.errors import XibenchError
 from xibench.record.schema import Rule
 from xibench.record.store import RunFile
@@ -134,7 +141,7 @@ path, *worker = sys.argv[1:]
 plan = [small_case(batch=n) for n in (1, 2)]
 try:
     with RunFile.create(path, header(plan, Rule())) as run_file:
-        run(plan, run_file, Listener(), worker=worker)
+        run(plan, run_file, Listener(), worker=worker, calibrate=False, lookout=Quiet())
 except XibenchError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -173,7 +180,7 @@ def test_ctrl_c_kills_the_worker_and_its_children_and_says_how_to_resume(tmp_pat
     os.killpg(parent.pid, signal.SIGINT)
     out, err = parent.communicate(timeout=30)
     assert err == ""
-    assert out.strip() == f"interrupted after 1 of 2 cases; go on with `xibench run --resume {path}`"
+    assert out.strip() == f"interrupted after 1 of 2 processes; go on with `xibench run --resume {path}`"
     assert parent.returncode == 130
     assert gone(pids, within_s=5)
     stored = read(path)
@@ -195,10 +202,11 @@ def test_a_full_disk_ends_the_run_in_one_line_and_what_was_written_stays_valid(
 ) -> None:
     code = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, resource.RLIM_INFINITY))\n"
-    code += RUN.replace("(1, 2)", "[1] * 20")
+    code += "import msgspec\n"
+    code += RUN.replace("small_case(batch=n) for n in (1, 2)", MANY)
     path = tmp_path / "run.jsonl"
     done = subprocess.run(
-        [sys.executable, "-c", code, path, *stand_in(",".join(["chatter"] * 20))],
+        [sys.executable, "-c", code, path, *stand_in("chatter")],
         cwd=ROOT, text=True, capture_output=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == StoreError.exit_code
@@ -291,4 +299,187 @@ def test_interrupted_is_raised_with_the_file_quoted_for_a_shell(
         RunFile.create(tmp_path / "my run.jsonl", header(plan, Rule())) as run_file,
         pytest.raises(Interrupted, match=r"--resume '.*my run.jsonl'"),
     ):
-        run(plan, run_file, listener)
+        run(plan, run_file, listener, calibrate=False, lookout=Quiet())
+
+
+def test_a_worker_that_takes_more_memory_than_its_limit_is_killed_and_says_how_much(run_with: RunWith) -> None:
+    greedy, other = run_with("hoard:600,ok", Rule(memory_limit_bytes=400 * 2**20))
+    assert greedy.status == "out_of_memory"
+    held, limit = re.findall(r"([\d.]+) GiB", greedy.reason or "")
+    assert float(held) > float(limit) == 0.39
+    assert greedy.log == "last words"
+    assert other.status == "ok"
+
+
+def test_the_memory_of_a_workers_children_counts(run_with: RunWith) -> None:
+    (record,) = run_with("child-hoards:600", Rule(memory_limit_bytes=400 * 2**20, time_limit_s=30))
+    assert record.status == "out_of_memory"
+
+
+def test_a_sweep_ends_where_memory_ran_out_and_that_is_a_result(
+    tmp_path: Path, listener: Listener, stand_in: StandIn
+) -> None:
+    plan = [small_case(framework, batch=2**n) for framework in ("pytorch", "jax") for n in range(5)]
+    rule = Rule(sweep=True, memory_limit_bytes=400 * 2**20, processes=2)
+    with RunFile.create(tmp_path / "run.jsonl", header(plan, rule)) as run_file:
+        behaviour = stand_in("ok,ok,ok,hoard:600")
+        records = run(plan, run_file, listener, behaviour, calibrate=False, lookout=Quiet())
+        assert run_file.pending() == []
+    for record in records:
+        batch, attempts = record.case.batch, record.attempts
+        if batch < 4:
+            assert (record.status, len(attempts)) == ("ok", 2)
+        elif batch == 4:
+            assert (record.status, len(attempts)) == ("out_of_memory", 1)
+            assert "more than its limit of 0.39 GiB" in (record.reason or "")
+        else:
+            assert record.reason == "not tried: batch 4 had run out of memory"
+            assert (record.status, record.attempts[0].surroundings) == ("out_of_memory", None)
+
+
+def test_a_disturbed_process_is_repeated_and_kept_aside(run_with: RunWith, tmp_path: Path) -> None:
+    (record,) = run_with("ok", Rule(processes=2, repeats=1), disturbed=[0])
+    assert [(a.number, a.order, a.set_aside) for a in record.attempts] == [(0, 0, True), (0, 1, False), (1, 2, False)]
+    assert record.attempts[0].surroundings is not None
+    assert record.attempts[0].surroundings.disturbed == ["load 99 (limit 1)"]
+    assert [p.order for p in record.processes] == [1, 2]
+    assert read(tmp_path / "run.jsonl").records == (record,)
+
+
+def test_a_case_that_stays_disturbed_is_kept_and_marked_with_the_reason(run_with: RunWith) -> None:
+    (record,) = run_with("ok", Rule(processes=2, repeats=2), disturbed=range(9))
+    assert [(a.number, a.set_aside) for a in record.attempts] == [(0, True), (0, True), (0, False), (1, False)]
+    assert all(a.surroundings and a.surroundings.disturbed for a in record.counted)
+
+
+def test_a_process_that_failed_while_disturbed_is_not_repeated(run_with: RunWith) -> None:
+    (record,) = run_with("exit", Rule(repeats=1), disturbed=[0])
+    assert [(a.status, a.set_aside) for a in record.attempts] == [("failed", False)]
+
+
+def test_processes_of_several_cases_are_interleaved_and_the_order_is_in_the_record(
+    run_with: RunWith, tmp_path: Path
+) -> None:
+    run_with("ok,ok,ok", Rule(processes=3))
+    stored = read(tmp_path / "run.jsonl")
+    order = [(a.number, a.case.batch) for a in stored.attempts]
+    assert [number for number, _ in order] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert [a.order for a in stored.attempts] == list(range(9))
+    assert order == [(n, c.batch) for n in range(3) for c in round_order(stored.header.plan, stored.header.rule, n)]
+    assert all([p.order for p in r.processes] == [a.order for a in r.counted] for r in stored.records)
+
+
+@pytest.mark.parametrize("kept", [1, 4, 5])
+def test_a_run_that_was_cut_off_in_a_round_goes_on_with_its_next_process(
+    run_with: RunWith, tmp_path: Path, listener: Listener, stand_in: StandIn, kept: int
+) -> None:
+    run_with("ok,ok", Rule(processes=3, repeats=1), disturbed=[3])
+    path = tmp_path / "run.jsonl"
+    whole = [(a.case, a.number, a.order, a.set_aside) for a in read(path).attempts]
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: 1 + kept]) + lines[1 + kept][:50])
+    with RunFile.resume(path) as run_file:
+        lookout = Quiet(run_file.attempts, disturbed=[3])
+        run(run_file.pending(), run_file, listener, stand_in("ok"), calibrate=False, lookout=lookout)
+    assert [(a.case, a.number, a.order, a.set_aside) for a in read(path).attempts] == whole
+
+
+def test_what_goes_on_around_a_worker_is_in_its_attempt(run_with: RunWith) -> None:
+    (record,) = run_with("slow:0.3")
+    around = record.attempts[0].surroundings
+    assert around is not None
+    assert around.wall_s > 0.3
+    assert around.before.taken_utc < around.after.taken_utc
+    for part in (around, around.before, around.after):
+        nulls = {name for name in part.__struct_fields__ if getattr(part, name) is None}
+        assert nulls <= set(part.absent)
+
+
+def test_energy_is_measured_from_the_first_timed_step_to_the_last(run_with: RunWith) -> None:
+    (record,) = run_with("slow:0.7")
+    energy = record.processes[0].energy
+    assert 0.7 <= energy.window_s < 3
+    assert energy.images == ENERGY.images
+    for name in ("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"):
+        assert getattr(energy, name) is not None or energy.absent[name]
+
+
+CEILINGS = """
+import os, sys, msgspec
+from xibench.record.schema import Copy, Product
+from xibench.run.messages import Ceilings, CeilingsRequest
+asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=CeilingsRequest)
+name = asked.framework
+if name == "jax":
+    sys.exit(3)
+products = [Product(framework=name, precision=p, n=512, flops_per_s=2e9) for p in asked.precisions]
+answer = Ceilings(products, [Copy(framework=name, size_bytes=64, bytes_per_s=1e9)])
+os.write(int(sys.argv[-1]), msgspec.json.encode(answer) + b"\\n")
+"""
+
+
+@pytest.fixture
+def ceilings_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "ceilings.py"
+    path.write_text(CEILINGS)
+    monkeypatch.setattr(interpreters, "module_command", lambda framework, module: [sys.executable, "-P", str(path)])
+
+
+@pytest.mark.usefixtures("ceilings_worker")
+def test_ceilings_come_before_the_first_case_once_and_again_in_another_environment(
+    tmp_path: Path, listener: Listener, stand_in: StandIn
+) -> None:
+    plan = [small_case("pytorch"), small_case("jax")]
+    with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
+        (first,) = run(plan[:1], run_file, listener, stand_in("ok"), lookout=Quiet())
+        run(run_file.pending(), run_file, listener, stand_in("ok"), lookout=Quiet())
+    assert len(read(run_file.path).calibrations) == 1
+    assert listener.told[:3] == ["idle power", "ceilings in pytorch", "1/2"]
+    assert first.costs.attainable_s is not None
+    expected = max(2 * first.costs.macs / 2e9, 0)
+    assert first.costs.attainable_s >= expected > 0
+    assert (first.costs.attainable_as_written_s or 0) >= first.costs.attainable_s
+
+    more = [*plan, small_case("jax", batch=2)]
+    with RunFile.create(tmp_path / "more.jsonl", header(more)) as run_file:
+        run(more[:1], run_file, listener, stand_in("ok"), lookout=Quiet())
+    with RunFile.resume(tmp_path / "more.jsonl", "another environment") as run_file:
+        (_, last) = run(run_file.pending(), run_file, listener, stand_in("ok"), lookout=Quiet())
+    here, there = read(tmp_path / "more.jsonl").calibrations
+    assert here.environment != there.environment == last.environment == "another environment"
+    assert [p.reason for p in there.products] == ["the worker exited with code 3 during start, without a result"]
+    assert last.costs.attainable_s is None
+    assert "could not be measured" in last.costs.absent["attainable_s"]
+
+
+def test_without_ceilings_attainable_time_is_null_with_the_reason(run_with: RunWith) -> None:
+    (record,) = run_with("ok")
+    assert record.costs.attainable_s is record.costs.attainable_as_written_s is None
+    assert record.costs.absent["attainable_s"] == "the run's ceilings were not measured"
+    assert record.costs.elementwise
+
+
+@pytest.mark.usefixtures("ceilings_worker")
+def test_ceilings_of_another_environment_are_not_what_a_step_is_held_against(
+    tmp_path: Path, listener: Listener, stand_in: StandIn
+) -> None:
+    plan = [small_case(), small_case(batch=2)]
+    with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
+        run(plan[:1], run_file, listener, stand_in("ok"), lookout=Quiet())
+    with RunFile.resume(run_file.path, "another environment") as run_file:
+        (record,) = run(plan[1:], run_file, listener, stand_in("ok"), calibrate=False, lookout=Quiet())
+    assert record.costs.attainable_s is None
+
+
+def test_a_sweep_keeps_no_more_than_one_batch_on_the_disk(
+    tmp_path: Path, listener: Listener, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept: list[int] = []
+    monkeypatch.setattr(
+        listener, "finished", lambda record: kept.append(len(list(tmp_path.glob("xibench-*/batch-*.npy"))))
+    )
+    plan = [small_case(batch=2**n) for n in range(3)]
+    with RunFile.create(tmp_path / "run.jsonl", header(plan, Rule(sweep=True))) as run_file:
+        run(plan, run_file, listener, stand_in("ok"), calibrate=False, lookout=Quiet())
+    assert kept == [1, 1, 1]

@@ -3,16 +3,20 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import safetensors.numpy
 
 from frameworks.architectures import network
 from frameworks.errors import InvalidConfiguration, InvalidWeights, UnknownName
 from frameworks.weights import initial, save
+from tests.builders import calibration
 from xibench.errors import UsageError
 from xibench.measure import nvml
+from xibench.measure.statistics import samples_needed
+from xibench.record.schema import Case
 from xibench.run import plan, probe
-from xibench.run.plan import Selection, cases, costs, resolve_device
+from xibench.run.plan import Selection, all_cases, cases, costs, resolve_device, rule_of, swept
 
 ON_CPU = Selection(device="cpu")
 
@@ -30,7 +34,7 @@ def test_a_name_given_twice_is_one_case() -> None:
 
 def test_the_quick_preset_has_twelve_cases() -> None:
     quick = plan.preset("quick")
-    planned = cases(replace(quick.selection, device="cpu"))
+    planned = all_cases([replace(selection, device="cpu") for selection in quick.selections])
     assert len(planned) == 12
     assert {c.batch for c in planned} == {8}
     assert {c.recipe for c in planned} == {"default", "tuned"}
@@ -47,6 +51,7 @@ def test_each_model_has_its_own_resolution_unless_one_is_asked_for() -> None:
         ("frameworks", ("pytorhc",), "did you mean pytorch"),
         ("models", ("xceptoin",), "did you mean xception"),
         ("variants", ("narow",), "did you mean narrow"),
+        ("scenarios", ("ofline",), "did you mean offline"),
         ("recipes", ("tunned",), "did you mean tuned"),
         ("precisions", ("fp23",), "did you mean fp32"),
         ("device", "cudda", "did you mean cuda"),
@@ -74,10 +79,11 @@ def test_a_resolution_that_is_too_small_is_refused_with_the_least_that_works() -
 
 
 @pytest.mark.parametrize(
-    "field", ["frameworks", "models", "variants", "recipes", "precisions", "batches", "resolutions"]
+    "field", ["frameworks", "models", "variants", "scenarios", "recipes", "precisions", "batches", "resolutions"]
 )
 def test_an_empty_selection_says_what_is_missing(field: str) -> None:
-    with pytest.raises(UsageError, match=r"no (framework|model|variant|recipe|precision|batch|resolution) is selected"):
+    kinds = "framework|model|variant|scenario|recipe|precision|batch|resolution"
+    with pytest.raises(UsageError, match=rf"no ({kinds}) is selected"):
         cases(replace(ON_CPU, **{field: ()}))  # type: ignore[arg-type]
 
 
@@ -137,3 +143,93 @@ def test_auto_is_cuda_where_there_is_a_card_and_a_framework_sees_it(
     )
     assert resolve_device(("pytorch",), "auto") == device
     assert resolve_device(("pytorch",), "cpu") == "cpu"
+
+
+def test_the_nightly_preset_has_thirty_six_cases_of_three_processes() -> None:
+    nightly = plan.preset("nightly")
+    planned = all_cases([replace(selection, device="cpu") for selection in nightly.selections])
+    assert len(planned) == 36
+    assert nightly.rule.processes == 3
+    assert {c.batch for c in planned} == {1, 8}
+    assert {(c.recipe, c.precision) for c in planned} == {("default", "fp32"), ("tuned", "fp32"), ("tuned", "bf16")}
+
+
+def selected(**changes: object) -> tuple[Case, ...]:
+    """Cases of one framework and one network."""
+    return cases(replace(ON_CPU, frameworks=("jax",), models=("xception",), **changes))  # type: ignore[arg-type]
+
+
+def test_queries_are_one_image_each_and_whole_batches_eight() -> None:
+    planned = selected(scenarios=("server", "offline", "single-stream", "compile"))
+    assert [(c.scenario, c.batch) for c in planned] == [
+        ("offline", 8), ("single-stream", 1), ("server", 1), ("compile", 8),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scenario", ["single-stream", "server"])
+def test_a_batch_is_refused_where_queries_are_one_image_each(scenario: str) -> None:
+    with pytest.raises(UsageError, match=f"batch 1,8 in scenario {scenario}: its queries are one image each"):
+        selected(scenarios=(scenario,), batches=(1, 8))
+
+
+def test_a_sweep_doubles_its_batches_up_to_the_largest() -> None:
+    assert [c.batch for c in selected(sweep=True, max_batch=20)] == [1, 2, 4, 8, 16]
+    assert selected(sweep=True)[-1].batch == 1024
+    assert swept(rule_of([ON_CPU]), [ON_CPU, replace(ON_CPU, sweep=True)]).sweep
+    assert not swept(rule_of([ON_CPU]), [ON_CPU]).sweep
+
+
+def test_a_sweep_takes_no_other_batches_and_no_other_scenario() -> None:
+    with pytest.raises(UsageError, match="batch 3 beside a sweep"):
+        selected(sweep=True, batches=(3,))
+    with pytest.raises(UsageError, match="a sweep over batches in scenario compile: only offline"):
+        selected(sweep=True, scenarios=("compile",))
+    with pytest.raises(UsageError, match=r"batch 0: .*at least 1"):
+        selected(sweep=True, max_batch=0)
+
+
+def test_a_latency_bound_is_that_of_the_server_alone() -> None:
+    planned = selected(scenarios=("server", "offline"), latency_bound_s=0.5)
+    assert {c.scenario: c.latency_bound_s for c in planned} == {"server": 0.5, "offline": None}
+    with pytest.raises(UsageError, match=r"latency bound 0.5 s: only scenario server has one"):
+        selected(latency_bound_s=0.5)
+    for bound in (0.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match=r"latency bound .*above 0"):
+            selected(scenarios=("server",), latency_bound_s=bound)
+
+
+def test_the_rule_of_queries_takes_enough_of_them_for_a_99th_percentile() -> None:
+    for name in ("single-stream", "server"):
+        assert rule_of([replace(ON_CPU, scenarios=(name,))]).max_steps >= samples_needed(0.99)
+
+
+def test_the_rule_of_several_scenarios_is_the_most_patient_of_theirs() -> None:
+    rule = rule_of([replace(ON_CPU, scenarios=("offline", "single-stream", "compile"))])
+    assert (rule.processes, rule.max_steps, rule.budget_s, rule.half_width) == (5, 400, 120.0, None)
+    assert rule_of([ON_CPU]).processes == 1
+
+
+def test_attainable_time_comes_from_the_runs_ceilings() -> None:
+    (case,) = selected(batches=(1,))
+    with_ceilings = costs(case, calibration())
+    compute_s, copy_s = 2 * with_ceilings.macs / 12e9, with_ceilings.bytes_moved / 1e9
+    assert with_ceilings.attainable_s is not None
+    assert compute_s < with_ceilings.attainable_s < compute_s + copy_s
+    assert with_ceilings.attainable_as_written_s is not None
+    assert with_ceilings.attainable_s < with_ceilings.attainable_as_written_s < compute_s + copy_s
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "why"),
+    [
+        ("fp64", "cpu", "a matrix product in fp64 could not be measured for the run's ceilings"),
+        ("fp32", "cuda", "the run's ceilings were not measured"),
+    ],
+)
+def test_attainable_time_without_a_fitting_ceiling_is_null_with_the_reason(
+    precision: str, device: str, why: str
+) -> None:
+    case = msgspec.structs.replace(selected(batches=(1,))[0], precision=precision, device=device)
+    without = costs(case, calibration())
+    assert without.attainable_s is without.attainable_as_written_s is None
+    assert without.absent == {"attainable_s": why, "attainable_as_written_s": why}

@@ -11,8 +11,8 @@ from PIL import Image
 from frameworks.architectures import network
 from frameworks.runtime import FRAMEWORKS
 from frameworks.weights import initial, save
-from tests.builders import record, small_case
-from tests.run.conftest import Listener
+from tests.builders import append, record, small_case
+from tests.run.conftest import Listener, Quiet
 from xibench import __version__
 from xibench.errors import InputError, UsageError
 from xibench.record import environment
@@ -21,7 +21,7 @@ from xibench.record.store import RunFile, read
 from xibench.run.parent import run
 from xibench.run.start import resume, start
 
-QUICK = Rule(warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=120)
+QUICK = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=120)
 
 
 def test_a_run_begins_with_a_header_that_holds_for_all_of_it(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_run_that_is_complete_needs_no_photographs_to_be_resumed(tmp_path: Pat
     Image.new("RGB", (8, 8)).save(photographs / "a.png")
     case = small_case(images=str(photographs))
     with start([case], QUICK, None, "xibench run", tmp_path) as run_file:
-        run_file.append(record(case))
+        append(run_file, record(case))
     (photographs / "a.png").unlink()
     with resume(run_file.path, listener) as resumed:
         assert resumed.pending() == []
@@ -148,7 +148,7 @@ def test_frameworks_measure_in_processes_of_their_own_and_agree_on_the_output(
     installed = [name for name, how in FRAMEWORKS.items() if importlib.util.find_spec(how.module)]
     plan = [small_case(name, images="sample") for name in installed]
     with start(plan, QUICK, None, "xibench run", tmp_path) as run_file:
-        records = run(plan, run_file, listener)
+        records = run(plan, run_file, listener, calibrate=False, lookout=Quiet())
     assert [(r.case.framework, r.status, r.reason) for r in records] == [(name, "ok", None) for name in installed]
     processes = [r.processes[0] for r in records]
     assert [len(p.steps_s) for p in processes] == [2] * len(plan)
@@ -160,7 +160,7 @@ def test_a_missing_framework_is_unsupported_with_its_install_command_and_the_res
     run_file_with_a_missing_framework: RunFile, listener: Listener
 ) -> None:
     run_file = run_file_with_a_missing_framework
-    missing, other = run(run_file.pending(), run_file, listener)
+    missing, other = run(run_file.pending(), run_file, listener, calibrate=False, lookout=Quiet())
     assert missing.status == "unsupported"
     assert missing.reason == "jax: module 'jax' is not installed; pip install 'xibench[jax]'"
     assert missing.processes == []

@@ -43,6 +43,12 @@ def exit_reason(code: int, phase: str) -> str:
     return f"the worker was killed by {name} during {phase}{hint}"
 
 
+def memory_reason(held_bytes: int, limit_bytes: int, phase: str) -> str:
+    """Why a worker was killed that held too much memory."""
+    held, limit = f"{held_bytes / 2**30:.2f} GiB", f"{limit_bytes / 2**30:.2f} GiB"
+    return f"the worker held {held} of memory during {phase}, more than its limit of {limit}, and was killed"
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error

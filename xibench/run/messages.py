@@ -10,7 +10,11 @@ from typing import Literal
 
 import msgspec
 
-from xibench.record.schema import Case, Process, Rule
+from frameworks.runtime import Precision
+from xibench.record.schema import Case, Copy, Process, Product, Rule
+
+TIMING, DONE = "timing", "done"
+"""Phases between which the timed steps are taken."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +26,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     order: int  # position of the process in the run, from 0
 
 
+class CeilingsRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Which ceilings of its device a framework is to measure."""
+
+    framework: str
+    device: str
+    precisions: list[Precision]  # a matrix product in each, and one copy
+    budget_s: float  # for each of them
+
+
 class Phase(msgspec.Struct, frozen=True, tag="phase", tag_field="type"):
-    """What the worker does now: import, build, compile, first step, warm-up, timing."""
+    """What the worker does now: import, build, compile, first step, warm-up, timing, done, a rate of arrivals."""
 
     text: str
 
@@ -34,11 +47,18 @@ class Measured(msgspec.Struct, frozen=True, tag="measured", tag_field="type"):
     process: Process
 
 
+class Ceilings(msgspec.Struct, frozen=True, tag="ceilings", tag_field="type"):
+    """The end of a worker that measured ceilings."""
+
+    products: list[Product]
+    copies: list[Copy]
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
-    """The end of a worker that could not measure its case, and knows why."""
+    """The end of a worker that could not measure what it was asked for, and knows why."""
 
     status: Literal["out_of_memory", "failed", "unsupported"]
     reason: str  # one line
 
 
-Answer = Phase | Measured | Refused
+Answer = Phase | Measured | Ceilings | Refused

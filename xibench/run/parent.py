@@ -1,4 +1,4 @@
-"""The parent of a run: a fresh process per case, and a line in the run file as soon as the case has ended.
+"""The parent of a run: a fresh process at a time, and a line in the run file as soon as it has ended.
 
 It imports no framework and keeps no batch in memory.
 """
@@ -7,79 +7,161 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from xibench.errors import Interrupted, StoreError
-from xibench.record.schema import Case, Record
+from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Rule
 from xibench.record.store import RunFile, resume_command
 from xibench.run import inputs, interpreters, plan
+from xibench.run.calibrate import calibrate as measure_ceilings
+from xibench.run.lookout import Lookout, Vigil
 from xibench.run.messages import Request
 from xibench.run.process import converse
+from xibench.run.rounds import Slot, may_repeat, next_slot, not_tried, settled
 
 
 class Watch(Protocol):
     """Who is told how a run goes on."""
 
+    def preparing(self, text: str) -> None:
+        """Before the first process: what is measured now, such as `ceilings in jax`."""
+
     def started(self, case: Case, index: int, total: int) -> None:
-        """A case begins: number `index`, from 0, of the run's `total` cases."""
+        """A process of this case begins. index: how many of the run's `total` processes are settled already."""
 
     def phase(self, case: Case, text: str) -> None:
         """The case's worker now does this: import, build, compile, first step, warm-up, timing."""
 
     def finished(self, record: Record) -> None:
-        """The case has ended and its record is on the disk."""
+        """A process has ended and is on the disk: the last of `record`, which holds its case's processes so far."""
 
     def warned(self, text: str) -> None:
         """Something that the user should know, in one line; the run goes on."""
 
 
-def run(todo: Sequence[Case], run_file: RunFile, watch: Watch, worker: Sequence[str] | None = None) -> list[Record]:
-    """Measures the cases, in this order, and returns their records; each is in the run file before the next begins.
+def run(
+    todo: Sequence[Case],
+    run_file: RunFile,
+    watch: Watch,
+    worker: Sequence[str] | None = None,
+    calibrate: bool = True,
+    lookout: Lookout | None = None,
+) -> list[Record]:
+    """Takes the processes that these cases of the plan still owe, in the order of `rounds`, and returns their records.
 
-    A worker that dies, hangs or writes rubbish is a record like any other.
-    worker: a command to start instead of our own worker.
+    Each process is in the run file before the next one begins. A worker that dies, hangs, writes rubbish or takes too
+    much memory is an attempt like any other. Ceilings come first, unless the file has those of this environment.
+    worker: a command to start instead of our own worker. lookout: in place of the one that reads this machine.
     Raises Interrupted on Ctrl-C, with the command that resumes; InputError; StoreError. The file is valid after each.
     """
-    records: list[Record] = []
-    total = len(run_file.header.plan)
+    wanted = set(todo)
     try:
-        with _scratch() as folder:
-            for index, case in enumerate(todo, start=total - len(todo)):
-                watch.started(case, index, total)
-                record = _measure(case, index, run_file, watch, Path(folder), worker)
-                run_file.append(record)
-                records.append(record)
-                watch.finished(record)
+        with lookout or Lookout(run_file.attempts) as seeing, _scratch() as folder:
+            desk = _Desk(run_file, watch, seeing, Path(folder), worker)
+            if todo and calibrate and not _is_calibrated(run_file):
+                run_file.append(measure_ceilings(todo, run_file.environment_hash, seeing, watch.preparing))
+            while slot := next_slot(run_file.header.plan, run_file.header.rule, run_file.attempts, wanted):
+                _take(slot, desk)
     except KeyboardInterrupt:
-        done = total - len(run_file.pending())
+        header = run_file.header
+        done = settled(header.plan, header.rule, run_file.attempts)
+        total = len(header.plan) * header.rule.processes
         cure = f"go on with `{resume_command(run_file.path)}`"
-        raise Interrupted(f"interrupted after {done} of {total} cases; {cure}") from None
-    return records
+        raise Interrupted(f"interrupted after {done} of {total} processes; {cure}") from None
+    return [record for record in run_file.records() if record.case in wanted]
 
 
-def _measure(
-    case: Case, order: int, run_file: RunFile, watch: Watch, folder: Path, worker: Sequence[str] | None
-) -> Record:
-    request = Request(case=case, rule=run_file.header.rule, batch_file=str(_batch_file(case, folder)), order=order)
-    command = worker or interpreters.module_command(case.framework, "xibench.run.worker")
-    variables = interpreters.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(folder / f"inductor-{order}")}  # cold
-    ending = converse(command, variables, request, lambda text: watch.phase(case, text))
-    return Record(
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """What every process of a run needs."""
+
+    run_file: RunFile
+    watch: Watch
+    lookout: Lookout
+    folder: Path
+    worker: Sequence[str] | None
+
+    @property
+    def rule(self) -> Rule:
+        return self.run_file.header.rule
+
+    @property
+    def ceilings(self) -> Calibration | None:
+        """Those of the environment that the run is in now."""
+        found = self.run_file.calibrations[-1:]
+        return found[0] if found and found[0].environment == self.run_file.environment_hash else None
+
+
+def _is_calibrated(run_file: RunFile) -> bool:
+    return any(line.environment == run_file.environment_hash for line in run_file.calibrations[-1:])
+
+
+def _take(slot: Slot, desk: _Desk) -> None:
+    """One process from its start to its line in the file."""
+    run_file, case = desk.run_file, slot.case
+    plan_of_all = run_file.header.plan
+    done = settled(plan_of_all, desk.rule, run_file.attempts)
+    desk.watch.started(case, done, len(plan_of_all) * desk.rule.processes)
+    skipped = not_tried(case, desk.rule, run_file.attempts)
+    run_file.append(_skipped(slot, skipped, desk) if skipped else _attempt(slot, desk))
+    desk.watch.finished(next(record for record in run_file.records() if record.case == case))
+
+
+def _attempt(slot: Slot, desk: _Desk) -> Attempt:
+    case, rule, order = slot.case, desk.rule, len(desk.run_file.attempts)
+    request = Request(case=case, rule=rule, batch_file=str(_batch_file(case, rule.sweep, desk.folder)), order=order)
+    command = desk.worker or interpreters.module_command(case.framework, "xibench.run.worker")
+    variables = interpreters.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(desk.folder / f"inductor-{order}")}  # cold
+    vigil = desk.lookout.before(lambda text: desk.watch.phase(case, text))
+    ending = converse(command, variables, request, rule.time_limit_s, rule.memory_limit_bytes, vigil)
+    surroundings = vigil.end()
+    process = _metered(ending.process, vigil) if ending.process else None
+    disturbed = process is not None and bool(surroundings.disturbed)
+    return Attempt(
         case=case,
+        number=slot.number,
+        order=order,
         status=ending.status,
         reason=ending.reason,
         log=ending.log,
-        costs=plan.costs(case),
-        environment=run_file.environment_hash,
-        processes=[ending.process] if ending.process else [],
+        costs=plan.costs(case, desk.ceilings),
+        environment=desk.run_file.environment_hash,
+        surroundings=surroundings,
+        process=process,
+        set_aside=disturbed and may_repeat(case, rule, desk.run_file.attempts),
     )
 
 
-def _batch_file(case: Case, folder: Path) -> Path:
-    """The case's batch, written once for all cases that share it: a run has one source of images and one seed."""
+def _metered(process: Process, vigil: Vigil) -> Process:
+    """The process with the energy that was measured around its timed steps."""
+    energy = vigil.energy(process.energy.images)
+    return msgspec.structs.replace(process, energy=energy) if energy else process
+
+
+def _skipped(slot: Slot, reason: str, desk: _Desk) -> Attempt:
+    return Attempt(
+        case=slot.case,
+        number=slot.number,
+        order=len(desk.run_file.attempts),
+        status="out_of_memory",
+        reason=reason,
+        costs=plan.costs(slot.case, desk.ceilings),
+        environment=desk.run_file.environment_hash,
+        surroundings=None,
+    )
+
+
+def _batch_file(case: Case, sweep: bool, folder: Path) -> Path:
+    """The case's batch, written once for all cases that share it (a run has one source of images and one seed)."""
     path = folder / f"batch-{case.batch}x{case.resolution}.npy"
     if not path.exists():
+        if sweep:  # together its batches would fill the disk
+            for other in folder.glob("batch-*.npy"):
+                other.unlink()
         inputs.save_batch(path, case.images, case.batch, case.resolution, case.seed)
     return path
 

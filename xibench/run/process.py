@@ -8,57 +8,73 @@ import selectors
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 
 from xibench.record.schema import Process, Status
-from xibench.run.failures import exit_reason
-from xibench.run.messages import Answer, Measured, Phase, Refused, Request
+from xibench.run.failures import exit_reason, memory_reason
+from xibench.run.messages import TIMING, Answer, Ceilings, CeilingsRequest, Measured, Phase, Refused, Request
+from xibench.run.resident import Resident, limit_bytes
 
 LOG_BYTES = 16 * 1024
 LINE_BYTES = 16 * 1024 * 1024
 CHUNK_BYTES = 64 * 1024
-POLL_S = 0.25  # how soon the end of a worker is seen whose children keep its pipes open
+POLL_S = 0.1  # how often memory and power are read; how soon an end is seen where children keep the pipes open
 GRACE_S = 10.0  # for a worker to end by itself after its answer
 DRAIN_READS = 256  # what a dead worker left in its pipes is far less
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What became of a worker. process: only with status ok; reason and log (last output) only without."""
+    """What became of a worker. process, ceilings: one of them only with status ok; reason and log only without."""
 
     status: Status
     reason: str | None = None
-    log: str | None = None
+    log: str | None = None  # last output
     process: Process | None = None
+    ceilings: Ceilings | None = None
+
+
+class Observer(Protocol):
+    """Who follows a worker."""
+
+    def phase(self, text: str) -> None:
+        """The worker does this now."""
+
+    def tick(self) -> None:
+        """A tenth of a second has passed, or a little more."""
 
 
 def converse(
     command: Sequence[str],
     environment: Mapping[str, str],
-    request: Request,
-    heard: Callable[[str], None],
+    request: Request | CeilingsRequest,
+    time_limit_s: float,
+    memory_limit_bytes: int | None,
+    observer: Observer,
 ) -> Ending:
     """Starts a worker, hears it out and returns how it ended; nothing of it is left running, also when this raises.
 
     The worker has a session of its own, so that Ctrl-C reaches the parent alone. Its last argument is the number of
-    the pipe for its answers. `heard` is called with each phase that it announces.
+    the pipe for its answers. memory_limit_bytes: as `resident.limit_bytes` takes it.
     """
+    limit = limit_bytes(memory_limit_bytes)
     try:
-        worker = _Worker(command, environment)
+        worker = _Worker(command, environment, observer)
     except OSError as error:
         return Ending("failed", f"the worker cannot be started: {command[0]}: {error.strerror}")
     try:
         worker.ask(request)
-        return worker.listen(request.rule.time_limit_s, heard)
+        return worker.listen(time_limit_s, limit)
     finally:
         worker.end()
 
 
 class _Worker:
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], observer: Observer) -> None:
         self._answers, theirs = os.pipe()
         try:
             self._child = subprocess.Popen(
@@ -84,27 +100,30 @@ class _Worker:
         self._output = b""
         self._line = b""
         self._phase = "start"
-        self._last: Measured | Refused | None = None
+        self._last: Measured | Ceilings | Refused | None = None
         self._rubbish: str | None = None
         self._killed = False
-        self._heard: Callable[[str], None] = lambda _: None
+        self._observer = observer
+        self._resident = Resident(self._child.pid)
+        self._over_memory: str | None = None
+        self._ticked = time.monotonic()
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request | CeilingsRequest) -> None:
         """The request goes out; standard input stays open as the sign that the parent lives."""
         with contextlib.suppress(BrokenPipeError):  # it is dead already; listen() says how it died
             self._stdin.write(msgspec.json.encode(request) + b"\n")
             self._stdin.flush()
 
-    def listen(self, time_limit_s: float, heard: Callable[[str], None]) -> Ending:
-        """Hears the worker out, up to its limit, kills what is left of it and says how it ended."""
-        self._heard = heard
+    def listen(self, time_limit_s: float, memory_limit_bytes: int) -> Ending:
+        """Hears the worker out, up to its limits, kills what is left of it and says how it ended."""
         deadline = time.monotonic() + time_limit_s
         answered = False
-        while self._child.poll() is None and self._rubbish is None:
+        while self._child.poll() is None and self._rubbish is None and self._over_memory is None:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
             self._read(min(left, POLL_S))
+            self._tick(memory_limit_bytes)
             if self._last and not answered:
                 answered, deadline = True, time.monotonic() + GRACE_S
         code = self._child.returncode
@@ -125,14 +144,28 @@ class _Worker:
         log = self._output.decode(errors="replace").strip() or None
         if isinstance(self._last, Measured):
             return Ending("ok", process=self._last.process)
+        if isinstance(self._last, Ceilings):
+            return Ending("ok", ceilings=self._last)
         if isinstance(self._last, Refused):
             return Ending(self._last.status, self._last.reason, log)
         if self._rubbish is not None:
             return Ending("failed", self._rubbish, log)
+        if self._over_memory is not None:
+            return Ending("out_of_memory", self._over_memory, log)
         if code is None:
             reason = f"the worker was still in {self._phase} after its limit of {time_limit_s:g} s and was killed"
             return Ending("timeout", reason, log)
         return Ending("failed", exit_reason(code, self._phase), log)
+
+    def _tick(self, memory_limit_bytes: int) -> None:
+        """At most ten times a second: lets the observer look, and the worker's memory be read."""
+        if time.monotonic() - self._ticked < POLL_S:
+            return
+        self._ticked = time.monotonic()
+        self._observer.tick()
+        held = self._resident.bytes_held(quiet=self._phase == TIMING)
+        if held > memory_limit_bytes and self._last is None:
+            self._over_memory = memory_reason(held, memory_limit_bytes, self._phase)
 
     def _kill(self) -> None:
         if self._killed:  # its number may be another process's by now
@@ -175,6 +208,6 @@ class _Worker:
             return
         if isinstance(answer, Phase):
             self._phase = answer.text
-            self._heard(answer.text)
+            self._observer.phase(answer.text)
         elif self._last is None:
             self._last = answer

@@ -98,4 +98,5 @@ def _weights_digest(weights: str) -> str | None:
 
 def _warning(changed: list[str]) -> str:
     more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    return f"not the environment that the run began in: {', '.join(changed[:SHOWN])}{more}; its new cases are marked"
+    shown = ", ".join(changed[:SHOWN])
+    return f"not the environment that the run began in: {shown}{more}; its new processes are marked"

@@ -1,7 +1,6 @@
 """A worker: one case in a fresh process. The only place where the instrument meets a framework.
 
-`python -m xibench.run.worker PIPE`: the request comes as a line on standard input, answers go to the inherited pipe.
-When standard input ends, the parent is gone, and the worker ends too: nothing of a killed run stays busy on the cores.
+`python -m xibench.run.worker PIPE`: see `xibench.run.serving` for what parent and worker owe each other.
 """
 
 from __future__ import annotations
@@ -10,48 +9,41 @@ import faulthandler
 import math
 import os
 import platform
-import signal
-import sys
-import threading
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import msgspec
 import numpy as np
 
 from frameworks.architectures import network
-from frameworks.errors import MissingFramework, Unsupported
 from frameworks.runtime import DeviceMemory, Runtime, Subject, load
 from frameworks.weights import resolve
 from xibench.measure import nvml
-from xibench.measure.clock import Clock, MonotonicClock
-from xibench.measure.loop import measure
+from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
+from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
-from xibench.measure.stopping import CountOrBudget, Limits
-from xibench.record.schema import Case, Memory, Process, Substitution
-from xibench.run.failures import one_line, status_of
+from xibench.record import schema
+from xibench.record.schema import Case, Energy, Memory, Process, Substitution
+from xibench.run import scenarios
 from xibench.run.messages import Answer, Measured, Phase, Refused, Request
 from xibench.run.plan import weights_seed
 from xibench.run.probe import versions
+from xibench.run.scenarios import Stand, Timed
+from xibench.run.serving import answered, serve_parent
 
 ON_CPU = "the case runs on the CPU"
 NO_COUNTER = "the framework has no such counter"
 IN_FIRST_STEP = "nothing is compiled ahead of the first step, which includes what is compiled"
+NO_METER = "nothing measured energy over the timed steps"
 
 
 def main() -> None:
     """Takes the request, answers it, ends. A hang leaves its traceback in the output before the parent's limit."""
-    pipe = int(sys.argv[1])
-    os.set_inheritable(pipe, False)
-    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
 
-    def say(answer: Answer) -> None:
-        os.write(pipe, msgspec.json.encode(answer) + b"\n")
+    def work(request: Request, say: Callable[[Answer], None]) -> Measured:
+        faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
+        return Measured(measure_case(request, say, load, MonotonicClock()))
 
-    say(answer_to(request, say))
+    serve_parent(Request, work)
 
 
 def answer_to(
@@ -60,21 +52,19 @@ def answer_to(
     load_runtime: Callable[[str], Runtime] = load,
     clock: Clock | None = None,
 ) -> Measured | Refused:
-    """Measures the case. What goes wrong is the answer too, and its traceback goes to standard error."""
-    try:
-        return Measured(measure_case(request, say, load_runtime, clock or MonotonicClock()))
-    except (MissingFramework, Unsupported) as error:
-        return Refused("unsupported", " ".join(str(error).split()))
-    except Exception as error:  # whatever a framework raises is this case's result, not the end of the run
-        traceback.print_exc()
-        return Refused(status_of(error), one_line(error))
+    """Measures the case in this process. What goes wrong is the answer too."""
+    answer = answered(
+        lambda asked, tell: Measured(measure_case(asked, tell, load_runtime, clock or MonotonicClock())), request, say
+    )
+    assert isinstance(answer, Measured | Refused)
+    return answer
 
 
 def measure_case(
     request: Request, say: Callable[[Answer], None], load_runtime: Callable[[str], Runtime], clock: Clock
 ) -> Process:
     """Import, build, compile, steps, memory: in this order. Raises what the framework raises."""
-    case, rule = request.case, request.rule
+    case = request.case
     absent: dict[str, str] = {}
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
@@ -88,7 +78,8 @@ def measure_case(
     say(Phase("build"))
     build_began = clock.now()
     subject = _build(case, runtime)
-    batch = subject.put(np.load(request.batch_file, mmap_mode="r"))
+    images = np.load(request.batch_file, mmap_mode="r")
+    batch = subject.put(images)
     built = clock.now()
 
     say(Phase("compile"))
@@ -96,15 +87,12 @@ def measure_case(
     compile_s = clock.now() - built
     if not ahead:
         absent["compile_s"] = IN_FIRST_STEP
-    limits = Limits(rule.min_steps, rule.max_steps, rule.budget_s)
-    samples = measure(
-        lambda: subject.step(batch), subject.synchronise, CountOrBudget(limits), clock, rule.warmup_steps,
-        lambda phase: say(Phase(phase)),
-    )  # fmt: skip
-    memory = _memory(case, subject, mark, absent)
-    output_mean = float(np.mean(subject.fetch(samples.output), dtype=np.float64))
-    if not math.isfinite(output_mean):
-        raise ArithmeticError(f"the mean of the output is {output_mean}, expected a finite number; check the weights")
+
+    stand = Stand(
+        case, request.rule, subject, images, batch, mark, clock, lambda phase: say(Phase(phase)), request.order
+    )
+    timed = scenarios.run(stand)
+    memory = _memory(case, subject, timed, mark, absent)
     return Process(
         order=request.order,
         started_utc=started_utc,
@@ -114,16 +102,21 @@ def measure_case(
         import_s=imported - began,
         build_s=built - build_began,
         compile_s=compile_s if ahead else None,
-        first_step_s=samples.first_step_s,
-        warmup_s=samples.warmup_s,
-        steps_s=samples.steps_s,
-        stopped_by=samples.stopped_by,
-        clock=clock.description,
+        first_step_s=timed.first_step_s,
+        warmup_s=timed.warmup_s,
+        warmup_stopped_by=timed.warmup_stopped_by,
+        steps_s=timed.steps_s,
+        device_steps_s=timed.device_steps_s,
+        stopped_by=timed.stopped_by,
+        clock=_clock(clock, subject, timed, absent),
+        input_buffers=timed.input_buffers,
         memory=memory,
+        energy=_unmetered(case, timed),
+        server=timed.server,
         settings=subject.settings(),
         substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in subject.substitutions],
-        output_mean=output_mean,
-        absent=absent,
+        output_mean=_output_mean(timed),
+        absent=subject.absent() | (timed.absent or {}) | absent,
     )
 
 
@@ -136,16 +129,34 @@ def _build(case: Case, runtime: Runtime) -> Subject:
     return subject
 
 
-def _memory(case: Case, subject: Subject, mark: HighWaterMark, absent: dict[str, str]) -> Memory:
-    host = mark.read()
+def _output_mean(timed: Timed) -> float:
+    mean = float(np.mean(timed.logits, dtype=np.float64))
+    if not math.isfinite(mean):
+        raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
+    return mean
+
+
+def _clock(clock: Clock, subject: Subject, timed: Timed, absent: dict[str, str]) -> schema.Clock:
+    if clock.resolution_s is None:
+        absent["resolution_s"] = "the platform does not state it"
+    return schema.Clock(
+        name=clock.name,
+        resolution_s=clock.resolution_s,
+        read_s=read_cost_s(clock),
+        loop_overhead_s=overhead_s(clock, subject.synchronise, timed.output),
+    )
+
+
+def _memory(case: Case, subject: Subject, timed: Timed, mark: HighWaterMark, absent: dict[str, str]) -> Memory:
+    host, device = timed.peaks.host, timed.peaks.device or DeviceMemory(None, None)
     if host.absent:
         absent["host_peak_bytes"] = host.absent
-    device = subject.device_memory() or DeviceMemory(None, None)
     missing = ON_CPU if case.device == "cpu" else NO_COUNTER
     if device.peak_allocated_bytes is None:
         absent["device_peak_allocated_bytes"] = missing
     if device.peak_reserved_bytes is None:
         absent["device_peak_reserved_bytes"] = missing
+    compiled = subject.compiled_memory()
     return Memory(
         host_baseline_bytes=mark.baseline_bytes,
         host_peak_bytes=host.peak_bytes,
@@ -153,6 +164,24 @@ def _memory(case: Case, subject: Subject, mark: HighWaterMark, absent: dict[str,
         device_peak_allocated_bytes=device.peak_allocated_bytes,
         device_peak_reserved_bytes=device.peak_reserved_bytes,
         device_process_bytes=_device_process_bytes(case, absent),
+        compiled_temporary_bytes=compiled.temporary_bytes,
+        compiled_argument_bytes=compiled.argument_bytes,
+        compiled_output_bytes=compiled.output_bytes,
+        compiled_code_bytes=compiled.code_bytes,
+    )
+
+
+def _unmetered(case: Case, timed: Timed) -> Energy:
+    """How many images the timed steps computed; the energy over them is for the parent to fill in."""
+    why = NO_METER if timed.steps_s else scenarios.NO_STEP
+    return Energy(
+        window_s=sum(timed.steps_s),
+        images=case.batch * len(timed.steps_s),
+        gpu_counter_joules=None,
+        gpu_integrated_joules=None,
+        gpu_power_samples=0,
+        cpu_package_joules=None,
+        absent=dict.fromkeys(("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"), why),
     )
 
 
@@ -165,14 +194,6 @@ def _device_process_bytes(case: Case, absent: dict[str, str]) -> int | None:
     except nvml.NoNvml as error:
         absent["device_process_bytes"] = str(error)
         return None
-
-
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from xibench.run.resident import Resident, limit_bytes
+
+GROUP = {"memory.max": "1000000\n", "memory.current": "400000\n", "memory.stat": "anon 1\ninactive_file 100000\n"}
+
+
+def group(folder: Path, **changes: str) -> Path:
+    for name, text in (GROUP | {name.replace("_", "."): text for name, text in changes.items()}).items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_what_was_asked_for_is_the_limit() -> None:
+    assert limit_bytes(123) == 123
+
+
+def test_the_limit_is_nine_tenths_of_what_the_control_group_leaves(tmp_path: Path) -> None:
+    assert limit_bytes(None, group(tmp_path)) == int(0.9 * (1_000_000 - 300_000))
+
+
+@pytest.mark.parametrize("most", ["max\n", "99999999999999999\n"])
+def test_a_group_without_a_limit_leaves_what_the_kernel_has(tmp_path: Path, most: str) -> None:
+    available = psutil.virtual_memory().available
+    assert limit_bytes(None, group(tmp_path, memory_max=most)) == pytest.approx(0.9 * available, rel=0.2)
+
+
+def test_a_machine_without_control_groups_leaves_what_the_kernel_has(tmp_path: Path) -> None:
+    assert limit_bytes(None, tmp_path) == pytest.approx(0.9 * psutil.virtual_memory().available, rel=0.2)
+
+
+def test_children_count_once_they_were_found_and_are_not_looked_for_in_quiet() -> None:
+    now = 0.0
+    hoard = "import sys; hoard = b'x' * (64 << 20); print(flush=True); sys.stdin.read()"
+    child = subprocess.Popen([sys.executable, "-c", hoard], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        held = Resident(os.getpid(), lambda: now)
+        alone = held.bytes_held(quiet=False)
+        now = 5.0
+        assert held.bytes_held(quiet=True) < alone + 32 * 2**20
+        assert held.bytes_held(quiet=False) > alone + 60 * 2**20
+        child.communicate()
+    assert held.bytes_held(quiet=True) < alone + 32 * 2**20
+
+
+def test_a_process_that_is_gone_holds_nothing() -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert Resident(done.pid).bytes_held(quiet=False) == 0
