@@ -15,11 +15,15 @@ OURS = ("xibench", "frameworks", "dashboards", "benches", "tests")
 FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax")
 
 ERRORS = ("xibench.errors", "frameworks.errors")
-NAMES = ("frameworks*", "frameworks.architectures", "frameworks.cost", "frameworks.runtime")  # import no framework
+NAMES = (  # import no framework
+    "frameworks*", "frameworks.architectures", "frameworks.cost", "frameworks.manifest", "frameworks.runtime",
+)
 SUBJECTS = (
     *NAMES, "frameworks.errors", "frameworks.blueprint", "frameworks.weights", "frameworks.rewrites",
     "frameworks.published",
 )
+
+WORKER = ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS)
 
 # importer -> what of ours it may import. The most exact name that fits an importer decides; a name stands for itself
 # and everything below it, with a * for itself alone ("xibench*" is the package's own version, not its parts).
@@ -34,10 +38,16 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.record": ("xibench*", "xibench.record", "xibench.measure", *ERRORS),
     "xibench.run": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", *NAMES, *ERRORS),
     "xibench.run.plan": (
-        "xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", "frameworks.weights", *NAMES, *ERRORS,
+        "xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", "xibench.measure.roofline",
+        "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.run.parent": ("xibench.run", "xibench.record", *ERRORS),
-    "xibench.run.worker": ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS),
+    "xibench.run.lookout": ("xibench.run", "xibench.record", "xibench.measure"),
+    "xibench.run.ab": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.comparing", *ERRORS),
+    "xibench.run.worker": WORKER,
+    "xibench.run.scenarios": WORKER,
+    "xibench.run.ceilings": WORKER,
+    "xibench.run.pair_worker": WORKER,
     "xibench.analysis": ("xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", *SUBJECTS, *ERRORS),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run",
@@ -46,10 +56,14 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.__main__": ("xibench.cli",),
     "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.analysis", *ERRORS),
     "benches": ("benches", "xibench.measure", *SUBJECTS),
+    "benches.claims": (
+        "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.analysis", *SUBJECTS,
+        *ERRORS,
+    ),
 }
 
 # A worker is started as a process of its own; whoever imported it would take a framework into its own process.
-STARTED_ONLY = ("xibench.run.worker",)
+STARTED_ONLY = ("xibench.run.worker", "xibench.run.ceilings", "xibench.run.pair_worker")
 
 # framework package -> the modules that may import it. Nothing else does, not even inside a function.
 FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
@@ -126,6 +140,8 @@ def test_a_module_imports_only_what_the_table_allows(path: Path) -> None:
         ("xibench.run.parent", "def f():\n    from frameworks.pytorch import build"),
         ("xibench.run.parent", "from xibench.run import worker"),
         ("xibench.run.parent", "from . import worker"),
+        ("xibench.run.parent", "from xibench.run import ceilings"),
+        ("xibench.run.parent", "from xibench.measure import statistics"),
         ("xibench.measure.loop", "from xibench.record import schema"),
         ("xibench.record.schema", "from frameworks.runtime import FRAMEWORKS"),
         ("xibench.cli.run", "if TYPE_CHECKING:\n    import frameworks.jax"),

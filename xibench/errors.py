@@ -8,7 +8,8 @@ XibenchError                 1  an expected failure
 └── Interrupted            130  Ctrl-C; the message says how to resume
 
 `frameworks.errors.SubjectError` (an unknown name, an impossible configuration, unfitting weights) is wrong usage too:
-exit code 2. A message is one line: what happened, to which thing, the value received, what was expected, what to do.
+exit code 2. Exit code 3 is no error: `compare` or `ab` found something slower. A message is one line: what happened, to
+which thing, the value received, what was expected, what to do.
 """
 
 from __future__ import annotations

@@ -11,16 +11,16 @@ import pytest
 from tests.cli.command import ROOT, said, xibench
 from xibench.cli import app
 
-COMMANDS = ["doctor", "list", "cost", "verify", "run", "show", "weights", "report", "export"]
+COMMANDS = ["doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "weights", "report", "export"]
 
 
-def test_help_comes_in_under_half_a_second(tmp_path: Path) -> None:
+def test_help_comes_in_under_0_3_seconds(tmp_path: Path) -> None:
     def once() -> float:
         began = time.perf_counter()
         assert xibench("--help", cwd=tmp_path).returncode == 0
         return time.perf_counter() - began
 
-    assert min(once() for _ in range(5)) < 0.5
+    assert min(once() for _ in range(5)) < 0.3
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["cost", "xception", "--json"]])
@@ -33,7 +33,7 @@ def test_no_framework_and_nothing_heavy_is_imported_for(arguments: list[str]) ->
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
-    assert not loaded & {"torch", "tensorflow", "jax", "keras", "numpy", "pandas", "plotly", "rich", "sklearn"}
+    assert not loaded & {"torch", "tensorflow", "jax", "keras", "numpy", "pandas", "plotly", "rich", "scipy", "sklearn"}
 
 
 def test_help_lists_the_commands_in_the_order_of_the_work(tmp_path: Path) -> None:

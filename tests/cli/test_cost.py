@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.builders import calibration, header, small_case
 from tests.cli.command import said, xibench
+from xibench.analysis.counter_terms import Term
+from xibench.analysis.counters import CounterCheck
+from xibench.cli import app
+from xibench.record.store import RunFile
 
 
 def cost(*arguments: str, cwd: Path) -> Any:
@@ -81,3 +86,64 @@ def test_people_get_exact_and_rounded_figures_and_layers_on_demand(tmp_path: Pat
 def test_wrong_usage_is_refused_in_one_line(arguments: list[str], words: list[str], tmp_path: Path) -> None:
     line = said("cost", *arguments, cwd=tmp_path, code=2)
     assert all(word in line for word in words), line
+
+
+@pytest.fixture
+def run_file(tmp_path: Path) -> Path:
+    """A run with ceilings in fp32 and bf16, and one without any."""
+    RunFile.create(tmp_path / "bare.jsonl", header([small_case()])).close()
+    with RunFile.create(tmp_path / "run.jsonl", header([small_case()])) as file:
+        file.append(calibration())
+    return tmp_path / "run.jsonl"
+
+
+def test_attainable_times_by_a_runs_ceilings_add_up_over_the_layers(run_file: Path) -> None:
+    found = cost("xception", "--run", "run.jsonl", "--batch", "2", cwd=run_file.parent)
+    roof = found["roofline"]
+    assert (roof["peak_flops_per_s"], roof["bytes_per_s"]) == (12e9, 1e9)
+    assert [layer["name"] for layer in roof["layers"]] == [layer["name"] for layer in found["layers"]]
+    assert sum(layer["attainable_s"] for layer in roof["layers"]) == pytest.approx(roof["attainable_s"])
+    assert 2 * found["macs"] / 12e9 <= roof["attainable_s"] <= roof["as_written_s"]
+    bf16 = cost("xception", "--run", "run.jsonl", "--batch", "2", "--precision", "bf16", cwd=run_file.parent)
+    assert bf16["roofline"]["peak_flops_per_s"] == 6e9
+
+
+def test_people_see_what_bounds_each_layer(run_file: Path) -> None:
+    shown = xibench("cost", "xception", "--layers", "--run", "run.jsonl", cwd=run_file.parent).stdout
+    rows = {line.split()[0]: line.split() for line in shown.splitlines() if line.startswith("block5.sepconv2.")}
+    assert rows["block5.sepconv2.depthwise"][-1] == "memory"
+    assert rows["block5.sepconv2.pointwise"][-1] == "compute"
+    assert rows["block5.sepconv2.bn"][-2:] == ["–", "fused"]
+    assert "every layer as written" in shown
+
+
+def test_a_run_without_the_ceilings_is_refused_with_what_to_do(run_file: Path) -> None:
+    line = said("cost", "xception", "--run", "bare.jsonl", cwd=run_file.parent, code=1)
+    assert "no ceilings" in line
+    assert "name a run that was taken with ceilings" in line
+    line = said("cost", "xception", "--run", "run.jsonl", "--precision", "fp64", cwd=run_file.parent, code=1)
+    assert "no matrix product in fp64" in line
+
+
+def counted(flops: float | None, *terms: Term, problem: str | None = None) -> CounterCheck:
+    return CounterCheck("jax", "its counter", 16_714_806_992, flops, terms, problem)
+
+
+@pytest.mark.parametrize(
+    ("check", "code", "words"),
+    [
+        (counted(16_714_806_992.0), 0, "no difference"),
+        (counted(16_714_806_999.0, Term("biases", 7)), 0, "+7 biases"),
+        (counted(18e9, Term("biases", 7)), 1, "unexplained"),
+        (counted(None, problem="jax: not installed"), 0, "jax: not installed"),
+    ],
+)
+def test_only_an_unexplained_difference_of_a_counter_is_a_failure(
+    check: CounterCheck, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("xibench.analysis.counters.counters", lambda *_: [check])
+    assert app.call(["cost", "xception", "--counters"]) == code
+    assert words in capfd.readouterr().out
+    assert app.call(["cost", "xception", "--counters", "--json"]) == code
+    (found,) = json.loads(capfd.readouterr().out)["counters"]
+    assert found["agrees"] is (None if check.flops is None else code == 0)

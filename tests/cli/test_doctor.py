@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,42 +11,82 @@ import pytest
 from tests.builders import ENVIRONMENT
 from tests.cli.command import xibench
 from xibench.cli import examination
-from xibench.record.schema import Gpu
+from xibench.cli.examination import condition_facts
+from xibench.cli.lacks import disturbing, framework_lacks, machine_lacks
+from xibench.measure.conditions import Conditions as Now
+from xibench.measure.conditions import GpuConditions
+from xibench.record.schema import Conditions, Gpu
 from xibench.run.probe import Probe
 
 GPU = Gpu(name="ACME card", memory_bytes=2**34, driver="1", power_limit_watts=None)
+CARD = GpuConditions(
+    index=0, sm_clock_hz=1.98e9, memory_clock_hz=2.619e9, throttle_reasons=[], temperature_celsius=41.0,
+    power_watts=75.2, power_limit_watts=700.0, strangers=0, absent={},
+)  # fmt: skip
+QUIET = Now(
+    taken_utc="2025-01-02T03:04:05+00:00", load_1m=0.1, others_share=0.01, steal_share=0.0, cpu_hz=2.6e9,
+    governor="performance", throttle_count=0, gpus=[CARD], absent={},
+)  # fmt: skip
 
 
-def test_every_framework_is_asked_in_its_own_interpreter_and_every_lack_has_a_cure(tmp_path: Path) -> None:
-    done = xibench("doctor", "--json", cwd=tmp_path)
-    found = json.loads(done.stdout)
+def test_every_framework_is_asked_in_its_own_interpreter_and_every_lack_has_a_cure(examined: Any) -> None:
+    found = examined
     assert [f["name"] for f in found["frameworks"]] == ["pytorch", "tensorflow", "jax"]
     assert all("cpu" in f["devices"] for f in found["frameworks"] if f["problem"] is None)
     assert all(lack["what"] and lack["effect"] and lack["cure"] for lack in found["lacks"])
-    assert {"python", "CPU", "load average", "photographs"} <= {fact["name"] for fact in found["facts"]}
+    assert {"python", "CPU", "load average, 1 min", "photographs"} <= {fact["name"] for fact in found["facts"]}
 
 
 def test_a_machine_that_has_all_lacks_nothing() -> None:
     whole = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["amx_bf16"], gpus=[GPU])
-    assert examination.machine_lacks(whole, None, load=0.1, free_bytes=1 << 40) == []
+    assert list(machine_lacks(whole, None, free_bytes=1 << 40)) == []
+    assert list(disturbing(QUIET)) == []
 
 
 @pytest.mark.parametrize(
-    ("environment", "inductor", "load", "free_bytes", "words"),
+    ("environment", "inductor", "free_bytes", "words"),
     [
-        ({}, "no Python.h (apt x)", 0.0, 1 << 40, ["no Python.h (apt x)", "compiled", "eagerly"]),
-        ({"cpu_flags": ["avx2"]}, None, 0.0, 1 << 40, ["amx_bf16", "emulated", "bf16"]),
-        ({"gpus": [], "absent": {"gpus": "NVML is not there"}}, None, 0.0, 1 << 40, ["NVML is not there", "driver"]),
-        ({}, None, 1.9, 1 << 40, ["load average 1.90 on 2 cores", "wider intervals", "stop them"]),
-        ({}, None, 0.0, 100 << 20, ["100 MiB free", "full", "free at least 1024 MiB"]),
+        ({}, "no Python.h (apt x)", 1 << 40, ["no Python.h (apt x)", "compiled", "eagerly"]),
+        ({"cpu_flags": ["avx2"]}, None, 1 << 40, ["amx_bf16", "emulated", "bf16"]),
+        ({"gpus": [], "absent": {"gpus": "NVML is not there"}}, None, 1 << 40, ["NVML is not there", "driver"]),
+        ({}, None, 100 << 20, ["100 MiB free", "full", "free at least 1024 MiB"]),
     ],
 )
 def test_what_lacks_is_said_with_its_effect_and_cure(
-    environment: dict[str, object], inductor: str | None, load: float, free_bytes: int, words: list[str]
+    environment: dict[str, object], inductor: str | None, free_bytes: int, words: list[str]
 ) -> None:
     whole = msgspec.structs.replace(ENVIRONMENT, **{"cpu_flags": ["avx512_bf16"], "gpus": [GPU], **environment})
-    (lack,) = examination.machine_lacks(whole, inductor, load, free_bytes)
+    (lack,) = machine_lacks(whole, inductor, free_bytes)
     assert all(word in f"{lack.what} {lack.effect} {lack.cure}" for word in words), lack
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [
+        ({"others_share": 0.31}, ["other programs take 31.0%", "limit 5.0%", "marked as disturbed", "stop them"]),
+        ({"steal_share": 0.12}, ["the hypervisor takes 12.0%", "limit 2.0%", "marked as disturbed"]),
+        ({"governor": "powersave"}, ["governor powersave", "cpupower"]),
+        ({"gpus": [replace(CARD, strangers=2)]}, ["card 0", "others compute on it", "processes: 2"]),
+        ({"gpus": [replace(CARD, throttle_reasons=["HwThermalSlowdown"])]}, ["throttled, HwThermalSlowdown", "cool"]),
+    ],
+)
+def test_what_would_disturb_a_run_is_said_by_the_limits_of_a_run(now: dict[str, Any], words: list[str]) -> None:
+    (lack,) = disturbing(replace(QUIET, **now))
+    assert all(word in f"{lack.what} {lack.effect} {lack.cure}" for word in words), lack
+
+
+def test_the_conditions_of_the_moment_are_shown(examined: Any) -> None:
+    shown = {fact["name"] for fact in examined["facts"]}
+    assert {"others' load", "steal", "CPU clock", "governor", "throttle events since boot"} <= shown
+    recorded = {field.name for field in msgspec.structs.fields(Conditions)}
+    assert set(examined["conditions"]) == recorded
+
+
+def test_a_card_is_shown_with_its_clocks_temperature_power_and_strangers() -> None:
+    (card,) = [fact for fact in condition_facts(replace(QUIET, gpus=[CARD])) if fact.name == "card 0"]
+    assert card.value == (
+        "SM 1.98 GHz, memory 2.62 GHz, 41 °C, 75 of 700 W, held down by nothing, strangers: 0"
+    )
 
 
 def test_a_missing_framework_is_skipped_and_its_cure_is_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +94,7 @@ def test_a_missing_framework_is_skipped_and_its_cure_is_the_install_command(monk
         return Probe(framework=framework, versions={"torch": None}, devices=[], problem="pytorch: not installed")
 
     monkeypatch.setattr("xibench.run.probe.probe", absent)
-    (lack,) = examination.framework_lacks(examination.ask_framework("pytorch"), has_gpu=False)
+    (lack,) = framework_lacks(examination.ask_framework("pytorch"), has_gpu=False)
     assert lack.what == "pytorch: not installed"
     assert "unsupported" in lack.effect
     assert lack.cure == "pip install 'xibench[pytorch]'"
@@ -62,9 +104,9 @@ def test_a_framework_that_does_not_see_the_card_is_said() -> None:
     state = examination.FrameworkState(
         name="jax", interpreter="python", versions={"jax": "1"}, devices=["cpu"], recipes={}, problem=None
     )
-    (lack,) = examination.framework_lacks(state, has_gpu=True)
+    (lack,) = framework_lacks(state, has_gpu=True)
     assert "sees no GPU" in lack.what
-    assert examination.framework_lacks(state, has_gpu=False) == []
+    assert framework_lacks(state, has_gpu=False) == []
 
 
 def test_torch_compile_that_cannot_work_is_said_as_the_recipe_itself_would_say_it(tmp_path: Path) -> None:
@@ -73,10 +115,9 @@ def test_torch_compile_that_cannot_work_is_said_as_the_recipe_itself_would_say_i
     assert "TorchInductor needs a C++ compiler, no-such-compiler was not found (apt install g++)" in whats
 
 
-def test_recipes_are_shown_with_their_settings_and_reasons(tmp_path: Path) -> None:
-    found = json.loads(xibench("doctor", "--json", cwd=tmp_path).stdout)
-    shown = xibench("doctor", cwd=tmp_path).stdout
-    working = [framework for framework in found["frameworks"] if framework["problem"] is None]
+def test_recipes_are_shown_with_their_settings_and_reasons(examined: Any, shown_to_people: str) -> None:
+    shown = shown_to_people
+    working = [framework for framework in examined["frameworks"] if framework["problem"] is None]
     assert working
     for framework in working:
         assert list(framework["recipes"]) == ["default", "compiled", "tuned"]

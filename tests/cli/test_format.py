@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import io
-
+import msgspec
 import pytest
-from rich.table import Table
 
-from tests.builders import failure, record, small_case
-from xibench.analysis.verify import Caught, Check, Report
+from tests.builders import small_case
 from xibench.cli import format
-from xibench.measure.statistics import Interval
-from xibench.record.summary import summarise
+from xibench.measure.statistics import Interval, Percentile
 
 
 @pytest.mark.parametrize(
@@ -42,50 +38,29 @@ def test_an_interval_is_shown_with_its_bounds_and_a_missing_one_as_such() -> Non
     assert format.interval(None) == "–"
 
 
-def test_axes_on_which_cases_differ_are_columns_and_the_others_stand_in_the_title() -> None:
-    summaries = [summarise(record(small_case(batch=batch))) for batch in (1, 2)]
-    shown = rendered(format.run_table(summaries, "ACME CPU"), width=160)
-    assert shown.splitlines()[0].strip() == "ACME CPU, variant narrow, recipe default, fp32, 75 px, cpu"
-    assert "batch" in shown.splitlines()[2]
+def test_an_interval_may_be_shown_in_another_unit() -> None:
+    assert format.interval(Interval(0.0123, 0.0120, 0.0125, 20), 1e3) == "12.3 [12.0, 12.5]"
 
 
-@pytest.mark.parametrize("width", [56, 80])
-def test_nothing_is_cut_off_in_a_narrow_terminal(width: int) -> None:
-    records = [record(small_case("pytorch")), record(small_case("tensorflow")), failure(small_case("jax"))]
-    summaries = [summarise(one) for one in records]
-    narrow, wide = (rendered(format.run_table(summaries, "ACME CPU"), width=w) for w in (width, 160))
-    assert max(map(len, narrow.splitlines())) <= width
-    assert ink(narrow) == ink(wide)
+def test_a_percentile_that_the_samples_cannot_support_says_how_many_it_takes() -> None:
+    assert format.percentile(Percentile(0.99, None, None, None, 20, 368), 1e3) == "– (needs 368)"
+    assert format.percentile(Percentile(0.5, 0.0451, 0.044, 0.0473, 20, 6), 1e3) == "45.1 [44.0, 47.3]"
+    assert format.percentile(None) == "–"
 
 
-def test_the_same_reason_is_said_once_for_all_its_cases() -> None:
-    summaries = [summarise(failure(small_case(batch=batch), reason="no room")) for batch in (1, 2, 3, 4, 5)]
-    (note,) = format.run_notes(summaries)
-    assert note.startswith("failed: no room (pytorch xception/narrow")
-    assert note.endswith("and 2 more)")
+@pytest.mark.parametrize(("share", "shown"), [(0.312, "31 %"), (0.024, "2.4 %"), (0.0, "0 %"), (None, "–")])
+def test_a_share_is_a_percentage(share: float | None, shown: str) -> None:
+    assert format.percent(share) == shown
 
 
-def test_a_broken_proof_names_the_worst_layer_and_the_mistake_that_went_unnoticed() -> None:
-    fields = {"model": "xception", "precision": "fp64", "what": "inference at 71", "tolerance": 1e-12, "errors": {}}
-    good = Check(left="jax", right="pytorch", max_relative_error=3e-15, ok=True, worst="block2", **fields)
-    bad = Check(left="jax", right="tensorflow", max_relative_error=2e-3, ok=False, worst="block7.sepconv1", **fields)
-    missed = Caught(
-        mistake="epsilon", model="xception", framework="jax", max_relative_error=0.0, tolerance=1e-12, caught=False
-    )
-    report = Report(ok=False, checks=[good, bad], mistakes=[missed], skipped=[])
-    shown = "\n".join(rendered(table, width=160) for table in format.verify_tables(report))
-    assert "BROKEN" in shown
-    assert "block7.sepconv1" in shown
-    assert "3.0e-15" in shown
-    assert "MISSED" in shown
+@pytest.mark.parametrize(
+    ("number", "word", "shown"), [(1, "case", "1 case"), (12, "step", "12 steps"), (3, "process", "3 processes")]
+)
+def test_things_are_counted_in_english(number: int, word: str, shown: str) -> None:
+    assert format.counted(number, word) == shown
 
 
-def rendered(table: Table, width: int) -> str:
-    output = io.StringIO()
-    format.show(table, output, width)
-    return output.getvalue()
-
-
-def ink(text: str) -> list[str]:
-    """All characters but spaces and rules, in alphabetical order: the same whatever lines are broken."""
-    return sorted(c for c in text if not c.isspace() and c != "─")
+def test_a_case_is_named_as_the_command_line_would_and_with_its_scenario_where_it_is_not_offline() -> None:
+    case = small_case()
+    assert format.case_name(case) == "pytorch xception/narrow default fp32 batch 1 75 px cpu"
+    assert format.case_name(msgspec.structs.replace(case, scenario="server")).endswith("75 px cpu server")

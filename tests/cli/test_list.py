@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 from tests.cli.command import xibench
+from xibench.run.plan import SCENARIOS
 
 
 def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
-    lists = {"models", "operators", "frameworks", "contenders", "recipes", "precisions", "presets"}
+    lists = {"models", "operators", "frameworks", "contenders", "scenarios", "recipes", "precisions", "presets"}
     assert all(isinstance(found[name], list) for name in lists)
     assert {model["name"]: "default" in model["variants"] for model in found["models"]} == {
         "xception": True,
@@ -17,7 +18,8 @@ def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     assert found["frameworks"] == ["pytorch", "tensorflow", "jax"]
     assert found["recipes"] == ["default", "compiled", "tuned"]
     assert found["precisions"] == ["fp64", "fp32", "bf16"]
-    assert "quick" in found["presets"]
+    assert {"quick", "nightly"} <= set(found["presets"])
+    assert found["scenarios"] == list(SCENARIOS)
 
 
 def test_a_framework_is_listed_with_the_version_that_is_installed(tmp_path: Path) -> None:
@@ -42,3 +44,5 @@ def test_people_see_what_each_name_stands_for(tmp_path: Path) -> None:
     shown = xibench("list", cwd=tmp_path).stdout
     assert "batch_norm_scale" in shown
     assert "TF32 off" in shown
+    assert "the regression job" in shown
+    assert all(name in shown for name in SCENARIOS)

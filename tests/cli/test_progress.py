@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 
-from tests.builders import failure, record, small_case
+from tests.builders import attempt, failure, record, small_case
 from xibench.cli import format
-from xibench.cli.progress import LiveWatch, PlainWatch, View, watching
+from xibench.cli.progress import LiveWatch, PlainWatch, View, outcome, watching
+from xibench.record.schema import Record, Scenario
 
 CASE = small_case()
 
@@ -26,9 +28,10 @@ def clock() -> Hands:
     return Hands()
 
 
-def test_where_stderr_is_no_terminal_each_case_is_one_line(clock: Hands) -> None:
+def test_where_stderr_is_no_terminal_each_process_is_one_line(clock: Hands) -> None:
     output = io.StringIO()
     watch = PlainWatch(output, clock)
+    watch.preparing("ceilings in jax")
     watch.started(CASE, 2, 12)
     watch.phase(CASE, "timing")
     clock.now += 65
@@ -64,6 +67,48 @@ def test_the_bar_says_what_is_measured_what_is_done_and_how_long_the_rest_takes(
     view.console.print(view)
     last = output.getvalue().splitlines()[-1]
     assert last.strip() == "pytorch xception/narrow default fp32 batch 1 75 px cpu: timing"
+
+
+def test_ceilings_are_shown_while_they_are_measured_and_do_not_count_into_the_pace(clock: Hands) -> None:
+    view = View(format.console(io.StringIO()), clock)
+    watch = LiveWatch(view)
+    watch.preparing("ceilings in jax")
+    assert view.doing == "ceilings in jax"
+    clock.now += 20
+    watch.started(CASE, 0, 3)
+    clock.now += 30
+    watch.finished(record(CASE))
+    assert view.times() == "1/3 done, 2 left · 50 s · about 1 min 0 s left"
+
+
+def test_a_process_that_is_repeated_does_not_shorten_what_is_left(clock: Hands) -> None:
+    view = View(format.console(io.StringIO()), clock)
+    watch = LiveWatch(view)
+    for _ in range(2):
+        watch.started(CASE, 0, 2)
+        clock.now += 30
+        watch.finished(record(CASE))
+    assert view.times() == "1/2 done, 1 left · 1 min 0 s · about 30 s left"
+
+
+@pytest.mark.parametrize(("set_aside", "words"), [(True, "to be repeated"), (False, "kept and marked")])
+def test_a_disturbed_process_says_so_and_what_becomes_of_it(set_aside: bool, words: str) -> None:
+    last = attempt(CASE, disturbed=["others took 9 % (limit 5 %)"], set_aside=set_aside)
+    said = outcome(Record(case=CASE, attempts=[last]))
+    assert said.endswith(f"disturbed ({words}): others took 9 % (limit 5 %)")
+    assert ("images/s" in said) is not set_aside
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [("offline", "images/s"), ("single-stream", "p50 200 ["), ("server", "no rate"), ("compile", "first step 0.9")],
+)
+def test_a_line_says_what_its_scenario_is_about(scenario: Scenario, words: str) -> None:
+    assert words in outcome(record(msgspec.structs.replace(CASE, scenario=scenario), [0.2] * 10))
+
+
+def test_the_figure_of_several_processes_says_how_many() -> None:
+    assert outcome(record(CASE, [0.2] * 3, [0.2] * 3)).endswith("images/s over 2 processes")
 
 
 def test_a_resumed_run_does_not_count_what_was_done_before_into_its_pace(clock: Hands) -> None:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from tests.builders import failure, header, record, small_case
+from tests.builders import append, attempt, failure, header, record, small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.record.schema import FORMAT_VERSION, Rule
 from xibench.record.store import RunFile, read
@@ -39,6 +40,19 @@ SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch
         (["--budget", "-1"], ["--budget", "received -1", "seconds"]),
         (["--time-limit", "soon"], ["--time-limit", "received soon", "seconds"]),
         (["--weights", "nix.safetensors"], ["nix.safetensors", "xibench weights init"]),
+        (["--scenario", "ofline"], ["unknown scenario 'ofline'", "offline"]),
+        (["--processes", "0"], ["--processes", "received 0", "at least 1"]),
+        (["--repeats", "-1"], ["--repeats", "received -1", "at least 0"]),
+        (["--max-warmup-steps", "few"], ["--max-warmup-steps", "received few", "at least 0"]),
+        (["--half-width", "1"], ["--half-width", "received 1", "below 1", "1%"]),
+        (["--half-width", "narrow"], ["--half-width", "received narrow"]),
+        (["--memory-limit", "8 gigs"], ["--memory-limit", "received 8 gigs", "8GiB"]),
+        (["--latency-bound", "0"], ["--latency-bound", "received 0", "seconds"]),
+        (["--latency-bound", "0.5"], ["latency bound 0.5 s", "only scenario server"]),
+        (["--max-batch", "64"], ["--max-batch", "received 64 without --sweep"]),
+        (["--sweep", "--batch", "8"], ["batch 8 beside a sweep"]),
+        (["--sweep", "--scenario", "server"], ["sweep", "scenario server", "offline"]),
+        (["--scenario", "single-stream", "--batch", "8"], ["batch 8 in scenario single-stream", "one image"]),
     ],
 )
 def test_wrong_usage_is_refused_in_one_line_before_anything_runs(
@@ -57,6 +71,17 @@ def test_a_weights_file_that_does_not_fit_is_refused_before_anything_runs(tmp_pa
     line = said("run", "-m", "xception", "--weights", "text.safetensors", "--dry-run", cwd=tmp_path, code=2)
     assert "text.safetensors is not a safetensors file that can be read" in line
     assert not (tmp_path / "results").exists()
+
+
+def test_a_run_without_ceilings_says_why_attained_is_empty(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    done = xibench("run", "-f", "pytorch", *SMALL, "--images", "noise", "--no-ceilings", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["calibration"] is None
+    assert found["records"][0]["attained"] is None
+    assert "ceilings" in found["records"][0]["absent"]["attained"]
+    assert "attained is empty" in done.stderr
 
 
 def test_an_empty_folder_of_images_is_named(tmp_path: Path) -> None:
@@ -90,6 +115,60 @@ def test_names_may_be_repeated_or_separated_by_commas(tmp_path: Path) -> None:
     assert separated == plan("-f", "pytorch", "-f", "jax", "--batch", "1", "--batch", "2")
 
 
+def plan_of(*arguments: str, cwd: Path) -> Any:
+    """The JSON of a dry run on the CPU."""
+    done = xibench("run", "--dry-run", "--json", "--device", "cpu", *arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_nightly_preset_is_36_cases_in_three_processes_each(tmp_path: Path) -> None:
+    found = plan_of("--preset", "nightly", cwd=tmp_path)
+    cases = [entry["case"] for entry in found["plan"]]
+    assert len(cases) == 36
+    assert {case["batch"] for case in cases} == {1, 8}
+    pairs = {("default", "fp32"), ("tuned", "fp32"), ("tuned", "bf16")}
+    assert {(case["recipe"], case["precision"]) for case in cases} == pairs
+    assert found["rule"]["processes"] == 3
+    arguments = ("run", "--dry-run", "--preset", "nightly", "--device", "cpu")
+    assert "36 cases, 3 processes each" in xibench(*arguments, cwd=tmp_path).stdout
+
+
+def test_options_replace_parts_of_the_rule(tmp_path: Path) -> None:
+    rule = plan_of(
+        "--processes", "4", "--repeats", "0", "--half-width", "2%", "--max-warmup-steps", "0", "--min-steps", "500",
+        "--budget", "1.5", "--time-limit", "30", "--memory-limit", "8GiB", "-m", "xception", cwd=tmp_path,
+    )["rule"]  # fmt: skip
+    assert (rule["processes"], rule["repeats"], rule["half_width"]) == (4, 0, 0.02)
+    assert (rule["max_warmup_steps"], rule["warmup_steps"]) == (0, 0)
+    assert (rule["min_steps"], rule["max_steps"]) == (500, 500)
+    assert (rule["budget_s"], rule["time_limit_s"], rule["memory_limit_bytes"]) == (1.5, 30.0, 8 * 2**30)
+    assert rule["sweep"] is False
+
+
+def test_a_half_width_of_0_leaves_the_budget_to_decide(tmp_path: Path) -> None:
+    assert plan_of("--half-width", "0", "-m", "xception", cwd=tmp_path)["rule"]["half_width"] is None
+
+
+def test_a_sweep_doubles_its_batch_up_to_the_largest(tmp_path: Path) -> None:
+    found = plan_of("--sweep", "--max-batch", "8", "-f", "jax", "-m", "xception", cwd=tmp_path)
+    assert [entry["case"]["batch"] for entry in found["plan"]] == [1, 2, 4, 8]
+    assert found["rule"]["sweep"] is True
+
+
+def test_single_stream_takes_enough_queries_for_the_99th_percentile(tmp_path: Path) -> None:
+    found = plan_of("--scenario", "single-stream", "-m", "xception", cwd=tmp_path)
+    assert {entry["case"]["batch"] for entry in found["plan"]} == {1}
+    assert found["rule"]["max_steps"] >= 368
+    assert found["rule"]["half_width"] is None
+
+
+def test_a_latency_bound_is_the_servers_and_no_other_scenarios(tmp_path: Path) -> None:
+    found = plan_of("--scenario", "server,offline", "--latency-bound", "0.5", "-m", "xception", cwd=tmp_path)
+    bounds = {(entry["case"]["scenario"], entry["case"]["latency_bound_s"]) for entry in found["plan"]}
+    assert bounds == {("server", 0.5), ("offline", None)}
+
+
 def test_options_replace_parts_of_a_preset(tmp_path: Path) -> None:
     arguments = ("run", "--preset", "quick", "-f", "jax", "--batch", "2", "--dry-run", "--json", "--device", "cpu")
     plan = json.loads(xibench(*arguments, cwd=tmp_path).stdout)["plan"]
@@ -105,7 +184,8 @@ def test_a_plan_for_people_says_what_a_step_costs(tmp_path: Path) -> None:
 
 
 def test_a_run_in_which_every_case_fails_ends_with_one_and_the_reasons(tmp_path: Path) -> None:
-    done = xibench("run", "-f", "pytorch", *SMALL, "--time-limit", "0.05", "--images", "noise", cwd=tmp_path)
+    hasty = ("--time-limit", "0.05", "--images", "noise", "--no-ceilings")
+    done = xibench("run", "-f", "pytorch", *SMALL, *hasty, cwd=tmp_path)
     assert done.returncode == 1
     assert "timeout: the worker" in done.stdout
     assert "none of 1 case could be measured" in done.stderr
@@ -115,7 +195,7 @@ def test_a_run_in_which_every_case_fails_ends_with_one_and_the_reasons(tmp_path:
 def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
     case = small_case()
     with RunFile.create(tmp_path / "run.jsonl", header([case])) as run_file:
-        run_file.append(record(case))
+        append(run_file, record(case))
     done = xibench("run", "--resume", "run.jsonl", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "pytorch" in done.stdout
@@ -126,17 +206,17 @@ def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path
     done, cut = small_case(), small_case(batch=2)
     begun = msgspec.structs.replace(header([done, cut], Rule(budget_s=0.2)), pictures=pictures("noise", 2))
     with RunFile.create(tmp_path / "run.jsonl", begun) as run_file:
-        run_file.append(failure(done))
+        append(run_file, failure(done))
     with (tmp_path / "run.jsonl").open("ab") as file:
-        file.write(msgspec.json.encode(record(cut))[:40])
-    answer = xibench("run", "--resume", "run.jsonl", cwd=tmp_path)
+        file.write(msgspec.json.encode(attempt(cut))[:40])
+    answer = xibench("run", "--resume", "run.jsonl", "--no-ceilings", cwd=tmp_path)
     run = read(tmp_path / "run.jsonl")
     assert [r.case for r in run.records] == [done, cut]
     assert "[2/2] pytorch xception/narrow" in answer.stderr
 
 
 def test_ctrl_c_leaves_a_valid_file_and_says_how_to_resume(tmp_path: Path) -> None:
-    endless = ("run", "-f", "pytorch", *SMALL, "--min-steps", "1000000", "--out", "run.jsonl")
+    endless = ("run", "-f", "pytorch", *SMALL, "--min-steps", "1000000", "--no-ceilings", "--out", "run.jsonl")
     command = [sys.executable, "-m", "xibench", *endless]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
@@ -146,7 +226,7 @@ def test_ctrl_c_leaves_a_valid_file_and_says_how_to_resume(tmp_path: Path) -> No
         running.send_signal(signal.SIGINT)
         _, said_last = running.communicate(timeout=60)
     assert running.returncode == 130
-    assert said_last == "xibench: interrupted after 0 of 1 cases; go on with `xibench run --resume run.jsonl`\n"
+    assert said_last == "xibench: interrupted after 0 of 1 processes; go on with `xibench run --resume run.jsonl`\n"
     assert read(tmp_path / "run.jsonl").records == ()
 
 

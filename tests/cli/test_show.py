@@ -9,9 +9,9 @@ import msgspec
 import pandas
 import pytest
 
-from tests.builders import failure, header, record, small_case
-from tests.cli.command import said, xibench
-from xibench.record.schema import Substitution
+from tests.builders import append, calibration, failure, header, measured, record, small_case
+from tests.cli.command import ROOT, said, xibench
+from xibench.record.schema import Rule, Substitution
 from xibench.record.store import RunFile
 
 GOOD, BAD, LEFT = small_case("pytorch"), small_case("tensorflow"), small_case("jax")
@@ -20,12 +20,12 @@ GOOD, BAD, LEFT = small_case("pytorch"), small_case("tensorflow"), small_case("j
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder whose newest run has a good, a failed and a missing case; the good one ran something else instead."""
-    good = record(GOOD, steps_s=(0.1, 0.2, 0.3, 0.2, 0.2))
+    good = record(GOOD, (0.1, 0.2, 0.3, 0.2, 0.2))
     instead = Substitution(wanted="inductor", why="no C++ compiler", ran="eager")
     process = msgspec.structs.replace(good.processes[0], substitutions=[instead])
     with RunFile.create(tmp_path / "results/runs", header([GOOD, BAD, LEFT])) as run_file:
-        run_file.append(msgspec.structs.replace(good, processes=[process]))
-        run_file.append(failure(BAD, reason="the worker exited with code 3"))
+        run_file.append(calibration())
+        append(run_file, measured(GOOD, process), failure(BAD, reason="the worker exited with code 3"))
     return tmp_path
 
 
@@ -39,7 +39,15 @@ def test_the_json_has_the_shape_that_scripts_rely_on(folder: Path) -> None:
     assert good["step_s"]["median"] == 0.2
     assert good["step_s"]["low"] <= 0.2 <= good["step_s"]["high"]
     assert good["images_per_s"] == pytest.approx(5)
+    assert good["step_s"]["processes"] == 1
     assert good["peak_bytes"] == 250
+    assert good["attained"] == pytest.approx(0.25)
+    assert good["latency_s"]["p50"]["value"] is None
+    assert good["latency_s"]["p50"]["needed"] == 6
+    assert good["joules_per_image"] is None
+    assert "RAPL" in good["absent"]["joules_per_image"]
+    assert (good["disturbed"], good["set_aside"], good["failed"], good["unsteady"]) == ([], 0, 0, 0)
+    assert found["calibration"]["copies"][0]["bytes_per_s"] == 1e9
     assert bad["step_s"] is None
     assert bad["reason"] == "the worker exited with code 3"
     assert bad["absent"]["images_per_s"]
@@ -54,6 +62,8 @@ def test_the_table_says_what_the_intervals_leave_out_what_ran_instead_and_what_f
     assert "† wanted inductor; no C++ compiler; ran eager (pytorch" in shown
     assert "failed: the worker exited with code 3 (tensorflow" in shown
     assert "torch 2.13.0" in shown
+    assert "25 %" in shown
+    assert "copy 1.00 GB/s" in shown
     assert "1 of 3 cases not measured yet: `xibench run --resume results/runs/" in shown
 
 
@@ -72,6 +82,19 @@ def test_csv_goes_to_stdout_a_line_per_case(folder: Path) -> None:
 
 def test_json_and_csv_at_once_are_refused(folder: Path) -> None:
     assert "--json and --csv" in said("show", "--json", "--csv", cwd=folder, code=2)
+
+
+def test_a_case_that_still_owes_processes_is_not_called_measured(tmp_path: Path) -> None:
+    with RunFile.create(tmp_path / "run.jsonl", header([GOOD, LEFT], Rule(processes=3))) as run_file:
+        append(run_file, record(GOOD, (0.1, 0.2), (0.1, 0.2)))
+    shown = xibench("show", "run.jsonl", cwd=tmp_path).stdout
+    assert "2 of 2 cases not measured yet: `xibench run --resume run.jsonl`" in shown
+
+
+def test_a_run_file_of_the_first_format_is_shown_with_its_gaps_explained(tmp_path: Path) -> None:
+    done = xibench("show", ROOT / "results/reference/amd-epyc-2c/quick.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "attained is empty: files of format 1 do not hold it (every case)" in done.stdout
 
 
 def test_a_run_without_records_says_so(tmp_path: Path) -> None:

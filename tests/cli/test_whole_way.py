@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas
@@ -44,7 +48,34 @@ def test_its_figures_agree_with_each_other(folder: Path) -> None:
     assert step["n"] >= 5
     assert record["images_per_s"] == pytest.approx(1 / step["median"])
     assert record["peak_bytes"] > 0
+    assert {p["precision"] for p in found["calibration"]["products"] if p["flops_per_s"]} == {"fp32"}
+    assert record["attained"] == pytest.approx(record["costs"]["attainable_s"] / step["median"])
     assert record["versions"]["torch"] == found["environment"]["packages"]["torch"]
+
+
+def test_the_layers_of_its_network_are_held_against_its_ceilings(folder: Path) -> None:
+    arguments = ("xception", "--variant", "narrow", "--resolution", "71", "--run", "latest", "--json")
+    roof = json.loads(xibench("cost", *arguments, cwd=folder).stdout)["roofline"]
+    (record,) = json.loads(xibench("show", "latest", "--json", cwd=folder).stdout)["records"]
+    assert roof["attainable_s"] == pytest.approx(record["costs"]["attainable_s"])
+
+
+def test_a_run_beside_a_busy_process_is_marked_disturbed_and_says_why(folder: Path) -> None:
+    arguments = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1")
+    short = ("--device", "cpu", "--budget", "0.5", "--repeats", "1", "--no-ceilings", "--out", "busy.jsonl")
+    loops = max(1, len(os.sched_getaffinity(0)) // 8)  # at least an eighth of the cores
+    with ExitStack() as stack:
+        for _ in range(loops):
+            busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            stack.callback(busy.kill)
+        done = xibench("run", *arguments, *short, cwd=folder)
+    assert "disturbed (to be repeated): others took" in done.stderr
+    assert "ok ‡" in done.stdout
+    assert "‡ disturbed: others took" in done.stdout
+    assert "1 process was disturbed and repeated" in done.stdout
+    (record,) = json.loads(xibench("show", "busy.jsonl", "--json", cwd=folder).stdout)["records"]
+    assert (record["processes"], record["set_aside"]) == (1, 1)
+    assert "of the usable cores' time (limit 5" in record["disturbed"][0]
 
 
 def test_it_is_exported_and_reported(folder: Path) -> None:

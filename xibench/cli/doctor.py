@@ -8,7 +8,8 @@ from xibench.cli.options import Json, print_json
 def doctor(as_json: Json = False) -> None:
     """Can this machine measure, and what will be skipped?
 
-    Frameworks, devices and disturbing conditions; for whatever lacks, what comes of it and the cure.
+    Frameworks, devices and conditions; for whatever lacks or disturbs, what comes of it and the cure; which fields of a
+    record stay empty here, why, and what would fill them.
 
     \b
     Example:  xibench doctor
@@ -20,6 +21,7 @@ def doctor(as_json: Json = False) -> None:
         print_json(found)
         return
     from xibench.cli import format
+    from xibench.cli.tables import examination_tables
 
-    for table in format.examination_tables(found):
+    for table in examination_tables(found):
         format.show(table)

@@ -1,23 +1,24 @@
-"""What `xibench doctor` finds out: what is there, what lacks, what will be skipped for it, and the cure.
+"""What `xibench doctor` finds out: what is there, in what condition, what lacks or stays empty, and the cure.
 
 No framework is imported here: each is asked in a short process of the interpreter that would run it.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from xibench.cli.empty_fields import Empty, empty_fields
+from xibench.cli.lacks import BF16_FLAGS, Lack, disturbing, framework_lacks, machine_lacks
+
 if TYPE_CHECKING:
+    from xibench.measure.conditions import Conditions, GpuConditions
     from xibench.record.schema import Environment
 
-LEAST_DISK_BYTES = 1 << 30  # weights, batches and compiler caches of a run fit into this
-BF16_FLAGS = ("amx_bf16", "avx512_bf16")
+WATCH_S = 0.5  # how long the shares of the cores' time are watched
 
 
 class FrameworkState(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,40 +39,42 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     value: str
 
 
-class Lack(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is missing or disturbs, what will be skipped or worse for it, and what to do."""
-
-    what: str
-    effect: str
-    cure: str
-
-
 class Examination(msgspec.Struct, frozen=True, kw_only=True):
     """All that `xibench doctor` says."""
 
     frameworks: list[FrameworkState]
     facts: list[Fact]
+    conditions: dict[str, object]  # as a run records them, at this moment
     lacks: list[Lack]
+    empty: list[Empty]
 
 
 def examine() -> Examination:
-    """Looks at the frameworks and at the machine. Takes as long as the slowest framework's import."""
+    """Looks at the frameworks and at the machine. Takes as long as the slowest framework's import, and WATCH_S."""
     from frameworks.runtime import FRAMEWORKS, inductor_lacks
+    from xibench.measure import conditions
+    from xibench.measure.clock import MonotonicClock
+    from xibench.measure.nvml import Monitor
     from xibench.record.environment import read
 
     environment = read()
-    load = os.getloadavg()  # before the frameworks are started, which is load of our own
-    with ThreadPoolExecutor() as pool:
-        states = list(pool.map(ask_framework, FRAMEWORKS))
+    with Monitor() as monitor:
+        now = conditions.read(WATCH_S, monitor, MonotonicClock())  # before the frameworks start: they are our own load
+        with ThreadPoolExecutor() as pool:
+            states = list(pool.map(ask_framework, FRAMEWORKS))
+        empty = empty_fields(now, monitor, [device for state in states for device in state.devices])
     photographs, no_photographs = _photographs()
     return Examination(
         frameworks=states,
-        facts=[*_facts(environment, load), Fact(name="photographs", value=photographs)],
+        facts=[*_facts(environment), Fact(name="photographs", value=photographs), *condition_facts(now)],
+        conditions=msgspec.to_builtins(now),
         lacks=[
             *(lack for state in states for lack in framework_lacks(state, bool(environment.gpus))),
-            *machine_lacks(environment, inductor_lacks(), load[0], shutil.disk_usage(".").free),
+            *machine_lacks(environment, inductor_lacks(), shutil.disk_usage(".").free),
+            *disturbing(now),
             *no_photographs,
         ],
+        empty=empty,
     )
 
 
@@ -88,66 +91,39 @@ def ask_framework(name: str) -> FrameworkState:
     )
 
 
-def machine_lacks(environment: Environment, inductor: str | None, load: float, free_bytes: int) -> list[Lack]:
-    """What the machine lacks or what disturbs it.
+def condition_facts(now: Conditions) -> list[Fact]:
+    """The conditions of this moment, for reading; what is not known is said below, with what would fill it."""
+    from xibench.cli.format import NONE, count, percent
 
-    inductor: why TorchInductor cannot compile for the CPU; None if it can. load: runnable processes over the last
-    minute.
-    """
-    lacks = []
-    if inductor is not None:
-        lacks.append(Lack(
-            what=inductor,
-            effect="PyTorch's `compiled` recipe runs eagerly on the CPU and the record says so",
-            cure="install it, or name a compiler in CXX",
-        ))
-    if not set(BF16_FLAGS) & set(environment.cpu_flags):
-        lacks.append(Lack(
-            what="CPU without " + " or ".join(BF16_FLAGS),
-            effect="bf16 on the CPU is emulated: its times say little about bf16 elsewhere",
-            cure="measure bf16 on a CPU that has one of them, or on a GPU",
-        ))
-    if not environment.gpus:
-        lacks.append(Lack(
-            what=environment.absent.get("gpus", "no GPU: NVML reports none"),
-            effect="every case runs on the CPU; columns of the GPU stay empty",
-            cure="nothing to do, unless there is an NVIDIA card: then install its driver",
-        ))
-    if load > 0.25 * environment.cores_usable:
-        lacks.append(Lack(
-            what=f"load average {load:.2f} on {environment.cores_usable} cores",
-            effect="other programs take time from what is measured: slower steps, wider intervals",
-            cure="stop them, or wait until the load is near 0",
-        ))
-    if free_bytes < LEAST_DISK_BYTES:
-        lacks.append(Lack(
-            what=f"{free_bytes >> 20} MiB free on disk",
-            effect="a run may end with a disk that is full; what was written by then stays valid",
-            cure=f"free at least {LEAST_DISK_BYTES >> 20} MiB",
-        ))
-    return lacks
+    values = {
+        "load average, 1 min": NONE if now.load_1m is None else f"{now.load_1m:.2f}",
+        "others' load": f"{percent(now.others_share)} of the usable cores' time",
+        "steal": f"{percent(now.steal_share)} of the usable cores' time",
+        "CPU clock": count(now.cpu_hz, "Hz"),
+        "governor": now.governor or NONE,
+        "throttle events since boot": NONE if now.throttle_count is None else str(now.throttle_count),
+    }
+    return [*(Fact(name=name, value=value) for name, value in values.items()), *map(_card_fact, now.gpus)]
 
 
-def framework_lacks(state: FrameworkState, has_gpu: bool) -> Sequence[Lack]:
-    """What a framework lacks: itself, or the card that the machine has."""
-    from frameworks.runtime import FRAMEWORKS
+def _card_fact(gpu: GpuConditions) -> Fact:
+    from xibench.cli.format import count
 
-    if state.problem:
-        return [Lack(
-            what=state.problem,
-            effect="its cases are recorded as unsupported, the rest runs",
-            cure=FRAMEWORKS[state.name].install,
-        )]
-    if has_gpu and "cuda" not in state.devices:
-        return [Lack(
-            what=f"{state.name} sees no GPU, though there is one",
-            effect="its cases on cuda are recorded as unsupported",
-            cure=f"install a CUDA build of {FRAMEWORKS[state.name].module} in .venvs/{state.name}",
-        )]
-    return []
+    parts = [
+        f"SM {count(gpu.sm_clock_hz, 'Hz')}", f"memory {count(gpu.memory_clock_hz, 'Hz')}",
+        f"{_whole(gpu.temperature_celsius)} °C", f"{_whole(gpu.power_watts)} of {_whole(gpu.power_limit_watts)} W",
+        f"held down by {', '.join(gpu.throttle_reasons or ()) or 'nothing'}", f"strangers: {_whole(gpu.strangers)}",
+    ]  # fmt: skip
+    return Fact(name=f"card {gpu.index}", value=", ".join(parts))
 
 
-def _facts(environment: Environment, load: tuple[float, float, float]) -> list[Fact]:
+def _whole(value: float | None) -> str:
+    from xibench.cli.format import NONE
+
+    return NONE if value is None else f"{value:.0f}"
+
+
+def _facts(environment: Environment) -> list[Fact]:
     from xibench.cli.format import size
 
     bf16 = [flag for flag in BF16_FLAGS if flag in environment.cpu_flags]
@@ -160,7 +136,6 @@ def _facts(environment: Environment, load: tuple[float, float, float]) -> list[F
         "bf16 on the CPU": ", ".join(bf16) or "emulated",
         "memory": size(environment.memory_bytes),
         "GPU": gpus or environment.absent.get("gpus", "none"),
-        "load average": ", ".join(f"{value:.2f}" for value in load),
         "disk free here": size(shutil.disk_usage(".").free),
     }
     return [Fact(name=name, value=value) for name, value in values.items()]

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from xibench.cli.options import Json, print_json
+
+if TYPE_CHECKING:
+    from xibench.record.schema import Scenario
+
+SCENARIOS: Mapping[Scenario, str] = {
+    "offline": "whole batches, one after another: throughput; with --sweep over growing batches",
+    "single-stream": "one image at a time, from the host and back: the latency's p50, p90 and p99",
+    "server": "images that arrive by chance (Poisson): the highest rate whose p99 latency keeps a bound",
+    "compile": "fresh compiles, one a process: compile time and first step",
+}
 
 
 def list_names(as_json: Json = False) -> None:
     """Every name that the other commands take.
 
-    Networks with their variants, frameworks, recipes, precisions and presets.
+    Networks with their variants, frameworks, scenarios, recipes, precisions and presets.
 
     \b
     Example:  xibench list --json
@@ -20,8 +31,9 @@ def list_names(as_json: Json = False) -> None:
         print_json(inventory())
         return
     from xibench.cli import format
+    from xibench.cli.tables import inventory_tables
 
-    for table in format.inventory_tables(inventory()):
+    for table in inventory_tables(inventory()):
         format.show(table)
 
 
@@ -39,10 +51,12 @@ def inventory() -> dict[str, Any]:
         "operators": [],
         "frameworks": list(FRAMEWORKS),
         "contenders": [],
+        "scenarios": list(SCENARIOS),
         "recipes": list(RECIPES),
         "precisions": list(PRECISIONS),
         "presets": list(PRESETS),
         "purposes": {
+            "scenarios": dict(SCENARIOS),
             "recipes": dict(RECIPES),
             "precisions": dict(PRECISIONS),
             "presets": {name: preset.purpose for name, preset in PRESETS.items()},

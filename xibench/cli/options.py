@@ -17,6 +17,7 @@ Variant = Annotated[str, typer.Option(metavar="NAME", help="A named configuratio
 Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files; the newest if none is named.")]
 RUNS = Path("results/runs")
 """Where runs are written and looked for, under the current directory."""
+BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def split(values: Iterable[str] | None, option: str) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def whole_number(text: str | int) -> int:
     return number
 
 
-def seed_number(text: str | int) -> int:
+def count_from_zero(text: str | int) -> int:
     """Parses an option that is at least 0. Raises typer.BadParameter with the value received."""
     number = _number(text)
     if number is None or number < 0:
@@ -65,6 +66,33 @@ def positive_seconds(text: str | float) -> float:
     if not 0 < value < float("inf"):
         raise typer.BadParameter(f"received {text}, expected seconds, a number above 0")
     return value
+
+
+def share(text: str | float) -> float:
+    """Parses a share of something: a number from 0 up and below 1, or a percentage such as 1%.
+
+    Raises typer.BadParameter with the value received.
+    """
+    given = str(text).strip()
+    try:
+        value = float(given[:-1]) / 100 if given.endswith("%") else float(given)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1:
+        raise typer.BadParameter(f"received {text}, expected a share from 0 up and below 1, such as 0.01 or 1%")
+    return value
+
+
+def byte_count(text: str | int) -> int:
+    """Parses an amount of memory: bytes, or a number with KiB, MiB, GiB or TiB. Raises typer.BadParameter."""
+    number, unit = _split_unit(str(text).strip())
+    try:
+        value = float(number) * BYTES[unit]
+    except (ValueError, KeyError):
+        value = 0.0
+    if not 1 <= value < float("inf"):
+        raise typer.BadParameter(f"received {text}, expected bytes, or a number with MiB or GiB, such as 8GiB")
+    return round(value)
 
 
 def print_json(document: Any) -> None:
@@ -85,6 +113,12 @@ def run_path(name: str) -> Path:
     from xibench.record.store import latest
 
     return latest(RUNS) if name == "latest" else Path(name)
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    """`8 GiB` -> (`8`, `GiB`)."""
+    number = text.rstrip("BKMGTi ")
+    return number, text[len(number) :].strip()
 
 
 def _number(text: str | int) -> int | None:

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live bar on a terminal, a line per case elsewhere. All of it on stderr."""
+"""What a run shows while it goes on: a live bar on a terminal, a line per process elsewhere. All of it on stderr."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from xibench.record.schema import Case, Record
+    from xibench.record.summary import Summary
     from xibench.run.parent import Watch
 
 
@@ -38,7 +39,7 @@ class Clock(Protocol):
 
 
 class PlainWatch:
-    """One line per case, when it is finished."""
+    """One line per process, when it is finished."""
 
     def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
         self._output = output
@@ -46,15 +47,18 @@ class PlainWatch:
         self._began = clock()
         self._index = self._total = 0
 
+    def preparing(self, text: str) -> None:
+        """Says nothing: a log wants results."""
+
     def started(self, case: Case, index: int, total: int) -> None:
-        """Keeps the position: the line is written when the case is finished."""
+        """Keeps the position: the line is written when the process is finished."""
         self._index, self._total, self._began = index, total, self._clock()
 
     def phase(self, case: Case, text: str) -> None:
         """Says nothing: a log wants results."""
 
     def finished(self, record: Record) -> None:
-        """Writes the case's line."""
+        """Writes the process's line."""
         took = format.duration(self._clock() - self._began)
         line = f"[{self._index + 1}/{self._total}] {outcome(record)} ({took})"
         print(line, file=self._output, flush=True)
@@ -70,6 +74,10 @@ class LiveWatch:
     def __init__(self, view: View) -> None:
         self._view = view
 
+    def preparing(self, text: str) -> None:
+        """Shows what is measured before the first process."""
+        self._view.doing = text
+
     def started(self, case: Case, index: int, total: int) -> None:
         """Shows the case."""
         self._view.begin(index, total)
@@ -80,7 +88,7 @@ class LiveWatch:
         self._view.doing = f"{format.case_name(case)}: {text}"
 
     def finished(self, record: Record) -> None:
-        """Writes the case's line above the bar and moves the bar on."""
+        """Writes the process's line above the bar and moves the bar on."""
         self._view.console.print(outcome(record))
         self._view.end()
 
@@ -96,21 +104,23 @@ class View:
         self.console = console
         self.doing = "starting"
         self._clock = clock
-        self._began = clock()
-        self._first: int | None = None
+        self._began = self._pace_from = clock()
+        self._ended = 0
         self._done = self._total = 0
         self._ends: float | None = None
 
     def begin(self, done: int, total: int) -> None:
-        """Case number `done`, from 0, of `total` begins. A resumed run begins with some done already."""
-        self._first = done if self._first is None else self._first
+        """A process begins; `done` of `total` need not be taken any more. A resumed run begins with some done."""
+        if self._total == 0:
+            self._pace_from = self._clock()
         self._done, self._total = done, total
 
     def end(self) -> None:
-        """The case has ended; the rest is expected to take as long per case as those of this process so far."""
-        self._done += 1
-        per_case = (self._clock() - self._began) / (self._done - (self._first or 0))
-        self._ends = self._clock() + per_case * (self._total - self._done)
+        """A process has ended; each of the rest is expected to take as long as those that this view has seen."""
+        self._ended += 1
+        self._done = min(self._done + 1, self._total)
+        each = (self._clock() - self._pace_from) / self._ended
+        self._ends = self._clock() + each * (self._total - self._done)
 
     def times(self) -> str:
         """`3/12 done, 9 left · 45 s · about 2 min 10 s left`."""
@@ -132,10 +142,31 @@ class View:
 
 
 def outcome(record: Record) -> str:
-    """A finished case in one line: its throughput, or its status with the reason."""
+    """The case of a process that has ended, in one line: its figure so far, or its status with the reason."""
     from xibench.record.summary import summarise
 
-    name = format.case_name(record.case)
-    if record.status != "ok":
-        return f"{name}: {record.status}: {record.reason}"
-    return f"{name}: {format.interval(summarise(record).images_per_s)} images/s"
+    name, last = format.case_name(record.case), record.attempts[-1]
+    if last.status != "ok":
+        return f"{name}: {last.status}: {last.reason}"
+    disturbed = last.surroundings.disturbed if last.surroundings else []
+    said = [headline(summarise(record))] if record.counted else []
+    if disturbed:
+        kept = "to be repeated" if last.set_aside else "kept and marked"
+        said.append(f"disturbed ({kept}): {'; '.join(disturbed)}")
+    return f"{name}: {'; '.join(said)}"
+
+
+def headline(summary: Summary) -> str:
+    """The figure that the case's scenario is about, and over how many processes if there are several."""
+    match summary.case.scenario:
+        case "offline":
+            said = f"{format.interval(summary.images_per_s)} images/s"
+        case "single-stream":
+            said = f"p50 {format.percentile(summary.latency.get('p50'), 1e3)} ms"
+        case "server":
+            rate = summary.highest_rate_hz
+            said = "no rate kept the bound" if rate is None else f"{format.figures(rate)} queries/s"
+        case "compile":
+            first = f"first step {format.interval(summary.first_step_s)} s"
+            said = first if summary.compile_s is None else f"compile {format.interval(summary.compile_s)} s, {first}"
+    return said if summary.processes == 1 else f"{said} over {summary.processes} processes"

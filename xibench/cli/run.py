@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from xibench.cli.options import (
-    RUNS,
-    Json,
-    positive_seconds,
-    print_json,
-    seed_number,
-    split,
-    whole_number,
-    whole_numbers,
-)
+from xibench.cli import run_options as option
+from xibench.cli.options import RUNS, Json, print_json, split, whole_numbers
 from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
@@ -28,103 +21,77 @@ if TYPE_CHECKING:
     from xibench.run.parent import Watch
     from xibench.run.plan import Preset, Selection
 
-Names = list[str] | None
-
-PresetName = Annotated[
-    str | None, typer.Option("--preset", metavar="NAME", help="A named selection; other options replace its parts.")
-]
-Frameworks = Annotated[
-    Names, typer.Option("-f", "--framework", metavar="NAME", help="Repeat or separate by commas; all if left out.")
-]
-Models = Annotated[Names, typer.Option("-m", "--model", metavar="NAME", help="Networks, likewise; all if left out.")]
-Variants = Annotated[
-    Names, typer.Option("--variant", metavar="NAME", help="Configurations of the networks.  [default: default]")
-]
-Recipes = Annotated[
-    Names, typer.Option("--recipe", metavar="NAME", help="default, compiled, tuned.  [default: default]")
-]
-Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help="fp64, fp32, bf16.  [default: fp32]")]
-Batches = Annotated[Names, typer.Option("--batch", metavar="N", help="Images per step.  [default: 8]")]
-Resolutions = Annotated[
-    Names, typer.Option("--resolution", metavar="PX", help="Pixels, square; each network's own if left out.")
-]
-Device = Annotated[
-    str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda.  [default: auto, a GPU if one is usable]")
-]
-Images = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR",
-        help="`sample` (two photographs), `noise`, or a folder of photographs: its files by name, then its "
-        "subfolders', as many as the largest batch has images.  [default: sample]",
-    ),
-]
-Weights = Annotated[str | None, typer.Option(metavar="FILE", help="safetensors, or seed:N.  [default: seed:0]")]
-Seed = Annotated[int | None, typer.Option(parser=seed_number, metavar="N", help="Of everything random in measuring.")]
-MinSteps = Annotated[int | None, typer.Option(parser=whole_number, metavar="N", help="Timed steps a case, at least.")]
-Budget = Annotated[
-    float | None, typer.Option(parser=positive_seconds, metavar="S", help="Seconds of timed steps, once enough.")
-]
-TimeLimit = Annotated[
-    float | None, typer.Option(parser=positive_seconds, metavar="S", help="Seconds after which a case is given up.")
-]
-Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="Run file (.jsonl) or folder to write.")]
-Resume = Annotated[Path | None, typer.Option("--resume", metavar="FILE", help="Go on with a run file's own plan.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and what a step of each case costs.")]
+WITH_RESUME = ("resume", "as_json", "no_ceilings")
+"""The options that do not change a run file's plan."""
 
 
 def run(
     context: typer.Context,
-    preset: PresetName = None,
-    framework: Frameworks = None,
-    model: Models = None,
-    variant: Variants = None,
-    recipe: Recipes = None,
-    precision: Precisions = None,
-    batch: Batches = None,
-    resolution: Resolutions = None,
-    device: Device = None,
-    images: Images = None,
-    weights: Weights = None,
-    seed: Seed = None,
-    min_steps: MinSteps = None,
-    budget: Budget = None,
-    time_limit: TimeLimit = None,
-    out: Out = RUNS,
-    resume: Resume = None,
-    dry_run: DryRun = False,
+    preset: option.PresetName = None,
+    framework: option.Frameworks = None,
+    model: option.Models = None,
+    variant: option.Variants = None,
+    scenario: option.Scenarios = None,
+    recipe: option.Recipes = None,
+    precision: option.Precisions = None,
+    batch: option.Batches = None,
+    sweep: option.Sweep = None,
+    max_batch: option.MaxBatch = None,
+    resolution: option.Resolutions = None,
+    device: option.Device = None,
+    images: option.Images = None,
+    weights: option.Weights = None,
+    seed: option.Seed = None,
+    latency_bound: option.LatencyBound = None,
+    processes: option.Processes = None,
+    repeats: option.Repeats = None,
+    max_warmup_steps: option.MaxWarmupSteps = None,
+    min_steps: option.MinSteps = None,
+    budget: option.Budget = None,
+    half_width: option.HalfWidth = None,
+    time_limit: option.TimeLimit = None,
+    memory_limit: option.MemoryLimit = None,
+    no_ceilings: option.NoCeilings = False,
+    out: option.Out = RUNS,
+    resume: option.Resume = None,
+    dry_run: option.DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Measure networks: a fresh process per case.
+    """Measure networks: fresh processes for each case.
 
-    Every combination of the options is a case. A case's record is in the file as soon as the case has ended.
+    Every combination of the options is a case. What a process measured is in the file as soon as it has ended.
     Exit code 1 if no case could be measured.
 
     \b
     Example:  xibench run --preset quick
-              xibench run -f pytorch,jax -m xception --batch 1,8 --recipe tuned
+              xibench run -f pytorch,jax -m xception --batch 1,8 --recipe tuned --processes 3
+              xibench run -m xception --scenario server --latency-bound 0.5
     """
     if resume is not None:
         _refuse_beside_resume(context)
-        _measure(None, resume, as_json)
+        _measure(None, resume, not no_ceilings, as_json)
         return
     from xibench.run import plan
 
     base = plan.preset(preset) if preset is not None else None
-    given: dict[str, Any] = {
+    selections = _selections(base, {
         "frameworks": split(framework, "--framework"), "models": split(model, "--model"),
-        "variants": split(variant, "--variant"), "recipes": split(recipe, "--recipe"),
-        "precisions": split(precision, "--precision"), "batches": whole_numbers(batch, "--batch"),
+        "variants": split(variant, "--variant"), "scenarios": split(scenario, "--scenario"),
+        "recipes": split(recipe, "--recipe"), "precisions": split(precision, "--precision"),
+        "batches": whole_numbers(batch, "--batch"), "sweep": sweep, "max_batch": max_batch,
         "resolutions": whole_numbers(resolution, "--resolution"), "device": device, "images": images,
-        "weights": weights, "seed": seed,
-    }  # fmt: skip
-    selection = replace(base.selection if base else plan.Selection(), **_only_given(given))
-    rule = _rule(base, min_steps, budget, time_limit)
-    cases = plan.cases(selection)
+        "weights": weights, "seed": seed, "latency_bound_s": latency_bound,
+    })  # fmt: skip
+    cases = plan.all_cases(selections)
+    rule = _rule(base.rule if base else plan.rule_of(selections), {
+        "processes": processes, "repeats": repeats, "max_warmup_steps": max_warmup_steps, "min_steps": min_steps,
+        "budget_s": budget, "half_width": half_width, "time_limit_s": time_limit, "memory_limit_bytes": memory_limit,
+    })  # fmt: skip
+    rule = plan.swept(rule, selections)
     if dry_run:
-        _print_plan(cases, as_json)
+        _print_plan(cases, rule, as_json)
         return
-    _measure(_Fresh(cases, rule, _preset_name(base, selection, rule), out), None, as_json)
+    _measure(_Fresh(cases, rule, _preset_name(base, selections, rule), out), None, not no_ceilings, as_json)
 
 
 @dataclass(frozen=True)
@@ -137,12 +104,12 @@ class _Fresh:
     out: Path
 
 
-def _measure(fresh: _Fresh | None, resume: Path | None, as_json: bool) -> None:
+def _measure(fresh: _Fresh | None, resume: Path | None, calibrate: bool, as_json: bool) -> None:
     from xibench.cli.progress import watching
     from xibench.run import parent
 
     with watching() as watch, _open(fresh, resume, watch) as run_file:
-        parent.run(run_file.pending(), run_file, watch)
+        parent.run(run_file.pending(), run_file, watch, calibrate=calibrate)
     _print_result(run_file.path, as_json)
 
 
@@ -175,43 +142,59 @@ def _print_result(path: Path, as_json: bool) -> None:
         )
 
 
-def _print_plan(cases: tuple[Case, ...], as_json: bool) -> None:
+def _print_plan(cases: tuple[Case, ...], rule: Rule, as_json: bool) -> None:
     from xibench.run.plan import costs
 
     rows = [(case, costs(case)) for case in cases]
     if as_json:
-        print_json({"plan": [{"case": case, "costs": cost} for case, cost in rows]})
+        print_json({"rule": rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
         return
     from xibench.cli import format
+    from xibench.cli.run_tables import plan_table
 
-    format.show(format.plan_table(rows))
+    format.show(plan_table(rows, rule))
 
 
-def _only_given(options: dict[str, Any]) -> dict[str, Any]:
+def _selections(base: Preset | None, options: Mapping[str, Any]) -> tuple[Selection, ...]:
+    """The preset's selections, or the default one, with the parts that options replace. Each once."""
+    from xibench.run.plan import Selection
+
+    given = _only_given(options)
+    if given.get("max_batch") is not None and not given.get("sweep"):
+        raise UsageError(f"--max-batch: received {given['max_batch']} without --sweep, expected both or neither")
+    chosen = base.selections if base else (Selection(),)
+    return tuple(dict.fromkeys(replace(selection, **given) for selection in chosen))
+
+
+def _only_given(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None and value != ()}
 
 
-def _rule(base: Preset | None, min_steps: int | None, budget: float | None, time_limit: float | None) -> Rule:
+def _rule(rule: Rule, options: Mapping[str, Any]) -> Rule:
+    """The rule with the parts that options replace. A bound that an option passes moves with it."""
     import msgspec
 
-    from xibench.record.schema import Rule
+    given = _only_given(options)
+    if given.get("half_width") == 0:
+        given["half_width"] = None
+    rule = msgspec.structs.replace(rule, **given)
+    return msgspec.structs.replace(
+        rule,
+        max_steps=max(rule.max_steps, rule.min_steps),
+        warmup_steps=min(rule.warmup_steps, rule.max_warmup_steps),
+    )
 
-    rule = base.rule if base else Rule()
-    given = {"min_steps": min_steps, "budget_s": budget, "time_limit_s": time_limit}
-    rule = msgspec.structs.replace(rule, **_only_given(given))
-    return msgspec.structs.replace(rule, max_steps=max(rule.max_steps, rule.min_steps))
 
-
-def _preset_name(base: Preset | None, selection: Selection, rule: Rule) -> str | None:
+def _preset_name(base: Preset | None, selections: Sequence[Selection], rule: Rule) -> str | None:
     """The preset's name, unless options changed what it stands for; the device is the machine's, not the preset's."""
-    if base is None or rule != base.rule or replace(selection, device=base.selection.device) != base.selection:
+    if base is None or rule != base.rule or tuple(replace(s, device="auto") for s in selections) != base.selections:
         return None
     return base.name
 
 
 def _refuse_beside_resume(context: typer.Context) -> None:
     """Raises UsageError if the plan of a run file is to be gone on with and changed at once."""
-    given = [name for name in context.params if name not in ("resume", "as_json") and _typed(context, name)]
+    given = [name for name in context.params if name not in WITH_RESUME and _typed(context, name)]
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
         raise UsageError(f"--resume goes on with the plan of its file: received {options} too, expected nothing else")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xibench.measure.statistics import Interval
     from xibench.record.schema import Record
     from xibench.record.store import Run
+    from xibench.record.summary import Summary
 
 
 def show(
@@ -24,7 +25,8 @@ def show(
 ) -> None:
     """One run's figures.
 
-    Each case's throughput and latency with 95 % intervals, compile time, peak memory and status.
+    Each case's throughput or latency with 95 % intervals, what it attains of the device's measured ceilings, compile
+    time, peak memory, energy where it could be read, and status. Notes below the table say what each mark means.
 
     \b
     Example:  xibench show latest
@@ -47,19 +49,22 @@ def show(
 
 
 def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
-    """The headline table and what must be read beside it."""
+    """The tables, one for each scenario, and what must be read beside them."""
     from xibench.cli import format
+    from xibench.cli.run_notes import run_notes
+    from xibench.cli.run_tables import machine, run_tables
     from xibench.record.store import resume_command
     from xibench.record.summary import summarise
 
-    summaries = [summarise(record) for record in run.records]
+    summaries = [summarise(record, run.calibration) for record in run.records]
     output = sys.stderr if to_stderr else sys.stdout
     if not summaries:
         print(f"{path}: {format.cases(len(run.header.plan))} planned, none measured yet", file=output)
         return
-    format.show(format.run_table(summaries, format.machine(run.header.environment, summaries)), output)
-    left = len(run.header.plan) - len(run.records)
-    notes = [*format.run_notes(summaries), format.versions(run.records)]
+    for table in run_tables(summaries, machine(run.header.environment, summaries)):
+        format.show(table, output)
+    notes = run_notes(run, summaries)
+    left = _left(run)
     if left > 0:
         notes.append(f"{left} of {format.cases(len(run.header.plan))} not measured yet: `{resume_command(path)}`")
     for note in notes:
@@ -67,7 +72,9 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
 
 
 def document(path: Path, run: Run) -> dict[str, Any]:
-    """The JSON document of `show --json`: `run`, `environment`, and a summary per record."""
+    """The JSON document of `show --json`: `run`, `environment`, `calibration`, and a summary per record."""
+    from xibench.record.summary import summarise
+
     header = run.header
     return {
         "run": {
@@ -77,15 +84,22 @@ def document(path: Path, run: Run) -> dict[str, Any]:
             "planned": len(header.plan), "cut_line": run.cut_line,
         },
         "environment": header.environment,
-        "records": [_record(record) for record in run.records],
+        "calibration": run.calibration,
+        "records": [_record(record, summarise(record, run.calibration)) for record in run.records],
     }
 
 
-def _record(record: Record) -> dict[str, Any]:
-    from xibench.record.summary import summarise
+def _left(run: Run) -> int:
+    """How many planned cases still owe a process."""
+    from xibench.record.store import is_complete
 
-    summary = summarise(record)
+    done = sum(is_complete(record.attempts, run.header.rule) for record in run.records)
+    return len(run.header.plan) - done
+
+
+def _record(record: Record, summary: Summary) -> dict[str, Any]:
     throughput = summary.images_per_s
+    first = record.processes[0] if record.processes else None
     return {
         "case": record.case,
         "status": record.status,
@@ -95,19 +109,35 @@ def _record(record: Record) -> dict[str, Any]:
         "images_per_s": throughput and throughput.median,
         "images_per_s_low": throughput and throughput.low,
         "images_per_s_high": throughput and throughput.high,
-        "compile_s": summary.compile_s,
-        "first_step_s": summary.first_step_s,
+        "latency_s": summary.latency,
+        "highest_rate_hz": summary.highest_rate_hz,
+        "compile_s": _interval(summary.compile_s),
+        "first_step_s": _interval(summary.first_step_s),
         "peak_bytes": summary.peak_bytes,
         "device_peak_bytes": summary.device_peak_bytes,
+        "compiled_temporary_bytes": summary.compiled_temporary_bytes,
         "macs_per_s": summary.macs_per_s,
+        "attained": summary.attained,
+        "joules_per_image": summary.joules_per_image,
+        "joules_per_image_above_idle": summary.joules_per_image_above_idle,
         "processes": summary.processes,
+        "failed": summary.failed,
+        "set_aside": summary.set_aside,
+        "disturbed": summary.disturbed,
+        "unsteady": summary.unsteady,
+        "outliers": summary.outliers,
         "costs": record.costs,
-        "settings": record.processes[0].settings if record.processes else {},
-        "versions": record.processes[0].versions if record.processes else {},
+        "settings": first.settings if first else {},
+        "settings_differ": summary.settings_differ,
+        "versions": first.versions if first else {},
         "substitutions": summary.substitutions,
         "absent": summary.absent,
     }
 
 
 def _interval(value: Interval | None) -> dict[str, float | int | None] | None:
-    return None if value is None else {"median": value.median, "low": value.low, "high": value.high, "n": value.n}
+    if value is None:
+        return None
+    return {
+        "median": value.median, "low": value.low, "high": value.high, "n": value.n, "processes": value.processes,
+    }  # fmt: skip

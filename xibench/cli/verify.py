@@ -31,8 +31,9 @@ def verify(
         print_json(report)
     else:
         from xibench.cli import format
+        from xibench.cli.tables import verify_tables
 
-        for table in format.verify_tables(report):
+        for table in verify_tables(report):
             format.show(table)
         for reason in report.skipped:
             print(f"skipped: {reason}")

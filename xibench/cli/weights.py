@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Model, Variant, seed_number
+from xibench.cli.options import Model, Variant, count_from_zero
 from xibench.errors import StoreError
 
 app = typer.Typer(help="Canonical weight files.", rich_markup_mode=None, no_args_is_help=False)
@@ -26,7 +26,7 @@ def init(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The safetensors file to write.")],
     variant: Variant = "default",
     seed: Annotated[
-        int, typer.Option(parser=seed_number, metavar="N", help="The same seed gives the same weights everywhere.")
+        int, typer.Option(parser=count_from_zero, metavar="N", help="The same seed gives the same weights everywhere.")
     ] = 0,
 ) -> None:
     """Write seeded initial weights to a safetensors file.

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import said, xibench
+from xibench.record import pair_store
+
+NARROW = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "75", "--batch", "1",
+          "--images", "noise")  # fmt: skip
+
+
+def test_the_commit_against_itself_with_one_pair_leaves_a_doubt_and_a_file_with_the_samples(tmp_path: Path) -> None:
+    done = xibench("ab", "--base", "git:HEAD", "--new", "git:HEAD", *NARROW, "--max-pairs", "1", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    (pair,) = found["pairs"]
+    assert (pair["verdict"], pair["low"], pair["n"], found["slower"]) == ("unsure", None, 1, 0)
+    (path,) = (tmp_path / "results/ab").glob("*.jsonl")
+    stored = pair_store.read(path)
+    assert stored.header.base.commit
+    assert stored.header.base.commit == stored.header.new.commit
+    assert stored.pairs[-1].base is not None
+    assert stored.pairs[-1].base.bursts_s
+
+
+def test_recipes_are_sides_too_and_what_differs_is_said(tmp_path: Path) -> None:
+    done = xibench(
+        "ab", "--base", "recipe:default", "--new", "recipe:tuned", *NARROW, "--max-pairs", "1", cwd=tmp_path
+    )
+    assert done.returncode in (0, 3), done.stderr
+    assert "unlike: batch_norm_folded False -> True" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [("hg:tip", "expected tree, git:REV, python:PATH or recipe:NAME"), ("git:no-such", "no such commit")],
+)
+def test_a_side_that_cannot_be_meant_is_wrong_usage(tmp_path: Path, side: str, message: str) -> None:
+    assert message in said("ab", "--base", side, *NARROW, cwd=tmp_path, code=2)
+
+
+def test_a_framework_that_is_missing_on_one_side_is_said_and_nothing_was_compared(tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    bare.write_text("#!/bin/sh\necho no framework here; exit 5\n")
+    bare.chmod(0o755)
+    done = xibench("ab", "--base", f"python:{bare}", *NARROW, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "exited with code 5" in done.stdout
+    assert done.stderr.splitlines()[-1] == "xibench: nothing was compared: the reasons are above"

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import fields, replace
+from typing import Any
+
+import msgspec
+
+from tests.cli.test_doctor import CARD, QUIET
+from xibench.cli.empty_fields import BARE_METAL, FILLED_BY, GPU_CONDITIONS, Empty, empty_fields
+from xibench.measure.conditions import GpuConditions as MeasuredGpu
+from xibench.measure.nvml import Monitor, NoNvml
+from xibench.record.schema import Conditions, Energy, GpuConditions, Idle, Memory, Process
+
+NO_CARD = "no NVIDIA device"
+
+
+class NoCards(Monitor):
+    """A machine without NVML."""
+
+    def __init__(self) -> None:
+        self.absent = NO_CARD
+
+    def power_watts(self) -> float:
+        raise NoNvml(NO_CARD)
+
+    def energy_joules(self) -> float:
+        raise NoNvml(NO_CARD)
+
+
+class OldCard(Monitor):
+    """A card that tells its power and has no energy counter."""
+
+    def __init__(self) -> None:
+        self.absent = None
+
+    def power_watts(self) -> float:
+        return 75.0
+
+    def energy_joules(self) -> float:
+        raise NoNvml("card 0: Not Supported")
+
+
+def by_field(found: list[Empty]) -> dict[str, Empty]:
+    return {field: group for group in found for field in group.fields}
+
+
+def test_without_a_card_every_field_of_the_gpu_is_named_with_what_would_fill_it() -> None:
+    without = replace(QUIET, gpus=[], absent={"gpus": NO_CARD})
+    found = by_field(empty_fields(without, NoCards(), ["cpu"]))
+    energy = {"gpu_counter_joules", "gpu_integrated_joules", "gpu_watts"}
+    memory = {"device_peak_allocated_bytes", "device_peak_reserved_bytes", "device_process_bytes"}
+    wanted = {*GPU_CONDITIONS, *energy, *memory, "device_steps_s"}
+    assert wanted <= set(found)
+    assert all(found[field].why in (NO_CARD, "no framework sees a GPU") for field in wanted)
+    assert all("GPU" in found[field].filled_by or "NVIDIA" in found[field].filled_by for field in wanted)
+
+
+def test_a_virtual_machine_without_frequency_is_told_what_would_show_it() -> None:
+    virtual = replace(QUIET, cpu_hz=None, governor=None, absent={"cpu_hz": "not told", "governor": "no cpufreq here"})
+    found = by_field(empty_fields(virtual, OldCard(), ["cuda"]))
+    assert found["governor"].why == "no cpufreq here"
+    assert BARE_METAL in found["governor"].filled_by
+    assert BARE_METAL in found["cpu_hz"].filled_by
+
+
+def test_only_what_this_card_does_not_tell_is_named() -> None:
+    silent = replace(CARD, power_limit_watts=None, absent={"power_limit_watts": "Not Supported"})
+    found = by_field(empty_fields(replace(QUIET, gpus=[silent]), OldCard(), ["cpu", "cuda"]))
+    assert found["power_limit_watts"].why == "card 0: Not Supported"
+    assert found["gpu_counter_joules"].why == "card 0: Not Supported"
+    assert not {"sm_clock_hz", "gpu_integrated_joules", "device_steps_s", "device_process_bytes"} & set(found)
+
+
+def test_every_name_is_a_field_of_a_record() -> None:
+    types = (Conditions, GpuConditions, Energy, Idle, Memory, Process)
+    known = set(itertools.chain.from_iterable((f.name for f in msgspec.structs.fields(one)) for one in types))
+    assert set(FILLED_BY) <= known
+    assert set(GPU_CONDITIONS) == {f.name for f in fields(MeasuredGpu)} - {"index", "absent"}
+
+
+def test_the_command_shows_them(examined: Any, shown_to_people: str) -> None:
+    groups = examined["empty"]
+    assert all(group["fields"] and group["why"] and group["filled_by"] for group in groups)
+    assert not groups or "Fields that stay empty here" in shown_to_people

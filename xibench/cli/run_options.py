@@ -1,0 +1,111 @@
+"""The options of `xibench run`, each with the line that its help says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xibench.cli.options import byte_count, count_from_zero, positive_seconds, share, whole_number
+
+Names = list[str] | None
+
+PresetName = Annotated[
+    str | None, typer.Option("--preset", metavar="NAME", help="A named selection; other options replace its parts.")
+]
+
+# What is measured
+Frameworks = Annotated[
+    Names, typer.Option("-f", "--framework", metavar="NAME", help="Repeat or separate by commas; all if left out.")
+]
+Models = Annotated[Names, typer.Option("-m", "--model", metavar="NAME", help="Networks, likewise; all if left out.")]
+Variants = Annotated[
+    Names, typer.Option("--variant", metavar="NAME", help="Configurations of the networks.  [default: default]")
+]
+Scenarios = Annotated[
+    Names,
+    typer.Option(
+        "--scenario", metavar="NAME", help="offline, single-stream, server, compile.  [default: offline]"
+    ),
+]  # fmt: skip
+Recipes = Annotated[
+    Names, typer.Option("--recipe", metavar="NAME", help="default, compiled, tuned.  [default: default]")
+]
+Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help="fp64, fp32, bf16.  [default: fp32]")]
+Batches = Annotated[
+    Names,
+    typer.Option("--batch", metavar="N", help="Images per step.  [default: 8; 1 for single-stream and server]"),
+]
+Sweep = Annotated[
+    bool | None, typer.Option("--sweep", help="Batches 1, 2, 4, … until memory runs out or --max-batch is done.")
+]
+MaxBatch = Annotated[
+    int | None, typer.Option(parser=whole_number, metavar="N", help="Largest batch of a sweep.  [default: 1024]")
+]
+Resolutions = Annotated[
+    Names, typer.Option("--resolution", metavar="PX", help="Pixels, square; each network's own if left out.")
+]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda.  [default: auto, a GPU if one is usable]")
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="`sample` (two photographs), `noise`, or a folder of photographs: its files by name, then its "
+        "subfolders', as many as the largest batch has images.  [default: sample]",
+    ),
+]
+Weights = Annotated[str | None, typer.Option(metavar="FILE", help="safetensors, or seed:N.  [default: seed:0]")]
+Seed = Annotated[
+    int | None, typer.Option(parser=count_from_zero, metavar="N", help="Of everything random in measuring.")
+]
+LatencyBound = Annotated[
+    float | None,
+    typer.Option(
+        parser=positive_seconds, metavar="S",
+        help="Scenario server: seconds that p99 must stay within; a multiple of a lone query's time if left out.",
+    ),
+]  # fmt: skip
+
+# How long and how often
+Processes = Annotated[
+    int | None, typer.Option(parser=whole_number, metavar="N", help="Fresh processes a case, interleaved.")
+]
+Repeats = Annotated[
+    int | None, typer.Option(parser=count_from_zero, metavar="N", help="Further processes for disturbed ones, a case.")
+]
+MaxWarmupSteps = Annotated[
+    int | None,
+    typer.Option(parser=count_from_zero, metavar="N", help="Discarded steps at most, while a trend is seen in them."),
+]
+MinSteps = Annotated[int | None, typer.Option(parser=whole_number, metavar="N", help="Timed steps, at least.")]
+Budget = Annotated[
+    float | None, typer.Option(parser=positive_seconds, metavar="S", help="Seconds of timed steps, once enough.")
+]
+HalfWidth = Annotated[
+    float | None,
+    typer.Option(
+        parser=share, metavar="SHARE",
+        help="Enough steps once half the median's interval is below this share of it; 0: never.",
+    ),
+]  # fmt: skip
+TimeLimit = Annotated[
+    float | None, typer.Option(parser=positive_seconds, metavar="S", help="Seconds after which a process is given up.")
+]
+MemoryLimit = Annotated[
+    int | None,
+    typer.Option(
+        parser=byte_count, metavar="BYTES",
+        help="Resident set at which a process counts as out of memory, such as 8GiB; most of what is free if left out.",
+    ),
+]  # fmt: skip
+NoCeilings = Annotated[
+    bool, typer.Option("--no-ceilings", help="Do not measure the device's ceilings; `attained` stays empty.")
+]
+
+# The run file
+Out = Annotated[Path, typer.Option("--out", metavar="PATH", help="Run file (.jsonl) or folder to write.")]
+Resume = Annotated[Path | None, typer.Option("--resume", metavar="FILE", help="Go on with a run file's own plan.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and what a step of each case costs.")]
