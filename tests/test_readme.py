@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benches.claims import readme as claims
 from dashboards.headline import BEGIN, END, headline
 from dashboards.runs import load
 from xibench.record.store import read
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "results" / "reference"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results" / "README.md"])
 
@@ -20,9 +22,16 @@ def test_the_headline_table_is_the_one_that_its_reference_run_gives() -> None:
     shown = README.split(BEGIN)[1].split(END)[0].strip()
     named = re.search(r"Run `([^`]+)`", shown)
     assert named, "the README's table names no run: python -m dashboards.headline RUN README.md"
-    runs = [path for path in (ROOT / "results" / "reference").glob("*/*.jsonl") if read(path).header.run_id == named[1]]
+    stored = [path for path in REFERENCE.glob("*/*.jsonl") if path.name != "claims.jsonl"]
+    runs = [path for path in stored if read(path).header.run_id == named[1]]
     assert runs, f"no file in results/reference is the run {named[1]}"
     assert shown == headline(load(runs[0]))
+
+
+def test_the_figures_of_the_claims_are_those_of_their_programs() -> None:
+    shown = README.split(claims.BEGIN)[1].split(claims.END)[0].strip()
+    kept = [path for path in REFERENCE.glob("*/claims.jsonl") if shown == claims.table(claims.load(path))]
+    assert kept, "no claims.jsonl in results/reference gives the README's table: python -m benches.claims.readme"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

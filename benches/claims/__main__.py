@@ -1,0 +1,61 @@
+"""`python -m benches.claims [NAME ...]`: measures claims; one line of JSON on stdout for each."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benches.claims import detection, noise_floor, overhead
+from benches.claims.claim import Answer, Claim, keep
+from xibench import __version__
+from xibench.record import environment
+from xibench.run import interpreters
+
+CLAIMS = {claim.name: claim for claim in (overhead.CLAIM, noise_floor.CLAIM, detection.CLAIM)}
+WORK = Path("results/claims")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures the claims that are named, all if none is. Exit code 1 if a target is not met."""
+    parser = argparse.ArgumentParser(prog="python -m benches.claims", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CLAIMS)}; all if none is named")
+    parser.add_argument("--all", action="store_true", help="all claims, the default")
+    parser.add_argument("--json", action="store_true", help="one line of JSON per claim on stdout, the default")
+    parser.add_argument("--keep", action="store_true", help="also into results/reference/<machine>/claims.jsonl")
+    parser.add_argument("--work", type=Path, default=WORK, help=f"what long claims go on from  [default: {WORK}]")
+    asked = parser.parse_args(arguments)
+    for name in asked.names:
+        if name not in CLAIMS:
+            parser.error(f"claim '{name}' is not known; expected one of {', '.join(CLAIMS)}")
+    met = [_measure(CLAIMS[name], asked.work, asked.keep) for name in dict.fromkeys(asked.names or CLAIMS)]
+    return 0 if all(met) else 1
+
+
+def _measure(claim: Claim, work: Path, kept: bool) -> bool:
+    machine = environment.read(interpreters.described())
+    began = time.monotonic()
+    folder = work / machine.machine / claim.name
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = claim.measure(folder)
+    targets = [
+        {"figure": t.figure, "at_least": t.at_least, "at_most": t.at_most, "met": t.met(figures)} for t in claim.targets
+    ]
+    answer = Answer(
+        claim=claim.name, sentence=claim.sentence, figures=figures, targets=targets,
+        met=all(target.met(figures) for target in claim.targets), seconds=time.monotonic() - began,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"), xibench=__version__, environment=machine,
+    )  # fmt: skip
+    print(msgspec.json.encode(answer).decode(), flush=True)
+    if kept:
+        keep(answer, Path("results/reference") / machine.machine / "claims.jsonl")
+    return answer.met
+
+
+if __name__ == "__main__":
+    sys.exit(main())

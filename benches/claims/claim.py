@@ -1,0 +1,68 @@
+"""What a claim's program answers, and where its answer is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from xibench.record.schema import Environment
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a figure must reach: `figure` is its path in the figures, by dots."""
+
+    figure: str
+    at_least: float | None = None
+    at_most: float | None = None
+
+    def met(self, figures: Mapping[str, Any]) -> bool:
+        """Whether the figure is within; a figure that is missing or null is not."""
+        value: Any = figures
+        for part in self.figure.split("."):
+            value = value.get(part) if isinstance(value, Mapping) else None
+        if not isinstance(value, int | float):
+            return False
+        return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A sentence that can be measured. measure: gets a folder of its own, in which it may keep what it resumes from."""
+
+    name: str
+    sentence: str
+    targets: tuple[Target, ...]
+    measure: Callable[[Path], Figures]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of claims.jsonl."""
+
+    claim: str
+    sentence: str
+    figures: Figures
+    targets: list[dict[str, Any]]  # figure, at_least or at_most, met
+    met: bool
+    seconds: float  # that this call took; less than the measurement where it went on from an earlier one
+    created_utc: str
+    xibench: str
+    environment: Environment
+
+
+def keep(answer: Answer, path: Path) -> None:
+    """Puts the answer into a file of answers in place of the one that it had for this claim."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    others = [line for line in lines if msgspec.json.decode(line)["claim"] != answer.claim]
+    written = sorted([*others, msgspec.json.encode(answer)], key=lambda line: str(msgspec.json.decode(line)["claim"]))
+    new = path.with_suffix(".new")
+    new.write_bytes(b"\n".join(written) + b"\n")
+    os.replace(new, path)  # noqa: PTH105  # whole or not at all

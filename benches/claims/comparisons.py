@@ -1,0 +1,88 @@
+"""Comparisons that claims are made of: each is `xibench ab` of one case, kept on disk so that a long claim goes on."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from xibench.record import lines, pair_store
+from xibench.record.comparison import Compared
+from xibench.record.pair_store import PairsFile
+from xibench.record.pairs import Pair
+from xibench.record.schema import Case
+from xibench.run.ab import Limits, compare_sides, header
+from xibench.run.sides import Side
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison that has ended."""
+
+    name: str
+    wall_s: float  # from its start to its verdict, process starts included
+    verdict: Compared
+    pairs: list[Pair]
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    wall_s: float
+    verdict: Compared
+
+
+class Folder:
+    """A folder of comparisons: `done.jsonl` with a line each, and a file of pairs each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done_file = path / "done.jsonl"
+        found = self._done_file.read_bytes().splitlines() if self._done_file.exists() else []
+        self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
+
+    def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, progress: str) -> Done:
+        """The comparison of this name: from disk if it has ended before, else measured now."""
+        pairs_path = self._path / f"{name}.jsonl"
+        if name not in self._done:
+            if pairs_path.exists():  # it was interrupted: what it holds is kept, and not counted
+                pairs_path.rename(pairs_path.with_suffix(f".interrupted-{int(time.time())}"))
+            self._measure(name, case, sides, limits, pairs_path, progress)
+        line = self._done[name]
+        return Done(
+            name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(pair_store.read(pairs_path).pairs)
+        )
+
+    def _measure(
+        self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, path: Path, progress: str
+    ) -> None:
+        began = time.monotonic()
+        with PairsFile(path, header([case], sides, limits, f"benches.claims {name}")) as pairs_file:
+            found = compare_sides([case], sides, limits, pairs_file, _Quiet())
+        wall_s = time.monotonic() - began
+        if not found.pairs:
+            raise RuntimeError(f"comparison {name} gave nothing: {'; '.join(found.not_compared[0].why)}")
+        line = _Line(name=name, wall_s=wall_s, verdict=found.pairs[0])
+        descriptor = lines.open_or_create(self._done_file)
+        try:
+            lines.append(descriptor, line)
+        finally:
+            os.close(descriptor)
+        self._done[name] = line
+        told = found.pairs[0]
+        _say(f"{progress} {name}: {told.ratio:.4f}, {told.verdict} after {told.n} pairs, {wall_s:.0f} s")
+
+
+class _Quiet:
+    """A watch that says nothing: a comparison is one line."""
+
+    def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
+        """Says nothing."""
+
+    def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
+        """Says nothing."""
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

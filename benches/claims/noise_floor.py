@@ -1,0 +1,75 @@
+"""The noise floor: `xibench ab` of a thing against itself, over frameworks, networks and sizes of step."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+
+from benches.claims.claim import Claim, Figures, Target
+from benches.claims.comparisons import Done, Folder
+from xibench.measure import comparing
+from xibench.record.pairs import Half
+from xibench.run.ab import Limits
+from xibench.run.plan import Selection, cases
+from xibench.run.sides import Side
+
+PAIRS = 6  # a case; from a few on, the deviation is known well enough to say what they would find
+LIMITS = Limits(least_pairs=PAIRS, most_pairs=PAIRS)
+SUBJECTS = (
+    Selection(
+        models=("xception",), variants=("narrow",), recipes=("default", "tuned"), batches=(4,), resolutions=(128,)
+    ),
+    Selection(models=("xception", "inception_v3"), recipes=("tuned",), batches=(1,)),
+)
+
+
+def measure(folder: Path) -> Figures:
+    """Every subject against itself, PAIRS pairs each; an interrupted measurement goes on with the next pair."""
+    plan = [case for selection in SUBJECTS for case in cases(selection)]
+    comparisons, sides = Folder(folder), (Side("tree"), Side("tree"))
+    done = [
+        comparisons.compare(case.key.replace("/", "-"), case, sides, LIMITS, f"[{i}/{len(plan)}]")
+        for i, case in enumerate(plan, start=1)
+    ]
+    figures = {case.key: _figures(one) for case, one in zip(plan, done, strict=True)}
+    verdicts = [one.verdict.verdict for one in done]
+    return {
+        "subjects": len(plan),
+        "called_different": sum(verdict in ("faster", "slower") for verdict in verdicts),
+        "same": verdicts.count("same"),
+        "unsure": verdicts.count("unsure"),
+        "pairs_set_aside": sum(pair.set_aside for one in done for pair in one.pairs),
+        "median_process_deviation": statistics.median(f["process_deviation"] for f in figures.values()),
+        "median_pair_deviation": statistics.median(f["pair_deviation"] for f in figures.values()),
+        "by_case": figures,
+    }
+
+
+def _figures(done: Done) -> dict[str, float | int]:
+    """Standard deviations, relative: from one fresh process to the next, and from one pair's ratio to the next."""
+    pairs = [pair for pair in done.pairs if not pair.set_aside]
+    logs = [pair.log_ratio for pair in pairs if pair.log_ratio is not None]
+    medians = [math.log(_median(half)) for pair in pairs for half in (pair.base, pair.new) if half is not None]
+    deviation = statistics.stdev(logs)
+    return {
+        "pairs": len(logs),
+        "step_s": math.exp(statistics.median(medians)),
+        "process_deviation": statistics.stdev(medians),
+        "pair_deviation": deviation,
+        "detectable": comparing.detectable(deviation, len(logs)),
+        "detectable_with_20_pairs": comparing.detectable(deviation, 20),
+        "pair_wall_s": statistics.median(pair.wall_s for pair in pairs),
+    }
+
+
+def _median(half: Half) -> float:
+    return statistics.median(step for burst in half.bursts_s for step in burst)
+
+
+CLAIM = Claim(
+    "noise_floor",
+    "A thing measured against itself is never called faster or slower.",
+    (Target("called_different", at_most=0),),
+    measure,
+)

@@ -1,0 +1,71 @@
+"""What the instrument itself costs: the loop per step, and the start of the parent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benches.claims.claim import Claim, Figures, Target
+from xibench.measure.statistics import Interval, hierarchical_median, median_interval
+from xibench.run import interpreters
+
+PROCESSES = 5
+STARTS = 20
+LOOP = """
+import json
+from xibench.measure.clock import MonotonicClock, read_cost_s
+from xibench.measure.loop import overhead_s
+clock = MonotonicClock()
+print(json.dumps([[overhead_s(clock, lambda output: None, None) for _ in range(21)], read_cost_s(clock)]))
+"""
+PARENT = "import xibench.cli.run, xibench.run.parent, xibench.run.start"
+
+
+def measure(_: Path) -> Figures:
+    """Loop overhead in fresh processes; wall time of fresh parents, from the start until they could start a worker."""
+    told = [_loop() for _ in range(PROCESSES)]
+    overhead = hierarchical_median([loops for loops, _ in told])
+    return {
+        "loop_overhead_s": _interval(overhead),
+        "clock_read_s": _interval(hierarchical_median([[read] for _, read in told])),
+        "shortest_step_s_below_0.1_percent": overhead.median / 0.001,
+        "parent_start_s": _interval(median_interval([_wall_s("-c", PARENT) for _ in range(STARTS)])),
+        "help_s": _interval(median_interval([_wall_s("-m", "xibench", "--help") for _ in range(STARTS)])),
+        "python_start_s": _interval(median_interval([_wall_s("-c", "pass") for _ in range(STARTS)])),
+    }
+
+
+def _loop() -> tuple[list[float], float]:
+    done = subprocess.run(
+        [sys.executable, "-c", LOOP], env=interpreters.environment(), capture_output=True, text=True, check=True
+    )
+    loops, read = json.loads(done.stdout)
+    return loops, read
+
+
+def _wall_s(*arguments: str) -> float:
+    began = time.perf_counter()
+    subprocess.run(
+        [sys.executable, *arguments], env=interpreters.environment(), stdout=subprocess.DEVNULL, check=True
+    )
+    return time.perf_counter() - began
+
+
+def _interval(found: Interval) -> dict[str, Any]:
+    return {"median": found.median, "low": found.low, "high": found.high, "n": found.n, "processes": found.processes}
+
+
+CLAIM = Claim(
+    "overhead",
+    "The loop adds less than 0.1 % to a step of 5 ms or more, and the parent starts in under 0.3 s.",
+    (
+        Target("loop_overhead_s.median", at_most=0.001 * 0.005),
+        Target("parent_start_s.median", at_most=0.3),
+        Target("help_s.median", at_most=0.3),
+    ),
+    measure,
+)

@@ -1,0 +1,110 @@
+"""The README's table of claims, from their answers: `python -m benches.claims.readme CLAIMS README.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+BEGIN = "<!-- claims:begin -->"
+END = "<!-- claims:end -->"
+Figures = Mapping[str, Any]
+
+
+def load(path: Path) -> dict[str, Figures]:
+    """The answers of a claims.jsonl, by the claim's name."""
+    return {line["claim"]: line for line in map(msgspec.json.decode, path.read_bytes().splitlines())}
+
+
+def table(answers: Mapping[str, Figures]) -> str:
+    """Markdown: a row per claim with its figures, the peers on the same samples, and what it was measured on."""
+    rows = [
+        f"| {answer['sentence']} | {SAID[name](answer['figures'])} | {'yes' if answer['met'] else '**no**'} |"
+        for name, answer in answers.items()
+    ]
+    parts = ["| claim | measured | met |", "|---|---|---|", *rows]
+    if "detection" in answers:
+        parts += ["", *_peers(answers["detection"]["figures"])]
+    return "\n".join([*parts, "", _conditions(answers)])
+
+
+def _overhead(figures: Figures) -> str:
+    loop, parent = figures["loop_overhead_s"], figures["parent_start_s"]
+    return (
+        f"loop {loop['median'] * 1e6:.2f} µs a step ({loop['processes']} processes); "
+        f"parent {parent['median']:.2f} s [{parent['low']:.2f}, {parent['high']:.2f}] (n = {parent['n']})"
+    )
+
+
+def _noise_floor(figures: Figures) -> str:
+    cases = figures["by_case"].values()
+    found = [case["detectable_with_20_pairs"] for case in cases]
+    return (
+        f"{figures['called_different']} of {figures['subjects']} called different; one process differs from the next "
+        f"by {_percent(figures['median_process_deviation'])}, one pair from the next by "
+        f"{_percent(figures['median_pair_deviation'])} (standard deviations, median case); 20 pairs find changes of "
+        f"{_percent(min(found))} to {_percent(max(found))}, by case"
+    )
+
+
+def _detection(figures: Figures) -> str:
+    same, planted = figures["identical"], figures["planted"]
+    called = round(same["called_share"] * same["comparisons"])
+    return (
+        f"{called} of {same['comparisons']} identical called different (95 %: at most "
+        f"{_percent(same['called_share_95'][1])}); {round(planted['slower_share'] * planted['comparisons'])} of "
+        f"{planted['comparisons']} slowdowns found (95 %: at least {_percent(planted['slower_share_95'][0])}); "
+        f"{figures['wall_s']['mean']:.0f} s and {figures['pairs']['mean']:.1f} pairs a comparison, on average"
+    )
+
+
+SAID = {"overhead": _overhead, "noise_floor": _noise_floor, "detection": _detection}
+
+
+def _peers(figures: Figures) -> list[str]:
+    ours = {
+        "identical": {"called": figures["identical"]["called_share"]},
+        "planted": {"slower": figures["planted"]["slower_share"]},
+    }
+    rows: dict[str, Figures] = {"`xibench ab`": ours, **figures["peers_on_the_same_samples"]}
+    slowdown = _percent(figures["slowdown"])
+    lines = [
+        f"| rule, on the very same samples | identical called different | {slowdown} slowdown found |", "|---|--:|--:|"
+    ]
+    for name, found in rows.items():
+        called = found["identical"].get("called")
+        if called is None:
+            called = found["identical"]["slower"] + found["identical"]["faster"]
+        lines.append(f"| {name} | {_percent(called)} | {_percent(found['planted']['slower'])} |")
+    return lines
+
+
+def _conditions(answers: Mapping[str, Figures]) -> str:
+    machine = next(iter(answers.values()))["environment"]
+    packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in ("torch", "numpy"))
+    days = sorted({answer["created_utc"][:10] for answer in answers.values()})
+    gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
+    return (
+        f"{machine['cpu_model']}, {machine['cores_usable']} cores, {gpus}; {machine['python']}; {packages}; "
+        f"{' to '.join(dict.fromkeys((days[0], days[-1])))}. Each row is a program in `benches/claims/`."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Puts the table between the marks of a file."""
+    source, target = map(Path, arguments)
+    text = target.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    target.write_text(f"{before}{BEGIN}\n{table(load(source))}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

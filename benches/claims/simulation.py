@@ -1,0 +1,76 @@
+"""Comparisons by the thousand: pairs drawn from those of real ones, judged by the product's own functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benches.claims.peers import Judge
+from xibench.measure import comparing
+from xibench.record.pairs import Pair
+from xibench.run.ab import Limits
+
+COMPARISONS = 10_000
+EFFECTS = (0.0, 0.01, 0.02, 0.03, 0.05)
+PAIR_COUNTS = tuple(range(2, 21))
+PEER_COMPARISONS = 200  # an effect and number of pairs: asv's test takes tens of milliseconds for one
+PEER_PAIR_COUNTS = (2, 6, 20)
+
+
+def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[str, Any]:
+    """COMPARISONS comparisons with a planted effect, pairs drawn with replacement from real pairs of identical code.
+
+    log_ratios: of pairs of identical code; their mean is taken out. Returns the shares of verdicts after each number of
+    pairs, for a look at that number alone, and of the sequential stop, with the pairs that it took.
+    """
+    pool = np.asarray(log_ratios) - np.mean(log_ratios)
+    drawn = np.random.default_rng(seed).choice(pool, (COMPARISONS, max(PAIR_COUNTS))) + math.log1p(effect)
+    limits = Limits()
+    at: dict[int, dict[str, int]] = {n: dict.fromkeys(("slower", "faster", "same", "unsure"), 0) for n in PAIR_COUNTS}
+    ended = dict.fromkeys(("slower", "faster", "same", "unsure"), 0)
+    taken = []
+    for row in drawn.tolist():
+        stopped = None
+        for n in PAIR_COUNTS:
+            verdict = comparing.verdicts([comparing.paired_ratio(row[:n])], limits.threshold)[0]
+            at[n][verdict] += 1
+            if stopped is None and n >= limits.least_pairs and verdict != "unsure":
+                stopped = (verdict, n)
+        verdict, n = stopped or ("unsure", max(PAIR_COUNTS))
+        ended[verdict] += 1
+        taken.append(n)
+    return {
+        "after_pairs": {str(n): _shares(counts) for n, counts in at.items()},
+        "sequential": _shares(ended) | {"pairs_mean": float(np.mean(taken))},
+    }
+
+
+def peers(pairs: Sequence[Pair], judges: dict[str, Judge], effect: float, seed: int) -> dict[str, Any]:
+    """How often peers call drawn comparisons slower or faster, by number of pairs; the new side's steps are scaled."""
+    rng = np.random.default_rng(seed)
+    sides = [(steps(pair, "base"), steps(pair, "new")) for pair in pairs]
+    found: dict[str, Any] = {}
+    for n in PEER_PAIR_COUNTS:
+        counts = {name: {"slower": 0, "faster": 0, "same": 0} for name in judges}
+        for _ in range(PEER_COMPARISONS):
+            picks = rng.integers(0, len(sides), n)
+            base = [step for i in picks for step in sides[i][0]]
+            new = [step * (1 + effect) for i in picks for step in sides[i][1]]
+            for name, judge in judges.items():
+                counts[name][judge(base, new)] += 1
+        found[str(n)] = {name: _shares(counted) for name, counted in counts.items()}
+    return found
+
+
+def steps(pair: Pair, side: str) -> list[float]:
+    """All timed steps of one side of a pair, in the order taken."""
+    half = pair.base if side == "base" else pair.new
+    return [step for burst in half.bursts_s for step in burst] if half else []
+
+
+def _shares(counts: dict[str, int]) -> dict[str, float]:
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.items()}

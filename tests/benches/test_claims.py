@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benches.claims import peers, simulation
+from benches.claims.claim import Answer, Target, keep
+from benches.claims.comparisons import Folder
+from tests.builders import ENVIRONMENT, small_case
+from tests.run.test_ab import SIDES, made_pair
+from xibench.record.pairs import Pair
+from xibench.run import ab
+from xibench.run.ab import Limits
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def answer(claim: str, figure: float) -> Answer:
+    return Answer(
+        claim=claim, sentence="So it is.", figures={"a": {"b": figure}}, targets=[], met=True, seconds=1.0,
+        created_utc="2025-01-02T03:04:05+00:00", xibench="0.1.0", environment=ENVIRONMENT,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("target", "met"),
+    [
+        (Target("a.b", at_least=0.95), True),
+        (Target("a.b", at_least=0.96), False),
+        (Target("a.b", at_most=0.95), True),
+        (Target("a.b", at_most=0.94), False),
+        (Target("a.c", at_most=1.0), False),
+        (Target("a", at_most=1.0), False),
+    ],
+)
+def test_a_target_is_met_by_a_figure_that_is_there_and_within(target: Target, met: bool) -> None:
+    assert target.met({"a": {"b": 0.95}}) is met
+
+
+def test_a_new_answer_takes_the_place_of_the_old_one_and_leaves_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "machine" / "claims.jsonl"
+    for made in (answer("one", 1), answer("two", 2), answer("one", 3)):
+        keep(made, path)
+    found = {line["claim"]: line["figures"]["a"]["b"] for line in map(json.loads, path.read_text().splitlines())}
+    assert found == {"one": 3, "two": 2}
+
+
+def test_peers_see_a_great_change_and_none_between_equal_samples() -> None:
+    base = list(np.random.default_rng(0).normal(1.0, 0.01, 60))
+    for name, judge in peers.judges().items():
+        assert judge(base, [step * 1.3 for step in base]) == "slower", name
+        assert judge([step * 1.3 for step in base], base) == "faster", name
+        assert judge(base, base) == "same", name
+
+
+def test_peers_that_pool_steps_call_identical_code_different_when_processes_differ() -> None:
+    rng = np.random.default_rng(1)
+    alarms = 0
+    for _ in range(40):
+        base, new = (list(rng.normal(rng.normal(1.0, 0.02), 0.005, 100)) for _ in range(2))
+        alarms += peers.t_test(base, new) != "same"
+    assert alarms > 20
+
+
+def test_simulated_comparisons_find_more_with_more_pairs_and_nothing_where_nothing_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(simulation, "COMPARISONS", 200)
+    spread = list(np.random.default_rng(2).normal(0, 0.012, 50))
+    found = simulation.sequential(spread, 0.03, 0)
+    assert found["after_pairs"]["4"]["slower"] < found["after_pairs"]["12"]["slower"]
+    assert found["sequential"]["slower"] >= 0.95
+    nothing = simulation.sequential(spread, 0.0, 0)["sequential"]
+    assert nothing["slower"] + nothing["faster"] <= 0.01
+
+
+def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def measure(case: object, sides: object, number: int, *_: object) -> Pair:
+        calls.append(number)
+        return made_pair(small_case(), number, 0.05 + 0.001 * number)
+
+    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(ab.compare_sides, "__defaults__", (None, measure))
+    first = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    taken = len(calls)
+    again = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    assert first == again
+    assert len(calls) == taken
+    assert first.verdict.verdict == "slower"
+
+
+def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one.jsonl").write_text("half of a comparison\n")
+    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(
+        ab.compare_sides, "__defaults__",
+        (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
+    )  # fmt: skip
+    Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    (kept,) = tmp_path.glob("one.interrupted-*")
+    assert kept.read_text() == "half of a comparison\n"
+
+
+def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benches.claims", "overhead", "--json"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=300,
+    )  # fmt: skip
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert {"claim", "figures", "targets", "met", "environment"} <= set(found)
+    assert 0 < found["figures"]["loop_overhead_s"]["median"] < 1e-3
+    assert done.returncode == (0 if found["met"] else 1), done.stderr
+
+
+def test_an_unknown_claim_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benches.claims", "speeed"], cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "claim 'speeed' is not known; expected one of overhead, noise_floor, detection" in done.stderr
