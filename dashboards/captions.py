@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboards import format as fmt
+from dashboards import trust
+from dashboards.axes import GOES_ON
 from dashboards.runs import Group, Row
 from dashboards.takeaways import interval_note
 from xibench.record.schema import Environment
@@ -32,12 +34,6 @@ def versions(rows: Sequence[Row]) -> str:
     return ", ".join(f"{distribution} {' and '.join(found)}" for distribution, found in sorted(seen.items()))
 
 
-def samples(rows: Sequence[Row]) -> str:
-    """How many timed steps each case has."""
-    counts = [row.summary.step_s.n for row in rows if row.summary.step_s]
-    return f"{fmt.steps(min(counts), max(counts))} timed steps per case" if counts else "no timed steps"
-
-
 def conditions(group: Group) -> str:
     """What all rows of a group share, beyond its title."""
     c = group.case
@@ -51,13 +47,27 @@ def measured(group: Group, with_intervals: bool = True) -> tuple[str, ...]:
     environment = group.run.header.environment
     lines = [
         f"{hardware(environment, group.case.device)}. {environment.os}, {environment.kernel}.",
-        f"{conditions(group)}. {samples(rows)}.",
+        f"{conditions(group)}. {trust.sampled(rows)}.",
     ]
     if rows:
         lines[1] += f" {versions(rows)}."
-    lines += substitutions(rows)
+    lines += [*substitutions(rows), *trust.notes(rows)]
     note = interval_note(rows) if with_intervals else ""
     return (*lines, note) if note else tuple(lines)
+
+
+def estimate(group: Group) -> str:
+    """What a bar or a point stands for."""
+    several = any(row.summary.processes > 1 for row in group.measured)
+    return "geometric mean of the processes' medians" if several else "median"
+
+
+def bars(group: Group, cuts: bool) -> str:
+    """What bars, the lines over them and the percentages beside them are. cuts: an interval goes on beyond the axis."""
+    shares = any(row.summary.attained is not None for row in group.measured)
+    beside = " Percentages: attained fraction of the roofline." if shares else ""
+    beyond = f" ({GOES_ON}: goes on beyond the drawing)" if cuts else ""
+    return f"Bars: {estimate(group)}; lines: 95 % interval{beyond}.{beside}"
 
 
 def substitutions(rows: Sequence[Row]) -> list[str]:

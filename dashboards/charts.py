@@ -1,4 +1,4 @@
-"""Drawings as Plotly's JSON. Colours are the style sheet's variables, so that a drawing follows light and dark."""
+"""Drawings as Plotly's JSON with a row per case (`curves` has those on two axes)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from dashboards import format as fmt
+from dashboards import trust
+from dashboards.axes import GOES_ON, asymmetric, reach_of
+from dashboards.axes import layout as layout_of
 from dashboards.content import Figure
 from dashboards.runs import Row
-from dashboards.style import framework_colour, recipe_pattern, recipe_symbol
+from dashboards.style import framework_colour, recipe_pattern
 
 ROW_HEIGHT = 25
 MARGIN_LEFT = 92
@@ -24,6 +27,19 @@ class Value:
     high: float | None
     text: str
     hover: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One of a row's several marks. value None: there is none, and `text` says why."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    symbol: str
+    text: str
+    hover: str
+    rise: float = 0  # above the row's line, in rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,65 +65,80 @@ def slots(rows: Sequence[Row], heading: float = 1.0) -> Slots:
     return Slots(tuple(positions), tuple(headings), at)
 
 
-def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, limit: float) -> Figure:
-    """A bar from zero with its interval per row; a row without a value says why in its place.
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis of bars. Intervals are drawn up to `reach`; from there to `end` there is room for the bars' texts."""
 
-    limit: the largest value among the charts that share a scale.
-    """
+    reach: float
+    end: float
+    cuts: bool  # whether an interval goes on beyond `reach`
+
+
+def scale(rows: Sequence[Row], value: Callable[[Row], Value | None]) -> Scale:
+    """For all charts that share a scale. An interval far beyond every bar does not shrink the bars to nothing."""
+    shown = [v for row in rows if (v := value(row))]
+    longest = max((len(v.text) for v in shown), default=0)
+    reach = reach_of([v.value for v in shown], [v.high for v in shown])
+    return Scale(reach, reach * (1.08 + 0.03 * longest) or 1, any(v.high is not None and v.high > reach for v in shown))
+
+
+def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, drawn: Scale) -> Figure:
+    """A bar from zero with its interval per row; a row without a value says why in its place."""
     place = slots(rows)
     shown = [(at, row, found) for at, row in zip(place.positions, rows, strict=True) if (found := value(row))]
     absent = [(at, row) for at, row in zip(place.positions, rows, strict=True) if value(row) is None]
     data = [
-        _bar_trace(framework, [entry for entry in shown if _look(entry) == (framework, bounded)], bounded)
+        _bar_trace(framework, [entry for entry in shown if _look(entry) == (framework, bounded)], bounded, drawn.reach)
         for framework, bounded in dict.fromkeys(_look(entry) for entry in shown)
     ]
-    data.append(_texts([(max(v.value, v.high or v.value), at, v.text) for at, _, v in shown]))
-    notes = [_absent_note(at, row) for at, row in absent]
-    return _rows_figure(data, rows, place, axis, [0, limit * 1.22 or 1], notes)
+    data.append(_texts([_beside(at, v, drawn.reach) for at, _, v in shown]))
+    notes = [absent_note(at, row) for at, row in absent]
+    return rows_figure(data, rows, place, axis, [0, drawn.end], notes)
 
 
-def stacked(rows: Sequence[Row], phases: Sequence[tuple[str, str, Callable[[Row], float]]], axis: str) -> Figure:
-    """Bars of phases end to end. phases: name, colour, and the phase's length for a row that has a result."""
+def stacked(
+    rows: Sequence[Row], parts: Sequence[tuple[str, str, Callable[[Row], float]]], axis: str,
+    show: Callable[[float], str] = fmt.seconds, has_parts: Callable[[Row], bool] = lambda row: row.ok,
+) -> Figure:
+    """Bars of parts end to end. parts: name, colour, and the part's length for a row that has parts."""
     place = slots(rows)
-    shown = [(at, row) for at, row in zip(place.positions, rows, strict=True) if row.ok]
+    shown = [(at, row) for at, row in zip(place.positions, rows, strict=True) if has_parts(row)]
     data: list[dict[str, Any]] = []
-    for name, colour, length in phases:
+    for name, colour, length in parts:
         lengths = [length(row) for _, row in shown]
         data.append({
             "type": "bar", "orientation": "h", "name": name, "width": 0.72,
             "x": lengths, "y": [at for at, _ in shown],
             "marker": {"color": colour, "line": {"color": "var(--paper)", "width": 1}},
             "customdata": [
-                f"<b>{fmt.chart_text(row.label)}</b><br>{name}: {fmt.seconds(v)}"
-                for (_, row), v in zip(shown, lengths, strict=True)
+                trust.hover(row, f"{name}: {show(v)}") for (_, row), v in zip(shown, lengths, strict=True)
             ],
             "hovertemplate": "%{customdata}<extra></extra>",
         })
-    totals = [sum(length(row) for _, _, length in phases) for _, row in shown]
-    data.append(_texts([(total, at, fmt.seconds(total)) for total, (at, _) in zip(totals, shown, strict=True)]))
-    notes = [_absent_note(at, row) for at, row in zip(place.positions, rows, strict=True) if not row.ok]
-    figure = _rows_figure(data, rows, place, axis, [0, max(totals, default=1) * 1.25], notes)
+    totals = [sum(length(row) for _, _, length in parts) for _, row in shown]
+    data.append(_texts([(total, at, show(total)) for total, (at, _) in zip(totals, shown, strict=True)]))
+    notes = [absent_note(at, row) for at, row in zip(place.positions, rows, strict=True) if not has_parts(row)]
+    figure = rows_figure(data, rows, place, axis, [0, max(totals, default=1) * 1.25], notes)
     figure["layout"]["barmode"] = "stack"
     return figure
 
 
-def strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
-    """Every step as a mark, in percent of the case's median; within a row time runs from top to bottom.
+def dots(rows: Sequence[Row], marks: Callable[[Row], Sequence[Dot]], axis: str, height: int = ROW_HEIGHT) -> Figure:
+    """Several marks per row, each with its bounds and its text to the right; text alone where there is no value.
 
-    span: the part of the axis that is drawn; steps beyond it are arrows at its edge.
+    height: of a row, in pixels.
     """
-    place = slots(rows, heading=0.6)
-    data: list[dict[str, Any]] = []
-    shapes: list[dict[str, Any]] = [_vertical_line(0)]
-    for at, row in zip(place.positions, rows, strict=True):
-        if row.ok:
-            data.append(_strip(at, row, span))
-            shapes.append(_interval_band(at, row, span))
-    notes = [_absent_note(at, row, x=span[0]) for at, row in zip(place.positions, rows, strict=True) if not row.ok]
-    figure = _rows_figure(data, rows, place, "step time against the case's median (%)", list(span), notes, height=44)
-    figure["layout"]["shapes"] = shapes
-    figure["layout"]["xaxis"] |= {"zeroline": False, "ticksuffix": " %", "showticksuffix": "all"}
-    return figure
+    place = slots(rows, heading=ROW_HEIGHT / height)
+    found = [(at, row, marks(row)) for at, row in zip(place.positions, rows, strict=True)]
+    drawn = [(at, row, [m for m in some if m.value is not None]) for at, row, some in found]
+    values = [(at, m, m.value) for at, _, some in found for m in some if m.value is not None]
+    data = [_dot_trace(at, row, some) for at, row, some in drawn if some]
+    texts = [(max(value, m.high or 0), at - m.rise, f"\u2002{m.text}") for at, m, value in values if m.text]
+    data.append(_texts(texts))
+    notes = [absent_note(at, row) for at, row, some in found if not some]
+    notes += [absent_note(at - m.rise, row, text=m.text) for at, row, some in found for m in some if m.value is None]
+    limit = max((max(value, m.high or 0) for _, m, value in values), default=0)
+    return rows_figure(data, rows, place, axis, [0, limit * 1.3 or 1], notes, height)
 
 
 def columns(
@@ -136,7 +167,7 @@ def columns(
             "hovertemplate": f"%{{customdata}}<br>{tick_name}: %{{x:,.3~s}}<extra></extra>",
             "customdata": [fmt.chart_text(name) for name in names],
         })
-    layout = _layout(axis)
+    layout = layout_of(axis)
     layout |= {
         "barmode": "stack", "height": 20 * len(names) + 56, "showlegend": False,
         "margin": {"l": 104, "r": 16, "t": 6, "b": 50},
@@ -146,24 +177,21 @@ def columns(
     return {"data": data, "layout": layout}
 
 
-def scatter(traces: list[dict[str, Any]], x: str, y: str, height: int = 420) -> Figure:
-    """Marks on two axes."""
-    layout = _layout(x)
-    layout |= {
-        "height": height, "showlegend": False, "hovermode": "closest",
-        "margin": {"l": 58, "r": 16, "t": 8, "b": 52},
-    }
-    layout["yaxis"] = _axis(y) | {"zeroline": False, "nticks": 8}
-    return {"data": traces, "layout": layout}
-
-
 def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool]:
     """What makes bars one trace: the framework's colour, and whether there is an interval to draw."""
     _, row, value = entry
     return row.case.framework, value.low is not None or value.high is not None
 
 
-def _bar_trace(framework: str, entries: Sequence[tuple[float, Row, Value]], bounded: bool) -> dict[str, Any]:
+def _beside(at: float, v: Value, reach: float) -> tuple[float, float, str]:
+    """Where a bar's text stands; one whose interval goes on beyond the drawing says so."""
+    high = v.value if v.high is None else v.high
+    return (reach, at, f"{GOES_ON} {v.text}") if high > reach else (max(v.value, high), at, v.text)
+
+
+def _bar_trace(
+    framework: str, entries: Sequence[tuple[float, Row, Value]], bounded: bool, reach: float
+) -> dict[str, Any]:
     values = [v for _, _, v in entries]
     colour = framework_colour(framework)
     return {
@@ -176,9 +204,24 @@ def _bar_trace(framework: str, entries: Sequence[tuple[float, Row, Value]], boun
                 "fgcolor": "var(--pattern)", "size": 6, "solidity": 0.28, "fillmode": "overlay",
             },
         },
-        "error_x": _error(values) if bounded else {"visible": False},
+        "error_x": _error(values, reach) if bounded else {"visible": False},
         "customdata": [v.hover for v in values],
         "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+def _dot_trace(at: float, row: Row, found: Sequence[Dot]) -> dict[str, Any]:
+    colour = framework_colour(row.case.framework)
+    values = [m.value or 0 for m in found]
+    bounded = any(m.low is not None or m.high is not None for m in found)
+    return {
+        "type": "scatter", "mode": "markers", "cliponaxis": False, "name": fmt.chart_text(row.label),
+        "x": values, "y": [at - m.rise for m in found],
+        "error_x": asymmetric(values, [m.low for m in found], [m.high for m in found]) if bounded else None,
+        "marker": {
+            "color": colour, "size": 8, "symbol": [m.symbol for m in found], "line": {"color": colour, "width": 1.5},
+        },
+        "customdata": [m.hover for m in found], "hovertemplate": "%{customdata}<extra></extra>",
     }
 
 
@@ -192,75 +235,26 @@ def _texts(places: Sequence[tuple[float, float, str]]) -> dict[str, Any]:
     }
 
 
-def _strip(at: float, row: Row, span: tuple[float, float]) -> dict[str, Any]:
-    assert row.summary.step_s is not None
-    median = row.summary.step_s.median
-    steps = [
-        (s, kind)
-        for p in row.record.processes for kind, part in (("warm-up", p.warmup_s), ("timed", p.steps_s)) for s in part
-    ]
-    share = [100 * (s / median - 1) for s, _ in steps]
-    symbol = recipe_symbol(row.case.recipe)
-    symbols = [
-        "triangle-right" if v > span[1] else "triangle-left" if v < span[0] else
-        symbol if kind == "timed" else f"{symbol}-open"
-        for v, (_, kind) in zip(share, steps, strict=True)
-    ]
-    colour = framework_colour(row.case.framework)
-    return {
-        "type": "scatter", "mode": "markers", "cliponaxis": False,
-        "x": [min(max(v, span[0]), span[1]) for v in share],
-        "y": [at - 0.38 + 0.76 * i / max(len(steps) - 1, 1) for i in range(len(steps))],
-        "marker": {
-            "color": colour, "size": 6, "opacity": 0.8, "symbol": symbols, "line": {"color": colour, "width": 1},
-        },
-        "customdata": [
-            f"<b>{fmt.chart_text(row.label)}</b><br>step {i} ({kind}): {fmt.number(1e3 * s, 2)} ms, {v:+.1f} %"
-            for i, ((s, kind), v) in enumerate(zip(steps, share, strict=True), start=2)
-        ],
-        "hovertemplate": "%{customdata}<extra></extra>",
-    }
+def _error(values: Sequence[Value], reach: float) -> dict[str, Any]:
+    highs = [None if v.high is None else min(v.high, reach) for v in values]
+    return asymmetric([v.value for v in values], [v.low for v in values], highs)
 
 
-def _interval_band(at: float, row: Row, span: tuple[float, float]) -> dict[str, Any]:
-    step = row.summary.step_s
-    assert step is not None
-    low, high = (100 * ((bound or step.median) / step.median - 1) for bound in (step.low, step.high))
-    return {
-        "type": "rect", "layer": "below",
-        "x0": max(low, span[0]), "x1": min(high, span[1]), "y0": at - 0.46, "y1": at + 0.46,
-        "fillcolor": framework_colour(row.case.framework), "opacity": 0.28, "line": {"width": 0},
-    }
-
-
-def _vertical_line(x: float) -> dict[str, Any]:
-    return {
-        "type": "line", "layer": "below", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1,
-        "line": {"color": "var(--axis)", "width": 1},
-    }
-
-
-def _error(values: Sequence[Value]) -> dict[str, Any]:
-    return {
-        "type": "data", "symmetric": False, "color": "var(--ink)", "thickness": 1.5, "width": 4,
-        "array": [0 if v.high is None else max(v.high - v.value, 0) for v in values],
-        "arrayminus": [0 if v.low is None else max(v.value - v.low, 0) for v in values],
-    }
-
-
-def _absent_note(at: float, row: Row, x: float = 0) -> dict[str, Any]:
-    text = "no figure" if row.ok else fmt.status(row.summary.status)
+def absent_note(at: float, row: Row, x: float = 0, text: str | None = None) -> dict[str, Any]:
+    """What stands in place of a row's marks: `text`, else what became of the case."""
+    text = text or ("no figure" if row.ok else fmt.status(row.summary.status))
     return {
         "x": x, "y": at, "text": f" {fmt.chart_text(text)}", "showarrow": False, "xanchor": "left", "yanchor": "middle",
         "font": {"size": 12, "color": "var(--muted)"},
     }
 
 
-def _rows_figure(
+def rows_figure(
     data: list[dict[str, Any]], rows: Sequence[Row], place: Slots, axis: str, span: list[float],
     notes: list[dict[str, Any]], height: int = ROW_HEIGHT,
 ) -> Figure:
-    layout = _layout(axis)
+    """A drawing with a row per case. span: of the horizontal axis; height: of a row, in pixels."""
+    layout = layout_of(axis)
     headings = [
         {
             "x": 0, "xref": "paper", "xanchor": "right", "xshift": -6, "y": at, "yanchor": "middle", "showarrow": False,
@@ -277,21 +271,6 @@ def _rows_figure(
     return {"data": data, "layout": layout}
 
 
-def _layout(axis: str) -> dict[str, Any]:
-    return {
-        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "dragmode": False, "autosize": True,
-        "font": {
-            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", "size": 13,
-            "color": "var(--ink)",
-        },
-        "hoverlabel": {
-            "bgcolor": "var(--raised)", "bordercolor": "var(--axis)", "font": {"color": "var(--ink)", "size": 13},
-            "align": "left",
-        },
-        "xaxis": _axis(axis),
-    }
-
-
 def _row_axis(positions: Sequence[float], names: Sequence[str], end: float) -> dict[str, Any]:
     """A vertical axis of named rows, counted downwards; its invisible ticks keep the names off the bars."""
     return {
@@ -299,12 +278,3 @@ def _row_axis(positions: Sequence[float], names: Sequence[str], end: float) -> d
         "ticktext": [fmt.chart_text(name) for name in names], "zeroline": False, "fixedrange": True,
         "ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)",
     }
-
-
-def _axis(title: str) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": "var(--muted)"}}, "fixedrange": True,
-        "gridcolor": "var(--grid)", "zerolinecolor": "var(--axis)", "tickfont": {"color": "var(--muted)"}, "nticks": 6,
-    }
-
-

@@ -41,7 +41,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One entry of a legend: a variable of the style sheet, and circle, square, diamond, triangle-up or hollow."""
+    """One entry of a legend: a colour (a variable of the style sheet) and a symbol.
+
+    Symbols: circle, square, diamond, triangle-up, hollow (a diamond's outline), ring, cross, line, tick.
+    """
 
     name: str
     colour: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -64,12 +65,34 @@ def significant_decimals(value: float, digits: int = 3) -> int:
 
 def interval(estimate: Estimate, scale: float = 1.0) -> str:
     """`12.3 [12.1, 12.5]`: the median and its bounds times `scale`, with decimals that let the bounds be told apart."""
-    middle = estimate.median * scale
-    if estimate.low is None or estimate.high is None:
+    low, high = (None if bound is None else bound * scale for bound in (estimate.low, estimate.high))
+    return bounded(estimate.median * scale, low, high)
+
+
+def bounded(middle: float, low: float | None, high: float | None) -> str:
+    """A value with its bounds, as `interval`; alone where it has none."""
+    if low is None or high is None:
         return number(middle)
-    low, high = estimate.low * scale, estimate.high * scale
+    least, most = edges(middle, low, high)
+    places = significant_decimals(middle) if _wide(low, high) else interval_decimals(middle, low, high)
+    return f"{number(middle, places)} [{least}, {most}]"
+
+
+def edges(middle: float, low: float, high: float) -> tuple[str, str]:
+    """An interval's bounds: with the middle's decimals, or each with its own where they are far apart."""
+    if _wide(low, high):
+        return _far(low), _far(high)
     places = interval_decimals(middle, low, high)
-    return f"{number(middle, places)} [{number(low, places)}, {number(high, places)}]"
+    return number(low, places), number(high, places)
+
+
+def _wide(low: float, high: float) -> bool:
+    """Whether bounds are so far apart that the same decimals do not suit both."""
+    return low > 0 and high / low > 20
+
+
+def _far(value: float) -> str:
+    return number(value) if value >= 0.001 else f"{value:.0e}"
 
 
 def interval_decimals(middle: float, low: float, high: float) -> int:
@@ -132,8 +155,41 @@ def listing(words: list[str]) -> str:
 
 
 def plural(amount: int, noun: str) -> str:
-    """`1 case`, `2 cases`"""
-    return f"{count(amount)} {noun}" if amount == 1 else f"{count(amount)} {noun}s"
+    """`1 case`, `2 cases`, `3 processes`, `4 queries`"""
+    if amount == 1:
+        return f"{count(amount)} {noun}"
+    stem, ending = (noun[:-1], "ies") if noun.endswith("y") else (noun, "es" if noun.endswith("s") else "s")
+    return f"{count(amount)} {stem}{ending}"
+
+
+def span(least: int, most: int, noun: str) -> str:
+    """`3 processes`, or `1 to 3 processes` where cases differ."""
+    return plural(least, noun) if least == most else f"{count(least)} to {plural(most, noun)}"
+
+
+def queries(value: float) -> str:
+    """`12.3 queries/s`"""
+    return f"{number(value)} queries/s"
+
+
+def rate(flops_per_s: float) -> str:
+    """`123 GFLOP/s`"""
+    return f"{number(flops_per_s / 1e9)} GFLOP/s"
+
+
+def bandwidth(bytes_per_s: float) -> str:
+    """`12.3 GB/s`"""
+    return f"{number(bytes_per_s / 1e9)} GB/s"
+
+
+def joules(value: float) -> str:
+    """`0.412 J`"""
+    return f"{number(value)} J"
+
+
+def or_none(value: float | None, show: Callable[[float], str] = number) -> str:
+    """A value, or a dash where there is none."""
+    return NONE if value is None else show(value)
 
 
 def chart_text(text: str) -> str:

@@ -8,11 +8,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from dashboards import captions, trust
 from dashboards import format as fmt
-from dashboards.runs import FRAMEWORK_ORDER, Group, LoadedRun, Row, groups, load
+from dashboards.runs import FRAMEWORK_ORDER, Group, LoadedRun, Row, groups, load, network_title
 from xibench.errors import InputError, XibenchError
 from xibench.record.store import latest
 
@@ -21,8 +22,11 @@ RUNS = Path("results/runs")
 
 
 def headline(run: LoadedRun) -> str:
-    """Markdown: images per second with 95 % intervals, a table per group of like settings, and its conditions."""
-    parts = [_table(group) for group in groups([run])]
+    """Markdown: images per second with 95 % intervals, a table per group of like settings, and its conditions.
+
+    Where the run measured ceilings, each figure is followed by the attained fraction of the roofline.
+    """
+    parts = [_table(group) for group in groups([run], "offline")]
     if not parts:
         parts = ["No case of this run has ended yet."]
     return "\n\n".join([*parts, _conditions(run)])
@@ -57,8 +61,9 @@ def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
 def _table(group: Group) -> str:
     """Rows are networks and recipes, columns are frameworks."""
     shown = [name for name in FRAMEWORK_ORDER if any(row.case.framework == name for row in group.rows)]
+    share = ", attained fraction of the roofline" if any(r.summary.attained is not None for r in group.rows) else ""
     lines = [
-        f"{group.title}: images per second, median [95 % interval]",
+        f"{group.title}: images per second, {captions.estimate(group)} [95 % interval]{share}",
         "",
         f"| network | recipe | {' | '.join(fmt.name(name) for name in shown)} |",
         f"|---|---|{'--:|' * len(shown)}",
@@ -75,16 +80,31 @@ def _cell(rows: Sequence[Row]) -> str:
         return fmt.NONE
     row = rows[0]
     throughput = row.summary.images_per_s
-    return f"{fmt.interval(throughput)}{row.mark}" if throughput else fmt.status(row.record.status)
+    if throughput is None:
+        return fmt.status(row.record.status)
+    share = "" if row.summary.attained is None else f", {trust.attained(row)}"
+    return f"{fmt.interval(throughput)}{share}{row.mark}"
 
 
-def _footnotes(rows: Iterable[Row]) -> list[str]:
-    notes = dict.fromkeys(
-        f"† {row.framework}, {row.case.recipe}: wanted {s.wanted}; {s.why}; ran {s.ran}."
-        for row in rows
-        for s in row.summary.substitutions
-    )
-    return ["", *notes] if notes else []
+def _footnotes(rows: Sequence[Row]) -> list[str]:
+    notes = [
+        f"† {_who(row)}: wanted {s.wanted}; {s.why}; ran {s.ran}." for row in rows for s in row.summary.substitutions
+    ]
+    disturbed = [_on(row) for row in rows if row.summary.disturbed]
+    unsteady = [_on(row) for row in rows if row.unsteady]
+    if disturbed:
+        notes.append(f"‡ Disturbed while it ran, as the run file says: {fmt.listing(disturbed)}.")
+    if unsteady:
+        notes.append(f"§ Warm-up was cut off while steps still changed: {fmt.listing(unsteady)}.")
+    return ["", *dict.fromkeys(notes)] if notes else []
+
+
+def _who(row: Row) -> str:
+    return f"{row.framework}, {row.case.recipe}"
+
+
+def _on(row: Row) -> str:
+    return f"{row.framework} {row.case.recipe} on {network_title(row.case.model, row.case.variant)}"
 
 
 def _conditions(run: LoadedRun) -> str:
@@ -93,7 +113,7 @@ def _conditions(run: LoadedRun) -> str:
     gpus = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
     return " ".join([
         f"{machine.cpu_model}, {machine.cores_usable} cores, {fmt.gibibytes(machine.memory_bytes)}, {gpus}.",
-        *_sampling([row for row in run.rows if row.ok]),
+        *_sampling([row for row in run.rows if row.ok and row.case.scenario == "offline"]),
         f"Run `{run.header.run_id}`, {run.header.created_utc[:10]}.",
     ])
 
@@ -103,12 +123,18 @@ def _sampling(measured: Sequence[Row]) -> list[str]:
         return ["No case was measured."]
     versions = sorted({f"{name} {version}" for row in measured for name, version in row.process.versions.items()})
     counts = [len(process.steps_s) for row in measured for process in row.record.processes]
-    processes = max(len(row.record.processes) for row in measured)
     steps = f"{fmt.steps(min(counts), max(counts))} steps"
-    if processes > 1:
-        return [f"{'; '.join(versions)}.", f"{steps} in each of {processes} processes."]
-    left_out = "the intervals leave out what differs from one process to the next"
-    return [f"{'; '.join(versions)}.", f"{steps} in one process a case: {left_out}."]
+    processes = [row.summary.processes for row in measured]
+    if max(processes) == 1:
+        left_out = "the intervals leave out what differs from one process to the next"
+        return [f"{'; '.join(versions)}.", f"{steps} in one process a case: {left_out}."]
+    aside, failed = (sum(getattr(row.summary, name) for row in measured) for name in ("set_aside", "failed"))
+    return [
+        f"{'; '.join(versions)}.",
+        (f"n = {fmt.span(min(processes), max(processes), 'process')} a case, "
+         f"{fmt.span(min(counts), max(counts), 'step')} in each: the intervals include the spread between processes."),
+        f"Set aside and repeated: {aside}; failed: {failed}.",
+    ]
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from dashboards import format as fmt
 from xibench.errors import StoreError
-from xibench.record.schema import Case, Header, Process, Record
+from xibench.record.schema import Attempt, Calibration, Case, Header, Process, Record
 from xibench.record.store import read
 from xibench.record.summary import Summary, summarise
 
@@ -33,7 +35,7 @@ class Row:
     @property
     def ok(self) -> bool:
         """Whether there is a result."""
-        return self.summary.step_s is not None
+        return bool(self.record.processes)
 
     @property
     def process(self) -> Process:
@@ -52,13 +54,24 @@ class Row:
 
     @property
     def label(self) -> str:
-        """`PyTorch tuned`, with † where something else ran than was wanted."""
+        """`PyTorch tuned` with its marks."""
         return f"{self.framework} {self.recipe}{self.mark}"
 
     @property
     def mark(self) -> str:
-        """† if something was substituted."""
-        return "†" if self.summary.substitutions else ""
+        """† if something was substituted, ‡ if a process that counts was disturbed, § if a warm-up was cut off."""
+        marks = (("†", self.summary.substitutions), ("‡", self.summary.disturbed), ("§", self.unsteady))
+        return "".join(mark for mark, stands in marks if stands)
+
+    @property
+    def watched(self) -> bool:
+        """Whether the surroundings of its processes were recorded; in format 1 they were not."""
+        return any(attempt.surroundings for attempt in self.record.counted)
+
+    @property
+    def unsteady(self) -> int:
+        """Processes whose warm-up was cut off while steps still changed; 0 in format 1, which looked for no trend."""
+        return self.summary.unsteady if self.watched else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,23 +104,54 @@ class LoadedRun:
     header: Header
     rows: tuple[Row, ...]
     missing: tuple[Case, ...]
+    calibrations: tuple[Calibration, ...]
+    attempts: tuple[Attempt, ...]
+    format_version: int  # of the file itself; `header` is of the current one
     cut_line: bool
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Ceilings and idle power as measured last; None if they were not."""
+        return self.calibrations[-1] if self.calibrations else None
+
+    @property
+    def short(self) -> str:
+        """The start of its name."""
+        return self.header.run_id[:8]
+
+    @property
+    def anchor(self) -> str:
+        """A name for it in addresses."""
+        return self.digest[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of one run that differ in nothing but framework, recipe and network."""
+    """Rows of one run that differ in nothing but framework, recipe and network; of a family in the batch too."""
 
     key: str
     run: LoadedRun
-    case: Case  # any of them: its task, scenario, precision, batch and device hold for all
+    case: Case  # any of them: its task, scenario, precision and device hold for all
     panels: tuple[Panel, ...]
 
     @property
     def title(self) -> str:
-        """`Inference, batch 8, fp32, CPU`"""
+        """`Inference, batch 8, fp32, CPU`; `Inference, single-stream, fp32, CPU`"""
         task = {"infer": "Inference"}.get(self.case.task, self.case.task)
-        return f"{task}, batch {self.case.batch}, {self.case.precision}, {fmt.name(self.case.device)}"
+        scenario = [] if self.case.scenario == "offline" else [self.case.scenario]
+        batch = [] if self.case.scenario in ("single-stream", "server") else [self._batch]
+        within = [] if self.case.latency_bound_s is None else [f"p99 within {fmt.seconds(self.case.latency_bound_s)}"]
+        return ", ".join([task, *scenario, *batch, self.case.precision, fmt.name(self.case.device), *within])
+
+    @property
+    def _batch(self) -> str:
+        batches = self.batches
+        return f"batch {batches[0]}" if len(batches) == 1 else f"batch {batches[0]} to {batches[-1]}"
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """Every batch of its rows, the smallest first."""
+        return tuple(sorted({row.case.batch for row in self.rows}))
 
     @property
     def subtitle(self) -> str:
@@ -132,7 +176,7 @@ def load(path: Path) -> LoadedRun:
         content = path.read_bytes()
     except OSError as error:
         raise StoreError(f"run file {path} cannot be read: {error.strerror}") from error
-    rows = tuple(Row(record, summarise(record)) for record in run.records)
+    rows = tuple(Row(record, summarise(record, run.calibration)) for record in run.records)
     done = {row.case for row in rows}
     return LoadedRun(
         name=path.name,
@@ -141,17 +185,32 @@ def load(path: Path) -> LoadedRun:
         header=run.header,
         rows=rows,
         missing=tuple(case for case in run.header.plan if case not in done),
+        calibrations=run.calibrations,
+        attempts=run.attempts,
+        format_version=_file_format(content),
         cut_line=run.cut_line,
     )
 
 
-def groups(runs: Sequence[LoadedRun]) -> tuple[Group, ...]:
-    """Every run's rows, split into what may be compared."""
-    found: list[Group] = []
-    for run in runs:
-        for rows in _split(run.rows, _conditions):
-            found.append(Group(f"group{len(found) + 1}", run, rows[0].case, _panels(rows)))
-    return tuple(found)
+def _file_format(content: bytes) -> int:
+    version: int = msgspec.json.decode(content.split(b"\n", 1)[0])["format_version"]
+    return version
+
+
+def groups(runs: Sequence[LoadedRun], *scenarios: str) -> tuple[Group, ...]:
+    """Every run's rows, split into what may be compared; of these scenarios, or of all where none is named."""
+    return _grouped("group", runs, _conditions, scenarios)
+
+
+def families(runs: Sequence[LoadedRun], *scenarios: str) -> tuple[Group, ...]:
+    """As `groups`, but the batches of a series stay together."""
+    return _grouped("family", runs, _conditions_but_batch, scenarios)
+
+
+def offline(runs: Sequence[LoadedRun]) -> tuple[Group, ...]:
+    """Groups of scenario offline that have a result. Batch sweeps are left out: they have a page of their own."""
+    steady = [run for run in runs if not run.header.rule.sweep]
+    return tuple(group for group in groups(steady, "offline") if group.measured)
 
 
 def networks(runs: Iterable[LoadedRun]) -> tuple[tuple[str, str], ...]:
@@ -175,9 +234,25 @@ def case_words(case: Case) -> str:
     return f"{fmt.name(case.framework)} {fmt.name(case.recipe)}, {network_title(case.model, case.variant)}"
 
 
+def _grouped(
+    name: str, runs: Sequence[LoadedRun], key: Callable[[Row], tuple[object, ...]], scenarios: Sequence[str]
+) -> tuple[Group, ...]:
+    found: list[Group] = []
+    for run in runs:
+        for rows in _split(run.rows, key):
+            if not scenarios or rows[0].case.scenario in scenarios:
+                scenario = rows[0].case.scenario
+                found.append(Group(f"{name}-{scenario}-{len(found) + 1}", run, rows[0].case, _panels(rows)))
+    return tuple(found)
+
+
 def _conditions(row: Row) -> tuple[object, ...]:
+    return (*_conditions_but_batch(row), row.case.batch)
+
+
+def _conditions_but_batch(row: Row) -> tuple[object, ...]:
     c = row.case
-    return (c.task, c.scenario, c.precision, c.batch, c.device, c.weights, c.images, c.seed)
+    return (c.task, c.scenario, c.precision, c.device, c.weights, c.images, c.seed, c.latency_bound_s)
 
 
 def _panels(rows: Sequence[Row]) -> tuple[Panel, ...]:
@@ -196,8 +271,8 @@ def _split(rows: Sequence[Row], key: Callable[[Row], tuple[object, ...]]) -> lis
     return list(parts.values())
 
 
-def _row_order(row: Row) -> tuple[int, str, int, str]:
-    return (*recipe_order(row.case.recipe), *_place(FRAMEWORK_ORDER, row.case.framework))
+def _row_order(row: Row) -> tuple[int, str, int, str, int]:
+    return (*recipe_order(row.case.recipe), *_place(FRAMEWORK_ORDER, row.case.framework), row.case.batch)
 
 
 def _network_order(network: tuple[str, str]) -> tuple[int, str, bool, str]:

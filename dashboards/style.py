@@ -5,6 +5,7 @@ from __future__ import annotations
 _FRAMEWORKS = {"pytorch": "var(--pytorch)", "tensorflow": "var(--tensorflow)", "jax": "var(--jax)"}
 _PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
 _SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
+_DASHES = {"default": "solid", "compiled": "dot", "tuned": "dash"}
 _KINDS = {"pointwise": "var(--part-1)", "conv": "var(--part-2)", "depthwise": "var(--part-3)", "dense": "var(--part-4)"}
 _FAMILIES = {
     "xception": ("Xception", "var(--part-1)", "circle"),
@@ -28,6 +29,11 @@ def recipe_pattern(recipe: str) -> str:
 def recipe_symbol(recipe: str) -> str:
     """The mark of a recipe's points."""
     return _SYMBOLS.get(recipe, "triangle-up")
+
+
+def recipe_dash(recipe: str) -> str:
+    """The stroke of a recipe's lines."""
+    return _DASHES.get(recipe, "longdash")
 
 
 def kind_colour(kind: str) -> str:

@@ -16,7 +16,7 @@ LEAST_STEPS_FOR_DRIFT = 9  # three in each third
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far the steps of a case moved: the median of the last third over that of the first, as a fraction."""
+    """How far the steps of a case's process moved: the median of the last third over that of the first, a fraction."""
 
     row: Row
     share: float
@@ -30,16 +30,16 @@ def throughput(panel: Panel) -> str:
     best, others = rows[0], rows[1:]
     figure = f"{fmt.interval(_images(best.summary))} images/s"
     if not others:
-        return f"{_name(best)} ran {panel.title} at {figure}; no other case of it was measured."
+        return f"{_name(best)} ran {panel.title} at {figure}; no other case of it was measured.{_attained(best)}"
     ties = [row for row in others if overlap(best.summary, row.summary)]
     against = _against_slowest(best, others)
     if ties:
         unclear = fmt.listing([f"{_name(row)} ({fmt.interval(_images(row.summary))})" for row in ties])
         lead = f"{_name(best)} has the highest median on {panel.title}, {figure}"
-        return f"{lead}{f', {against}' if against else ''}, but {_untold(best, ties)} {unclear}."
+        return f"{lead}{f', {against}' if against else ''}, but {_untold(best, ties)} {unclear}.{_attained(best)}"
     second = f"{fmt.ratio(_rate(best.summary) / _rate(others[0].summary))} the next, {_name(others[0])}"
     beyond = f", and {against}" if against and others[-1] is not others[0] else ""
-    return f"{_name(best)} is fastest on {panel.title}: {figure}, {second}{beyond}."
+    return f"{_name(best)} is fastest on {panel.title}: {figure}, {second}{beyond}.{_attained(best)}"
 
 
 def latency(panel: Panel) -> str:
@@ -81,9 +81,12 @@ def startup(panel: Panel) -> str:
 
 
 def time_to_first_result(row: Row) -> float:
-    """Seconds from importing the framework to the end of the first step, without the measurement's own waiting."""
-    p = row.process
-    return p.import_s + p.build_s + (p.compile_s or 0) + p.first_step_s
+    """Seconds from importing the framework to the end of the first step, without the measurement's own waiting.
+
+    The median of the row's processes.
+    """
+    found = [p.import_s + p.build_s + (p.compile_s or 0) + p.first_step_s for p in row.record.processes]
+    return float(np.median(found))
 
 
 def extremes(panel: Panel, value: Callable[[Row], float | None], unit: Callable[[float], str], what: str) -> str:
@@ -109,21 +112,26 @@ def overlap(one: Summary, other: Summary) -> bool:
 
 
 def interval_note(rows: Sequence[Row]) -> str:
-    """What the intervals leave out."""
-    processes = {row.summary.processes for row in rows if row.ok}
+    """Whether the intervals hold what differs from one process to the next."""
+    processes = sorted({row.summary.processes for row in rows if row.ok})
     if not processes:
         return ""
-    if max(processes) == 1:
+    if processes[-1] == 1:
         return (
             "Intervals are 95 % bootstrap intervals of the median over the steps of one process per case. They leave "
             "out the spread between processes, which is often larger: a small difference may not repeat even where "
             "intervals do not overlap."
         )
+    single = " Those of cases with one process leave it out." if processes[0] == 1 else ""
     return (
-        "Intervals are 95 % bootstrap intervals of the median over the pooled steps of "
-        f"{fmt.listing([str(p) for p in sorted(processes)])} processes per case. They understate the spread between "
-        "processes."
+        "Intervals are 95 % bootstrap intervals that resample processes, then the steps within each: they include the "
+        f"spread between processes and are wide where processes are few.{single}"
     )
+
+
+def _attained(row: Row) -> str:
+    share = row.summary.attained
+    return "" if share is None else f" It attains {fmt.percent(100 * share)} of its roofline."
 
 
 def _untold(best: Row, ties: Sequence[Row]) -> str:
@@ -144,11 +152,14 @@ def _against_slowest(best: Row, others: Sequence[Row]) -> str:
 
 
 def _drift(row: Row) -> Drift | None:
-    steps = row.process.steps_s
-    if len(steps) < LEAST_STEPS_FOR_DRIFT:
-        return None
-    third = len(steps) // 3
-    return Drift(row, float(np.median(steps[-third:]) / np.median(steps[:third]) - 1))
+    """Of the process that moved most; None if none has enough steps."""
+    shares = []
+    for process in row.record.processes:
+        steps = process.steps_s
+        if len(steps) >= LEAST_STEPS_FOR_DRIFT:
+            third = len(steps) // 3
+            shares.append(float(np.median(steps[-third:]) / np.median(steps[:third]) - 1))
+    return Drift(row, max(shares, key=abs)) if shares else None
 
 
 def _name(row: Row) -> str:

@@ -1,4 +1,4 @@
-"""Settings that the frameworks read back differently although they were measured under the same recipe."""
+"""Settings read back with unlike values: between frameworks at one recipe, or between processes of one case."""
 
 from __future__ import annotations
 
@@ -28,6 +28,23 @@ def unlike_settings(group: Group) -> tuple[Unlike, ...]:
                 found.setdefault((recipe, setting, values), []).append(panel.title)
     unlike = (Unlike(tuple(networks), *key) for key, networks in found.items())
     return tuple(sorted(unlike, key=lambda entry: (entry.setting, recipe_order(entry.recipe))))
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """One setting on which the processes of one case differ; a value per process that counts, in their order."""
+
+    row: Row
+    setting: str
+    values: tuple[Setting, ...]
+
+
+def within_cases(group: Group) -> tuple[Within, ...]:
+    """Settings that differ between the processes of one case."""
+    return tuple(
+        Within(row, name, tuple(p.settings.get(name) for p in row.record.processes))
+        for row in group.measured for name in row.summary.settings_differ
+    )
 
 
 def _differing(rows: list[Row]) -> list[tuple[str, tuple[tuple[str, Setting], ...]]]:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from dashboards import captions, charts
+from dashboards import captions, curves, trust
 from dashboards import format as fmt
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row, groups
+from dashboards.runs import Group, LoadedRun, Panel, Row, offline
 from dashboards.style import family, framework_colour, recipe_symbol
 from xibench.analysis.published import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
 
@@ -30,7 +30,7 @@ def page(runs: Sequence[LoadedRun]) -> Page:
     """Published accuracies against parameters, multiply-adds and the speed measured in these runs."""
     entries = published_accuracies()
     blocks: tuple[Block, ...] = (Prose((DISCLAIMER,), "note"), _against_parameters(entries), _against_macs(entries))
-    measured = [_against_speed(group) for group in groups(runs) if any(_accurate(group))]
+    measured = [_against_speed(group) for group in offline(runs) if any(_accurate(group))]
     sections = [Section("published", "Published accuracies and counted costs", blocks)]
     sections += measured or [_no_speed()]
     sections.append(Section("sources", "Every figure and its source", (_table(entries),)))
@@ -48,7 +48,7 @@ def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
         f"{fmt.number(best.top1 - other.top1, 1)} points above {other.weights} with {_millions(other)}"
         f"{_told_apart(best, other)} ({LABEL})."
     )
-    figure = charts.scatter(
+    figure = curves.scatter(
         _families(counted, lambda e: (e.parameters_trainable or 0) / 1e6, lambda e: (e.top1, e.top1_low, e.top1_high)),
         "trainable parameters (millions)", "top-1 accuracy (%), published",
     )
@@ -66,7 +66,7 @@ def _against_macs(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
         f"{best.weights} has a top-1 error of {fmt.percent(100 - best.top1)} for {_giga(best)} G multiply-adds per "
         f"picture, {other.weights} {fmt.percent(100 - other.top1)} for {_giga(other)} G ({LABEL})."
     )
-    figure = charts.scatter(
+    figure = curves.scatter(
         _families(
             counted, lambda e: (e.macs or 0) / 1e9, lambda e: (100 - e.top1, 100 - e.top1_high, 100 - e.top1_low)
         ),
@@ -113,15 +113,6 @@ def _family_keys(entries: Sequence[PublishedAccuracy]) -> tuple[Key, ...]:
     return tuple(Key(*family(key)) for key in dict.fromkeys(entry.family for entry in entries))
 
 
-def _speed_keys(group: Group) -> tuple[Key, ...]:
-    frameworks = dict.fromkeys(row.case.framework for row in group.measured)
-    recipes = dict.fromkeys(row.case.recipe for row in group.measured)
-    return (
-        *(Key(fmt.name(framework), framework_colour(framework)) for framework in frameworks),
-        *(Key(fmt.name(recipe), "var(--muted)", recipe_symbol(recipe)) for recipe in recipes),
-    )
-
-
 def _against_speed(group: Group) -> Section:
     found = _accurate(group)
     sentences = tuple(
@@ -132,11 +123,11 @@ def _against_speed(group: Group) -> Section:
         if (rate := best.summary.images_per_s) is not None
     )
     traces = _speed_traces(found)
-    figure = charts.scatter(traces, "images/s measured here (log scale)", "top-1 accuracy (%), published", 340)
+    figure = curves.scatter(traces, "images/s measured here (log scale)", "top-1 accuracy (%), published", 340)
     _draw_levels(figure, [accuracy for _, accuracy in found])
     block = FigureBlock(
         "Published accuracy against measured speed", sentences,
-        (Chart(figure, "One mark per framework and recipe", " ".join(sentences), _speed_keys(group)),),
+        (Chart(figure, "One mark per framework and recipe", " ".join(sentences), curves.keys(group.measured)),),
         (CREDIT, _speed_caption(group, [accuracy for _, accuracy in found]), *captions.measured(group)),
         columns=1,
     )
@@ -177,8 +168,8 @@ def _speed_traces(found: Sequence[tuple[Panel, PublishedAccuracy]]) -> list[dict
             "marker": {"color": colour, "size": 12, "symbol": [recipe_symbol(row.case.recipe) for row, _, _ in mine],
                        "line": {"color": "var(--paper)", "width": 1.5}},
             "customdata": [
-                f"<b>{fmt.chart_text(row.label)}</b>, {fmt.name(row.case.model)}<br>{fmt.interval(rate)} images/s"
-                f"<br>{fmt.percent(a.top1, 2)} top-1 ({LABEL})" for row, a, rate in mine
+                trust.hover(row, fmt.name(row.case.model), f"{fmt.interval(rate)} images/s",
+                            f"{fmt.percent(a.top1, 2)} top-1 ({LABEL})") for row, a, rate in mine
             ],
             "hovertemplate": "%{customdata}<extra></extra>",
         })
@@ -194,6 +185,10 @@ def _draw_levels(figure: dict[str, Any], accuracies: Sequence[PublishedAccuracy]
         "type": "log", "autorange": False, "range": [math.log10(low), math.log10(high)], "tickmode": "array",
         "tickvals": [v for e in range(-3, 7) for d in (1, 2, 5) if low <= (v := d * 10.0**e) <= high],
     }
+    for trace in figure["data"]:  # intervals end at the edge
+        bars = trace["error_x"]
+        bars["array"] = [min(beyond, high - x) for beyond, x in zip(bars["array"], trace["x"], strict=True)]
+        bars["arrayminus"] = [min(below, x - low) for below, x in zip(bars["arrayminus"], trace["x"], strict=True)]
     layout["yaxis"]["range"] = [min(a.top1_low for a in accuracies) - 0.35, max(a.top1_high for a in accuracies) + 0.35]
     layout["shapes"] = [
         {"type": "rect", "layer": "below", "xref": "paper", "x0": 0, "x1": 1, "y0": a.top1_low, "y1": a.top1_high,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from dashboards import captions, charts, takeaways
+from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
+from dashboards.cells import bounds, recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, groups, network_title, networks
+from dashboards.runs import Group, LoadedRun, Row, network_title, networks, offline
+from dashboards.sections import roofline
 from dashboards.style import kind_colour
 from xibench.analysis.costs import KINDS, ModelCost, model_cost
 
@@ -24,9 +27,10 @@ def page(runs: Sequence[LoadedRun]) -> Page:
     costs = {key: tuple(model_cost(*key, resolution) for resolution in RESOLUTIONS) for key in networks(runs)}
     blocks: tuple[Block, ...] = (_totals(costs), _macs(costs), _parameters(costs)) if costs else ()
     sections = [Section("paper", "On paper", blocks or (Prose(("The runs name no network.",), "note"),))]
-    sections += [_achieved(group) for group in groups(runs) if group.measured]
+    sections += [roofline.section(run) for run in runs if any(row.ok for row in run.rows)]
+    sections += [_achieved(group) for group in offline(runs)]
     return Page(
-        FILE, "Costs", "Costs", "What does each network cost, where does the cost lie, and how fast is it worked off?",
+        FILE, "Costs", "Costs", "What does a network cost, and how near does each framework come to what is possible?",
         tuple(sections),
     )
 
@@ -102,20 +106,20 @@ def _where_the_work_is(cost: ModelCost) -> str:
 
 
 def _achieved(group: Group) -> Section:
-    limit = max(_gflops(row).value for row in group.measured)
+    scale = charts.scale(group.measured, _value)
     sentences = tuple(
-        takeaways.extremes(panel, lambda row: _gflops(row).value, lambda v: f"{fmt.number(v)} GFLOP/s", "achieved work")
+        takeaways.extremes(panel, lambda row: _gflops(row).median * 1e9, fmt.rate, "achieved work")
         for panel in group.panels
     )
     what = (
         "Two times the multiply-adds of a step over its measured time, whatever operations the framework really ran. "
-        "Bars: median; lines: 95 % interval."
+        f"{captions.bars(group, scale.cuts)}"
     )
     figure = FigureBlock(
         title="Achieved floating-point rate",
         takeaways=sentences,
         charts=tuple(
-            Chart(charts.bars(panel.rows, _value, "achieved rate (GFLOP/s)", limit), panel.title, sentence)
+            Chart(charts.bars(panel.rows, _value, "achieved rate (GFLOP/s)", scale), panel.title, sentence)
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(what, *captions.measured(group)),
@@ -124,32 +128,42 @@ def _achieved(group: Group) -> Section:
     return Section(group.key, group.title, (figure,), subtitle=group.subtitle)
 
 
-def _gflops(row: Row) -> charts.Value:
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """GFLOP/s with the bounds of its interval."""
+
+    median: float
+    low: float | None
+    high: float | None
+
+
+def _gflops(row: Row) -> Rate:
     step, flops = row.summary.step_s, 2 * row.record.costs.macs / 1e9
     assert step is not None
-    value = flops / step.median
     low = None if step.high is None else flops / step.high
     high = None if step.low is None else flops / step.low
-    places = fmt.significant_decimals(value) if low is None or high is None else fmt.interval_decimals(value, low, high)
-    bounds = "" if low is None or high is None else f" [{fmt.number(low, places)}, {fmt.number(high, places)}]"
-    hover = f"<b>{fmt.chart_text(row.label)}</b><br>{fmt.number(value, places)}{bounds} GFLOP/s<br>n = {step.n} steps"
-    return charts.Value(value, low, high, fmt.number(value), hover)
+    return Rate(flops / step.median, low, high)
 
 
 def _value(row: Row) -> charts.Value | None:
-    return _gflops(row) if row.ok else None
+    if row.summary.step_s is None:
+        return None
+    rate = _gflops(row)
+    text = trust.beside(row, fmt.number(rate.median))
+    return charts.Value(rate.median, rate.low, rate.high, text, trust.hover(row, f"{fmt.interval(rate)} GFLOP/s"))
 
 
 def _rate_table(group: Group) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in group.panels:
         for row in panel.measured:
-            rate = _gflops(row)
-            bounded = rate.low is not None and rate.high is not None
+            rate, attainable = _gflops(row), roofline.attainable(row)
             rows.append((
-                panel.title, row.framework, row.recipe + row.mark, fmt.count(row.record.costs.macs),
-                fmt.number(rate.value),
-                f"{fmt.number(rate.low or 0)} to {fmt.number(rate.high or 0)}" if bounded else "too few steps",
+                panel.title, row.framework, recipe(row), fmt.count(row.record.costs.macs), fmt.number(rate.median),
+                bounds(rate), fmt.or_none(attainable, lambda v: fmt.number(v / 1e9)), *trust.cells(row),
             ))
-    columns = ("Network", "Framework", "Recipe", "MACs per step", "GFLOP/s", "95 % interval")
-    return Table(columns, tuple(rows), frozenset({3, 4, 5}), fold="The numbers")
+    columns = (
+        "Network", "Framework", "Recipe", "MACs per step", "GFLOP/s", "95 % interval", "Attainable GFLOP/s",
+        *trust.COLUMNS,
+    )
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")

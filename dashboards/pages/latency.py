@@ -1,48 +1,69 @@
-"""How long is a step, how steady is it, and how long until the first result?"""
+"""How long is a step or a query, how steady is it, and how many queries can be served?"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from dashboards import captions, charts, takeaways
+from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
-from dashboards.content import Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, groups
-from dashboards.style import PHASES
+from dashboards.cells import recipe
+from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Row, groups, offline
+from dashboards.sections import queries, server
+from dashboards.strips import strips
 from xibench.record.schema import Process
 
 FILE = "latency.html"
 LEAST_SPAN = 2.0  # percent either side of the median: less would show noise as if it were large
+SCENARIOS = {
+    "single-stream": "Single-stream was not measured: one image at a time with p50, p90 and p99 of its latency. "
+    "`xibench run --scenario single-stream` does.",
+    "server": "The server scenario was not measured: latency against the rate at which queries arrive. "
+    "`xibench run --scenario server` does.",
+}
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:
-    """Median steps with intervals, every step that was taken, and the time to a first result."""
-    sections = tuple(_section(group) for group in groups(runs) if group.measured)
-    nothing = (Section("nothing", "Nothing was measured", (Prose(("No case of these runs has a result.",), "note"),)),)
+    """Steps of whole batches, single queries with their percentiles, and latency against the arrival rate."""
+    sections = [_section(group, (_medians(group), _steps(group))) for group in offline(runs)]
+    for group in groups(runs, "single-stream"):
+        if group.measured:
+            sections.append(_section(group, (queries.percentiles(group), _steps(group))))
+    sections += [_section(group, server.blocks(group)) for group in groups(runs, "server") if group.measured]
+    if not sections:
+        sections.append(Section("nothing", "Nothing was measured", (Prose((_nothing(runs),), "note"),)))
+    else:
+        lacking = tuple(text for name, text in SCENARIOS.items() if not any(g.measured for g in groups(runs, name)))
+        sections += [Section("lacking", "Not measured in these runs", (Prose(lacking),))] if lacking else []
     return Page(
-        FILE, "Latency", "Latency",
-        "How long does a step take, how steady is it, and how long is it until the first result?", sections or nothing,
+        FILE, "Latency", "Latency", "How long does a step or a query take, and how steady is it?", tuple(sections)
     )
 
 
-def _section(group: Group) -> Section:
-    return Section(group.key, group.title, (_medians(group), _steps(group), _startup(group)), subtitle=group.subtitle)
+def _nothing(runs: Sequence[LoadedRun]) -> str:
+    if any(row.ok for run in runs for row in run.rows):
+        return "No case of these runs timed single steps outside of a batch sweep."
+    return "No case of these runs has a result."
+
+
+def _section(group: Group, blocks: tuple[Block, ...]) -> Section:
+    return Section(group.key, group.title, blocks, subtitle=group.subtitle)
 
 
 def _medians(group: Group) -> FigureBlock:
-    shown = [value for row in group.measured if (value := _value(row))]
-    limit = max(max(value.high or 0, value.value) for value in shown)
+    scale = charts.scale(group.measured, _value)
     axis = f"time per step of {fmt.plural(group.case.batch, 'image')} (ms)"
     return FigureBlock(
         title="Time per step",
         takeaways=tuple(takeaways.latency(panel) for panel in group.panels),
         charts=tuple(
-            Chart(charts.bars(panel.rows, _value, axis, limit), panel.title, takeaways.latency(panel))
+            Chart(charts.bars(panel.rows, _value, axis, scale), panel.title, takeaways.latency(panel))
             for panel in group.panels
         ),
-        caption=("Bars: median; lines: 95 % interval. Shorter is faster.", *captions.measured(group)),
+        caption=(f"{captions.bars(group, scale.cuts)} Shorter is faster.", *captions.measured(group)),
         table=_table(group),
     )
 
@@ -51,27 +72,41 @@ def _value(row: Row) -> charts.Value | None:
     step = row.summary.step_s
     if step is None:
         return None
-    hover = f"<b>{fmt.chart_text(row.label)}</b><br>{fmt.interval(step, 1e3)} ms<br>n = {step.n} steps"
     low, high = (None if bound is None else 1e3 * bound for bound in (step.low, step.high))
-    return charts.Value(1e3 * step.median, low, high, fmt.number(1e3 * step.median), hover)
+    text = trust.beside(row, fmt.number(1e3 * step.median))
+    return charts.Value(1e3 * step.median, low, high, text, trust.hover(row, f"{fmt.interval(step, 1e3)} ms"))
 
 
 def _steps(group: Group) -> FigureBlock:
     span = _span(group)
     beyond = sum(not span[0] <= v <= span[1] for v in _shares(group, lambda p: [*p.warmup_s, *p.steps_s]))
     edge = f" Steps beyond the axis are arrows at its edge; there are {beyond}." if beyond else ""
+    several = ", one process after another." if any(row.summary.processes > 1 for row in group.measured) else "."
     return FigureBlock(
-        title="Every step",
-        takeaways=(takeaways.drift(group),),
+        title="Every step" if group.case.scenario == "offline" else "Every query",
+        takeaways=(takeaways.drift(group), *_outliers(group)),
         charts=tuple(
-            Chart(charts.strips(panel.rows, span), panel.title, f"{panel.title}: every step against its case's median.")
+            Chart(strips(panel.rows, span), panel.title, f"{panel.title}: every step against its case's median.")
             for panel in group.panels
         ),
         caption=(
-            "One mark per step after the first. Within a row time runs from top to bottom, so a slant is drift. Hollow "
-            "marks are warm-up, left out of the median; the band is the median's 95 % interval." + edge,
+            (f"One mark per step after the first{several} Within a row time runs from top to "
+            "bottom, so a slant is drift. Hollow marks are warm-up, left out of the median; the band is the median's "
+            f"95 % interval.{edge}"),
             *captions.measured(group),
         ),
+    )
+
+
+def _outliers(group: Group) -> tuple[str, ...]:
+    found = [row.summary.outliers for row in group.measured if row.summary.outliers]
+    steps = sum(o.n for o in found)
+    if not steps:
+        return ()
+    mild, severe = sum(o.mild for o in found), sum(o.severe for o in found)
+    return (
+        (f"Of {fmt.plural(steps, 'step')}, {fmt.count(mild)} are mild and {fmt.count(severe)} severe outliers of their "
+        "process by Tukey's fences; they are in every figure."),
     )
 
 
@@ -91,54 +126,35 @@ def _shares(group: Group, steps: Callable[[Process], Sequence[float]]) -> list[f
     ]
 
 
-def _startup(group: Group) -> FigureBlock:
-    phases = (
-        ("import", PHASES[0], lambda row: row.process.import_s),
-        ("build", PHASES[1], lambda row: row.process.build_s),
-        ("compile", PHASES[2], lambda row: row.process.compile_s or 0.0),
-        ("first step", PHASES[3], lambda row: row.process.first_step_s),
-    )
-    what = (
-        "Each phase happened once per process (n = 1), so there is no interval. Where a framework cannot compile ahead "
-        "of the first step, the first step includes compiling. Each chart has its own scale."
-    )
-    return FigureBlock(
-        title="Time to the first result",
-        takeaways=tuple(takeaways.startup(panel) for panel in group.panels),
-        charts=tuple(
-            Chart(charts.stacked(panel.rows, phases, "time from the start of the import (s)"), panel.title,
-                  takeaways.startup(panel), tuple(Key(name, colour) for name, colour, _ in phases))
-            for panel in group.panels
-        ),
-        caption=(what, *captions.measured(group, with_intervals=False)),
-        table=_startup_table(group),
-    )
-
-
 def _table(group: Group) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in group.panels:
         for row in panel.measured:
-            step = row.summary.step_s
+            step, outliers = row.summary.step_s, row.summary.outliers
             assert step is not None
             steps = [s for p in row.record.processes for s in p.steps_s]
             rows.append((
-                panel.title, row.framework, row.recipe + row.mark, fmt.interval(step, 1e3),
-                fmt.number(1e3 * min(steps)), fmt.number(1e3 * max(steps)), str(step.n),
-                str(sum(len(p.warmup_s) for p in row.record.processes)), row.process.stopped_by,
+                panel.title, row.framework, recipe(row), fmt.interval(step, 1e3),
+                fmt.number(1e3 * min(steps)), fmt.number(1e3 * max(steps)),
+                f"{outliers.mild} + {outliers.severe}" if outliers else fmt.NONE, *_device(row), *trust.cells(row),
+                str(sum(len(p.warmup_s) for p in row.record.processes)),
+                _ended(p.warmup_stopped_by for p in row.record.processes),
+                _ended(p.stopped_by for p in row.record.processes),
             ))
     columns = (
-        "Network", "Framework", "Recipe", "Median, ms [95 %]", "Least, ms", "Most, ms", "n", "Warm-up steps",
-        "Stopped by",
+        "Network", "Framework", "Recipe", "Median, ms [95 %]", "Least, ms", "Most, ms", "Outliers, mild + severe",
+        "On the device's clock, ms", *trust.COLUMNS, "Warm-up steps", "Warm-up ended by", "Stopped by",
     )
-    return Table(columns, tuple(rows), frozenset({3, 4, 5, 6, 7}), fold="The numbers")
+    return Table(columns, tuple(rows), frozenset(range(3, len(columns) - 2)), fold="The numbers")
 
 
-def _startup_table(group: Group) -> Table:
-    rows = tuple(
-        (panel.title, row.framework, row.recipe + row.mark, fmt.number(p.import_s), fmt.number(p.build_s),
-         "in the first step" if p.compile_s is None else fmt.number(p.compile_s), fmt.number(p.first_step_s))
-        for panel in group.panels for row in panel.measured for p in row.record.processes
-    )
-    columns = ("Network", "Framework", "Recipe", "Import, s", "Build, s", "Compile, s", "First step, s")
-    return Table(columns, rows, frozenset({3, 4, 5, 6}), fold="The numbers")
+def _device(row: Row) -> tuple[str]:
+    """The median step on the device's own clock."""
+    steps = [s for p in row.record.processes for s in p.device_steps_s or ()]
+    return (fmt.number(1e3 * float(np.median(steps))) if steps else fmt.NONE,)
+
+
+def _ended(rules: Iterable[str]) -> str:
+    """Which rules ended the processes, each once with how many."""
+    found = Counter(rules)
+    return ", ".join(rule if len(found) == 1 else f"{rule} ({count})" for rule, count in found.items())

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dashboards import captions, charts, takeaways
+from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
+from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, groups
+from xibench.record.schema import Memory
 
 FILE = "memory.html"
+COMPILED: tuple[Callable[[Memory], int | None], ...] = (
+    lambda m: m.compiled_temporary_bytes, lambda m: m.compiled_argument_bytes, lambda m: m.compiled_output_bytes,
+    lambda m: m.compiled_code_bytes,
+)
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Peak host memory above the framework's baseline, and device memory or the reason why there is none."""
-    sections = tuple(_section(group) for group in groups(runs) if group.measured)
-    nothing = (Section("nothing", "Nothing was measured", (Prose(("No case of these runs has a result.",), "note"),)),)
+    shown = [g for g in groups([r for r in runs if not r.header.rule.sweep]) if g.measured]
+    sections = tuple(_section(group) for group in shown)
+    measured = any(row.ok for run in runs for row in run.rows)
+    text = "Memory against the batch stands under Batch." if measured else "No case of these runs has a result."
+    title = "Batch sweeps only" if measured else "Nothing was measured"
+    nothing = (Section("nothing", title, (Prose((text,), "note"),)),)
     return Page(
         FILE, "Memory", "Memory", "How much memory does a network take beyond what its framework takes anyway?",
         sections or nothing,
@@ -47,6 +57,7 @@ def _section(group: Group) -> Section:
         blocks.append(_figure(group, "Peak device memory", device_allocated, caption))
     else:
         blocks.append(Prose((f"No device memory figure: {_why(group, 'device')}.",)))
+    blocks.append(_compiled(group))
     return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
 
 
@@ -58,18 +69,18 @@ def _figure(group: Group, title: str, values: Callable[[Row], list[int]], captio
         found = [b / fmt.MIB for b in values(row)]
         if not found:
             return None
-        hover = f"<b>{fmt.chart_text(row.label)}</b><br>{fmt.number(max(found))} MiB<br>{_processes(len(found))}"
+        hover = trust.hover(row, f"{fmt.number(max(found))} MiB")
         low = min(found) if len(found) > 1 else None
         return charts.Value(max(found), low, None, fmt.number(max(found)), hover)
 
-    limit = max(highest(row) or 0 for row in group.measured) / fmt.MIB
+    scale = charts.scale(group.measured, value)
     what = title.lower()
     sentences = tuple(takeaways.extremes(panel, highest, fmt.mebibytes, what) for panel in group.panels)
     return FigureBlock(
         title=title,
         takeaways=sentences,
         charts=tuple(
-            Chart(charts.bars(panel.rows, value, "peak memory (MiB)", limit), panel.title, sentence)
+            Chart(charts.bars(panel.rows, value, "peak memory (MiB)", scale), panel.title, sentence)
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(f"{caption} {_spread(group)}", *captions.measured(group, with_intervals=False)),
@@ -94,7 +105,8 @@ def _spread(group: Group) -> str:
 def _why(group: Group, which: str) -> str:
     reasons = dict.fromkeys(
         reason
-        for row in group.measured for p in row.record.processes for field, reason in p.absent.items() if which in field
+        for row in group.measured for p in row.record.processes for field, reason in p.absent.items()
+        if field.startswith(which) and field.endswith("_bytes")
     )
     if reasons:
         return "; ".join(reason.rstrip(".") for reason in reasons)
@@ -103,27 +115,45 @@ def _why(group: Group, which: str) -> str:
     return "the record gives no reason"
 
 
+def _compiled(group: Group) -> Table | Prose:
+    """What compilers planned for one step: a further column beside what was measured."""
+    rows: list[tuple[Cell, ...]] = []
+    for panel in group.panels:
+        for row in panel.measured:
+            figures = [_largest(row, figure) for figure in COMPILED]
+            if any(figure is not None for figure in figures):
+                shown = [fmt.or_none(figure, fmt.mebibytes) for figure in figures]
+                rows.append((panel.title, row.framework, recipe(row), *shown, *trust.cells(row)))
+    if not rows:
+        return Prose((f"No compiler told what it planned: {_why(group, 'compiled')}.",))
+    columns = (
+        "Network", "Framework", "Recipe", "Scratch", "Parameters and batch", "Output", "Program", *trust.COLUMNS
+    )
+    caption = "Memory of one step as the compiler planned it; frameworks that do not tell are left out."
+    return Table(columns, tuple(rows), trust.numeric(3, columns), caption=caption)
+
+
 def _table(group: Group) -> Table:
     rows = tuple(
-        (panel.title, row.framework, row.recipe + row.mark, *_memory_cells(row))
+        (panel.title, row.framework, recipe(row), *_memory_cells(row), *trust.cells(row))
         for panel in group.panels for row in panel.measured
     )
     columns = (
         "Network", "Framework", "Recipe", "Baseline", "Peak", "Above baseline", "Device, allocated", "Device, reserved",
-        "Device, whole process",
+        "Device, whole process", *trust.COLUMNS,
     )
-    return Table(columns, rows, frozenset(range(3, 9)), fold="The numbers")
+    caption = "The largest of a case's processes, each figure on its own."
+    return Table(columns, rows, trust.numeric(3, columns), caption=caption, fold="The numbers")
 
 
 def _memory_cells(row: Row) -> tuple[Cell, ...]:
-    m = row.process.memory
-    above = max(host_above_baseline(row), default=None)
     figures = (
-        m.host_baseline_bytes, m.host_peak_bytes, above, m.device_peak_allocated_bytes, m.device_peak_reserved_bytes,
-        m.device_process_bytes,
+        _largest(row, lambda m: m.host_baseline_bytes), _largest(row, lambda m: m.host_peak_bytes),
+        max(host_above_baseline(row), default=None), _largest(row, lambda m: m.device_peak_allocated_bytes),
+        _largest(row, lambda m: m.device_peak_reserved_bytes), _largest(row, lambda m: m.device_process_bytes),
     )
-    return tuple(fmt.NONE if figure is None else fmt.mebibytes(figure) for figure in figures)
+    return tuple(fmt.or_none(figure, fmt.mebibytes) for figure in figures)
 
 
-def _processes(amount: int) -> str:
-    return "n = 1 process" if amount == 1 else f"n = {amount} processes"
+def _largest(row: Row, figure: Callable[[Memory], int | None]) -> int | None:
+    return max((b for p in row.record.processes if (b := figure(p.memory)) is not None), default=None)

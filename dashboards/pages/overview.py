@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards import captions, charts, takeaways
+from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
-from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Marked, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, groups
-from dashboards.unlike import unlike_settings
+from dashboards.cells import bounds, recipe
+from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, families, offline
+from dashboards.unlike import unlike_settings, within_cases
 from xibench.record.schema import Case
 
 FILE = "index.html"
 ABOUT = (
     "One text per network builds it natively in every framework, with the same weights and the same photographs. Each "
-    "case is timed in a fresh process, every step until its result has been computed."
+    "case is timed in fresh processes, every step until its result has been computed."
 )
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Throughput by framework, network and recipe; every case that has no result, with its reason."""
-    sections = [_section(group) for group in groups(runs) if group.measured] or [_nothing(runs)]
+    sections = [_section(group) for group in offline(runs)] or [_elsewhere(runs)]
     without = _without_result(runs)
     if without:
         sections.append(Section("without-result", "Cases without a result", without))
@@ -32,26 +33,28 @@ def page(runs: Sequence[LoadedRun]) -> Page:
 
 def _section(group: Group) -> Section:
     blocks: list[Block] = [_figure(group)]
-    unlike = unlike_settings(group)
+    unlike = sorted({entry.setting for entry in unlike_settings(group)})
     if unlike:
-        names = fmt.listing(sorted({entry.setting for entry in unlike}))
-        text = f"Unlike between frameworks at the same recipe: {names}. What each ran with stands under Settings."
+        text = f"Unlike between frameworks at the same recipe: {fmt.listing(unlike)}."
+        blocks.append(Prose((f"{text} What each ran with stands under Settings.",), "note"))
+    within = sorted({entry.setting for entry in within_cases(group)})
+    if within:
+        text = f"Unlike between processes of one case: {fmt.listing(within)}. Every process's values: see Settings."
         blocks.append(Prose((text,), "note"))
     return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
 
 
 def _figure(group: Group) -> FigureBlock:
-    shown = [value for row in group.measured if (value := _value(row))]
-    limit = max(max(value.high or 0, value.value) for value in shown)
+    scale = charts.scale(group.measured, _value)
     sentences = tuple(takeaways.throughput(panel) for panel in group.panels)
     return FigureBlock(
         title="Images per second",
         takeaways=sentences,
         charts=tuple(
-            Chart(charts.bars(panel.rows, _value, "throughput (images/s)", limit), panel.title, sentence)
+            Chart(charts.bars(panel.rows, _value, "throughput (images/s)", scale), panel.title, sentence)
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
-        caption=("Bars: median; lines: 95 % interval. Longer is faster.", *captions.measured(group)),
+        caption=(f"{captions.bars(group, scale.cuts)} Longer is faster.", *captions.measured(group)),
         table=_table(group),
     )
 
@@ -60,41 +63,40 @@ def _value(row: Row) -> charts.Value | None:
     rate = row.summary.images_per_s
     if rate is None:
         return None
-    hover = f"<b>{fmt.chart_text(row.label)}</b><br>{fmt.interval(rate)} images/s<br>n = {rate.n} steps"
-    return charts.Value(rate.median, rate.low, rate.high, fmt.number(rate.median), hover)
+    hover = trust.hover(row, f"{fmt.interval(rate)} images/s")
+    return charts.Value(rate.median, rate.low, rate.high, trust.beside(row, fmt.number(rate.median)), hover)
 
 
 def _table(group: Group) -> Table:
     rows = tuple(_cells(panel, row) for panel in group.panels for row in panel.rows)
     columns = (
         "Network", "Framework", "Recipe", "Images/s", "95 % interval", "ms per step",
-        "Peak host memory above baseline", "n",
+        "Peak host memory above baseline", *trust.COLUMNS,
     )
-    return Table(columns, rows, frozenset({3, 4, 5, 6, 7}), fold="The numbers")
+    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers")
 
 
 def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
     rate, step, peak = row.summary.images_per_s, row.summary.step_s, row.summary.peak_bytes
-    recipe: Cell = Marked(row.recipe, "something else ran than was wanted") if row.mark else row.recipe
     if rate is None or step is None:
         blank = (fmt.NONE,) * 4
-        return (panel.title, row.framework, recipe, fmt.status(row.summary.status), *blank)
+        return (panel.title, row.framework, recipe(row), fmt.status(row.summary.status), *blank[1:], *trust.cells(row))
     return (
-        panel.title, row.framework, recipe, fmt.number(rate.median), bounds(rate), fmt.number(1e3 * step.median),
-        fmt.NONE if peak is None else fmt.mebibytes(peak), str(step.n),
+        panel.title, row.framework, recipe(row), fmt.number(rate.median), bounds(rate), fmt.number(1e3 * step.median),
+        fmt.or_none(peak, fmt.mebibytes), *trust.cells(row),
     )
 
 
-def bounds(estimate: fmt.Estimate) -> str:
-    """The interval's bounds alone."""
-    if estimate.low is None or estimate.high is None:
-        return "too few steps"
-    places = fmt.interval_decimals(estimate.median, estimate.low, estimate.high)
-    return f"{fmt.number(estimate.low, places)} to {fmt.number(estimate.high, places)}"
-
-
-def _nothing(runs: Sequence[LoadedRun]) -> Section:
-    return Section("nothing", "Nothing was measured", (Prose((_why_nothing(runs),), "note"),))
+def _elsewhere(runs: Sequence[LoadedRun]) -> Section:
+    """What stands here if no offline case has a result: where the results are, or why there are none."""
+    titles = [group.title for group in families(runs) if group.measured]
+    if not titles:
+        return Section("nothing", "Nothing was measured", (Prose((_why_nothing(runs),), "note"),))
+    text = (
+        f"These runs measured {fmt.listing(titles)}: batch sweeps stand under Batch, single-stream and server under "
+        "Latency, compile times under Start-up."
+    )
+    return Section("elsewhere", "Results on other pages", (Prose((text,), "note"),))
 
 
 def _why_nothing(runs: Sequence[LoadedRun]) -> str:
@@ -113,7 +115,7 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
     rows: list[tuple[Cell, ...]] = []
     logs: list[Block] = []
     for run in runs:
-        for row in (row for row in run.rows if not row.ok):
+        for row in (row for row in run.rows if not row.ok and not _swept(run, row)):
             happened = fmt.status(row.summary.status)
             rows.append((case_words(row.case), happened, _reason(row), _conditions(row.case), _run(run)))
             if row.record.log:
@@ -123,12 +125,20 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
     if not rows:
         return ()
     intro = f"{fmt.plural(len(rows), 'case')} of {fmt.count(sum(len(r.rows) + len(r.missing) for r in runs))}."
+    if any(_swept(run, row) for run in runs for row in run.rows):
+        intro += " Batches that did not fit into memory are results of a sweep and stand under Batch."
     columns = ("Case", "What happened", "Reason", "Conditions", "Run")
     return Prose((intro,)), Table(columns, tuple(rows)), *logs
 
 
+def _swept(run: LoadedRun, row: Row) -> bool:
+    """Whether running out of memory is what was looked for."""
+    return run.header.rule.sweep and row.summary.status == "out_of_memory"
+
+
 def _conditions(case: Case) -> str:
-    return f"{case.precision}, batch {case.batch}, {case.resolution} px, {fmt.name(case.device)}"
+    scenario = "" if case.scenario == "offline" else f"{case.scenario}, "
+    return f"{scenario}{case.precision}, batch {case.batch}, {case.resolution} px, {fmt.name(case.device)}"
 
 
 def _reason(row: Row) -> str:
@@ -136,4 +146,4 @@ def _reason(row: Row) -> str:
 
 
 def _run(run: LoadedRun) -> Link:
-    return Link(run.header.run_id, f"settings.html#run-{run.digest[:12]}")
+    return Link(run.header.run_id, f"settings.html#run-{run.anchor}")

@@ -7,9 +7,10 @@ from urllib.parse import quote
 
 from dashboards import format as fmt
 from dashboards.content import Block, Cell, Facts, Link, Marked, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, case_words, groups, recipe_order
-from dashboards.unlike import unlike_settings
-from xibench.record.schema import Environment, Rule, Setting
+from dashboards.runs import Group, LoadedRun, Row, case_words, families, recipe_order
+from dashboards.sections import conditions
+from dashboards.unlike import unlike_settings, within_cases
+from xibench.record.schema import Environment, Process, Rule, Setting
 
 FILE = "settings.html"
 RUNS_FOLDER = "runs"
@@ -17,23 +18,23 @@ RUNS_FOLDER = "runs"
 
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Settings read back, substitutions, environment, versions, run files and the command that repeats a run."""
-    found = groups(runs)
-    sections = [_settings(group) for group in found if group.measured]
-    sections += [_run(run) for run in runs]
+    sections = [_settings(group) for group in families(runs) if group.measured]
+    for run in runs:
+        sections += [conditions.section(run), _run(run)]
     return Page(
-        FILE, "Settings", "Settings and environment",
-        "With what settings, on what machine and by which rule was it measured, and how is it repeated?",
+        FILE, "Settings", "Settings, conditions and environment",
+        "With what settings, under what conditions and on what machine was it measured, and how is it repeated?",
         tuple(sections),
     )
 
 
 def run_file(run: LoadedRun) -> str:
     """The run file's place inside the site: its name with the start of its hash, so that two files never clash."""
-    return f"{RUNS_FOLDER}/{run.digest[:12]}-{run.name}"
+    return f"{RUNS_FOLDER}/{run.anchor}-{run.name}"
 
 
 def _settings(group: Group) -> Section:
-    blocks: list[Block] = [*_unlike(group)]
+    blocks: list[Block] = [*_unlike(group), *_within(group)]
     for framework in dict.fromkeys(row.case.framework for row in group.rows):
         rows = [row for row in group.measured if row.case.framework == framework]
         if rows:
@@ -59,28 +60,51 @@ def _unlike(group: Group) -> list[Block]:
     return [Table(("Setting", "Recipe", "Networks", *frameworks), tuple(rows), caption=caption)]
 
 
+def _within(group: Group) -> list[Block]:
+    """Settings on which the processes of one case differ."""
+    found = within_cases(group)
+    if not found:
+        several = any(row.summary.processes > 1 for row in group.measured)
+        return [Prose(("Every process of a case reported the same settings as the case's others.",))] if several else []
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (case_words(entry.row.case), entry.setting, ", ".join(_show(value) for value in entry.values))
+        for entry in found
+    )
+    caption = "Settings on which the processes of one case differ: its figures mix them."
+    return [Table(("Case", "Setting", "Read back, process by process"), rows, caption=caption)]
+
+
 def _settings_table(framework: str, rows: Sequence[Row]) -> Table:
     """One column per distinct set of settings of a recipe; a cell that differs along its row is marked."""
-    columns: list[tuple[str, list[str], dict[str, Setting]]] = []
+    columns: list[tuple[str, list[str], dict[str, str]]] = []
     for row in sorted(rows, key=lambda row: recipe_order(row.case.recipe)):
-        same = next((c for c in columns if c[0] == row.recipe and c[2] == row.process.settings), None)
+        shown, network = _shown(row.process), fmt.name(row.case.model)
+        same = next((c for c in columns if c[0] == row.recipe and c[2] == shown), None)
         if same:
-            same[1].append(fmt.name(row.case.model))
+            same[1].append(network)
         else:
-            columns.append((row.recipe, [fmt.name(row.case.model)], row.process.settings))
+            columns.append((row.recipe, [network], shown))
     names = sorted({name for _, _, settings in columns for name in settings})
     recipes = [recipe for recipe, _, _ in columns]
     titles = tuple(
-        recipe if recipes.count(recipe) == 1 else f"{recipe}, {fmt.listing(list(dict.fromkeys(models)))}"
-        for recipe, models, _ in columns
+        recipe if recipes.count(recipe) == 1 else f"{recipe}, {fmt.listing(list(dict.fromkeys(networks)))}"
+        for recipe, networks, _ in columns
     )
     body = tuple((name, *_setting_cells(name, [settings for _, _, settings in columns])) for name in names)
     caption = f"{fmt.name(framework)}, read back after the run. Marked (◆): differs between these columns."
     return Table(("Setting", *titles), body, caption=caption)
 
 
-def _setting_cells(name: str, columns: Sequence[dict[str, Setting]]) -> tuple[Cell, ...]:
-    shown = [_show(settings[name]) if name in settings else fmt.NONE for settings in columns]
+def _shown(process: Process) -> dict[str, str]:
+    """Each setting in words; one that is null with the reason."""
+    return {
+        name: f"none: {process.absent[name]}" if value is None and name in process.absent else _show(value)
+        for name, value in process.settings.items()
+    }
+
+
+def _setting_cells(name: str, columns: Sequence[dict[str, str]]) -> tuple[Cell, ...]:
+    shown = [settings.get(name, fmt.NONE) for settings in columns]
     if len(set(shown)) == 1:
         return tuple(shown)
     return tuple(Marked(text, "differs between the columns") for text in shown)
@@ -105,9 +129,10 @@ def _run(run: LoadedRun) -> Section:
             ("Taken", fmt.moment(header.created_utc)),
             ("Preset", header.preset or "none"),
             ("Cases", f"{fmt.count(measured)} ok of {fmt.count(total)}"),
+            ("Clock", _clocks(run)),
             ("Run file", Link(run.name, quote(run_file(run)))),
             ("SHA-256", run.digest),
-            ("Format", str(header.format_version)),
+            ("Format", str(run.format_version)),
             ("xibench", header.xibench),
             ("Sampling rule", _rule(header.rule)),
             ("Pictures", f"{header.pictures.source}: {fmt.listing(header.pictures.files)}"),
@@ -124,15 +149,47 @@ def _run(run: LoadedRun) -> Section:
         *_absent(header.environment),
         _versions(run),
     ]
-    return Section(f"run-{run.digest[:12]}", f"Run {header.run_id}", tuple(blocks))
+    return Section(f"run-{run.anchor}", f"Run {header.run_id}", tuple(blocks))
 
 
 def _rule(rule: Rule) -> str:
-    return (
-        f"{rule.warmup_steps} warm-up steps after the first; at least {rule.min_steps} and at most {rule.max_steps} "
-        f"timed steps; none starts after {rule.budget_s:g} s once the least is done; a worker is stopped after "
-        f"{rule.time_limit_s:g} s"
+    """The sampling rule as a sentence; parts that do not apply are left out."""
+    warmup = (
+        f"{rule.warmup_steps} warm-up steps after the first"
+        if rule.max_warmup_steps == rule.warmup_steps else
+        f"{rule.warmup_steps} to {rule.max_warmup_steps} warm-up steps after the first, until no trend is left or "
+        f"{rule.warmup_budget_s:g} s have passed"
     )
+    width = "" if rule.half_width is None else (
+        f"; enough once half the median's 95 % interval is below {100 * rule.half_width:g} % of it"
+    )
+    memory = "" if rule.memory_limit_bytes is None else f" or above {fmt.gibibytes(rule.memory_limit_bytes)}"
+    sweep = "; batches grow until memory runs out" if rule.sweep else ""
+    return (
+        f"{fmt.plural(rule.processes, 'process')} per case, in a seeded random order, and up to "
+        f"{rule.repeats} more in place of disturbed ones; {warmup}; at least {rule.min_steps} and at most "
+        f"{rule.max_steps} timed steps; none starts after {rule.budget_s:g} s once the least is done{width}; a worker "
+        f"is stopped after {rule.time_limit_s:g} s{memory}{sweep}"
+    )
+
+
+def _clocks(run: LoadedRun) -> str:
+    """The clocks that timed the steps, and what timing cost: the most that any process saw."""
+    clocks = [p.clock for row in run.rows for p in row.record.processes]
+    if not clocks:
+        return fmt.NONE
+    resolutions = [c.resolution_s for c in clocks if c.resolution_s is not None]
+    reads = [c.read_s for c in clocks if c.read_s is not None]
+    loops = [c.loop_overhead_s for c in clocks if c.loop_overhead_s is not None]
+    parts = [fmt.listing(sorted({c.name for c in clocks}))]
+    parts += [f"resolution {_nanoseconds(max(resolutions))}"] if resolutions else []
+    parts += [f"a reading costs at most {_nanoseconds(max(reads))}"] if reads else ["its cost was not measured"]
+    parts += [f"the loop adds at most {_nanoseconds(max(loops))} to a step"] if loops else []
+    return "; ".join(parts)
+
+
+def _nanoseconds(value: float) -> str:
+    return f"{fmt.number(value * 1e9)} ns" if value < 1e-6 else f"{fmt.number(value * 1e6)} µs"
 
 
 def _environment(e: Environment) -> Table:
@@ -142,6 +199,7 @@ def _environment(e: Environment) -> Table:
         ("Cores", f"{_or_unknown(e.cores_physical)} physical, {e.cores_logical} logical, {e.cores_usable} usable"),
         ("Extensions", ", ".join(e.cpu_flags) or fmt.NONE),
         ("Memory", fmt.gibibytes(e.memory_bytes)),
+        ("Last-level cache", fmt.or_none(e.cache_bytes, fmt.mebibytes)),
         ("Operating system", f"{e.os}, {e.kernel}"),
         ("Python", e.python),
         ("Commit of xibench", f"{e.git_commit}{dirty}" if e.git_commit else "not run from a checkout"),

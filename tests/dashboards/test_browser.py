@@ -9,19 +9,32 @@ import pytest
 
 from tests.dashboards.browser import open_page
 
-CHARTS = {"index": 3, "latency": 9, "memory": 3, "costs": 7, "accuracy": 4, "settings": 0}
+CHARTS = {
+    "index": 2, "batch": 2, "latency": 7, "startup": 10, "memory": 5, "energy": 2, "costs": 8, "accuracy": 3,
+    "settings": 4,
+}
 
 
 @pytest.mark.parametrize("name", CHARTS)
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_every_page_draws_its_charts_without_a_complaint_or_a_request_that_leaves_the_machine(
-    chromium: Any, site: Path, name: str, width: int, scheme: str
+    chromium: Any, thorough_site: Path, name: str, width: int, scheme: str
 ) -> None:
-    seen = open_page(chromium, site / f"{name}.html", width, scheme)
+    seen = open_page(chromium, thorough_site / f"{name}.html", width, scheme)
     assert seen.complaints == []
     assert seen.requests == []
     assert seen.width == width  # nothing but tables scrolls sideways, not even on a telephone
     assert len(seen.charts) == CHARTS[name]
+    assert all(chart["drawn"] and chart["marks"] > 0 for chart in seen.charts)
+
+
+@pytest.mark.parametrize("name", ["index", "latency", "costs", "settings"])
+def test_the_reference_run_of_an_older_format_opens_without_a_complaint(
+    chromium: Any, reference_site: Path, name: str
+) -> None:
+    seen = open_page(chromium, reference_site / f"{name}.html", 400)
+    assert seen.complaints == []
+    assert seen.width == 400
     assert all(chart["drawn"] and chart["marks"] > 0 for chart in seen.charts)
 
 
@@ -30,7 +43,7 @@ def test_the_page_follows_light_and_dark(chromium: Any, site: Path) -> None:
     assert light != dark
 
 
-@pytest.mark.parametrize("name", ["index", "costs", "accuracy"])
+@pytest.mark.parametrize("name", ["index", "batch", "energy", "costs", "accuracy", "settings"])
 def test_a_run_without_a_result_opens_without_a_complaint(chromium: Any, empty_site: Path, name: str) -> None:
     seen = open_page(chromium, empty_site / f"{name}.html")
     assert seen.complaints == []

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import html
 import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import plotly.graph_objects as go
@@ -13,10 +11,11 @@ import pytest
 
 from dashboards.build import build, script_json
 from tests.dashboards import examples
+from tests.dashboards.reading import figures, text_of
 from xibench.errors import NewerFormat, StoreError, UsageError
 from xibench.record.schema import FORMAT_VERSION, Pictures
 
-PAGES = ("index", "latency", "memory", "costs", "accuracy", "settings")
+PAGES = ("index", "batch", "latency", "startup", "memory", "energy", "costs", "accuracy", "settings")
 EVIL = "<img src=x onerror=alert(1)></script>&\"'"
 
 
@@ -40,17 +39,6 @@ def parse(page: Path) -> Links:
     links = Links()
     links.feed(page.read_text())
     return links
-
-
-def text_of(page: Path) -> str:
-    """What a reader reads: without scripts and tags, entities resolved."""
-    body = re.sub(r"<script.*?</script>", " ", page.read_text(), flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
-
-
-def figures(page: Path) -> list[dict[str, Any]]:
-    found = re.findall(r'<script type="application/json">(.*?)</script>', page.read_text(), flags=re.DOTALL)
-    return [json.loads(text) for text in found]
 
 
 def test_build_returns_the_index_and_writes_all_pages(site: Path) -> None:
@@ -116,7 +104,7 @@ def test_captions_carry_hardware_versions_and_n(site: Path) -> None:
     for name in ("index", "latency", "memory"):
         text = text_of(site / f"{name}.html")
         assert "Example CPU 9000 @ 2.60GHz, 2 usable of 4 logical cores, 8.0 GiB" in text
-        assert "n = 30 timed steps per case" in text
+        assert "n = 1 process and 30 timed steps per case; 0 processes set aside and repeated, 0 failed" in text
         for version in ("torch 2.13.0+cpu", "tensorflow 2.21.0", "jax 0.10.2"):
             assert version in text
 
@@ -142,7 +130,7 @@ def test_a_run_without_a_result_builds_and_says_so(empty_site: Path) -> None:
     assert "The one case that ran has no result" in text
     assert "worker exited with code 1" in text
     assert "Illegal instruction" in text
-    for name in ("latency", "memory"):
+    for name in ("latency", "memory", "startup"):
         assert "No case of these runs has a result" in text_of(empty_site / f"{name}.html")
 
 
@@ -213,7 +201,10 @@ def test_the_run_file_stands_in_the_site_with_its_hash_and_the_command(site: Pat
     text = text_of(site / "settings.html")
     assert copy.name.removesuffix("-varied.jsonl") in text
     assert "xibench run --preset quick" in text
-    assert "2 warm-up steps after the first; at least 5 and at most 200 timed steps" in text
+    assert "1 process per case, in a seeded random order, and up to 1 more in place of disturbed ones" in text
+    assert "2 to 50 warm-up steps after the first, until no trend is left or 10 s have passed" in text
+    assert "at least 5 and at most 200 timed steps" in text
+    assert "half the median's 95 % interval is below 1 % of it" in text
 
 
 def test_a_cut_last_line_is_said(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
         (Interval(12.3, 12.1, 12.5, 9), "12.3 [12.1, 12.5]"),
         (Interval(12.345, 12.339, 12.351, 9), "12.345 [12.339, 12.351]"),
         (Interval(12.3, None, None, 2), "12.3"),
+        (Interval(27.8, 0.00264, 2152.0, 9), "27.8 [0.00264, 2,152]"),
+        (Interval(18.5, 5.07e-8, 158761.0, 9), "18.5 [5e-08, 158,761]"),
         (Interval(2.0, 2.0, 2.0, 5), "2.00 [2.00, 2.00]"),
     ],
 )

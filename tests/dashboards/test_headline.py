@@ -8,7 +8,7 @@ import pytest
 
 from dashboards.headline import BEGIN, END, embed, headline, main
 from dashboards.runs import load
-from tests.dashboards.examples import header, ok, refused, varied, write
+from tests.dashboards.examples import header, ok, refused, thorough, varied, without_ceilings, write
 from xibench.errors import InputError
 from xibench.record.schema import Case, Substitution
 
@@ -22,8 +22,8 @@ def text_of(path: Path, *records, plan=None) -> str:
 def test_a_cell_is_the_median_throughput_with_its_interval_under_its_framework(tmp_path: Path) -> None:
     text = text_of(
         tmp_path,
-        ok(Case(framework="pytorch", model="xception"), STEADY),
-        ok(Case(framework="jax", model="xception"), [2.0, 1.0, 4.0]),
+        without_ceilings(ok(Case(framework="pytorch", model="xception"), STEADY)),
+        without_ceilings(ok(Case(framework="jax", model="xception"), [2.0, 1.0, 4.0])),
     )
     assert "| network | recipe | PyTorch | JAX |" in text
     assert "| Xception, 299 px | default | 16.0 [16.0, 16.0] | 4.00 [2.00, 8.00] |" in text
@@ -48,8 +48,8 @@ def test_a_case_without_a_figure_shows_its_status_and_one_that_was_not_run_a_das
     text = text_of(
         tmp_path,
         refused(Case(framework="pytorch", model="xception"), "unsupported", "pytorch: not installed"),
-        ok(Case(framework="jax", model="xception"), STEADY),
-        ok(Case(framework="jax", model="xception", recipe="tuned"), STEADY),
+        without_ceilings(ok(Case(framework="jax", model="xception"), STEADY)),
+        without_ceilings(ok(Case(framework="jax", model="xception", recipe="tuned"), STEADY)),
     )
     assert "| Xception, 299 px | default | unsupported | 16.0 [16.0, 16.0] |" in text
     assert "| Xception, 299 px | tuned | – | 16.0 [16.0, 16.0] |" in text
@@ -57,9 +57,8 @@ def test_a_case_without_a_figure_shows_its_status_and_one_that_was_not_run_a_das
 
 def test_what_ran_instead_is_marked_and_explained(tmp_path: Path) -> None:
     instead = Substitution(wanted="torch.compile", why="no C++ compiler was found", ran="eager")
-    text = text_of(
-        tmp_path, ok(Case(framework="pytorch", model="xception", recipe="compiled"), STEADY, substitutions=[instead])
-    )
+    record = ok(Case(framework="pytorch", model="xception", recipe="compiled"), STEADY, substitutions=[instead])
+    text = text_of(tmp_path, without_ceilings(record))
     assert "16.0 [16.0, 16.0]†" in text
     assert "† PyTorch, compiled: wanted torch.compile; no C++ compiler was found; ran eager." in text
 
@@ -69,6 +68,24 @@ def test_unlike_settings_stand_in_tables_of_their_own(tmp_path: Path) -> None:
     text = headline(load(write(tmp_path / "run.jsonl", head, records)))
     assert text.count("| network | recipe |") == 2
     assert "Inference, batch 8, bf16, CPU" in text
+
+
+def test_a_run_of_several_processes_states_them_and_what_its_intervals_include(tmp_path: Path) -> None:
+    text = headline(load(write(tmp_path / "run.jsonl", *thorough())))
+    assert "images per second, geometric mean of the processes' medians [95 % interval], attained fraction" in text
+    assert "n = 2 to 3 processes a case, 30 steps in each: the intervals include the spread between processes." in text
+    assert "Set aside and repeated: 1; failed: 1." in text
+    assert "‡ Disturbed while it ran, as the run file says: PyTorch default on Xception." in text
+    assert "§ Warm-up was cut off while steps still changed: PyTorch tuned on Xception." in text
+    assert "single-stream" not in text
+
+
+def test_a_figure_is_followed_by_the_attained_fraction_of_the_roofline(tmp_path: Path) -> None:
+    case = Case(framework="pytorch", model="xception")
+    record = ok(case, STEADY)
+    assert record.costs.attainable_s
+    share = 100 * record.costs.attainable_s / 0.5
+    assert f"16.0 [16.0, 16.0], {share:.1f}\u00a0%" in text_of(tmp_path, record)
 
 
 def test_a_run_without_a_record_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,101 @@
+"""Drawings on two numeric axes as Plotly's JSON: marks, and lines that join a case's points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dashboards import format as fmt
+from dashboards.axes import asymmetric, named, reach_of
+from dashboards.axes import layout as layout_of
+from dashboards.content import Figure, Key
+from dashboards.runs import Row
+from dashboards.style import framework_colour, recipe_dash, recipe_symbol
+
+HEIGHT = 340
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a curve with the bounds of its value, and what hovering tells. A hollow one broke a limit."""
+
+    x: float
+    y: float
+    hover: str
+    low: float | None = None
+    high: float | None = None
+    hollow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The points of one framework and recipe, from left to right."""
+
+    framework: str
+    recipe: str
+    points: tuple[Point, ...]
+
+
+def lines(curves: Sequence[Curve], x: str, y: str) -> Figure:
+    """Curves with their points from 0 up; an interval far beyond every point is drawn up to the edge."""
+    points = [p for curve in curves for p in curve.points]
+    reach = reach_of([p.y for p in points], [p.high for p in points])
+    figure = scatter([_curve(curve, reach) for curve in curves if curve.points], x, y, HEIGHT)
+    figure["layout"]["yaxis"] |= {"range": [0, 1.06 * reach or 1], "autorange": False}
+    return figure
+
+
+def scatter(traces: list[dict[str, Any]], x: str, y: str, height: int = 420) -> Figure:
+    """Marks on two axes."""
+    layout = layout_of(x)
+    layout |= {
+        "height": height, "showlegend": False, "hovermode": "closest",
+        "margin": {"l": 58, "r": 16, "t": 8, "b": 52},
+    }
+    layout["yaxis"] = named(y) | {"zeroline": False, "nticks": 8}
+    return {"data": traces, "layout": layout}
+
+
+def marks(
+    points: Sequence[Point], symbol: str, colours: Sequence[str], name: str, size: int = 15, width: float = 1.75
+) -> dict[str, Any]:
+    """Marks of one kind over the curves, such as rings or crosses."""
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "cliponaxis": False,
+        "x": [p.x for p in points], "y": [p.y for p in points],
+        "marker": {
+            "symbol": symbol, "size": size, "color": list(colours), "line": {"width": width, "color": list(colours)},
+        },
+        "customdata": [p.hover for p in points], "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
+    """Legend of the frameworks' colours and the recipes' symbols."""
+    frameworks = dict.fromkeys(row.case.framework for row in rows)
+    recipes = dict.fromkeys(row.case.recipe for row in rows)
+    return (
+        *(Key(fmt.name(framework), framework_colour(framework)) for framework in frameworks),
+        *(Key(fmt.name(recipe), "var(--muted)", recipe_symbol(recipe)) for recipe in recipes),
+    )
+
+
+def _curve(curve: Curve, reach: float) -> dict[str, Any]:
+    colour, symbol = framework_colour(curve.framework), recipe_symbol(curve.recipe)
+    bounded = any(p.low is not None or p.high is not None for p in curve.points)
+    values = [p.y for p in curve.points]
+    highs = [None if p.high is None else min(p.high, reach) for p in curve.points]
+    error = asymmetric(values, [p.low for p in curve.points], highs) | {"color": colour}
+    return {
+        "type": "scatter", "mode": "lines+markers", "cliponaxis": False,
+        "name": fmt.chart_text(f"{fmt.name(curve.framework)} {fmt.name(curve.recipe)}"),
+        "x": [p.x for p in curve.points], "y": values,
+        "line": {"color": colour, "width": 2, "dash": recipe_dash(curve.recipe)},
+        "error_y": error if bounded else {"visible": False},
+        "marker": {
+            "color": colour, "size": 8, "symbol": [f"{symbol}-open" if p.hollow else symbol for p in curve.points],
+            "line": {"color": colour, "width": 1.5},
+        },
+        "customdata": [p.hover for p in curve.points], "hovertemplate": "%{customdata}<extra></extra>",
+    }

@@ -1,0 +1,242 @@
+"""How does throughput grow with the batch, and where does memory run out?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dashboards import captions, curves, trust
+from dashboards import format as fmt
+from dashboards.cells import bounds, recipe
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Page, Prose, Section, Table
+from dashboards.curves import Curve, Point
+from dashboards.runs import Group, LoadedRun, Panel, Row, families
+from dashboards.style import framework_colour
+from xibench.analysis.sweep import KNEE_SHARE, LEAST_BATCHES, sweeps
+
+FILE = "batch.html"
+NOTHING = (
+    "No case of these runs was measured at more than one batch. `xibench run --sweep` doubles the batch until memory "
+    "runs out."
+)
+KNEE = (
+    f"Rings mark the knee: the smallest batch with at least {100 * KNEE_SHARE:.0f} % of the highest throughput of its "
+    f"case. It takes {LEAST_BATCHES} batches; a throughput that still rises at the largest batch has none."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One framework and recipe on one network at every batch, the smallest first."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def name(self) -> str:
+        """`PyTorch tuned`"""
+        return f"{self.rows[0].framework} {self.rows[0].recipe}"
+
+    @property
+    def measured(self) -> tuple[Row, ...]:
+        """Rows that have a throughput."""
+        return tuple(row for row in self.rows if row.summary.images_per_s)
+
+    @property
+    def rates(self) -> dict[int, float]:
+        """Batch -> images per second."""
+        return {r.case.batch: r.summary.images_per_s.median for r in self.measured if r.summary.images_per_s}
+
+    @property
+    def knee(self) -> int | None:
+        """The batch at the knee, or None."""
+        return next((sweep.knee for sweep in sweeps(row.summary for row in self.rows)), None)
+
+    @property
+    def end(self) -> Row | None:
+        """The first batch that has no result although one was tried."""
+        return next((row for row in self.rows if not row.ok), None)
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Throughput and memory against the batch, a line per framework and recipe."""
+    sections = tuple(_section(group) for group in families(runs, "offline") if _swept(group))
+    nothing = (Section("nothing", "No batch sweep", (Prose((NOTHING,), "note"),)),)
+    return Page(
+        FILE, "Batch", "Batch", "How does throughput grow with the batch, and where does memory run out?",
+        sections or nothing,
+    )
+
+
+def _swept(group: Group) -> bool:
+    return any(len(one.rates) > 1 for panel in group.panels for one in _series(panel))
+
+
+def _series(panel: Panel) -> list[Series]:
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in panel.rows:
+        found.setdefault((row.case.recipe, row.case.framework), []).append(row)
+    return [Series(tuple(rows)) for rows in found.values()]
+
+
+def _section(group: Group) -> Section:
+    return Section(group.key, group.title, (_throughput(group), *_ends(group), _memory(group)), subtitle=group.subtitle)
+
+
+def _throughput(group: Group) -> FigureBlock:
+    sentences = tuple(_takeaway(panel) for panel in group.panels)
+    return FigureBlock(
+        title="Images per second against the batch",
+        takeaways=sentences,
+        charts=tuple(
+            Chart(_throughput_chart(panel), panel.title, sentence, _keys(panel))
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(f"{_points(group)} {KNEE}", *captions.measured(group)),
+        table=_table(group),
+    )
+
+
+def _points(group: Group) -> str:
+    edge = "one that reaches the top edge goes on"
+    return f"Points: {captions.estimate(group)}; lines: 95 % interval, {edge}."
+
+
+def _takeaway(panel: Panel) -> str:
+    series = [one for one in _series(panel) if one.rates]
+    if not series:
+        return f"No case of {panel.title} was measured."
+    best, batch, rate = max(((s, b, r) for s in series for b, r in s.rates.items()), key=lambda entry: entry[2])
+    text = f"{panel.title}: the highest throughput is {fmt.number(rate)} images/s, {best.name} at batch {batch}"
+    text += f"; its knee is at batch {best.knee}." if best.knee else "; no knee was reached."
+    ended = [(s, s.end) for s in series if s.end and s.end.summary.status == "out_of_memory"]
+    ends = [f"{s.name} at batch {end.case.batch}" for s, end in ended]
+    return f"{text} Memory ran out for {fmt.listing(ends)}." if ends else text
+
+
+def _throughput_chart(panel: Panel) -> Figure:
+    def point(row: Row) -> Point | None:
+        rate = row.summary.images_per_s
+        if rate is None:
+            return None
+        hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.interval(rate)} images/s")
+        return Point(row.case.batch, rate.median, hover, rate.low, rate.high)
+
+    figure = _chart(panel, point, "throughput (images/s)")
+    knees = [(s, row) for s in _series(panel) for row in s.measured if row.case.batch == s.knee]
+    points = [p for _, row in knees if (p := point(row))]
+    if points:
+        colours = [framework_colour(row.case.framework) for _, row in knees]
+        figure["data"].append(curves.marks(points, "circle-open", colours, "knee", size=17))
+    return figure
+
+
+def _memory(group: Group) -> FigureBlock | Prose:
+    if not any(_peak(row) is not None for row in group.measured):
+        return Prose(("No memory figure: the records give none.",))
+    which = "device" if any(row.summary.device_peak_bytes is not None for row in group.measured) else "host"
+    what = {
+        "device": "Peak memory allocated on the device, by the framework's own counter",
+        "host": "Peak resident memory of the worker above what it held after importing the framework",
+    }[which]
+
+    def point(row: Row) -> Point | None:
+        peak = _peak(row)
+        if peak is None:
+            return None
+        hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.mebibytes(peak)} at its peak")
+        return Point(row.case.batch, peak / fmt.MIB, hover)
+
+    return FigureBlock(
+        title=f"Peak {which} memory against the batch",
+        takeaways=tuple(_memory_takeaway(panel) for panel in group.panels),
+        charts=tuple(
+            Chart(_chart(panel, point, f"peak {which} memory (MiB)"), panel.title, _memory_takeaway(panel),
+                  _keys(panel, with_knee=False))
+            for panel in group.panels
+        ),
+        caption=(f"{what}; the highest of a case's processes.", *captions.measured(group, with_intervals=False)),
+    )
+
+
+def _memory_takeaway(panel: Panel) -> str:
+    found = [(peak, row) for row in panel.measured if (peak := _peak(row)) is not None]
+    if not found:
+        return f"No case of {panel.title} has a memory figure."
+    most, row = max(found, key=lambda pair: pair[0])
+    return f"{panel.title}: the most is {fmt.mebibytes(most)}, {row.framework} {row.recipe} at batch {row.case.batch}."
+
+
+def _peak(row: Row) -> int | None:
+    s = row.summary
+    return s.peak_bytes if s.device_peak_bytes is None else s.device_peak_bytes
+
+
+def _chart(panel: Panel, point: Callable[[Row], Point | None], axis: str) -> Figure:
+    """A line per series over batches on a scale of doublings; a cross where a batch has no result."""
+    series = _series(panel)
+    drawn = [[p for row in one.rows if (p := point(row))] for one in series]
+    figure = curves.lines(
+        [Curve(s.rows[0].case.framework, s.rows[0].case.recipe, tuple(points))
+         for s, points in zip(series, drawn, strict=True)],
+        "batch (images per step)", axis,
+    )
+    batches = sorted({row.case.batch for row in panel.rows})
+    figure["layout"]["xaxis"] |= {
+        "type": "log", "tickmode": "array", "tickvals": batches, "ticktext": [str(b) for b in batches],
+    }
+    ends = [(one.end, points[-1]) for one, points in zip(series, drawn, strict=True) if one.end and points]
+    crosses = [
+        Point(end.case.batch, last.y, trust.hover(end, f"batch {end.case.batch}: {fmt.status(end.summary.status)}",
+                                                  fmt.chart_text(end.record.reason or "")))
+        for end, last in ends
+    ]
+    if crosses:
+        colours = [framework_colour(end.case.framework) for end, _ in ends]
+        figure["data"].append(curves.marks(crosses, "x-thin", colours, "no result", size=10, width=2.5))
+        figure["layout"]["shapes"] = [
+            {"type": "line", "layer": "below", "x0": last.x, "x1": cross.x, "y0": last.y, "y1": last.y,
+             "line": {"width": 1.25, "dash": "dot", "color": colour}}
+            for (_, last), cross, colour in zip(ends, crosses, colours, strict=True)
+        ]
+    return figure
+
+
+def _keys(panel: Panel, with_knee: bool = True) -> tuple[Key, ...]:
+    series = _series(panel)
+    knee_key = (Key("knee", "var(--muted)", "ring"),) if with_knee and any(s.knee for s in series) else ()
+    statuses = dict.fromkeys(s.end.summary.status for s in series if s.end and s.measured)
+    words = " or ".join(fmt.status(status) for status in statuses)
+    return (*curves.keys(panel.measured), *knee_key, *((Key(words, "var(--muted)", "cross"),) if words else ()))
+
+
+def _table(group: Group) -> Table:
+    rows = tuple(_cells(panel, one, row) for panel in group.panels for one in _series(panel) for row in one.rows)
+    columns = (
+        "Network", "Framework", "Recipe", "Batch", "Images/s", "95 % interval", "Of the best", "Peak memory",
+        *trust.COLUMNS,
+    )
+    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers")
+
+
+def _ends(group: Group) -> list[Block]:
+    """Batches without a result, with their reasons."""
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (panel.title, row.label, str(row.case.batch), fmt.status(row.summary.status), row.record.reason or fmt.NONE)
+        for panel in group.panels for one in _series(panel) for row in one.rows if not row.ok
+    )
+    columns = ("Network", "Case", "Batch", "What happened", "Reason")
+    return [Table(columns, rows, frozenset({2}), caption="Batches without a result.")] if rows else []
+
+
+def _cells(panel: Panel, series: Series, row: Row) -> tuple[Cell, ...]:
+    rate, batch = row.summary.images_per_s, str(row.case.batch)
+    if rate is None:
+        blank = (fmt.NONE,) * 3
+        status = fmt.status(row.summary.status)
+        return (panel.title, row.framework, recipe(row), batch, status, *blank, *trust.cells(row))
+    here: Cell = Marked(batch, "the knee") if row.case.batch == series.knee else batch
+    share = fmt.percent(100 * rate.median / max(series.rates.values()))
+    return (
+        panel.title, row.framework, recipe(row), here, fmt.number(rate.median), bounds(rate), share,
+        fmt.or_none(_peak(row), fmt.mebibytes), *trust.cells(row),
+    )

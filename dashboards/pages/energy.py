@@ -1,0 +1,168 @@
+"""How much energy does an image take?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dashboards import captions, charts, takeaways, trust
+from dashboards import format as fmt
+from dashboards.cells import recipe
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Panel, Row, groups
+from dashboards.style import PHASES
+from xibench.record.schema import Energy
+
+FILE = "energy.html"
+WHAT = (
+    "Energy over the timed steps, divided by the images computed: of the cards by NVML's counter, or its power "
+    "readings integrated where there is no counter, plus the processor's packages by RAPL, as far as they can be read."
+)
+NO_INTERVAL = "A case's processes are taken together, without an interval; each process's figure stands in the table."
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Joules per image with and without idle power; where there is none, why."""
+    shown = [g for g in groups(runs) if g.measured and g.case.scenario != "compile"]
+    sections = [_section(group) for group in shown]
+    if not sections:
+        text = "No case of these runs has timed steps, over which energy could be read."
+        sections = [Section("nothing", "Nothing was measured", (Prose((text,), "note"),))]
+    sections += [_idle(run) for run in runs if run.calibration]
+    return Page(FILE, "Energy", "Energy", "How much energy does an image take?", tuple(sections))
+
+
+def _section(group: Group) -> Section:
+    blocks: list[Block] = []
+    if any(row.summary.joules_per_image is not None for row in group.measured):
+        blocks += [_figure(group), *([_without(group)] if _lacking(group) else [])]
+    else:
+        blocks.append(Prose((f"No energy figure for any case: {_why(group)}.",), "note"))
+    return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
+
+
+def _figure(group: Group) -> FigureBlock:
+    sentences = tuple(
+        takeaways.extremes(panel, lambda row: row.summary.joules_per_image, fmt.joules, "energy per image")
+        for panel in group.panels
+    )
+    parts = (
+        ("above idle", PHASES[3], lambda row: _above(row)),
+        ("idle", PHASES[1], lambda row: _idle_part(row)),
+        ("idle not known apart", PHASES[0], lambda row: _whole(row)),
+    )
+    used = [part for part in parts if any(part[2](row) for row in group.measured)]
+    keys = tuple(Key(name, colour) for name, colour, _ in used)
+    return FigureBlock(
+        title="Energy per image",
+        takeaways=sentences,
+        charts=tuple(
+            Chart(_chart(panel, used), panel.title, sentence, keys)
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(f"{WHAT} {NO_INTERVAL}", *captions.measured(group, with_intervals=False)),
+        table=_table(group),
+    )
+
+
+def _chart(panel: Panel, parts: Sequence[tuple[str, str, Callable[[Row], float]]]) -> Figure:
+    return charts.stacked(
+        panel.rows, parts, "energy per image (J)", fmt.joules, lambda row: row.summary.joules_per_image is not None
+    )
+
+
+def _above(row: Row) -> float:
+    return row.summary.joules_per_image_above_idle or 0.0
+
+
+def _idle_part(row: Row) -> float:
+    s = row.summary
+    if s.joules_per_image is None or s.joules_per_image_above_idle is None:
+        return 0.0
+    return max(s.joules_per_image - s.joules_per_image_above_idle, 0.0)
+
+
+def _whole(row: Row) -> float:
+    s = row.summary
+    return (s.joules_per_image or 0.0) if s.joules_per_image_above_idle is None else 0.0
+
+
+def _lacking(group: Group) -> list[Row]:
+    return [row for row in group.measured if row.summary.joules_per_image is None]
+
+
+def _without(group: Group) -> Prose:
+    names = fmt.listing([f"{row.label} on {fmt.name(row.case.model)}" for row in _lacking(group)])
+    return Prose((f"Without an energy figure: {names}. {_why(group)}.",))
+
+
+def _why(group: Group) -> str:
+    """Each reason once, with the sources that it holds for."""
+    reasons: dict[str, list[str]] = {}
+    for row in _lacking(group):
+        for p in row.record.processes:
+            for field, why in p.energy.absent.items():
+                source = SOURCES.get(field, field)
+                if source not in reasons.setdefault(why.rstrip("."), []):
+                    reasons[why.rstrip(".")].append(source)
+    if not reasons:
+        return "; ".join(dict.fromkeys(r.summary.absent.get("joules_per_image", "no reason") for r in _lacking(group)))
+    return "; ".join(f"{fmt.listing(sources)}: {why}" for why, sources in reasons.items())
+
+
+SOURCES = {
+    "gpu_counter_joules": "the cards' counter", "gpu_integrated_joules": "the cards' integrated power",
+    "cpu_package_joules": "the processor's packages",
+}
+
+
+def _table(group: Group) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for panel in group.panels:
+        for row in panel.measured:
+            s = row.summary
+            totals = (fmt.or_none(s.joules_per_image), fmt.or_none(s.joules_per_image_above_idle))
+            sources = [_spread(row, source) for source in _BY_SOURCE]
+            window = sum(p.energy.window_s for p in row.record.processes)
+            readings = sum(p.energy.gpu_power_samples for p in row.record.processes)
+            rows.append((
+                panel.title, row.framework, recipe(row), *totals, *sources, fmt.number(window), str(readings),
+                *trust.cells(row),
+            ))
+    columns = (
+        "Network", "Framework", "Recipe", "J/image", "J/image above idle", "Cards' counter", "Cards' integrated power",
+        "Processor's packages", "Window, s", "Power readings", *trust.COLUMNS,
+    )
+    caption = "Joules per image; by source, every process's own figure."
+    return Table(columns, tuple(rows), trust.numeric(3, columns), caption=caption, fold="The numbers")
+
+
+_BY_SOURCE: tuple[Callable[[Energy], float | None], ...] = (
+    lambda e: e.gpu_counter_joules, lambda e: e.gpu_integrated_joules, lambda e: e.cpu_package_joules,
+)
+
+
+def _spread(row: Row, source: Callable[[Energy], float | None]) -> str:
+    found = [
+        value / p.energy.images
+        for p in row.record.processes if p.energy.images and (value := source(p.energy)) is not None
+    ]
+    return ", ".join(fmt.number(value) for value in found) or fmt.NONE
+
+
+def _idle(run: LoadedRun) -> Section:
+    """Idle power of every calibration of a run."""
+    rows: list[tuple[Cell, ...]] = []
+    absent: dict[str, None] = {}
+    for calibration in run.calibrations:
+        idle = calibration.idle
+        rows.append((
+            fmt.moment(calibration.taken_utc), fmt.or_none(idle.gpu_watts), fmt.or_none(idle.cpu_package_watts),
+            fmt.number(idle.window_s),
+        ))
+        absent |= dict.fromkeys(idle.absent.values())
+    caption = "Power while nothing of the run worked, in watts."
+    if absent:
+        caption += f" Not known: {'; '.join(why.rstrip('.') for why in absent)}."
+    columns = ("Taken", "All cards, W", "Processor's packages, W", "Window, s")
+    table = Table(columns, tuple(rows), frozenset({1, 2, 3}), caption=caption)
+    return Section(f"idle-{run.anchor}", f"Idle power, run {run.short}", (table,))

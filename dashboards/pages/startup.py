@@ -1,0 +1,167 @@
+"""How long does it take to compile, and how long until the first result?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dashboards import captions, charts, takeaways, trust
+from dashboards import format as fmt
+from dashboards.cells import recipe
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Panel, Row, groups
+from dashboards.style import PHASES
+from xibench.record.schema import Process
+
+FILE = "startup.html"
+NOT_APART = "Where a framework cannot compile ahead of the first step, the first step includes compiling."
+FRESH = (
+    "One mark per fresh process: compiling ahead of time, where a framework does, and the first step, together, so "
+    "that frameworks compare. Beside them the median of the processes; intervals over processes stand in the table."
+)
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Compile times over fresh processes, and the phases up to a first result."""
+    shown = [g for g in groups([r for r in runs if not r.header.rule.sweep]) if g.measured]
+    sections = tuple(Section(g.key, g.title, _blocks(g), subtitle=g.subtitle) for g in shown)
+    text = "No case of these runs has a result." if not any(r.ok for run in runs for r in run.rows) else (
+        "These runs sweep the batch only; start-up is shown for cases outside of sweeps."
+    )
+    nothing = (Section("nothing", "Nothing was measured", (Prose((text,), "note"),)),)
+    return Page(
+        FILE, "Start-up", "Start-up", "How long does it take to compile, and how long is it until the first result?",
+        sections or nothing,
+    )
+
+
+def _blocks(group: Group) -> tuple[Block, ...]:
+    if any(row.summary.processes > 1 for row in group.measured):
+        return _compile(group), _startup(group)
+    text = "Compile time was taken once per case (n = 1 process): its spread takes several fresh compiles."
+    return _startup(group), Prose((text,))
+
+
+def fresh(process: Process) -> float:
+    """Seconds of compiling ahead of time and of the first step, which compiles where nothing did before it."""
+    return (process.compile_s or 0.0) + process.first_step_s
+
+
+def _compile(group: Group) -> FigureBlock:
+    sentences = tuple(_takeaway(panel) for panel in group.panels)
+    return FigureBlock(
+        title="Compiling and the first step, in fresh processes",
+        takeaways=sentences,
+        charts=tuple(
+            Chart(charts.dots(panel.rows, _dots, "compiling + first step (s)"), panel.title, sentence)
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(
+            f"{FRESH} {NOT_APART} {_caches(group)}", *captions.measured(group, with_intervals=False),
+        ),
+        table=_table(group),
+    )
+
+
+def _dots(row: Row) -> list[charts.Dot]:
+    found = [fresh(p) for p in row.record.processes]
+    text = fmt.number(float(np.median(found))) if found else ""
+    return [
+        charts.Dot(value, None, None, "circle-open", text if value == max(found) else "",
+                   trust.hover(row, f"process {number}: {fmt.seconds(value)}"))
+        for number, value in enumerate(found, start=1)
+    ]
+
+
+def _takeaway(panel: Panel) -> str:
+    rows = [row for row in panel.measured if len(row.record.processes) > 1]
+    if not rows:
+        return f"{panel.title}: no case has several fresh processes."
+    widest = max(rows, key=_spread)
+    return (
+        f"{panel.title}: from one fresh process to the next, compiling and the first step vary most in "
+        f"{widest.framework} {widest.recipe}, the longest {fmt.ratio(_spread(widest))} the shortest."
+    )
+
+
+def _spread(row: Row) -> float:
+    found = [fresh(p) for p in row.record.processes]
+    return max(found) / min(found)
+
+
+def _caches(group: Group) -> str:
+    """What the frameworks' caches on disk gave, as they were read back."""
+    found: dict[str, list[str]] = {}
+    for row in group.measured:
+        for p in row.record.processes:
+            state = p.settings.get("compilation_cache")
+            if state is not None and row.framework not in found.setdefault(str(state), []):
+                found[str(state)].append(row.framework)
+    if not found:
+        return "Whether compiled programs came from a cache was not read back."
+    said = [f"{state} ({fmt.listing(names)})" for state, names in found.items()]
+    return f"Cache of compiled programs on disk: {'; '.join(said)}."
+
+
+def _middle(phase: Callable[[Process], float]) -> Callable[[Row], float]:
+    return lambda row: float(np.median([phase(p) for p in row.record.processes]))
+
+
+def _startup(group: Group) -> FigureBlock:
+    phases = (
+        ("import", PHASES[0], _middle(lambda p: p.import_s)),
+        ("build", PHASES[1], _middle(lambda p: p.build_s)),
+        ("compile", PHASES[2], _middle(lambda p: p.compile_s or 0.0)),
+        ("first step", PHASES[3], _middle(lambda p: p.first_step_s)),
+    )
+    several = any(row.summary.processes > 1 for row in group.measured)
+    once = "Each phase is the median of the case's processes; their spread stands in the table." if several else (
+        "Each phase happened once per process (n = 1), so there is no interval."
+    )
+    return FigureBlock(
+        title="Time to the first result",
+        takeaways=tuple(takeaways.startup(panel) for panel in group.panels),
+        charts=tuple(
+            Chart(charts.stacked(panel.rows, phases, "time from the start of the import (s)"), panel.title,
+                  takeaways.startup(panel), tuple(Key(name, colour) for name, colour, _ in phases))
+            for panel in group.panels
+        ),
+        caption=(
+            f"{once} {NOT_APART} Each chart has its own scale.", *captions.measured(group, with_intervals=False),
+        ),
+        table=_startup_table(group),
+    )
+
+
+def _table(group: Group) -> Table:
+    rows = tuple(_cells(panel, row) for panel in group.panels for row in panel.measured)
+    columns = (
+        "Network", "Framework", "Recipe", "Compile, s [95 %]", "First step, s [95 %]", "Least, s", "Most, s",
+        *trust.COLUMNS,
+    )
+    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers")
+
+
+def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
+    s, found = row.summary, [fresh(p) for p in row.record.processes]
+    compiled = fmt.interval(s.compile_s) if s.compile_s else "in the first step"
+    first = fmt.interval(s.first_step_s) if s.first_step_s else fmt.NONE
+    return (
+        panel.title, row.framework, recipe(row), compiled, first, fmt.number(min(found)), fmt.number(max(found)),
+        *trust.cells(row),
+    )
+
+
+def _startup_table(group: Group) -> Table:
+    rows = tuple(
+        (panel.title, row.framework, recipe(row), str(number), fmt.number(p.import_s), fmt.number(p.build_s),
+         "in the first step" if p.compile_s is None else fmt.number(p.compile_s), fmt.number(p.first_step_s),
+         *trust.cells(row))
+        for panel in group.panels for row in panel.measured for number, p in enumerate(row.record.processes, start=1)
+    )
+    columns = (
+        "Network", "Framework", "Recipe", "Process", "Import, s", "Build, s", "Compile, s", "First step, s",
+        *trust.COLUMNS,
+    )
+    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers of every process")

@@ -1,0 +1,268 @@
+"""The roofline of a run: ceilings measured on its device, and how near each case came to them.
+
+Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore architectures",
+Communications of the ACM 52(4), 2009.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from dashboards import captions, curves, trust
+from dashboards import format as fmt
+from dashboards.axes import logarithmic
+from dashboards.cells import recipe
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Row, families, network_title
+from dashboards.style import framework_colour, recipe_symbol
+from xibench.record.schema import Calibration
+
+WHAT = (
+    "Both axes are logarithmic. Across: two FLOPs a multiply-add over the bytes that every layer reads and writes "
+    "once. The line is the roof: the fastest copy and the fastest matrix product that any framework reached in this "
+    "run; dotted, each framework's own product. Marks are cases; ticks in ink are what a network's layers, each under "
+    "its own roof and element-wise layers fused, add up to. Attained is a case's height over its tick's."
+)
+MOST_NAMES = 4  # columns of marks that are named in the drawing
+
+
+def section(run: LoadedRun) -> Section:
+    """Ceilings and, where cases were measured under them, the roofline chart."""
+    found = [g for g in families([run], "offline") if any(row.summary.step_s for row in g.rows)]
+    blocks: list[Block] = []
+    if run.calibration is None:
+        blocks.append(Prose((f"This run measured no ceilings: {_why(run)}.",), "note"))
+    else:
+        drawable = [g for g in found if _roof(run.calibration, g.case.precision)]
+        blocks += [_figure(group, run.calibration) for group in drawable]
+        blocks += [_products(run), _copies(run)]
+    return Section(f"roofline-{run.anchor}", f"Roofline, run {run.short}", tuple(blocks))
+
+
+def intensity(row: Row) -> float:
+    """FLOPs per byte of one step."""
+    return 2 * row.record.costs.macs / row.record.costs.bytes_moved
+
+
+def attainable(row: Row) -> float | None:
+    """FLOP/s that the case's layers could reach under the run's ceilings; None where they were not measured."""
+    costs = row.record.costs
+    return 2 * costs.macs / costs.attainable_s if costs.attainable_s else None
+
+
+def _why(run: LoadedRun) -> str:
+    reasons = dict.fromkeys(
+        why for row in run.rows if (why := row.record.costs.absent.get("attainable_s")) is not None
+    )
+    return "; ".join(reasons) or "they were left out"
+
+
+def _roof(calibration: Calibration, precision: str) -> tuple[float, float] | None:
+    """FLOP/s of the fastest product in the precision, and bytes/s of the fastest copy."""
+    peak, copy = calibration.peak_flops_per_s(precision), calibration.bytes_per_s
+    return (peak, copy) if peak and copy else None
+
+
+def _figure(group: Group, calibration: Calibration) -> FigureBlock:
+    rows = [row for row in group.measured if row.summary.macs_per_s]
+    sentence = _takeaway(rows)
+    chart = Chart(
+        _chart(rows, calibration, group.case.precision), "One mark per case", sentence,
+        (*curves.keys(rows), Key("roof", "var(--ink)", "line"), Key("attainable", "var(--ink)", "tick")),
+    )
+    return FigureBlock(
+        title=f"{group.title}: achieved rate under the roof",
+        takeaways=(sentence,),
+        charts=(chart,),
+        caption=(WHAT, *captions.measured(group)),
+        table=_table(group, rows),
+        columns=1,
+    )
+
+
+def _takeaway(rows: Sequence[Row]) -> str:
+    known = [(share, row) for row in rows if (share := row.summary.attained) is not None]
+    if not known:
+        return "No case has an attainable time under these ceilings."
+    (most, best), (least, worst) = max(known, key=lambda p: p[0]), min(known, key=lambda p: p[0])
+    text = f"{_who(best)} comes nearest to its roofline, {fmt.percent(100 * most)} of it"
+    return f"{text}." if best is worst else f"{text}; {_who(worst)} stays farthest below, {fmt.percent(100 * least)}."
+
+
+def _who(row: Row) -> str:
+    title = network_title(row.case.model, row.case.variant)
+    return f"{row.framework} {row.recipe} on {title} at batch {row.case.batch}"
+
+
+def _chart(rows: Sequence[Row], calibration: Calibration, precision: str) -> Figure:
+    roof = _roof(calibration, precision)
+    assert roof is not None
+    peak, copy = roof
+    ridge = peak / copy
+    xs = [intensity(row) for row in rows]
+    left, right = min(*xs, ridge) / 2.5, max(*xs, ridge) * 2.5
+    heights = [_achieved(row) for row in rows] + [peak]
+    low, high = min(heights) / 2, max(heights) * 2
+    traces = [_roof_line(left, right, ridge, peak, copy), *_own_products(calibration, precision, copy, right)]
+    traces += [_ticks(rows), *_points(rows)]
+    figure = curves.scatter(traces, "arithmetic intensity (FLOP per byte)", "GFLOP/s", 400)
+    figure["layout"]["xaxis"] |= logarithmic(left, right)
+    figure["layout"]["yaxis"] |= logarithmic(low / 1e9, high / 1e9)
+    figure["layout"]["annotations"] = [
+        _note(right, peak, f"product {fmt.rate(peak)}", "right", "bottom"),
+        _note(math.sqrt(left * ridge), math.sqrt(left * ridge) * copy, f"copy {fmt.bandwidth(copy)}", "left", "top"),
+    ]
+    figure["layout"]["annotations"] += _names(rows, low)
+    return figure
+
+
+def _names(rows: Sequence[Row], low: float) -> list[dict[str, Any]]:
+    """The networks' names at the foot of the drawing, unless there are too many columns of marks to name."""
+    found = {
+        (network_title(row.case.model, row.case.variant), row.case.resolution, row.case.batch): intensity(row)
+        for row in rows
+    }
+    if len(found) > MOST_NAMES:
+        return []
+    several = len({batch for _, _, batch in found}) > 1
+    return [
+        _note(x, low, f"{fmt.chart_text(title)}{f', batch {batch}' if several else ''}", "center", "bottom")
+        for (title, _, batch), x in found.items()
+    ]
+
+
+def _achieved(row: Row) -> float:
+    return 2 * (row.summary.macs_per_s or 0.0)
+
+
+def _roof_line(left: float, right: float, ridge: float, peak: float, copy: float) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "lines", "name": "roof", "line": {"color": "var(--ink)", "width": 2},
+        "x": [left, ridge, right], "y": [copy * left / 1e9, peak / 1e9, peak / 1e9],
+        "hovertemplate": f"roof: {fmt.rate(peak)}, {fmt.bandwidth(copy)}<extra></extra>",
+    }
+
+
+def _own_products(calibration: Calibration, precision: str, copy: float, right: float) -> list[dict[str, Any]]:
+    """Each framework's own fastest product, below the roof."""
+    top = calibration.peak_flops_per_s(precision)
+    return [
+        {
+            "type": "scatter", "mode": "lines", "name": fmt.chart_text(fmt.name(p.framework)),
+            "x": [p.flops_per_s / copy, right], "y": [p.flops_per_s / 1e9] * 2,
+            "line": {"color": framework_colour(p.framework), "width": 1.5, "dash": "dot"},
+            "hovertemplate": f"{fmt.chart_text(fmt.name(p.framework))}: {fmt.rate(p.flops_per_s)}<extra></extra>",
+        }
+        for p in calibration.products if p.precision == precision and p.flops_per_s and p.flops_per_s != top
+    ]
+
+
+def _ticks(rows: Sequence[Row]) -> dict[str, Any]:
+    """What each network could reach at its batch: once per network and batch."""
+    found = {
+        (row.case.model, row.case.variant, row.case.resolution, row.case.batch): (row, rate)
+        for row in rows if (rate := attainable(row)) is not None
+    }
+    return {
+        "type": "scatter", "mode": "markers", "name": "attainable",
+        "x": [intensity(row) for row, _ in found.values()], "y": [rate / 1e9 for _, rate in found.values()],
+        "marker": {
+            "symbol": "line-ew", "size": 18, "color": "var(--ink)", "line": {"width": 2.5, "color": "var(--ink)"},
+        },
+        "customdata": [
+            f"<b>{fmt.chart_text(network_title(row.case.model, row.case.variant))}</b>, batch {row.case.batch}"
+            f"<br>{fmt.rate(rate)} attainable" for row, rate in found.values()
+        ],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    traces = []
+    for framework in dict.fromkeys(row.case.framework for row in rows):
+        mine = [row for row in rows if row.case.framework == framework]
+        traces.append({
+            "type": "scatter", "mode": "markers", "name": fmt.chart_text(fmt.name(framework)), "cliponaxis": False,
+            "x": [intensity(row) for row in mine], "y": [_achieved(row) / 1e9 for row in mine],
+            "marker": {
+                "color": framework_colour(framework), "size": 11, "opacity": 0.9,
+                "symbol": [recipe_symbol(row.case.recipe) for row in mine],
+                "line": {"color": "var(--paper)", "width": 1.25},
+            },
+            "customdata": [
+                trust.hover(
+                    row, f"{fmt.chart_text(network_title(row.case.model, row.case.variant))}, batch {row.case.batch}",
+                    fmt.rate(_achieved(row)), f"{fmt.number(intensity(row))} FLOP per byte",
+                )
+                for row in mine
+            ],
+            "hovertemplate": "%{customdata}<extra></extra>",
+        })
+    return traces
+
+
+def _note(x: float, y: float, text: str, anchor: str, above: str) -> dict[str, Any]:
+    return {
+        "x": math.log10(x), "y": math.log10(y / 1e9), "xanchor": anchor, "yanchor": above, "showarrow": False,
+        "text": text, "font": {"size": 12, "color": "var(--muted)"},
+    }
+
+
+def _table(group: Group, rows: Sequence[Row]) -> Table:
+    cells: list[tuple[Cell, ...]] = []
+    for row in rows:
+        costs = row.record.costs
+        written = costs.attainable_as_written_s
+        cells.append((
+            network_title(row.case.model, row.case.variant), f"{row.case.resolution} px", str(row.case.batch),
+            row.framework, recipe(row), fmt.number(intensity(row)), fmt.number(_achieved(row) / 1e9),
+            fmt.or_none(attainable(row), lambda v: fmt.number(v / 1e9)),
+            fmt.or_none(costs.attainable_s, lambda v: fmt.number(1e3 * v)),
+            fmt.or_none(written, lambda v: fmt.number(1e3 * v)),
+            fmt.number(1e3 * row.summary.step_s.median) if row.summary.step_s else fmt.NONE, *trust.cells(row),
+        ))
+    columns = (
+        "Network", "Input", "Batch", "Framework", "Recipe", "FLOP per byte", "GFLOP/s", "Attainable GFLOP/s",
+        "Attainable, ms", "Attainable, no fusion, ms", "Measured, ms", *trust.COLUMNS,
+    )
+    return Table(columns, tuple(cells), frozenset({2, *range(5, len(columns))}), fold="The numbers")
+
+
+def _products(run: LoadedRun) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for calibration in run.calibrations:
+        for p in calibration.products:
+            top = calibration.peak_flops_per_s(p.precision)
+            rate: Cell = p.reason or "no figure"
+            if p.flops_per_s is not None:
+                text = fmt.number(p.flops_per_s / 1e9)
+                rate = Marked(text, "the fastest in this precision: the roof") if p.flops_per_s == top else text
+            size = fmt.NONE if p.n is None else f"{p.n} × {p.n}"
+            rows.append((fmt.name(p.framework), p.precision, size, rate, *_taken(calibration)))
+    caption = (
+        "Ceilings: the fastest square matrix product of each framework in each precision, two FLOPs a multiply-add, "
+        "the median of its timed products. Marked (◆): the roof."
+    )
+    columns = ("Framework", "Precision", "Size", "GFLOP/s", "Device", "Taken")
+    return Table(columns, tuple(rows), frozenset({3}), caption=caption)
+
+
+def _copies(run: LoadedRun) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for calibration in run.calibrations:
+        for c in calibration.copies:
+            rate: Cell = c.reason or "no figure"
+            if c.bytes_per_s is not None:
+                text = fmt.number(c.bytes_per_s / 1e9)
+                fastest = c.bytes_per_s == calibration.bytes_per_s
+                rate = Marked(text, "the fastest: the roof's slope") if fastest else text
+            rows.append((fmt.name(c.framework), fmt.or_none(c.size_bytes, fmt.mebibytes), rate, *_taken(calibration)))
+    caption = "Ceilings: a copy within the device's memory, bytes read plus bytes written. Marked (◆): the slope."
+    columns = ("Framework", "Array", "GB/s", "Device", "Taken")
+    return Table(columns, tuple(rows), frozenset({2}), caption=caption)
+
+
+def _taken(calibration: Calibration) -> tuple[str, str]:
+    return fmt.name(calibration.device), fmt.moment(calibration.taken_utc)

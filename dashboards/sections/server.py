@@ -1,0 +1,177 @@
+"""Server: latency against the rate at which queries arrive, and the highest rate that keeps the bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dashboards import captions, curves, trust
+from dashboards import format as fmt
+from dashboards.cells import recipe
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Table
+from dashboards.curves import Curve, Point
+from dashboards.runs import Group, Panel, Row
+from dashboards.style import framework_colour
+from xibench.record.schema import RateTrial, Server
+
+WHAT = (
+    "Queries of one image arrive at random (a Poisson process) and wait in one queue; latency runs from a query's "
+    "arrival to its logits on the host, waiting included. Points: p99 at each rate that was tried, each process's; "
+    "hollow: above the bound. The dashed line is the bound, the ring the highest rate that kept it, found by bisection."
+)
+NO_INTERVAL = (
+    "The highest rate is the median of a case's processes, with their least and most: no interval is claimed for it."
+)
+
+
+def blocks(group: Group) -> tuple[Block, ...]:
+    """The figure with its table, and every rate that was tried."""
+    sentences = tuple(_takeaway(panel) for panel in group.panels)
+    figure = FigureBlock(
+        title="99th percentile of latency against the arrival rate",
+        takeaways=sentences,
+        charts=tuple(
+            Chart(_chart(panel), panel.title, sentence, _keys(panel))
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(WHAT, NO_INTERVAL, *_unknown(group), *captions.measured(group, with_intervals=False)),
+        table=_table(group),
+    )
+    return figure, _trials(group)
+
+
+def servers(row: Row) -> list[Server]:
+    """What each process found, in their order."""
+    return [p.server for p in row.record.processes if p.server]
+
+
+def highest(row: Row) -> list[float]:
+    """The highest rate of each process that has one."""
+    return sorted(s.highest_rate_hz for s in servers(row) if s.highest_rate_hz is not None)
+
+
+def _takeaway(panel: Panel) -> str:
+    found = [(rate, row) for row in panel.measured if (rate := row.summary.highest_rate_hz) is not None]
+    if not found:
+        return f"No case of {panel.title} kept its bound at any rate that was tried."
+    (rate, best), (least, worst) = max(found, key=lambda p: p[0]), min(found, key=lambda p: p[0])
+    text = (
+        f"{panel.title}: {best.framework} {best.recipe} serves the most, {fmt.queries(rate)} with p99 within "
+        f"{fmt.seconds(servers(best)[0].bound_s)}"
+    )
+    if best is worst:
+        return f"{text}."
+    within = fmt.seconds(servers(worst)[0].bound_s)
+    return f"{text}; {worst.framework} {worst.recipe} the least, {fmt.queries(least)} within {within}."
+
+
+def _chart(panel: Panel) -> Figure:
+    rows = [row for row in panel.measured if servers(row)]
+    found = [
+        Curve(row.case.framework, row.case.recipe, tuple(_point(row, t) for t in _ascending(s) if t.p99_s is not None))
+        for row in rows for s in servers(row)
+    ]
+    figure = curves.lines(found, "arrival rate (queries/s)", "p99 of latency (ms)")
+    figure["layout"]["xaxis"]["rangemode"] = "tozero"
+    figure["data"] += _rings(rows)
+    bounds = _bounds(rows)
+    figure["layout"]["shapes"] = [_bound_line(bound, colour) for bound, colour in bounds]
+    known = [p.y for curve in found for p in curve.points]
+    if bounds:  # far beyond the bound the exact latency says nothing
+        top = 2.5 * 1e3 * max(bound for bound, _ in bounds)
+        if known and max(known) > top:
+            figure["layout"]["yaxis"] |= {"range": [0, top], "autorange": False}
+            for trace in figure["data"]:
+                trace["cliponaxis"] = True
+    return figure
+
+
+def _ascending(server: Server) -> list[RateTrial]:
+    return sorted(server.trials, key=lambda trial: trial.rate_hz)
+
+
+def _point(row: Row, trial: RateTrial) -> Point:
+    p99 = 1e3 * (trial.p99_s or 0)
+    hover = trust.hover(
+        row, f"{fmt.queries(trial.rate_hz)}: p99 {fmt.number(p99)} ms", f"{fmt.plural(len(trial.latencies_s), 'query')}"
+    )
+    return Point(trial.rate_hz, p99, hover, hollow=not trial.within)
+
+
+def _rings(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The highest rate of each case, at its bound."""
+    found = [(row, rate) for row in rows if (rate := row.summary.highest_rate_hz) is not None]
+    if not found:
+        return []
+    points = [
+        Point(rate, 1e3 * servers(row)[0].bound_s, trust.hover(row, f"highest rate: {fmt.queries(rate)}"))
+        for row, rate in found
+    ]
+    return [curves.marks(points, "circle-open", [framework_colour(row.case.framework) for row, _ in found], "highest")]
+
+
+def _bounds(rows: Sequence[Row]) -> list[tuple[float, str]]:
+    """Each bound once; in ink where all cases share it, else in its framework's colour."""
+    found = {s.bound_s: framework_colour(row.case.framework) for row in rows for s in servers(row)}
+    return [(bound, "var(--ink)" if len(found) == 1 else colour) for bound, colour in found.items()]
+
+
+def _bound_line(bound_s: float, colour: str) -> dict[str, Any]:
+    return {
+        "type": "line", "layer": "below", "xref": "paper", "x0": 0, "x1": 1, "y0": 1e3 * bound_s, "y1": 1e3 * bound_s,
+        "line": {"color": colour, "width": 1.25, "dash": "dash"},
+    }
+
+
+def _keys(panel: Panel) -> tuple[Key, ...]:
+    marks = (Key("bound", "var(--muted)", "line"), Key("highest rate", "var(--muted)", "ring"))
+    return (*curves.keys(panel.measured), *marks)
+
+
+def _unknown(group: Group) -> tuple[str, ...]:
+    unknown = sum(t.p99_s is None for row in group.measured for s in servers(row) for t in s.trials)
+    return (f"Rates with too few queries to know p99, not drawn: {unknown}.",) if unknown else ()
+
+
+def _table(group: Group) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for panel in group.panels:
+        for row in panel.measured:
+            found, rates = servers(row), highest(row)
+            rate = row.summary.highest_rate_hz
+            spread = f"{fmt.number(rates[0])} to {fmt.number(rates[-1])}" if len(rates) > 1 else fmt.NONE
+            rows.append((
+                panel.title, row.framework, recipe(row), fmt.listing(_each_once([s.bound_s for s in found])),
+                "none kept it" if rate is None else fmt.number(rate), spread, str(sum(len(s.trials) for s in found)),
+                *trust.cells(row),
+            ))
+    columns = (
+        "Network", "Framework", "Recipe", "Bound on p99", "Highest rate, queries/s", "Least to most of its processes",
+        "Rates tried", *trust.COLUMNS,
+    )
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+
+
+def _each_once(seconds: Sequence[float]) -> list[str]:
+    return list(dict.fromkeys(fmt.seconds(value) for value in seconds))
+
+
+def _trials(group: Group) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for panel in group.panels:
+        for row in panel.measured:
+            for number, server in enumerate(servers(row), start=1):
+                rows += [(panel.title, row.label, str(number), *_trial(trial)) for trial in _ascending(server)]
+    columns = ("Network", "Case", "Process", "Rate, queries/s", "Queries", "p50, ms", "p99, ms", "Kept the bound")
+    return Table(columns, tuple(rows), frozenset(range(2, 7)), fold="Every rate that was tried")
+
+
+def _trial(trial: RateTrial) -> tuple[Cell, ...]:
+    median = float(np.median(trial.latencies_s)) if trial.latencies_s else None
+    return (
+        fmt.number(trial.rate_hz), fmt.count(len(trial.latencies_s)),
+        fmt.or_none(None if median is None else 1e3 * median),
+        "too few queries" if trial.p99_s is None else fmt.number(1e3 * trial.p99_s), "yes" if trial.within else "no",
+    )
