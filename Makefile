@@ -10,7 +10,7 @@ SITE     := site
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench site test lint tools clean
+.PHONY: help bench nightly claims site test lint tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -18,6 +18,13 @@ help:  ## this list
 bench: $(VENV)/installed  ## install, measure the quick preset (12 cases), print the headline, write the site
 	@$(BIN)/xibench run --preset quick
 	@$(BIN)/xibench report
+
+nightly: $(VENV)/installed  ## measure the nightly preset (36 cases, 3 processes each, interleaved) and write the site
+	@$(BIN)/xibench run --preset nightly
+	@$(BIN)/xibench report
+
+claims: $(VENV)/installed-dev  ## measure what the README claims, into results/reference; hours, goes on where it was stopped
+	@$(BIN)/python -m benches.claims --all --keep
 
 site: $(VENV)/installed  ## write the site from the runs in results/runs
 	@$(BIN)/xibench report
