@@ -26,7 +26,7 @@ class Bursts:
 
     burst_s: float = 0.06  # timed steps of one burst go on for so long
     least_steps: int = 2  # and are at least so many
-    pair_s: float = 2.0  # timed steps of a pair, both sides together, about so long
+    pair_s: float = 3.0  # timed steps of a pair, both sides together, about so long
     least: int = 5  # bursts a side, at least
     most: int = 40
     warmup_budget_s: float = 0.4  # of either side, before its first burst
