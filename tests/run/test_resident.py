@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -37,20 +36,35 @@ def test_a_machine_without_control_groups_leaves_what_the_kernel_has(tmp_path: P
     assert limit_bytes(None, tmp_path) == pytest.approx(0.9 * psutil.virtual_memory().available, rel=0.2)
 
 
+PARENT = """
+import subprocess, sys
+hoard = "hoard = b'x' * (64 << 20); print(flush=True); input()"
+child = subprocess.Popen([sys.executable, "-c", hoard], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+child.stdout.readline()
+print(flush=True)  # the child holds its memory
+input()
+child.communicate(b"\\n")
+print(flush=True)  # the child is gone
+input()
+"""
+
+
 def test_children_count_once_they_were_found_and_are_not_looked_for_in_quiet() -> None:
     now = 0.0
-    hoard = "import sys; hoard = b'x' * (64 << 20); print(flush=True); sys.stdin.read()"
-    child = subprocess.Popen([sys.executable, "-c", hoard], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    with child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        held = Resident(os.getpid(), lambda: now)
+    command = [sys.executable, "-c", PARENT]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        held = Resident(parent.pid, lambda: now)
         alone = held.bytes_held(quiet=False)
         now = 5.0
         assert held.bytes_held(quiet=True) < alone + 32 * 2**20
         assert held.bytes_held(quiet=False) > alone + 60 * 2**20
-        child.communicate()
-    assert held.bytes_held(quiet=True) < alone + 32 * 2**20
+        print(file=parent.stdin)
+        parent.stdout.readline()
+        assert held.bytes_held(quiet=True) < alone + 32 * 2**20
+        print(file=parent.stdin)
 
 
 def test_a_process_that_is_gone_holds_nothing() -> None:

@@ -55,6 +55,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     number: int  # of the case's pairs, from 0
     started_utc: str
     wall_s: float  # from the start of the two processes to their end
+    new_started_first: bool  # which side was started, built and warmed up first
     new_first: list[bool]  # per burst, which side went first
     base: Half | None  # null where the pair failed
     new: Half | None

@@ -26,7 +26,7 @@ class Bursts:
 
     burst_s: float = 0.06  # timed steps of one burst go on for so long
     least_steps: int = 2  # and are at least so many
-    pair_s: float = 3.0  # timed steps of a pair, both sides together, about so long
+    pair_s: float = 2.0  # timed steps of a pair, both sides together, about so long
     least: int = 5  # bursts a side, at least
     most: int = 40
     warmup_budget_s: float = 0.4  # of either side, before its first burst
@@ -44,20 +44,26 @@ def measure_pair(
     """Starts a fresh worker of either side, alternates them, ends them. A failure is the pair's result.
 
     sides: base and new. Both import their framework at the same time, for nothing is timed then; from there on only
-    one works at a time. cache: a folder for what compilers keep; each worker gets one of its own in it.
+    one works at a time. Which is started and warmed up first is drawn for each pair: the second of two equal processes
+    is the faster one by some tenths of a per cent. cache: a folder for what compilers keep; each worker gets one of its
+    own in it.
     """
     began = time.monotonic()
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
     halves: list[Half] = []
     new_first: list[bool] = []
+    order = rng.sample((0, 1), 2)
     status, reason, log = "ok", None, None
     try:
         with ExitStack() as stack:
-            workers = [stack.enter_context(_start(case, side, batch_file, cache / f"{number}-{i}"))
-                       for i, side in enumerate(sides)]  # fmt: skip
+            started = {
+                i: stack.enter_context(_start(case, sides[i], batch_file, cache / f"{number}-{i}")) for i in order
+            }
+            workers = [started[0], started[1]]
             for worker in workers:
                 worker.answer(Imported, bursts.patience_s)
-            ready = [_prepare(worker, bursts) for worker in workers]
+            prepared = {i: _prepare(workers[i], bursts) for i in order}
+            ready = [prepared[0], prepared[1]]
             step_s = max(statistics.median(side.warmup_s) for side in ready)
             new_first = [rng.random() < 0.5 for _ in range(bursts.count(step_s))]
             timed = _alternate(workers, new_first, bursts)
@@ -65,7 +71,8 @@ def measure_pair(
     except PairFailed as error:
         status, reason, log = error.status, str(error), error.log
     return Pair(
-        case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began, new_first=new_first,
+        case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began,
+        new_started_first=order[0] == 1, new_first=new_first,
         base=halves[0] if halves else None, new=halves[1] if halves else None,
         log_ratio=log_ratio(halves[0].bursts_s, halves[1].bursts_s) if halves else None,
         disturbed=[], set_aside=False, status=status, reason=reason, log=log,
