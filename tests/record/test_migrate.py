@@ -113,9 +113,11 @@ def test_a_line_of_the_next_format_does_not_pass_as_one_of_format_1(tmp_path: Pa
         read(written(tmp_path, HEADER, {"type": "attempt"}))
 
 
-def test_the_committed_reference_run_stays_readable() -> None:
+def test_the_committed_reference_runs_stay_readable_the_oldest_too() -> None:
     root = Path(__file__).parents[2] / "results" / "reference"
-    for path in root.glob("*/quick.jsonl"):
+    paths = [path for path in root.glob("*/*.jsonl") if path.name != "claims.jsonl"]
+    assert "quick-0.1.jsonl" in {path.name for path in paths}
+    for path in paths:
         run = read(path)
         assert len(run.records) == len(run.header.plan)
         assert all(record.processes[0].steps_s for record in run.records)

@@ -43,11 +43,12 @@ def half(steps: list[float], threads: int = 2) -> Half:
     )  # fmt: skip
 
 
-def made_pair(case: Case, number: int, log_ratio: float | None, disturbed: list[str] | None = None) -> Pair:
+def made_pair(case: Case, number: int, log_ratio: float | None) -> Pair:
     return Pair(
         case=case, number=number, started_utc="2025-01-02T03:04:05", wall_s=1.0, new_started_first=False,
-        new_first=[True], base=half([0.1]), new=half([0.1 * math.exp(log_ratio or 0)]), log_ratio=log_ratio, disturbed=disturbed or [],
-        set_aside=False, status="ok" if log_ratio is not None else "failed", reason=None if log_ratio else "it exited",
+        new_first=[True], base=half([0.1]), new=half([0.1 * math.exp(log_ratio or 0)]), log_ratio=log_ratio,
+        disturbed=[], set_aside=False, status="ok" if log_ratio is not None else "failed",
+        reason=None if log_ratio else "it exited", log=None,
     )  # fmt: skip
 
 
