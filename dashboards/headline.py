@@ -95,7 +95,8 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
     if disturbed:
         notes.append(f"‡ Disturbed while it ran, as the run file says: {fmt.listing(disturbed)}.")
     if unsteady:
-        notes.append(f"§ Warm-up was cut off while steps still changed: {fmt.listing(unsteady)}.")
+        who = fmt.listing(unsteady)
+        notes.append(f"§ Warm-up ended at a limit, before a trend test found the steps steady: {who}.")
     return ["", *dict.fromkeys(notes)] if notes else []
 
 

@@ -70,7 +70,10 @@ class Row:
 
     @property
     def unsteady(self) -> int:
-        """Processes whose warm-up was cut off while steps still changed; 0 in format 1, which looked for no trend."""
+        """Processes whose warm-up ended at a limit, not because steps were found steady.
+
+        0 in format 1, which looked for no trend.
+        """
         return self.summary.unsteady if self.watched else 0
 
 

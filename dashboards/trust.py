@@ -86,7 +86,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
         found.append(f"‡ {more} with disturbed processes; see Settings, conditions.")
     unsteady = [row for row in measured if row.unsteady]
     if unsteady:
-        found.append(f"§ Steps had not settled when warm-up was cut off: {_names(unsteady, measured)}.")
+        who = _names(unsteady, measured)
+        found.append(f"§ Warm-up ended at a limit, before a trend test found the steps steady: {who}.")
     differing = [row for row in measured if row.summary.settings_differ]
     if differing:
         found.append(f"Settings differ between the processes of {_names(differing, measured)}; see Settings.")

@@ -76,7 +76,7 @@ def test_a_run_of_several_processes_states_them_and_what_its_intervals_include(t
     assert "n = 2 to 3 processes a case, 30 steps in each: the intervals include the spread between processes." in text
     assert "Set aside and repeated: 1; failed: 1." in text
     assert "‡ Disturbed while it ran, as the run file says: PyTorch default on Xception." in text
-    assert "§ Warm-up was cut off while steps still changed: PyTorch tuned on Xception." in text
+    assert "§ Warm-up ended at a limit, before a trend test found the steps steady: PyTorch tuned on Xception." in text
     assert "single-stream" not in text
 
 

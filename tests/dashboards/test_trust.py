@@ -71,7 +71,7 @@ def test_many_disturbed_cases_are_summed_up_in_a_caption(tmp_path: Path) -> None
 def test_a_warm_up_that_was_cut_off_is_said(tmp_path: Path) -> None:
     record = examples.change(examples.several(CASE), 2, warmup_stopped_by="max_warmup_steps 50")
     text = notes(site_of_records(tmp_path, record))
-    assert "§ Steps had not settled when warm-up was cut off: PyTorch default on Xception." in text
+    assert "§ Warm-up ended at a limit, before a trend test found the steps steady: PyTorch default on Xc" in text
     assert "warm-up was cut off in 1 of 3 processes" in text
 
 

@@ -69,6 +69,21 @@ def test_a_size_that_the_device_cannot_take_leaves_the_smaller_ones() -> None:
     assert (product.n, product.reason) == (512, None)
 
 
+def test_the_ceiling_is_the_fastest_call_and_every_call_is_kept() -> None:
+    fake = FakeDevice({512: 50e9})
+    slower = iter([0.5, 0.5, 3.0, 1.5, 1.0] + [1.2] * 1000)  # the first two calls are not among them
+
+    def product(n: int, precision: str, device: str) -> Callable[[], None]:
+        if n != 512:
+            raise MemoryError(f"no room for {n} rows")
+        return lambda: fake.clock.advance(next(slower) * 2 * n**3 / 50e9)
+
+    fake.product = product  # type: ignore[method-assign]
+    (made,) = measured(fake, 0.04).products
+    assert made.flops_per_s == pytest.approx(50e9)
+    assert made.calls_s[:3] == pytest.approx([f * 2 * 512**3 / 50e9 for f in (3.0, 1.5, 1.0)])
+
+
 def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
     (copy,) = measured(FakeDevice({512: 50e9})).copies
     assert copy.bytes_per_s == pytest.approx(4e9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import TYPE_CHECKING
 
 from xibench.cli.format import NONE, case_name, count, counted, few, percent, seconds
@@ -76,14 +77,22 @@ def _ceilings(calibration: Calibration | None, summaries: Sequence[Summary]) -> 
     notes = ["attained: the least time that the layers would take at the ceilings, over the median step time."]
     if calibration is not None:
         best = [
-            f"product {count(flops, 'FLOP/s')} {precision}"
+            f"product {count(product.flops_per_s, 'FLOP/s')} {product.precision}{_calls(product.calls_s)}"
             for precision in dict.fromkeys(p.precision for p in calibration.products)
-            if (flops := calibration.peak_flops_per_s(precision)) is not None
+            if (product := calibration.best_product(precision)) is not None
         ]
-        if calibration.bytes_per_s is not None:
-            best.append(f"copy {count(calibration.bytes_per_s, 'B/s')}")
+        if (copy := calibration.best_copy) is not None:
+            best.append(f"copy {count(copy.bytes_per_s, 'B/s')}{_calls(copy.calls_s)}")
         notes.append(f"Ceilings, measured in this run: {', '.join(best)}.")
     return notes
+
+
+def _calls(calls_s: Sequence[float]) -> str:
+    """How many calls a ceiling is the fastest of, and how far the typical one stays behind."""
+    if not calls_s:
+        return ""
+    behind = percent(median(calls_s) / min(calls_s) - 1)
+    return f" (fastest of {counted(len(calls_s), 'call')}; their median takes {behind} longer)"
 
 
 def _memory(summaries: Sequence[Summary]) -> Notes:

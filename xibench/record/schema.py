@@ -287,8 +287,9 @@ class Product(msgspec.Struct, frozen=True, kw_only=True):
     framework: str
     precision: str
     n: int | None  # rows and columns of the fastest size tried; null where none could be measured
-    flops_per_s: float | None  # of the median of its timed products
+    flops_per_s: float | None  # of the fastest of its timed products: what disturbs one makes it slower, never faster
     reason: str | None = None  # why it is null
+    calls_s: list[float] = []  # every timed product of that size, in the order taken
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -296,8 +297,9 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
 
     framework: str
     size_bytes: int | None  # of the array that was copied; null where none could be measured
-    bytes_per_s: float | None
+    bytes_per_s: float | None  # of the fastest of its timed copies
     reason: str | None = None
+    calls_s: list[float] = []  # every timed copy, in the order taken
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True):
@@ -321,12 +323,23 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, tag="calibration", 
 
     def peak_flops_per_s(self, precision: str) -> float | None:
         """The fastest matrix product in this precision, whichever framework ran it; None if none was measured."""
-        return max((p.flops_per_s for p in self.products if p.precision == precision and p.flops_per_s), default=None)
+        best = self.best_product(precision)
+        return best.flops_per_s if best else None
+
+    def best_product(self, precision: str) -> Product | None:
+        """The matrix product that is the ceiling in this precision; None if none was measured."""
+        known = [p for p in self.products if p.precision == precision and p.flops_per_s]
+        return max(known, key=lambda p: p.flops_per_s or 0.0, default=None)
 
     @property
     def bytes_per_s(self) -> float | None:
         """The fastest copy; None if none was measured."""
-        return max((c.bytes_per_s for c in self.copies if c.bytes_per_s), default=None)
+        return self.best_copy.bytes_per_s if self.best_copy else None
+
+    @property
+    def best_copy(self) -> Copy | None:
+        """The copy that is the ceiling; None if none was measured."""
+        return max((c for c in self.copies if c.bytes_per_s), key=lambda c: c.bytes_per_s or 0.0, default=None)
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from statistics import median
 from typing import Any
 
 import psutil
@@ -56,12 +57,13 @@ def ceilings(
 
 def _product(runtime: Runtime, request: CeilingsRequest, precision: Precision, clock: Clock) -> Product:
     """The fastest size. The next one is tried as long as it promises to fit into the budget."""
-    best: tuple[float, int] | None = None
+    best: tuple[float, int, list[float]] | None = None
     began = clock.now()
     try:
         for n in SIZES[request.device]:
-            seconds = _seconds(partial(runtime.product, n, precision, request.device), request.budget_s / 4, clock)
-            best = max(best or (0.0, 0), (2 * n**3 / seconds, n))
+            calls = _calls_s(partial(runtime.product, n, precision, request.device), request.budget_s / 4, clock)
+            seconds = median(calls)
+            best = max(best or (0.0, 0, []), (2 * n**3 / min(calls), n, calls))
             if clock.now() - began + GROWTH * seconds * (LEAST_CALLS + 1) > request.budget_s:
                 break
     except Exception as error:  # of a size that the device cannot take, too: the smaller ones stay
@@ -70,16 +72,18 @@ def _product(runtime: Runtime, request: CeilingsRequest, precision: Precision, c
                 framework=request.framework, precision=precision, n=None, flops_per_s=None, reason=_reason(error)
             )
     assert best is not None
-    return Product(framework=request.framework, precision=precision, n=best[1], flops_per_s=best[0])
+    rate, n, calls = best
+    return Product(framework=request.framework, precision=precision, n=n, flops_per_s=rate, calls_s=calls)
 
 
 def _copy(runtime: Runtime, request: CeilingsRequest, clock: Clock) -> Copy:
     size = copy_bytes(request.device)
     try:
-        seconds = _seconds(partial(runtime.copy, size, request.device), request.budget_s / 2, clock)
+        calls = _calls_s(partial(runtime.copy, size, request.device), request.budget_s / 2, clock)
     except Exception as error:  # whatever a framework raises is the reason
         return Copy(framework=request.framework, size_bytes=None, bytes_per_s=None, reason=_reason(error))
-    return Copy(framework=request.framework, size_bytes=size, bytes_per_s=2 * size / seconds)
+    rate = 2 * size / min(calls)
+    return Copy(framework=request.framework, size_bytes=size, bytes_per_s=rate, calls_s=calls)
 
 
 def copy_bytes(device: str) -> int:
@@ -90,13 +94,11 @@ def copy_bytes(device: str) -> int:
     return min(wanted, psutil.virtual_memory().available // 8)
 
 
-def _seconds(prepare: Callable[[], Callable[[], Any]], budget_s: float, clock: Clock) -> float:
-    """Median of the calls within the budget, at least three; the first call, which may compile, is not among them."""
+def _calls_s(prepare: Callable[[], Callable[[], Any]], budget_s: float, clock: Clock) -> list[float]:
+    """The calls within the budget, at least three; the first two, of which one may compile, are not among them."""
     call = prepare()
     rule = AnyOf([FixedCount(MOST_CALLS), TimeBudget(budget_s)], LEAST_CALLS)
-    samples = measure(lambda _: call(), lambda _: None, FixedCount(1), rule, clock, told=lambda _: None)
-    steps = sorted(samples.steps_s)
-    return steps[len(steps) // 2]
+    return measure(lambda _: call(), lambda _: None, FixedCount(1), rule, clock, told=lambda _: None).steps_s
 
 
 def _reason(error: Exception) -> str:
