@@ -13,6 +13,9 @@ from xibench.record.store import RunFile
 from xibench.run.lookout import Lookout
 from xibench.run.parent import run
 
+RunWith = Callable[..., list[Record]]
+StandIn = Callable[[str], list[str]]
+
 
 class Listener:
     """A watch that remembers what it was told."""
@@ -56,15 +59,15 @@ def listener() -> Listener:
 
 
 @pytest.fixture
-def stand_in() -> Callable[[str], list[str]]:
+def stand_in() -> StandIn:
     """The command of a stand-in worker, by its behaviour per batch: the first for batch 1."""
     return lambda behaviour: [sys.executable, "-P", str(Path(__file__).with_name("stand_in.py")), behaviour]
 
 
 @pytest.fixture
 def run_with(
-    tmp_path: Path, listener: Listener, stand_in: Callable[[str], list[str]]
-) -> Callable[..., list[Record]]:
+    tmp_path: Path, listener: Listener, stand_in: StandIn
+) -> RunWith:
     """Runs as many cases as behaviours are named: batch 1, 2, …; the run file is tmp_path / run.jsonl."""
 
     def call(behaviour: str, rule: Rule | None = None, disturbed: Sequence[int] = ()) -> list[Record]:

@@ -36,8 +36,10 @@ def test_two_real_processes_alternate_and_a_planted_slowdown_shows_in_their_rati
     assert pair.new is not None
     assert len(pair.base.bursts_s) == len(pair.new.bursts_s) == len(pair.new_first) >= QUICK.least
     assert all(len(burst) >= QUICK.least_steps for burst in pair.base.bursts_s)
-    assert pair.log_ratio is not None
-    assert pair.log_ratio > np.log(1.4), "twice as slow, far from the same even while other programs run"
+    again = [pair_of(Side("tree"), Side("tree", slowdown=1.0), batch).log_ratio for _ in range(2)]
+    ratios = [ratio for ratio in (pair.log_ratio, *again) if ratio is not None]
+    assert len(ratios) == 3
+    assert np.median(ratios) > np.log(1.4), "twice as slow, far from the same even while other programs run"
     assert pair.base.output_mean == pair.new.output_mean
     assert pair.base.settings["batch_norm_folded"] is True
 

@@ -102,22 +102,10 @@ def counters(
 
 
 def _ask(framework: str, built: Network, batch: int) -> Counted:
-    resolution = built.input_shape[0]
-    command = [
-        *interpreters.module_command(framework, "xibench.analysis.counters"),
-        framework, built.name, built.variant, str(resolution), str(batch),
-    ]  # fmt: skip
+    arguments = (framework, built.name, built.variant, str(built.input_shape[0]), str(batch))
     try:
-        done = subprocess.run(
-            command,
-            env=interpreters.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE_S,
-        )
-        return msgspec.json.decode(done.stdout.rstrip().rpartition("\n")[2], type=Counted)
+        done = interpreters.ask(framework, "xibench.analysis.counters", *arguments, patience_s=PATIENCE_S)
+        return msgspec.json.decode(interpreters.last_line(done), type=Counted)
     except subprocess.TimeoutExpired:
         return Counted(problem=f"{framework}: counting took longer than {PATIENCE_S:.0f} s")
     except msgspec.MsgspecError:

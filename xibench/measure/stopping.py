@@ -122,8 +122,8 @@ class RelativeHalfWidth:
         return f"half_width {self._half_width}" if half <= self._half_width * middle else None
 
 
-class AnyOf:
-    """Finished as soon as one of its rules is and `min_steps` are done."""
+class _Several:
+    """Rules that are told of the same steps, and a least number of steps before which none of them counts."""
 
     def __init__(self, rules: Sequence[StoppingRule], min_steps: int = 1) -> None:
         self._rules = tuple(rules)
@@ -141,6 +141,10 @@ class AnyOf:
         self._steps += 1
         for rule in self._rules:
             rule.add(step_s)
+
+
+class AnyOf(_Several):
+    """Finished as soon as one of its rules is and `min_steps` are done."""
 
     def finished(self, now_s: float) -> str | None:
         """What the first finished rule says, in the order in which they were given."""
@@ -149,25 +153,8 @@ class AnyOf:
         return next((reason for rule in self._rules if (reason := rule.finished(now_s)) is not None), None)
 
 
-class AllOf:
+class AllOf(_Several):
     """Finished when every one of its rules is at the same moment, and `min_steps` are done."""
-
-    def __init__(self, rules: Sequence[StoppingRule], min_steps: int = 1) -> None:
-        self._rules = tuple(rules)
-        self._min_steps = min_steps
-        self._steps = 0
-
-    def begin(self, now_s: float) -> None:
-        """Begins every rule."""
-        self._steps = 0
-        for rule in self._rules:
-            rule.begin(now_s)
-
-    def add(self, step_s: float) -> None:
-        """Tells every rule of the step."""
-        self._steps += 1
-        for rule in self._rules:
-            rule.add(step_s)
 
     def finished(self, now_s: float) -> str | None:
         """What the rules say, joined by `and`."""

@@ -11,7 +11,7 @@ import msgspec
 
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio, Verdict
-from xibench.record.schema import Case, Process, Record, Setting
+from xibench.record.schema import Case, Record, Setting
 from xibench.record.store import Run
 from xibench.record.summary import disturbances
 
@@ -70,7 +70,7 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
     not_compared += [NotCompared(case=r.case, why=["only in the new run"]) for r in theirs.values()]
     ratios = [_ratio(record, other) for record, other, _ in alike]
     pairs = [
-        compared(record.case, ratio, verdict, unlike, changed(record, other), _notes(record, other))
+        compared(record.case, ratio, verdict, unlike, _changed(record, other), _notes(record, other))
         for (record, other, unlike), ratio, verdict in zip(
             alike, ratios, comparing.verdicts(ratios, threshold), strict=True
         )
@@ -136,20 +136,14 @@ def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[s
     ]
 
 
-def changed(base: Record, new: Record) -> list[str]:
-    """Versions that differ between two records of a case."""
-    return changed_versions(base.processes[0], new.processes[0])
-
-
-def changed_versions(base: Process, new: Process) -> list[str]:
-    """`torch 2.12.0 -> 2.13.0`, for every distribution that differs."""
-    return differing_versions(base.versions, new.versions)
-
-
 def differing_versions(base: dict[str, str], new: dict[str, str]) -> list[str]:
     """`torch 2.12.0 -> 2.13.0`, for every distribution that differs."""
     names = dict.fromkeys((*base, *new))
     return [f"{name} {base.get(name)} -> {new.get(name)}" for name in names if base.get(name) != new.get(name)]
+
+
+def _changed(base: Record, new: Record) -> list[str]:
+    return differing_versions(base.processes[0].versions, new.processes[0].versions)
 
 
 def _obstacles(base: Record, new: Record | None) -> list[str]:

@@ -7,6 +7,7 @@ the checkout or in the current directory. Else its workers run in the parent's i
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def environment() -> dict[str, str]:
         others = variables.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))
     return variables
+
+
+def ask(framework: str, module: str, *arguments: str, patience_s: float) -> subprocess.CompletedProcess[str]:
+    """Runs one of our modules in a framework's interpreter; what it prints is kept.
+
+    Raises subprocess.TimeoutExpired after `patience_s`, OSError if the interpreter cannot be started.
+    """
+    return subprocess.run(
+        [*module_command(framework, module), *arguments],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=patience_s,
+    )
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The answer of such a module: the last line of its output, after whatever the framework prints."""
+    return done.stdout.rstrip().rpartition("\n")[2]
 
 
 def _own(framework: str) -> Path | None:

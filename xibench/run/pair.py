@@ -44,9 +44,8 @@ def measure_pair(
     """Starts a fresh worker of either side, alternates them, ends them. A failure is the pair's result.
 
     sides: base and new. Both import their framework at the same time, for nothing is timed then; from there on only
-    one works at a time. Which is started and warmed up first is drawn for each pair: the second of two equal processes
-    is the faster one by some tenths of a per cent. cache: a folder for what compilers keep; each worker gets one of its
-    own in it.
+    one works at a time. Which is started and warmed up first is drawn for each pair: it has an effect of its own
+    (docs/decisions.md). cache: a folder for what compilers keep; each worker gets one of its own in it.
     """
     began = time.monotonic()
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")

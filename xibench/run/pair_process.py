@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -17,9 +15,8 @@ import msgspec
 from xibench.record.schema import Status
 from xibench.run.failures import exit_reason
 from xibench.run.pair_messages import Order, PairAnswer, PairRequest, Trouble
+from xibench.run.spawn import CHUNK_BYTES, LOG_BYTES, kill, spawn
 
-LOG_BYTES = 16 * 1024
-CHUNK_BYTES = 64 * 1024
 Answer = TypeVar("Answer")
 
 
@@ -38,21 +35,14 @@ class PairProcess:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], request: PairRequest) -> None:
         """Starts the worker. Raises PairFailed if it cannot be started."""
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
-        self._answers, theirs = os.pipe()
         self._buffer = b""
         self._doing = "start"
         try:
-            self._child = subprocess.Popen(
-                [*command, str(theirs)], env=environment, stdin=subprocess.PIPE, stdout=self._output,
-                stderr=subprocess.STDOUT, pass_fds=(theirs,), start_new_session=True,
-            )  # fmt: skip
+            self._child, self._answers = spawn(command, environment, self._output)
         except OSError as error:
-            os.close(self._answers)
             self._output.close()
             reason = f"the worker cannot be started: {command[0]}: {error.strerror}"
             raise PairFailed("failed", reason, None) from None
-        finally:
-            os.close(theirs)
         self._send(request)
 
     def order(self, order: Order) -> None:
@@ -83,9 +73,7 @@ class PairProcess:
 
     def close(self) -> None:
         """Kills the worker and what it started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        kill(self._child)
         os.close(self._answers)
         self._output.close()
         if self._child.stdin is not None:

@@ -31,18 +31,9 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
 
 def probe(framework: str) -> Probe:
     """Asks a framework in its interpreter; takes as long as importing it. Raises nothing: trouble is the `problem`."""
-    command = [*interpreters.module_command(framework, "xibench.run.probe"), framework]
     try:
-        done = subprocess.run(
-            command,
-            env=interpreters.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=PATIENCE_S,
-        )
-        return msgspec.json.decode(done.stdout.rstrip().rpartition("\n")[2], type=Probe)
+        done = interpreters.ask(framework, "xibench.run.probe", framework, patience_s=PATIENCE_S)
+        return msgspec.json.decode(interpreters.last_line(done), type=Probe)
     except subprocess.TimeoutExpired:
         problem = f"{framework}: importing it took longer than {PATIENCE_S:.0f} s"
     except (OSError, msgspec.MsgspecError):

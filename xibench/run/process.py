@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,9 @@ from xibench.record.schema import Process, Status
 from xibench.run.failures import exit_reason, memory_reason
 from xibench.run.messages import TIMING, Answer, Ceilings, CeilingsRequest, Measured, Phase, Refused, Request
 from xibench.run.resident import Resident, limit_bytes
+from xibench.run.spawn import CHUNK_BYTES, LOG_BYTES, kill, spawn
 
-LOG_BYTES = 16 * 1024
 LINE_BYTES = 16 * 1024 * 1024
-CHUNK_BYTES = 64 * 1024
 POLL_S = 0.1  # how often memory and power are read; how soon an end is seen where children keep the pipes open
 GRACE_S = 10.0  # for a worker to end by itself after its answer
 DRAIN_READS = 256  # what a dead worker left in its pipes is far less
@@ -58,8 +56,7 @@ def converse(
 ) -> Ending:
     """Starts a worker, hears it out and returns how it ended; nothing of it is left running, also when this raises.
 
-    The worker has a session of its own, so that Ctrl-C reaches the parent alone. Its last argument is the number of
-    the pipe for its answers. memory_limit_bytes: as `resident.limit_bytes` takes it.
+    memory_limit_bytes: as `resident.limit_bytes` takes it.
     """
     limit = limit_bytes(memory_limit_bytes)
     try:
@@ -75,22 +72,7 @@ def converse(
 
 class _Worker:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], observer: Observer) -> None:
-        self._answers, theirs = os.pipe()
-        try:
-            self._child = subprocess.Popen(
-                [*command, str(theirs)],
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(theirs,),
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._answers)
-            raise
-        finally:
-            os.close(theirs)
+        self._child, self._answers = spawn(command, environment, subprocess.PIPE)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._stdin, self._stdout = self._child.stdin, self._child.stdout
@@ -171,9 +153,7 @@ class _Worker:
         if self._killed:  # its number may be another process's by now
             return
         self._killed = True
-        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError for a group of zombies
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        kill(self._child)
 
     def _drain(self) -> None:
         for _ in range(DRAIN_READS):

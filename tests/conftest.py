@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+import signal
+
+# What a shell starts in its background ignores Ctrl-C, and so would every process that a test starts. A signal that is
+# handled, rather than ignored, is back at its default in a new process.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
