@@ -18,7 +18,7 @@ from xibench.record import environment
 from xibench.run import interpreters
 
 CLAIMS = {claim.name: claim for claim in (overhead.CLAIM, noise_floor.CLAIM, detection.CLAIM)}
-WORK = Path("results/claims")
+WORK, KEPT = Path("results/claims"), Path("results/reference")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,13 +27,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CLAIMS)}; all if none is named")
     parser.add_argument("--all", action="store_true", help="all claims, the default")
     parser.add_argument("--json", action="store_true", help="one line of JSON per claim on stdout, the default")
-    parser.add_argument("--keep", action="store_true", help="also into results/reference/<machine>/claims.jsonl")
-    parser.add_argument("--work", type=Path, default=WORK, help=f"what long claims go on from  [default: {WORK}]")
+    parser.add_argument("--keep", action="store_true", help=f"also into {KEPT}/<machine>/claims.jsonl, with samples")
+    parser.add_argument("--work", type=Path, help=f"what long claims go on from  [default: {WORK}, kept: {KEPT}]")
     asked = parser.parse_args(arguments)
     for name in asked.names:
         if name not in CLAIMS:
             parser.error(f"claim '{name}' is not known; expected one of {', '.join(CLAIMS)}")
-    met = [_measure(CLAIMS[name], asked.work, asked.keep) for name in dict.fromkeys(asked.names or CLAIMS)]
+    work = asked.work or (KEPT if asked.keep else WORK)
+    met = [_measure(CLAIMS[name], work, asked.keep) for name in dict.fromkeys(asked.names or CLAIMS)]
     return 0 if all(met) else 1
 
 
@@ -53,7 +54,7 @@ def _measure(claim: Claim, work: Path, kept: bool) -> bool:
     )  # fmt: skip
     print(msgspec.json.encode(answer).decode(), flush=True)
     if kept:
-        keep(answer, Path("results/reference") / machine.machine / "claims.jsonl")
+        keep(answer, KEPT / machine.machine / "claims.jsonl")
     return answer.met
 
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.measure.kernel import Kernel
-from xibench.measure.machine import Machine, NotTold, own_cpu_s
+from xibench.measure.machine import Machine, NotTold, move_to, own_cpu_s, usable_cores
 
 SPIN = "import time\nwhile time.process_time() < {seconds}: pass\nprint('spun', flush=True)\ninput()"
 
@@ -96,3 +98,18 @@ def test_what_this_machine_tells_is_read_without_an_error() -> None:
     assert machine.core_time().busy_s > 0
     assert machine.load_1m() >= 0
     assert machine.own_cpu_s() > 0
+
+
+def test_a_thread_that_was_moved_runs_on_that_core_and_may_leave_it() -> None:
+    found = []
+
+    def moved(core: int) -> None:
+        move_to(core)
+        stat = Path(f"/proc/self/task/{threading.get_native_id()}/stat").read_text()
+        found.append((int(stat.rpartition(")")[2].split()[36]), tuple(sorted(os.sched_getaffinity(0)))))
+
+    for core in usable_cores():
+        thread = threading.Thread(target=moved, args=(core,))
+        thread.start()
+        thread.join()
+    assert found == [(core, usable_cores()) for core in usable_cores()]

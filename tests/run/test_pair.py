@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from tests.builders import small_case
+from xibench.measure.machine import usable_cores
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
 from xibench.run.pair import Bursts, log_ratio, measure_pair
+from xibench.run.pair_messages import Finish, Order
+from xibench.run.pair_process import PairProcess
 from xibench.run.sides import Side
 
 CASE = msgspec.structs.replace(small_case(), recipe="tuned")
@@ -42,6 +45,7 @@ def test_two_real_processes_alternate_and_a_planted_slowdown_shows_in_their_rati
     assert np.median(ratios) > np.log(1.4), "twice as slow, far from the same even while other programs run"
     assert pair.base.output_mean == pair.new.output_mean
     assert pair.base.settings["batch_norm_folded"] is True
+    assert pair.core in usable_cores()
 
 
 def test_a_side_in_another_recipe_reads_back_its_own_settings(batch: Path) -> None:
@@ -77,7 +81,7 @@ def test_the_estimate_is_the_median_over_bursts_of_the_ratio_of_their_medians() 
     assert log_ratio(base, new) == pytest.approx(np.log(1.1))
 
 
-@pytest.mark.parametrize(("step_s", "bursts"), [(0.001, 16), (0.01, 14), (0.1, 5), (5.0, 5)])
+@pytest.mark.parametrize(("step_s", "bursts"), [(0.001, 100), (0.01, 75), (0.1, 8), (5.0, 5)])
 def test_a_pair_has_as_many_bursts_as_fit_and_never_fewer_than_the_least(step_s: float, bursts: int) -> None:
     assert Bursts().count(step_s) == bursts
 
@@ -89,3 +93,25 @@ def test_either_side_is_started_first_about_as_often(batch: Path, tmp_path: Path
     side, rng = Side("p", python=str(program)), random.Random(0)
     pairs = [measure_pair(CASE, (side, side), n, batch, QUICK, rng, tmp_path / "cache") for n in range(40)]
     assert 10 <= sum(pair.new_started_first for pair in pairs) <= 30
+
+
+def test_both_sides_begin_every_burst_on_the_same_core_which_is_drawn_for_each_pair(
+    batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    orders: dict[int, list[int]] = {}
+
+    def order(worker: PairProcess, message: Order) -> None:
+        if not isinstance(message, Finish):
+            orders.setdefault(id(worker), []).append(message.core)
+        sent(worker, message)
+
+    sent = PairProcess.order
+    monkeypatch.setattr(PairProcess, "order", order)
+    side, drawn = Side("tree"), set()
+    for seed in range(4):
+        orders.clear()
+        pair = measure_pair(CASE, (side, side), 0, batch, QUICK, random.Random(seed), tmp_path / "cache")
+        assert [len(cores) for cores in orders.values()] == [1 + len(pair.new_first)] * 2
+        assert {core for cores in orders.values() for core in cores} == {pair.core}
+        drawn.add(pair.core)
+    assert len(drawn) == min(2, len(usable_cores()))

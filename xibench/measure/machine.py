@@ -51,6 +51,17 @@ def usable_cores() -> tuple[int, ...]:
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
+def move_to(core: int) -> None:
+    """Moves the calling thread to one of the usable cores. It may leave again: threads started later go anywhere.
+
+    The kernel leaves a busy thread where it is unless another wants that core, so this decides for a while which core
+    does what only one thread can do. Raises OSError for a core that is not usable.
+    """
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, usable)
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Where the kernel tells. Tests put files of their own in its place. Methods raise NotTold with the reason."""

@@ -56,6 +56,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     started_utc: str
     wall_s: float  # from the start of the two processes to their end
     new_started_first: bool  # which side was started, built and warmed up first
+    core: int | None = None  # on which the main threads of both began every burst; null in the first files
     new_first: list[bool]  # per burst, which side went first
     base: Half | None  # null where the pair failed
     new: Half | None

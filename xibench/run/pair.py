@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xibench.measure.machine import usable_cores
 from xibench.record.pairs import Half, Pair
 from xibench.record.schema import Case
 from xibench.run.pair_messages import Burst, Finish, Imported, PairRequest, Prepare, Ready, Report, Steps
@@ -24,11 +25,11 @@ from xibench.run.sides import Side
 class Bursts:
     """How a pair alternates."""
 
-    burst_s: float = 0.06  # timed steps of one burst go on for so long
-    least_steps: int = 2  # and are at least so many
-    pair_s: float = 2.0  # timed steps of a pair, both sides together, about so long
+    burst_s: float = 0.01  # timed steps of one burst go on for so long
+    least_steps: int = 1  # and are at least so many
+    pair_s: float = 3.0  # timed steps of a pair, both sides together, about so long
     least: int = 5  # bursts a side, at least
-    most: int = 40
+    most: int = 100
     warmup_budget_s: float = 0.4  # of either side, before its first burst
     patience_s: float = 300.0  # for any one answer of a worker
 
@@ -45,13 +46,15 @@ def measure_pair(
 
     sides: base and new. Both import their framework at the same time, for nothing is timed then; from there on only
     one works at a time. Which is started and warmed up first is drawn for each pair: it has an effect of its own
-    (docs/decisions.md). cache: a folder for what compilers keep; each worker gets one of its own in it.
+    (docs/decisions.md). So is the core on which the main threads of both begin, again before every burst: cores are
+    not equally fast, and a process that stayed on the slower one would be the slower one.
+    cache: a folder for what compilers keep; each worker gets one of its own in it.
     """
     began = time.monotonic()
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
     halves: list[Half] = []
     new_first: list[bool] = []
-    order = rng.sample((0, 1), 2)
+    order, core = rng.sample((0, 1), 2), rng.choice(usable_cores())
     status, reason, log = "ok", None, None
     try:
         with ExitStack() as stack:
@@ -61,17 +64,17 @@ def measure_pair(
             workers = [started[0], started[1]]
             for worker in workers:
                 worker.answer(Imported, bursts.patience_s)
-            prepared = {i: _prepare(workers[i], bursts) for i in order}
+            prepared = {i: _prepare(workers[i], bursts, core) for i in order}
             ready = [prepared[0], prepared[1]]
             step_s = max(statistics.median(side.warmup_s) for side in ready)
             new_first = [rng.random() < 0.5 for _ in range(bursts.count(step_s))]
-            timed = _alternate(workers, new_first, bursts)
+            timed = _alternate(workers, new_first, bursts, core)
             halves = [_half(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
     except PairFailed as error:
         status, reason, log = error.status, str(error), error.log
     return Pair(
         case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began,
-        new_started_first=order[0] == 1, new_first=new_first,
+        new_started_first=order[0] == 1, core=core, new_first=new_first,
         base=halves[0] if halves else None, new=halves[1] if halves else None,
         log_ratio=log_ratio(halves[0].bursts_s, halves[1].bursts_s) if halves else None,
         disturbed=[], set_aside=False, status=status, reason=reason, log=log,
@@ -93,17 +96,19 @@ def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> PairProcess
     return PairProcess(side.command(own), side.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}, request)
 
 
-def _prepare(worker: PairProcess, bursts: Bursts) -> Ready:
-    worker.order(Prepare(bursts.warmup_budget_s))
+def _prepare(worker: PairProcess, bursts: Bursts, core: int) -> Ready:
+    worker.order(Prepare(bursts.warmup_budget_s, core))
     return worker.answer(Ready, bursts.patience_s)
 
 
-def _alternate(workers: Sequence[PairProcess], new_first: Sequence[bool], bursts: Bursts) -> list[list[list[float]]]:
+def _alternate(
+    workers: Sequence[PairProcess], new_first: Sequence[bool], bursts: Bursts, core: int
+) -> list[list[list[float]]]:
     """Per side the timed steps of each burst."""
     timed: list[list[list[float]]] = [[], []]
     for first in new_first:
         for side in (1, 0) if first else (0, 1):
-            workers[side].order(Burst(bursts.burst_s, bursts.least_steps))
+            workers[side].order(Burst(bursts.burst_s, bursts.least_steps, core))
             timed[side].append(workers[side].answer(Steps, bursts.patience_s).steps_s)
     return timed
 

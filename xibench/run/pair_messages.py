@@ -22,6 +22,7 @@ class Prepare(msgspec.Struct, frozen=True, tag="prepare", tag_field="type"):
     """Build, compile and warm up; answered by Ready."""
 
     warmup_budget_s: float
+    core: int  # on which the main thread begins
 
 
 class Burst(msgspec.Struct, frozen=True, tag="burst", tag_field="type"):
@@ -29,6 +30,7 @@ class Burst(msgspec.Struct, frozen=True, tag="burst", tag_field="type"):
 
     seconds: float
     least: int
+    core: int  # on which the main thread begins
 
 
 class Finish(msgspec.Struct, frozen=True, tag="finish", tag_field="type"):

@@ -24,6 +24,7 @@ from frameworks.runtime import FRAMEWORKS, Subject, load
 from frameworks.weights import resolve
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import timed
+from xibench.measure.machine import move_to
 from xibench.measure.warmup import Warmup, WarmupLimits
 from xibench.record.environment import version
 from xibench.record.schema import Case
@@ -74,11 +75,13 @@ def serve(next_line: Callable[[], bytes], say: Callable[[PairAnswer], None], clo
     side: _Side | None = None
     while line := next_line():
         match msgspec.json.decode(line, type=Order):
-            case Prepare(warmup_budget_s=budget_s):
+            case Prepare(warmup_budget_s=budget_s, core=core):
+                move_to(core)
                 side = _Side(request, clock)
                 say(side.prepare(budget_s))
-            case Burst(seconds=seconds, least=least):
+            case Burst(seconds=seconds, least=least, core=core):
                 assert side is not None
+                move_to(core)
                 say(Steps(side.burst(seconds, least)))
             case Finish():
                 assert side is not None
