@@ -43,6 +43,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     "xibench.run.parent": ("xibench.run", "xibench.record", *ERRORS),
     "xibench.run.lookout": ("xibench.run", "xibench.record", "xibench.measure"),
+    "xibench.run.pair": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.machine", *ERRORS),
     "xibench.run.ab": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.comparing", *ERRORS),
     "xibench.run.worker": WORKER,
     "xibench.run.scenarios": WORKER,
