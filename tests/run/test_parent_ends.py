@@ -175,10 +175,15 @@ def test_the_command_stays_under_150_mib_with_a_photograph_of_24_megapixels(tmp_
     assert int(peak_kib) < 150 * 1024
 
 
-def test_the_parent_imports_in_under_a_third_of_a_second() -> None:
-    code = "import time; t = time.perf_counter(); import xibench.run.start; print(time.perf_counter() - t)"
-    runs = [subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True) for _ in range(5)]
-    assert min(float(done.stdout) for done in runs) < 0.3
+def test_the_parent_imports_in_under_a_third_of_a_second_or_five_times_numpy_on_a_slow_machine() -> None:
+    code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+
+    def seconds(module: str) -> float:
+        command = [sys.executable, "-c", code.format(module)]
+        runs = [subprocess.run(command, cwd=ROOT, capture_output=True, check=True) for _ in range(5)]
+        return min(float(done.stdout) for done in runs)
+
+    assert seconds("xibench.run.start") < max(0.3, 5 * seconds("numpy"))
 
 
 def test_interrupted_is_raised_with_the_file_quoted_for_a_shell(
