@@ -14,6 +14,7 @@ import msgspec
 from benches.claims import detection, noise_floor, overhead
 from benches.claims.claim import Answer, Claim, keep
 from xibench import __version__
+from xibench.errors import XibenchError
 from xibench.record import environment
 from xibench.run import interpreters
 
@@ -34,7 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name not in CLAIMS:
             parser.error(f"claim '{name}' is not known; expected one of {', '.join(CLAIMS)}")
     work = asked.work or (KEPT if asked.keep else WORK)
-    met = [_measure(CLAIMS[name], work, asked.keep) for name in dict.fromkeys(asked.names or CLAIMS)]
+    try:
+        met = [_measure(CLAIMS[name], work, asked.keep) for name in dict.fromkeys(asked.names or CLAIMS)]
+    except XibenchError as error:
+        print(f"benches.claims: {error}", file=sys.stderr)
+        return error.exit_code
     return 0 if all(met) else 1
 
 

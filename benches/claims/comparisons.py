@@ -9,11 +9,13 @@ from pathlib import Path
 
 import msgspec
 
-from xibench.record import lines, pair_store
-from xibench.record.comparison import Compared
+from xibench.errors import InputError
+from xibench.record import environment, lines, pair_store
+from xibench.record.comparison import Compared, differing_versions
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
+from xibench.run import interpreters
 from xibench.run.ab import Limits, compare_sides, header
 from xibench.run.sides import Side
 
@@ -40,19 +42,27 @@ class Folder:
         self._path = path
         self._done_file = path / "done.jsonl"
         found = self._done_file.read_bytes().splitlines() if self._done_file.exists() else []
+        self._packages = environment.read(interpreters.described()).packages
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
     def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, progress: str) -> Done:
-        """The comparison of this name: from disk if it has ended before, else measured now."""
+        """The comparison of this name: from disk if it has ended before, else measured now.
+
+        Raises InputError if the one on the disk was measured with other versions of the packages.
+        """
         pairs_path = self._path / f"{name}.jsonl"
         if name not in self._done:
             if pairs_path.exists():  # it was interrupted: what it holds is kept, and not counted
                 pairs_path.rename(pairs_path.with_suffix(f".interrupted-{int(time.time())}"))
             self._measure(name, case, sides, limits, pairs_path, progress)
-        line = self._done[name]
-        return Done(
-            name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(pair_store.read(pairs_path).pairs)
-        )
+        line, stored = self._done[name], pair_store.read(pairs_path)
+        changed = differing_versions(stored.header.environment.packages, self._packages)
+        if changed:
+            raise InputError(
+                f"{pairs_path} was measured with other versions ({'; '.join(changed)}) and cannot be joined by new "
+                f"comparisons; move {self._path} away to begin again, or install those versions to go on"
+            )
+        return Done(name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(stored.pairs))
 
     def _measure(
         self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, path: Path, progress: str

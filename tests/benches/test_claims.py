@@ -4,16 +4,19 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benches.claims import __main__ as program
 from benches.claims import peers, simulation
-from benches.claims.claim import Answer, Target, keep
+from benches.claims.claim import Answer, Claim, Figures, Target, keep
 from benches.claims.comparisons import Folder
 from tests.builders import ENVIRONMENT, small_case
 from tests.run.test_ab import SIDES, made_pair
+from xibench.errors import InputError
 from xibench.record.pairs import Pair
 from xibench.run import ab
 from xibench.run.ab import Limits
@@ -109,6 +112,40 @@ def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(
     Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
     (kept,) = tmp_path.glob("one.interrupted-*")
     assert kept.read_text() == "half of a comparison\n"
+
+
+def test_comparisons_of_other_versions_are_not_joined_by_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(
+        ab.compare_sides, "__defaults__",
+        (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
+    )  # fmt: skip
+    Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    path = tmp_path / "one.jsonl"
+    now = version("numpy")
+    path.write_text(path.read_text().replace(f'"numpy":"{now}"', '"numpy":"0.0.1"'))
+    expected = rf"one.jsonl was measured with other versions \(numpy 0.0.1 -> {now}\).*; move .* away to begin again"
+    with pytest.raises(InputError, match=expected):
+        Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+
+
+def test_a_claim_that_is_kept_goes_on_from_the_samples_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(folder: Path) -> Figures:
+        earlier = len(list(folder.iterdir()))
+        (folder / f"sample-{earlier}").touch()
+        return {"earlier": earlier}
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(program.CLAIMS, "counting", Claim("counting", "It counts.", (), measure))
+    for arguments in (["counting"], ["counting", "--keep"], ["counting", "--keep"]):
+        assert program.main(arguments) == 0
+    (kept,) = (tmp_path / "results" / "reference").glob("*/claims.jsonl")
+    assert json.loads(kept.read_text())["figures"] == {"earlier": 1}
+    assert len(list(kept.parent.glob("counting/sample-*"))) == 2
 
 
 def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp_path: Path) -> None:

@@ -19,14 +19,12 @@ from xibench.record.store import RunFile, read
 from xibench.run.parent import run
 
 ROOT = Path(__file__).parents[2]
-
-
 MANY = "msgspec.structs.replace(small_case(), weights=f'seed:{n}') for n in range(20)"
 
 RUN = """
 import sys
 from tests.builders import header, small_case
-from tests.run.conftest import Listener, Quiet, RunWith, StandIn
+from tests.run.conftest import Listener, Quiet
 from xibench.errors import XibenchError
 from xibench.record.schema import Rule
 from xibench.record.store import RunFile

@@ -7,6 +7,8 @@ the verdict.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from xibench.measure import comparing
@@ -136,7 +138,7 @@ def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[s
     ]
 
 
-def differing_versions(base: dict[str, str], new: dict[str, str]) -> list[str]:
+def differing_versions(base: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:
     """`torch 2.12.0 -> 2.13.0`, for every distribution that differs."""
     names = dict.fromkeys((*base, *new))
     return [f"{name} {base.get(name)} -> {new.get(name)}" for name in names if base.get(name) != new.get(name)]

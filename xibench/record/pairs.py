@@ -3,7 +3,7 @@
 The same rules as for run files: JSON lines, SI units named in the field, raw samples kept, null with a reason.
 
 Format history
-  1  first format
+  1  first format (pairs that were measured before `core` was there have null)
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     started_utc: str
     wall_s: float  # from the start of the two processes to their end
     new_started_first: bool  # which side was started, built and warmed up first
-    core: int | None = None  # on which the main threads of both began every burst; null in the first files
+    core: int | None = None  # on which the main threads of both began every burst
     new_first: list[bool]  # per burst, which side went first
     base: Half | None  # null where the pair failed
     new: Half | None
