@@ -11,7 +11,7 @@ import msgspec
 
 from xibench.errors import InputError
 from xibench.record import environment, lines, pair_store
-from xibench.record.comparison import Compared, differing_versions
+from xibench.record.comparison import Compared, differing_machines, differing_versions
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
@@ -42,13 +42,13 @@ class Folder:
         self._path = path
         self._done_file = path / "done.jsonl"
         found = self._done_file.read_bytes().splitlines() if self._done_file.exists() else []
-        self._packages = environment.read(interpreters.described()).packages
+        self._here = environment.read(interpreters.described())
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
     def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, progress: str) -> Done:
         """The comparison of this name: from disk if it has ended before, else measured now.
 
-        Raises InputError if the one on the disk was measured with other versions of the packages.
+        Raises InputError if the one on the disk was measured on another machine or with other versions of packages.
         """
         pairs_path = self._path / f"{name}.jsonl"
         if name not in self._done:
@@ -56,11 +56,12 @@ class Folder:
                 pairs_path.rename(pairs_path.with_suffix(f".interrupted-{int(time.time())}"))
             self._measure(name, case, sides, limits, pairs_path, progress)
         line, stored = self._done[name], pair_store.read(pairs_path)
-        changed = differing_versions(stored.header.environment.packages, self._packages)
+        then = stored.header.environment
+        changed = differing_machines(then, self._here) + differing_versions(then.packages, self._here.packages)
         if changed:
             raise InputError(
-                f"{pairs_path} was measured with other versions ({'; '.join(changed)}) and cannot be joined by new "
-                f"comparisons; move {self._path} away to begin again, or install those versions to go on"
+                f"{pairs_path} was measured under other conditions ({'; '.join(changed)}) and cannot be joined by new "
+                f"comparisons; move {self._path} away to begin again, or go on where it began"
             )
         return Done(name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(stored.pairs))
 

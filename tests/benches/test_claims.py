@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from benches.claims.comparisons import Folder
 from tests.builders import ENVIRONMENT, small_case
 from tests.run.test_ab import SIDES, made_pair
 from xibench.errors import InputError
+from xibench.record import environment
 from xibench.record.pairs import Pair
 from xibench.run import ab
 from xibench.run.ab import Limits
@@ -114,8 +116,9 @@ def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(
     assert kept.read_text() == "half of a comparison\n"
 
 
-def test_comparisons_of_other_versions_are_not_joined_by_new_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("other", ["versions", "processor"])
+def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
     monkeypatch.setattr(
@@ -124,9 +127,13 @@ def test_comparisons_of_other_versions_are_not_joined_by_new_ones(
     )  # fmt: skip
     Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
     path = tmp_path / "one.jsonl"
-    now = version("numpy")
-    path.write_text(path.read_text().replace(f'"numpy":"{now}"', '"numpy":"0.0.1"'))
-    expected = rf"one.jsonl was measured with other versions \(numpy 0.0.1 -> {now}\).*; move .* away to begin again"
+    now, cpu = version("numpy"), environment.read().cpu_model
+    old, new, told = {
+        "versions": (f'"numpy":"{now}"', '"numpy":"0.0.1"', f"numpy 0.0.1 -> {now}"),
+        "processor": (f'"cpu_model":"{cpu}"', '"cpu_model":"ACME"', f"cpu_model ACME -> {cpu}"),
+    }[other]
+    path.write_text(path.read_text().replace(old, new))
+    expected = rf"one.jsonl was measured under other conditions \({re.escape(told)}\).*; move .* away to begin again"
     with pytest.raises(InputError, match=expected):
         Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
 

@@ -92,7 +92,7 @@ def test_a_case_that_still_owes_processes_is_not_called_measured(tmp_path: Path)
 
 
 def test_a_run_file_of_the_first_format_is_shown_with_its_gaps_explained(tmp_path: Path) -> None:
-    done = xibench("show", ROOT / "results/reference/amd-epyc-2c/quick-0.1.jsonl", cwd=tmp_path)
+    done = xibench("show", ROOT / "results/reference/amd-epyc-avx512-2c/quick-0.1.jsonl", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "attained is empty: files of format 1 do not hold it (every case)" in done.stdout
 

@@ -9,7 +9,7 @@ import pytest
 from dashboards.build import build
 from tests.dashboards import browser, examples
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "amd-epyc-2c" / "quick-0.1.jsonl"
+REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "amd-epyc-avx512-2c" / "quick-0.1.jsonl"
 
 
 @pytest.fixture(scope="session")

@@ -68,7 +68,11 @@ def test_what_ran_instead_of_what_was_wanted_makes_cases_unlike() -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"cpu_model": "OTHER"}, "cpu_model"), ({"cores_usable": 1}, "cores_usable"), ({"machine": "x-9c"}, "machine")],
+    [
+        ({"cpu_model": "OTHER"}, "cpu_model"),
+        ({"cores_usable": 1}, "cores_usable"),
+        ({"cpu_flags": ["avx2", "avx512f"]}, "cpu_flags avx2 -> avx2 avx512f"),
+    ],
 )
 def test_another_machine_is_refused(change: dict[str, object], word: str) -> None:
     elsewhere: Environment = msgspec.structs.replace(ENVIRONMENT, **change)

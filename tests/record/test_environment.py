@@ -50,16 +50,20 @@ def test_an_arm_processor_has_its_features(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "cores", "gpus", "name"),
+    ("model", "flags", "cores", "gpus", "name"),
     [
-        ("AMD EPYC", 2, [], "amd-epyc-2c"),
-        ("AMD EPYC 9R14 96-Core Processor", 16, [], "amd-epyc-9r14-16c"),
-        ("Intel(R) Core(TM) i7-1165G7 CPU @ 2.80GHz", 8, [], "intel-core-i7-1165g7-8c"),
-        ("AMD EPYC", 16, ["NVIDIA H200", "NVIDIA H200"], "amd-epyc-16c-nvidia-h200"),
+        ("AMD EPYC", ["avx2"], 2, [], "amd-epyc-avx2-2c"),
+        ("AMD EPYC", ["avx2", "avx512f"], 2, [], "amd-epyc-avx512-2c"),
+        ("Intel(R) Xeon(R) Processor", ["avx512f", "amx_tile"], 4, [], "intel-xeon-amx-4c"),
+        ("AMD EPYC 9R14 96-Core Processor", ["avx2", "avx512f"], 16, [], "amd-epyc-9r14-16c"),
+        ("Intel(R) Core(TM) i7-1165G7 CPU @ 2.80GHz", ["avx2"], 8, [], "intel-core-i7-1165g7-8c"),
+        ("AMD EPYC", [], 16, ["NVIDIA H200", "NVIDIA H200"], "amd-epyc-16c-nvidia-h200"),
     ],
 )
-def test_a_machine_is_named_by_processor_cores_and_gpu(model: str, cores: int, gpus: list[str], name: str) -> None:
-    assert environment.machine_name(model, cores, gpus) == name
+def test_a_machine_is_named_by_processor_cores_and_gpu(
+    model: str, flags: list[str], cores: int, gpus: list[str], name: str
+) -> None:
+    assert environment.machine_name(model, flags, cores, gpus) == name
 
 
 def test_a_checkout_is_dirty_once_a_tracked_file_has_changed(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio, Verdict
-from xibench.record.schema import Case, Record, Setting
+from xibench.record.schema import Case, Environment, Record, Setting
 from xibench.record.store import Run
 from xibench.record.summary import disturbances
 
@@ -96,14 +96,7 @@ def compared(
 
 def unlike_runs(base: Run, new: Run) -> list[str]:
     """What makes all cases of two runs unlike: another machine, other photographs, other weights."""
-    left, right = base.header.environment, new.header.environment
-    found = [
-        f"{name} {getattr(left, name)} -> {getattr(right, name)}"
-        for name in ("machine", "cpu_model", "cores_usable")
-        if getattr(left, name) != getattr(right, name)
-    ]
-    if [gpu.name for gpu in left.gpus] != [gpu.name for gpu in right.gpus]:
-        found.append("not the same GPUs")
+    found = differing_machines(base.header.environment, new.header.environment)
     if base.header.pictures.digest != new.header.pictures.digest:
         found.append(f"images {base.header.pictures.source} -> {new.header.pictures.source}: not the same pixels")
     if base.header.weights_digest != new.header.weights_digest:
@@ -136,6 +129,20 @@ def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[s
         for name, value in base.items()
         if name in new and (type(value), value) != (type(new[name]), new[name])
     ]
+
+
+def differing_machines(base: Environment, new: Environment) -> list[str]:
+    """What makes two machines unlike: `cores_usable 2 -> 4`. Their short names follow from these fields."""
+    found = [
+        f"{name} {getattr(base, name)} -> {getattr(new, name)}"
+        for name in ("cpu_model", "cores_usable")
+        if getattr(base, name) != getattr(new, name)
+    ]
+    if base.cpu_flags != new.cpu_flags:  # a virtual machine's processors of several generations may have one name
+        found.append(f"cpu_flags {' '.join(base.cpu_flags)} -> {' '.join(new.cpu_flags)}")
+    if [gpu.name for gpu in base.gpus] != [gpu.name for gpu in new.gpus]:
+        found.append("not the same GPUs")
+    return found
 
 
 def differing_versions(base: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:

@@ -12,7 +12,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,6 +30,7 @@ FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16", "avx_vnni", "amx_tile",
     "amx_bf16", "amx_int8", "asimd", "asimdhp", "bf16", "i8mm", "neon", "sve", "sve2", "svebf16",
 )  # fmt: skip
+WIDEST = (("amx_tile", "amx"), ("avx512f", "avx512"), ("avx2", "avx2"), ("sve", "sve"), ("asimd", "neon"))
 GIT_PATIENCE_S = 10.0
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,6 +42,7 @@ def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/p
     """
     absent: dict[str, str] = {}
     model, flags = cpu(cpuinfo, absent)
+    known_flags = [flag for flag in FLAGS if flag in flags]
     gpus = _gpus(absent)
     usable = _usable_cores()
     commit, dirty = git_state(ROOT, absent)
@@ -51,9 +53,9 @@ def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/p
     if cache_bytes is None:
         absent["cache_bytes"] = "the kernel does not describe the processor's caches"
     return Environment(
-        machine=machine_name(model, usable, [gpu.name for gpu in gpus]),
+        machine=machine_name(model, known_flags, usable, [gpu.name for gpu in gpus]),
         cpu_model=model,
-        cpu_flags=[flag for flag in FLAGS if flag in flags],
+        cpu_flags=known_flags,
         cores_physical=physical,
         cores_logical=psutil.cpu_count() or usable,
         cores_usable=usable,
@@ -125,10 +127,15 @@ def cpu(cpuinfo: Path, absent: dict[str, str]) -> tuple[str, set[str]]:
     return told.get("brand_raw") or platform.machine(), known
 
 
-def machine_name(cpu_model: str, cores: int, gpus: list[str]) -> str:
-    """A short name for this kind of machine, fit for a file name: `amd-epyc-2c`, `intel-xeon-8488c-8c-nvidia-h200`."""
+def machine_name(cpu_model: str, cpu_flags: Sequence[str], cores: int, gpus: list[str]) -> str:
+    """A short name for this kind of machine, fit for a file name: `intel-xeon-8488c-8c-nvidia-h200`.
+
+    A virtual machine's processor may hide its number, and processors of very unlike speed then have one name; the
+    widest vector or matrix extension tells them apart: `amd-epyc-avx2-2c`, `amd-epyc-avx512-2c`.
+    """
     plain = re.sub(r"\((?:r|tm|c)\)|@.*|\b(?:cpu|processor)\b|\b\d+-core\b", " ", cpu_model, flags=re.IGNORECASE)
-    return "-".join(filter(None, (_slug(plain), f"{cores}c", _slug(gpus[0]) if gpus else "")))
+    extension = "" if re.search(r"\d", plain) else next((name for flag, name in WIDEST if flag in cpu_flags), "")
+    return "-".join(filter(None, (_slug(plain), extension, f"{cores}c", _slug(gpus[0]) if gpus else "")))
 
 
 def git_state(root: Path, absent: dict[str, str]) -> tuple[str | None, bool | None]:
