@@ -28,7 +28,7 @@ def test_a_sweep_ends_where_memory_ran_out_and_that_is_a_result(
             assert (record.status, len(attempts)) == ("ok", 2)
         elif batch == 4:
             assert (record.status, len(attempts)) == ("out_of_memory", 1)
-            assert "more than its limit of 0.39 GiB" in (record.reason or "")
+            assert "more than its limit of 400.0 MiB" in (record.reason or "")
         else:
             assert record.reason == "not tried: batch 4 had run out of memory"
             assert (record.status, record.attempts[0].surroundings) == ("out_of_memory", None)

@@ -91,7 +91,7 @@ def test_a_sweep_of_a_network_runs_out_of_memory_and_ends_with_that_as_its_resul
     fitted = states.count("ok")
     assert 0 < fitted < len(plan) - 1
     assert states == ["ok"] * fitted + ["out_of_memory"] * (len(plan) - fitted)
-    assert "more than its limit of 0.44 GiB" in (records[fitted].reason or "")
+    assert "more than its limit of 450.0 MiB" in (records[fitted].reason or "")
     not_tried = f"not tried: batch {plan[fitted].batch} had run out of memory"
     assert {r.reason for r in records[fitted + 1 :]} == {not_tried}
 

@@ -45,7 +45,7 @@ def exit_reason(code: int, phase: str) -> str:
 
 def memory_reason(held_bytes: int, limit_bytes: int, phase: str) -> str:
     """Why a worker was killed that held too much memory."""
-    held, limit = f"{held_bytes / 2**30:.2f} GiB", f"{limit_bytes / 2**30:.2f} GiB"
+    held, limit = f"{held_bytes / 2**20:.1f} MiB", f"{limit_bytes / 2**20:.1f} MiB"
     return f"the worker held {held} of memory during {phase}, more than its limit of {limit}, and was killed"
 
 

@@ -64,8 +64,8 @@ PRESETS: Mapping[str, Preset] = {
         "a newcomer's first five minutes: every framework and network at batch 8, default against tuned",
         (Selection(recipes=("default", "tuned")),),
         Rule(
-            repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
-            budget_s=4.0, time_limit_s=120.0,
+            repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100,
+            budget_s=3.0, time_limit_s=120.0,
         ),
     ),
     "nightly": Preset(
