@@ -15,7 +15,7 @@ from xibench.record.schema import Environment
 def hardware(environment: Environment, device: str) -> str:
     """The machine in one phrase; the GPU first where the case ran on one."""
     cores = f"{environment.cores_usable} usable of {fmt.plural(environment.cores_logical, 'logical core')}"
-    host = f"{environment.cpu_model}, {cores}, {fmt.gibibytes(environment.memory_bytes)}"
+    host = f"{environment.processor}, {cores}, {fmt.gibibytes(environment.memory_bytes)}"
     if device != "cpu" and environment.gpus:
         names = fmt.listing(sorted({gpu.name for gpu in environment.gpus}))
         return f"{names} (driver {environment.gpus[0].driver}); {host}"

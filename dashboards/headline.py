@@ -113,7 +113,7 @@ def _conditions(run: LoadedRun) -> str:
     machine = run.header.environment
     gpus = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
     return " ".join([
-        f"{machine.cpu_model}, {machine.cores_usable} cores, {fmt.gibibytes(machine.memory_bytes)}, {gpus}.",
+        f"{machine.processor}, {machine.cores_usable} cores, {fmt.gibibytes(machine.memory_bytes)}, {gpus}.",
         *_sampling([row for row in run.rows if row.ok and row.case.scenario == "offline"]),
         f"Run `{run.header.run_id}`, {run.header.created_utc[:10]}.",
     ])

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from xibench.record.schema import Environment
+
 BEGIN = "<!-- claims:begin -->"
 END = "<!-- claims:end -->"
 Figures = Mapping[str, Any]
@@ -84,11 +86,12 @@ def _peers(figures: Figures) -> list[str]:
 
 def _conditions(answers: Mapping[str, Figures]) -> str:
     machine = next(iter(answers.values()))["environment"]
+    processor = msgspec.convert(machine, Environment).processor
     packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in ("torch", "numpy"))
     days = sorted({answer["created_utc"][:10] for answer in answers.values()})
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
     return (
-        f"{machine['cpu_model']}, {machine['cores_usable']} cores, {gpus}; {machine['python']}; {packages}; "
+        f"{processor}, {machine['cores_usable']} cores, {gpus}; {machine['python']}; {packages}; "
         f"{' to '.join(dict.fromkeys((days[0], days[-1])))}. Each row is a program in `benches/claims/`."
     )
 

@@ -195,7 +195,7 @@ def _nanoseconds(value: float) -> str:
 def _environment(e: Environment) -> Table:
     dirty = {True: ", with uncommitted changes", False: "", None: ""}[e.git_dirty]
     rows: list[tuple[Cell, ...]] = [
-        ("Processor", e.cpu_model),
+        ("Processor", e.processor),
         ("Cores", f"{_or_unknown(e.cores_physical)} physical, {e.cores_logical} logical, {e.cores_usable} usable"),
         ("Extensions", ", ".join(e.cpu_flags) or fmt.NONE),
         ("Memory", fmt.gibibytes(e.memory_bytes)),

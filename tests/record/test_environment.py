@@ -66,6 +66,14 @@ def test_a_machine_is_named_by_processor_cores_and_gpu(
     assert environment.machine_name(model, flags, cores, gpus) == name
 
 
+@pytest.mark.parametrize(
+    ("model", "flags", "told"),
+    [("AMD EPYC", ["avx2", "avx512f"], "AMD EPYC (AVX512)"), ("AMD EPYC 9R14", ["avx2"], "AMD EPYC 9R14")],
+)
+def test_a_processor_that_hides_its_number_is_told_by_its_extension(model: str, flags: list[str], told: str) -> None:
+    assert msgspec.structs.replace(ENVIRONMENT, cpu_model=model, cpu_flags=flags).processor == told
+
+
 def test_a_checkout_is_dirty_once_a_tracked_file_has_changed(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]

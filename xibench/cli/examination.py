@@ -131,7 +131,7 @@ def _facts(environment: Environment) -> list[Fact]:
     values = {
         "python": environment.python,
         "system": f"{environment.os}, kernel {environment.kernel}",
-        "CPU": environment.cpu_model,
+        "CPU": environment.processor,
         "cores": f"{environment.cores_usable} usable of {environment.cores_logical} logical",
         "bf16 on the CPU": ", ".join(bf16) or "emulated",
         "memory": size(environment.memory_bytes),

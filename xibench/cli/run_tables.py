@@ -52,7 +52,7 @@ def machine(environment: Environment, summaries: Sequence[Summary]) -> str:
     """What was measured on: the card where cases ran on one, else the processor with the cores that were usable."""
     if environment.gpus and any(s.case.device == "cuda" for s in summaries):
         return environment.gpus[0].name
-    return f"{environment.cpu_model}, {environment.cores_usable} cores"
+    return f"{environment.processor}, {environment.cores_usable} cores"
 
 
 def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:

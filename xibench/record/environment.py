@@ -20,7 +20,7 @@ import psutil
 
 from xibench.measure import nvml
 from xibench.measure.caches import last_level_cache_bytes
-from xibench.record.schema import Environment, Gpu
+from xibench.record.schema import Environment, Gpu, plain, told_apart_by
 
 DISTRIBUTIONS = (
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "numpy", "scipy", "msgspec", "psutil", "pillow",
@@ -30,7 +30,6 @@ FLAGS = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16", "avx_vnni", "amx_tile",
     "amx_bf16", "amx_int8", "asimd", "asimdhp", "bf16", "i8mm", "neon", "sve", "sve2", "svebf16",
 )  # fmt: skip
-WIDEST = (("amx_tile", "amx"), ("avx512f", "avx512"), ("avx2", "avx2"), ("sve", "sve"), ("asimd", "neon"))
 GIT_PATIENCE_S = 10.0
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -133,9 +132,8 @@ def machine_name(cpu_model: str, cpu_flags: Sequence[str], cores: int, gpus: lis
     A virtual machine's processor may hide its number, and processors of very unlike speed then have one name; the
     widest vector or matrix extension tells them apart: `amd-epyc-avx2-2c`, `amd-epyc-avx512-2c`.
     """
-    plain = re.sub(r"\((?:r|tm|c)\)|@.*|\b(?:cpu|processor)\b|\b\d+-core\b", " ", cpu_model, flags=re.IGNORECASE)
-    extension = "" if re.search(r"\d", plain) else next((name for flag, name in WIDEST if flag in cpu_flags), "")
-    return "-".join(filter(None, (_slug(plain), extension, f"{cores}c", _slug(gpus[0]) if gpus else "")))
+    extension = told_apart_by(cpu_model, cpu_flags).lower()
+    return "-".join(filter(None, (_slug(plain(cpu_model)), extension, f"{cores}c", _slug(gpus[0]) if gpus else "")))
 
 
 def git_state(root: Path, absent: dict[str, str]) -> tuple[str | None, bool | None]:
