@@ -24,7 +24,7 @@ IDENTICAL = 60
 PLANTED = 40
 SLOWDOWN = 0.03
 CASE = Case(
-    framework="pytorch", model="xception", variant="narrow", recipe="tuned", batch=4, resolution=128, images="noise"
+    framework="pytorch", model="xception", variant="narrow", recipe="tuned", batch=1, resolution=128, images="noise"
 )
 DIFFERENT = ("slower", "faster")
 
