@@ -56,7 +56,7 @@ def test_the_json_has_the_shape_that_scripts_rely_on(folder: Path) -> None:
 def test_the_table_says_what_the_intervals_leave_out_what_ran_instead_and_what_failed(folder: Path) -> None:
     shown = xibench("show", cwd=folder).stdout
     assert "5.00 [" in shown
-    assert "ACME CPU, 2 cores" in shown
+    assert "ACME CPU (AVX2), 2 cores" in shown
     assert "leave out how one process differs from the next" in shown
     assert "ok †" in shown
     assert "† wanted inductor; no C++ compiler; ran eager (pytorch" in shown
