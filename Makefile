@@ -10,7 +10,7 @@ SITE     := site
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench nightly claims site test lint tools clean
+.PHONY: help bench nightly claims site test slow lint tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -29,8 +29,11 @@ claims: $(VENV)/installed-dev  ## measure what the README claims, into results/r
 site: $(VENV)/installed  ## write the site from the runs in results/runs
 	@$(BIN)/xibench report
 
-test: $(VENV)/installed-dev tools lint  ## ruff, mypy and every test; needs git and chromium
-	@$(BIN)/python -m pytest
+test: $(VENV)/installed-dev tools lint  ## ruff, mypy and the tests; needs git and chromium
+	@$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/installed-dev  ## the tests that take minutes each: every variant's proof and measurement
+	@$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/installed-dev  ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -12,15 +12,15 @@ from markupsafe import Markup
 
 from dashboards import content
 from dashboards import format as fmt
-from dashboards.pages import accuracy, batch, costs, energy, latency, memory, overview, settings, startup
+from dashboards.pages import accuracy, batch, costs, energy, latency, memory, overview, settings, spectrum, startup
 from dashboards.plotly_js import plotly_script
 from dashboards.runs import LoadedRun, load
 from xibench.errors import StoreError, UsageError
 
 STATIC = ("site.css", "charts.js")
 PAGES = (
-    overview.page, batch.page, latency.page, startup.page, memory.page, energy.page, costs.page, accuracy.page,
-    settings.page,
+    overview.page, batch.page, latency.page, startup.page, memory.page, energy.page, costs.page, spectrum.page,
+    accuracy.page, settings.page,
 )
 HERE = Path(__file__).parent
 

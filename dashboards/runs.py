@@ -17,7 +17,7 @@ from xibench.record.summary import Summary, summarise
 
 FRAMEWORK_ORDER = ("pytorch", "tensorflow", "jax")
 RECIPE_ORDER = ("default", "compiled", "tuned")
-MODEL_ORDER = ("xception", "inception_v3")
+MODEL_ORDER = ("xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,17 @@ Shapes are (height, width, channels), or (channels,) after global pooling. The b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from frameworks.errors import InvalidConfiguration
+from frameworks.errors import InvalidConfiguration, TooSmall
 
 Shape = tuple[int, ...]
 Padding = Literal["same", "valid", "symmetric"]
 """same: TensorFlow's rule, ceil(n / stride) outputs, the odd cell at the bottom and right.
-valid: none. symmetric: kernel // 2 on every side, whatever the input (pools only).
+valid: none. symmetric: kernel // 2 on every side, whatever the input.
 """
 
 
@@ -29,7 +30,7 @@ class Conv:
     features: int
     kernel: tuple[int, int]
     stride: int = 1
-    padding: Literal["same", "valid"] = "same"
+    padding: Padding = "same"
     groups: int = 1
     bias: bool = False
 
@@ -51,10 +52,10 @@ class BatchNorm:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """Element-wise non-linearity."""
+    """Element-wise non-linearity: relu, max(x, 0); elu, x above 0 and exp(x) - 1 below (alpha 1)."""
 
     name: str
-    function: Literal["relu"] = "relu"
+    function: Literal["relu", "elu"] = "relu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,16 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class AveragePool:
-    """Average pooling of stride 1, same padding, an odd window. border: divide by the cells that lie inside the image
-    (exclude) or by all of the window's (include).
+    """Average pooling: of stride 1 with same padding and an odd window, or of any with valid padding.
+
+    border: divide by the cells that lie inside the image (exclude) or by all of the window's (include).
     """
 
     name: str
     window: int
     border: Literal["exclude", "include"]
+    stride: int = 1
+    padding: Literal["same", "valid"] = "same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,22 @@ class GlobalAveragePool:
     """Mean over height and width: (H, W, C) -> (C,)."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flatten:
+    """(H, W, C) -> (H * W * C,), in that order in every framework, whatever its layout."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Channels from `start` up to, not including, `stop`."""
+
+    name: str
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +147,16 @@ class Branches:
     branches: tuple[Sequence, ...]
 
 
-Leaf = Conv | BatchNorm | Activation | MaxPool | AveragePool | GlobalAveragePool | Dropout | Dense
+Leaf = Conv | BatchNorm | Activation | MaxPool | AveragePool | GlobalAveragePool | Flatten | Slice | Dropout | Dense
 Layer = Leaf | Sequence | Residual | Branches
+
+
+@dataclass(frozen=True, slots=True)
+class Auxiliary:
+    """A classifier beside the network that only training runs: `layers` go on from the output of block `after`."""
+
+    after: str
+    layers: Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +168,7 @@ class Network:
     config: Any
     input_shape: tuple[int, int, int]
     layers: tuple[Layer, ...]
+    auxiliary: Auxiliary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,25 +209,34 @@ def join(prefix: str, name: str) -> str:
 
 
 def place(network: Network, resolution: int | None = None) -> tuple[Placed, ...]:
-    """Every layer with its path and shapes, in the order in which they run.
+    """Every layer with its path and shapes, in the order in which inference runs them.
 
     Raises InvalidConfiguration if the picture is too small for the network.
     """
-    height, width, channels = network.input_shape
-    shape: Shape = (resolution, resolution, channels) if resolution else (height, width, channels)
+    return _place(network, resolution)[0]
+
+
+def place_auxiliary(network: Network, resolution: int | None = None) -> tuple[Placed, ...]:
+    """The layers that only training runs; none if the network has no auxiliary classifier.
+
+    Raises InvalidConfiguration if the picture is too small for them.
+    """
     placed: list[Placed] = []
-    for layer in network.layers:
-        shape = _walk(layer, "", shape, placed)
+    if network.auxiliary:
+        _walk(network.auxiliary.layers, "", _place(network, resolution)[1][network.auxiliary.after], placed)
     return tuple(placed)
 
 
 def parameters(network: Network) -> tuple[Parameter, ...]:
     """Every parameter of the network with its canonical name and shape, in the order in which they are used."""
-    return tuple(p for placed in place(network) for p in layer_parameters(placed))
+    return tuple(p for placed in (*place(network), *place_auxiliary(network)) for p in layer_parameters(placed))
 
 
 def least_resolution(network: Network) -> int:
-    """The smallest square picture for which every layer still has an output."""
+    """The smallest square picture for which every layer still has an output.
+
+    Raises InvalidConfiguration if the network fits no picture, whatever its size.
+    """
     resolution = 1
     while not _fits(network, resolution):
         resolution += 1
@@ -211,17 +249,28 @@ def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def pool_padding(layer: MaxPool, size: int) -> tuple[int, int]:
-    """Cells that a max pool adds before and after one axis of `size` cells."""
-    if layer.padding == "same":
-        return same_padding(size, layer.window, layer.stride)
-    edge = layer.window // 2 if layer.padding == "symmetric" else 0
+def edges(padding: Padding, size: int, window: int, stride: int) -> tuple[int, int]:
+    """Cells to add before and after one axis of `size` cells."""
+    if padding == "same":
+        return same_padding(size, window, stride)
+    edge = window // 2 if padding == "symmetric" else 0
     return edge, edge
 
 
 def is_depthwise(layer: Conv, channels: int) -> bool:
     """Whether the convolution has one kernel slice per channel."""
     return layer.groups == channels == layer.features and channels > 1
+
+
+def _place(network: Network, resolution: int | None) -> tuple[tuple[Placed, ...], dict[str, Shape]]:
+    """Every layer, and the output shape of each block."""
+    height, width, channels = network.input_shape
+    shape: Shape = (resolution, resolution, channels) if resolution else (height, width, channels)
+    placed: list[Placed] = []
+    ends: dict[str, Shape] = {}
+    for layer in network.layers:
+        ends[layer.name] = shape = _walk(layer, "", shape, placed)
+    return tuple(placed), ends
 
 
 def _walk(layer: Layer, prefix: str, shape: Shape, placed: list[Placed]) -> Shape:
@@ -257,13 +306,22 @@ def _output_shape(layer: Leaf, path: str, shape: Shape) -> Shape:
                     f"{path}: {shape[-1]} input and {features} output channels do not split into {groups} groups"
                 )
             return (*_window_shape(path, shape[:2], kernel, stride, padding), features)
-        case MaxPool(window=window, stride=stride, padding=padding):
+        case (
+            MaxPool(window=window, stride=stride, padding=padding)
+            | AveragePool(window=window, stride=stride, padding=padding)
+        ):
             return (*_window_shape(path, shape[:2], (window, window), stride, padding), shape[-1])
         case GlobalAveragePool():
             return shape[-1:]
+        case Flatten():
+            return (math.prod(shape),)
+        case Slice(start=start, stop=stop):
+            if not 0 <= start < stop <= shape[-1]:
+                raise InvalidConfiguration(f"{path}: channels {start} to {stop} are not among {shape[-1]}")
+            return (*shape[:-1], stop - start)
         case Dense(features=features):
             return (features,)
-        case BatchNorm() | Activation() | Dropout() | AveragePool():
+        case BatchNorm() | Activation() | Dropout():
             return shape
 
 
@@ -273,7 +331,7 @@ def _window_shape(path: str, size: Shape, window: tuple[int, int], stride: int, 
         edge = k // 2 if padding == "symmetric" else 0
         cells = -(-n // stride) if padding == "same" else (n + 2 * edge - k) // stride + 1
         if cells < 1 or n < 1:
-            raise InvalidConfiguration(f"{path}: a window of {k} does not fit into {n} cells")
+            raise TooSmall(f"{path}: a window of {k} does not fit into {n} cells")
         out.append(cells)
     return tuple(out)
 
@@ -281,7 +339,8 @@ def _window_shape(path: str, size: Shape, window: tuple[int, int], stride: int, 
 def _fits(network: Network, resolution: int) -> bool:
     try:
         place(network, resolution)
-    except InvalidConfiguration:
+        place_auxiliary(network, resolution)
+    except TooSmall:
         return False
     return True
 

@@ -17,6 +17,7 @@ from frameworks.blueprint import (
     Conv,
     Dense,
     Dropout,
+    Flatten,
     GlobalAveragePool,
     MaxPool,
     Network,
@@ -24,15 +25,17 @@ from frameworks.blueprint import (
     Placed,
     Residual,
     Shape,
+    Slice,
     is_depthwise,
     layer_parameters,
     place,
+    place_auxiliary,
 )
 
 ITEM_BYTES = {"fp64": 8, "fp32": 4, "bf16": 2}
-FUSED_AWAY = ("batch_norm", "activation", "dropout", "concat")
+FUSED_AWAY = ("batch_norm", "activation", "dropout", "concat", "slice", "flatten")
 """Kinds of layer that need no memory traffic of their own where a neighbour does their work in passing: it reads or
-writes its values already changed, or into their part of a concatenation.
+writes its values already changed, into their part of a concatenation, or from their part of an input.
 """
 
 
@@ -54,7 +57,11 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """A network's cost: the sums over its layers. `activations` counts outputs of convolutions and dense layers."""
+    """A network's cost: the sums over its layers. `activations` counts outputs of convolutions and dense layers.
+
+    An auxiliary classifier has its parameters among the network's; its work, which only training does, stands apart in
+    `auxiliary_macs` and `auxiliary_layers`.
+    """
 
     model: str
     variant: str
@@ -68,6 +75,8 @@ class NetworkCost:
     activations: int
     bytes_moved: int
     layers: tuple[LayerCost, ...]
+    auxiliary_macs: int
+    auxiliary_layers: tuple[LayerCost, ...]
 
 
 def cost(network: Network, resolution: int | None = None, batch: int = 1, precision: str = "fp32") -> NetworkCost:
@@ -75,21 +84,23 @@ def cost(network: Network, resolution: int | None = None, batch: int = 1, precis
 
     Raises InvalidConfiguration if the resolution is too small for the network.
     """
-    placed = place(network, resolution)
-    layers = tuple(_layer_cost(p, batch, precision) for p in placed)
+    layers = tuple(_layer_cost(p, batch, precision) for p in place(network, resolution))
+    beside = tuple(_layer_cost(p, batch, precision) for p in place_auxiliary(network, resolution))
     return NetworkCost(
         model=network.name,
         variant=network.variant,
         resolution=resolution or network.input_shape[0],
         batch=batch,
         precision=precision,
-        parameters_trainable=sum(layer.parameters_trainable for layer in layers),
-        parameters_total=sum(layer.parameters for layer in layers),
+        parameters_trainable=sum(layer.parameters_trainable for layer in (*layers, *beside)),
+        parameters_total=sum(layer.parameters for layer in (*layers, *beside)),
         macs=sum(layer.macs for layer in layers),
         elementwise=sum(layer.elementwise for layer in layers),
         activations=sum(layer.activations for layer in layers),
         bytes_moved=sum(layer.bytes_moved for layer in layers),
         layers=layers,
+        auxiliary_macs=sum(layer.macs for layer in beside),
+        auxiliary_layers=beside,
     )
 
 
@@ -120,11 +131,13 @@ def _fused_bytes(layer: LayerCost, costs: NetworkCost) -> int:
 
 
 def kind(placed: Placed) -> str:
-    """The field's word for a layer: depthwise, pointwise, conv, batch_norm, …"""
+    """The field's word for a layer: depthwise, grouped, pointwise, conv, batch_norm, …"""
     layer = placed.layer
     if isinstance(layer, Conv):
         if is_depthwise(layer, placed.input_shape[-1]):
             return "depthwise"
+        if layer.groups > 1:
+            return "grouped"
         return "pointwise" if layer.kernel == (1, 1) else "conv"
     return {
         "BatchNorm": "batch_norm",
@@ -132,6 +145,8 @@ def kind(placed: Placed) -> str:
         "MaxPool": "max_pool",
         "AveragePool": "average_pool",
         "GlobalAveragePool": "global_average_pool",
+        "Flatten": "flatten",
+        "Slice": "slice",
         "Dropout": "dropout",
         "Dense": "dense",
         "Residual": "add",
@@ -143,7 +158,8 @@ def _layer_cost(placed: Placed, batch: int, precision: str) -> LayerCost:
     parameters = list(layer_parameters(placed))
     count = sum(math.prod(p.shape) for p in parameters)
     macs = _macs(placed)
-    moved = _elements_in(placed) + (0 if isinstance(placed.layer, Dropout) else math.prod(placed.output_shape))
+    written = 0 if isinstance(placed.layer, Dropout | Flatten) else math.prod(placed.output_shape)
+    moved = _elements_in(placed) + written
     return LayerCost(
         name=placed.path,
         kind=kind(placed),
@@ -167,7 +183,7 @@ def _parameter_bytes(parameter: Parameter, precision: str) -> int:
 def _macs(placed: Placed) -> int:
     layer, out = placed.layer, math.prod(placed.output_shape)
     if isinstance(layer, Conv):
-        return out * layer.kernel[0] * layer.kernel[1] * placed.input_shape[-1] // layer.groups
+        return out * layer.kernel[0] * layer.kernel[1] * (placed.input_shape[-1] // layer.groups)
     return out * placed.input_shape[-1] if isinstance(layer, Dense) else 0
 
 
@@ -178,8 +194,10 @@ def _elements_in(placed: Placed) -> int:
             return 2 * math.prod(placed.output_shape)
         case Branches():
             return math.prod(placed.output_shape)
-        case Dropout():
+        case Dropout() | Flatten():
             return 0
+        case Slice():
+            return math.prod(placed.output_shape)
         case _:
             return math.prod(placed.input_shape)
 
@@ -198,7 +216,7 @@ def _elementwise(placed: Placed) -> int:
             return out if bias else 0
         case Dense():
             return out
-        case Branches() | Dropout():
+        case Branches() | Dropout() | Flatten() | Slice():
             return 0
         case _:
             return out

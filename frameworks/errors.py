@@ -3,6 +3,7 @@
 SubjectError                 base: the subject as asked for cannot be had
 ├── UnknownName              no such network, variant, framework, recipe or precision
 ├── InvalidConfiguration     a field whose value the network cannot take
+│   └── TooSmall             a picture of which some layer has nothing left
 └── InvalidWeights           a weight file or mapping that does not fit the network
 
 MissingFramework             the framework is not installed for this interpreter
@@ -36,6 +37,10 @@ class UnknownName(SubjectError):
 
 class InvalidConfiguration(SubjectError):
     """A configuration field has a value that the network cannot take."""
+
+
+class TooSmall(InvalidConfiguration):
+    """A picture so small that some layer has no output."""
 
 
 class InvalidWeights(SubjectError):

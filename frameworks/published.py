@@ -68,28 +68,21 @@ def _inception(
     )
 
 
-_RESNETS = {
-    # depth: trainable parameters, multiply-adds at 224; torchvision strides on the 3 x 3, Keras on the first 1 x 1
-    "torchvision": {
-        50: (25_557_032, 4_089_184_256),
-        101: (44_549_160, 7_801_405_440),
-        152: (60_192_808, 11_513_626_624),
-    },
-    "keras": {
-        50: (25_583_592, 3_857_973_248),
-        101: (44_601_832, 7_570_194_432),
-        152: (60_268_520, 11_282_415_616),
-    },
-}
-
-
 def _resnet(
-    weights: str, depth: int, top1: float, top5: float, source: Source, like: str | None = "torchvision", note: str = ""
+    weights: str,
+    depth: int,
+    top1: float,
+    top5: float,
+    source: Source,
+    variant: str | None = "torchvision",
+    note: str = "",
 ) -> Published:
-    """like: whose model was counted; None where no count is at hand."""
-    parameters, macs = _RESNETS[like][depth] if like else (None, None)
+    """variant: `default` is Keras' form, which strides on the first 1 x 1; torchvision strides on the 3 x 3; None is
+    neither of them.
+    """
     return Published(
-        weights, "resnet", top1, top5, 224, source, parameters_trainable=parameters, macs=macs, note=note
+        weights, "resnet", top1, top5, 224, source, model=f"resnet{depth}" if variant else None,
+        variant=variant or "default", note=note,
     )
 
 
@@ -105,9 +98,9 @@ def _aligned(
 PUBLISHED: tuple[Published, ...] = (
     _xception("Keras Xception", 79.006, 94.452, KERAS, "10-crop top-5 error 4.738 %"),
     _inception("Keras Inception V3", 77.898, 93.720, KERAS, scale=False, note="10-crop top-5 error 5.038 %"),
-    _resnet("Keras ResNet-50", 50, 74.928, 92.060, KERAS, "keras"),
-    _resnet("Keras ResNet-101", 101, 76.420, 92.786, KERAS, "keras"),
-    _resnet("Keras ResNet-152", 152, 76.604, 93.118, KERAS, "keras"),
+    _resnet("Keras ResNet-50", 50, 74.928, 92.060, KERAS, "default"),
+    _resnet("Keras ResNet-101", 101, 76.420, 92.786, KERAS, "default"),
+    _resnet("Keras ResNet-152", 152, 76.604, 93.118, KERAS, "default"),
     _xception(
         "Keras Xception, independent TF-Slim run", 77.963, 94.098, KERAS_ISSUE, "December 2016; crop not stated"
     ),

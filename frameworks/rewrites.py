@@ -15,11 +15,13 @@ def fold_batch_norm(network: Network, weights: Weights) -> tuple[Network, dict[s
     """Folds each batch norm into the convolution right before it; inference only.
 
     kernel' = kernel * g and bias' = offset + (bias - mean) * g with g = scale / sqrt(variance + epsilon). Both come
-    back in float64: a framework rounds them once, to the precision that it runs in.
+    back in float64: a framework rounds them once, to the precision that it runs in. An auxiliary classifier, which
+    inference does not run, is left out. A batch norm after anything but a convolution stays as it is.
     """
-    folded = dict(weights)
+    beside = f"{network.auxiliary.layers.name}." if network.auxiliary else None
+    folded = {n: array for n, array in weights.items() if beside is None or not n.startswith(beside)}
     layers = tuple(_fold(layer, "", folded) for layer in network.layers)
-    return replace(network, layers=layers), folded
+    return replace(network, layers=layers, auxiliary=None), folded
 
 
 def _fold(layer: Layer, prefix: str, weights: dict[str, Array]) -> Layer:

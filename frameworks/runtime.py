@@ -87,8 +87,9 @@ class Recipe:
 class Subject(Protocol):
     """One network on one device, ready to be stepped.
 
-    Batches come in as float32 arrays of shape (batch, height, width, 3), scaled to -1..1; outputs are logits of
-    shape (batch, classes). What lies between is the framework's own.
+    Batches come in as float32 arrays of shape (batch, height, width, channels), pictures scaled to -1..1; outputs are
+    logits of shape (batch, classes), or an operator's (batch, height, width, features). What lies between is the
+    framework's own.
     """
 
     substitutions: tuple[Substitution, ...]
@@ -106,7 +107,7 @@ class Subject(Protocol):
         """Returns when `output` has been computed."""
 
     def fetch(self, output: Any) -> NDArray[np.floating[Any]]:
-        """The logits on the host, as float32 (float64 for fp64)."""
+        """The output on the host, as float32 (float64 for fp64); NHWC where it has height and width."""
 
     def settings(self) -> dict[str, Setting]:
         """Settings that bear on speed or result, read back from the framework, not assumed.
@@ -181,13 +182,14 @@ class Runtime(Protocol):
         weights: Weights,
         precision: Precision,
         batch: NDArray[np.floating[Any]],
-        mask: NDArray[np.floating[Any]] | None = None,
+        masks: Mapping[str, NDArray[np.floating[Any]]] | None = None,
         given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     ) -> dict[str, NDArray[np.floating[Any]]]:
         """One forward pass on the CPU for `verify`: every block's output by name, in NHWC, the logits last.
 
-        mask: None for inference; for a training-mode pass (batch statistics, dropout) what dropout keeps, of shape
-        (batch, features before the logits). The running statistics after that pass are then in the result, too.
+        masks: None for inference; for a training-mode pass (batch statistics, dropout, the auxiliary classifier) what
+        each dropout layer keeps, by its path, of shape (batch, features). The running statistics after that pass are
+        then in the result, too.
         given: for some blocks, what goes on from there to the next block instead of its own output.
         """
 

@@ -20,7 +20,7 @@ NAMES = (  # import no framework
 )
 SUBJECTS = (
     *NAMES, "frameworks.errors", "frameworks.blueprint", "frameworks.weights", "frameworks.rewrites",
-    "frameworks.published",
+    "frameworks.published", "frameworks.paper",
 )
 
 WORKER = ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS)

@@ -1,56 +1,107 @@
-"""The registry: which networks there are, and which variants of each. A variant is a name for a configuration."""
+"""The registry: which networks and operators there are, and which variants of each.
+
+A variant is a name for a configuration; names and fields can be joined (see `variants`).
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from frameworks.architectures import operators
 from frameworks.architectures.inception_v3 import InceptionV3Config, inception_v3
+from frameworks.architectures.operators import OperatorConfig
+from frameworks.architectures.resnet import BLOCKS, ResNetConfig, resnet
+from frameworks.architectures.variants import Overrides, overrides
+from frameworks.architectures.vgg import VGGConfig, vgg16
 from frameworks.architectures.xception import XceptionConfig, xception
-from frameworks.blueprint import Network, least_resolution, place
-from frameworks.errors import InvalidConfiguration, UnknownName
+from frameworks.blueprint import Network, least_resolution, place, place_auxiliary
+from frameworks.errors import InvalidConfiguration, TooSmall, UnknownName
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A network by name: what builds it, and its variants' configurations. Every model has the variant `default`."""
+    """A network by name: what builds it, and what each variant sets of its configuration.
+
+    Every model has the variant `default`. main: one of the two networks of the paper, which presets measure.
+    """
 
     build: Callable[[Any, str], Network]
-    variants: Mapping[str, Any]
+    config: Any
+    variants: Mapping[str, Overrides]
+    main: bool = False
 
+
+JFT: Overrides = {"classes": 17_000, "output": "sigmoid", "dropout": 0.0}
+HEADS: Mapping[str, Overrides] = {
+    "dense": {"dense_layers": 2},
+    "jft": JFT,
+    "jft_dense": {**JFT, "dense_layers": 2},
+}
+NARROW: Mapping[str, Overrides] = {"default": {}, "narrow": {"width": 0.25}}
+SEGMENTS = (1, 2, 3, 4, 8)
+TORCHVISION_RESNET: Overrides = {"stride_on": "3x3", "bias": False, "epsilon": 1e-5, "momentum": 0.9}
 
 MODELS: Mapping[str, Model] = {
-    "xception": Model(xception, {"default": XceptionConfig(), "narrow": XceptionConfig(width=0.25)}),
+    "xception": Model(
+        xception,
+        XceptionConfig(),
+        {
+            **NARROW,
+            **HEADS,
+            "no_residual": {"residual": False},
+            "relu_between": {"intermediate": "relu"},
+            "elu_between": {"intermediate": "elu"},
+            "pointwise_first": {"order": "pointwise_first"},
+            "regular": {"operator": "regular"},
+            **{f"segments_{g}": {"segments": g} for g in SEGMENTS},
+        },
+        main=True,
+    ),
     "inception_v3": Model(
         inception_v3,
+        InceptionV3Config(),
         {
-            "default": InceptionV3Config(),
-            "batch_norm_scale": InceptionV3Config(batch_norm_scale=True),
-            "narrow": InceptionV3Config(width=0.25),
+            **NARROW,
+            **HEADS,
+            "batch_norm_scale": {"batch_norm_scale": True},
+            "border_included": {"pool_border": "include"},
+            "auxiliary": {"auxiliary": True},
+            "torchvision": {"batch_norm_scale": True, "pool_border": "include", "auxiliary": True, "momentum": 0.9},
+            "keras_2016": {"edition": "2016-08", "batch_norm_scale": True},
         },
+        main=True,
     ),
+    **{
+        f"resnet{depth}": Model(partial(resnet, depth), ResNetConfig(), {**NARROW, "torchvision": TORCHVISION_RESNET})
+        for depth in BLOCKS
+    },
+    "vgg16": Model(vgg16, VGGConfig(), NARROW),
 }
+OPERATORS: Mapping[str, Model] = {
+    name: Model(partial(operators.build, name), OperatorConfig(), operators.SHAPES) for name in operators.OPERATORS
+}
+SUBJECTS: Mapping[str, Model] = {**MODELS, **OPERATORS}
 
 
 def network(name: str, variant: str = "default", **fields: Any) -> Network:
-    """The blueprint of a model's variant; `fields` replace single fields of its configuration.
+    """The blueprint of a model's or operator's variant; `fields` replace single fields of its configuration.
 
-    Raises UnknownName for a model or variant that is not registered, InvalidConfiguration for a field that the
+    Raises UnknownName for a name or variant that is not registered, InvalidConfiguration for a field that the
     configuration lacks, a value that it cannot take, or a resolution at which some layer has no output.
     """
-    model = MODELS.get(name)
+    model = SUBJECTS.get(name)
     if model is None:
-        raise UnknownName("model", name, MODELS)
-    config = model.variants.get(variant)
-    if config is None:
-        raise UnknownName(f"variant of {name}", variant, model.variants)
-    known = [field.name for field in dataclasses.fields(config)]
+        raise UnknownName("model", name, SUBJECTS)
+    chosen = overrides(name, type(model.config), model.variants, variant)
+    known = [field.name for field in dataclasses.fields(model.config)]
     for field in fields:
         if field not in known:
             raise UnknownName(f"configuration field of {name}", field, known)
-    built = model.build(dataclasses.replace(config, **fields), variant)
+    built = model.build(dataclasses.replace(model.config, **{**chosen, **fields}), variant)
     _check_resolution(built)
     return built
 
@@ -58,10 +109,9 @@ def network(name: str, variant: str = "default", **fields: Any) -> Network:
 def _check_resolution(built: Network) -> None:
     try:
         place(built)
-    except InvalidConfiguration:
-        least = least_resolution(built)
-        if built.input_shape[0] >= least:
-            raise
+        place_auxiliary(built)
+    except TooSmall:
         raise InvalidConfiguration(
-            f"{built.name}: resolution {built.input_shape[0]} is too small, the least that works is {least}"
+            f"{built.name}: resolution {built.input_shape[0]} is too small, the least that works is "
+            f"{least_resolution(built)}"
         ) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, get_args, get_origin, get_type_hints
 
 from frameworks.errors import InvalidConfiguration
 
@@ -11,12 +13,15 @@ from frameworks.errors import InvalidConfiguration
 class Config:
     """Fields of every architecture. A variant is a name for a configuration.
 
+    output: what the logits are for: `softmax` picks one class of all (ImageNet), `sigmoid` judges each class by itself
+    (JFT's several labels a picture). Logits come out either way; training and accuracy heed it.
     resolution: pixels, square. momentum: share of the old running statistic that an update keeps (Keras' meaning).
     width: multiplies every width; results are rounded to multiples of 8.
     Raises InvalidConfiguration for a value that no network can take.
     """
 
     classes: int = 1000
+    output: Literal["softmax", "sigmoid"] = "softmax"
     resolution: int = 299
     epsilon: float = 1e-3
     momentum: float = 0.99
@@ -26,6 +31,7 @@ class Config:
 
     def __post_init__(self) -> None:
         for field, ok, expected in (
+            *self.choices(),
             ("classes", self.classes >= 1, "a whole number of at least 1"),
             ("resolution", self.resolution >= 1, "a whole number of at least 1, in pixels"),
             ("epsilon", self.epsilon > 0, "a number above 0"),
@@ -35,6 +41,13 @@ class Config:
         ):
             if not ok:
                 raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected {expected}")
+
+    def choices(self) -> Iterator[tuple[str, bool, str]]:
+        """Of each field with a closed set of values: its name, whether it has one of them, and which they are."""
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is Literal:
+                values = get_args(hint)
+                yield name, getattr(self, name) in values, f"one of {', '.join(map(str, values))}"
 
 
 def scaled(features: int, width: float) -> int:

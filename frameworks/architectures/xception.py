@@ -2,6 +2,10 @@
 
 36 convolutional layers in 14 blocks, all but the first and last inside a linear residual.
 22,855,952 trainable parameters and 8,357,403,496 multiply-adds at 299 x 299 with 1000 classes.
+
+The configuration spans what the paper studies or names beside it: heads (section 4.2), residual connections (Fig. 9),
+an activation between depthwise and pointwise (Fig. 10), the order of the two (Fig. 4), and the number of segments, from
+a regular convolution to one segment per channel (section 1.2).
 """
 
 from __future__ import annotations
@@ -9,31 +13,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from frameworks.architectures.config import Config, scaled
-from frameworks.blueprint import (
-    Activation,
-    BatchNorm,
-    Conv,
-    Dense,
-    Dropout,
-    GlobalAveragePool,
-    Layer,
-    MaxPool,
-    Network,
-    Residual,
-    Sequence,
-)
+from frameworks.architectures.config import scaled
+from frameworks.architectures.head import HeadConfig, head
+from frameworks.architectures.separable import Separable, separable
+from frameworks.blueprint import Activation, BatchNorm, Conv, Layer, MaxPool, Network, Residual, Sequence
+from frameworks.errors import InvalidConfiguration
 
 
 @dataclass(frozen=True, slots=True)
-class XceptionConfig(Config):
-    """What the paper fixes or leaves open. The defaults are keras.applications' network with the paper's dropout.
+class XceptionConfig(HeadConfig):
+    """What the paper varies or leaves open. The defaults are keras.applications' network with the paper's dropout.
 
     epsilon: 1e-3 as Keras since December 2016; timm and the original weights' training used 1e-5. Not in the paper.
     pool_border: "same" pads as TensorFlow does; "symmetric" as timm does (differs where a pool's input is even).
+    residual: False leaves out all twelve shortcuts; pools and widths stay.
+    intermediate: the activation between the spatial and the pointwise convolution, without batch norm; ELU's alpha: 1.
+    order: "spatial_first" is the usual separable convolution, "pointwise_first" the paper's extreme Inception module.
+    segments: into how many segments the channels that the spatial convolutions see are split, each convolved by itself;
+    0 is one per channel. Segments that do not divide the channels differ by one (728 = 243 + 243 + 242).
+    operator: "regular" has one 3 x 3 convolution in place of each separable one.
     """
 
     pool_border: Literal["same", "symmetric"] = "same"
+    residual: bool = True
+    intermediate: Literal["none", "relu", "elu"] = "none"
+    order: Literal["spatial_first", "pointwise_first"] = "spatial_first"
+    segments: int = 0
+    operator: Literal["separable", "regular"] = "separable"
+
+    def __post_init__(self) -> None:
+        HeadConfig.__post_init__(self)
+        narrowest = scaled(64 if self.order == "spatial_first" else 128, self.width)
+        if not 0 <= self.segments <= narrowest:
+            raise InvalidConfiguration(
+                f"segments is {self.segments}, expected 1 to {narrowest} (the narrowest width that is split) "
+                "or 0 (one segment per channel)"
+            )
 
 
 def xception(config: XceptionConfig, variant: str = "default") -> Network:
@@ -59,11 +74,7 @@ def xception(config: XceptionConfig, variant: str = "default") -> Network:
             _sepconv(c, "sepconv1", w(1024), w(1536), relu="after"),             # 10 x 10 x 1536
             _sepconv(c, "sepconv2", w(1536), w(2048), relu="after"),             # 10 x 10 x 2048
         )),
-        Sequence("head", (
-            GlobalAveragePool("pool"),                                           # 2048
-            Dropout("dropout", c.dropout),
-            Dense("predictions", c.classes),                                     # 1000
-        )),
+        head(c),                                                                 # 1000
     ]
     return Network("xception", variant, c, (c.resolution, c.resolution, 3), tuple(layers))
 
@@ -76,12 +87,8 @@ def _conv(c: XceptionConfig, name: str, features: int, stride: int = 1) -> Seque
 def _sepconv(
     c: XceptionConfig, name: str, channels: int, features: int, relu: Literal["before", "after", "none"] = "before"
 ) -> Sequence:
-    """Depthwise then pointwise, nothing between them; one batch norm after both."""
-    layers: tuple[Layer, ...] = (
-        Conv("depthwise", channels, (3, 3), groups=channels),
-        Conv("pointwise", features, (1, 1)),
-        _batch_norm(c),
-    )
+    """A separable convolution and one batch norm after it."""
+    layers: tuple[Layer, ...] = (*_convolutions(c, channels, features), _batch_norm(c))
     if relu == "before":
         layers = (Activation("relu"), *layers)
     if relu == "after":
@@ -89,18 +96,26 @@ def _sepconv(
     return Sequence(name, layers)
 
 
-def _down(c: XceptionConfig, name: str, channels: int, hidden: int, features: int, first_relu: bool = True) -> Residual:
+def _convolutions(c: XceptionConfig, channels: int, features: int) -> tuple[Layer, ...]:
+    if c.operator == "regular":
+        return (Conv("conv", features, (3, 3)),)
+    return separable(Separable(channels, features, c.segments, c.order, c.intermediate))
+
+
+def _down(c: XceptionConfig, name: str, channels: int, hidden: int, features: int, first_relu: bool = True) -> Layer:
     """A block that halves the picture: two separable convolutions and a pool, around them a strided 1 x 1."""
     body = (
         _sepconv(c, "sepconv1", channels, hidden, relu="before" if first_relu else "none"),
         _sepconv(c, "sepconv2", hidden, features),
         MaxPool("pool", window=3, stride=2, padding=c.pool_border),
     )
-    return Residual(name, body, Sequence("shortcut", (Conv("conv", features, (1, 1), stride=2), _batch_norm(c))))
+    shortcut = Sequence("shortcut", (Conv("conv", features, (1, 1), stride=2), _batch_norm(c)))
+    return Residual(name, body, shortcut) if c.residual else Sequence(name, body)
 
 
-def _middle(c: XceptionConfig, name: str, features: int) -> Residual:
-    return Residual(name, tuple(_sepconv(c, f"sepconv{i}", features, features) for i in (1, 2, 3)))
+def _middle(c: XceptionConfig, name: str, features: int) -> Layer:
+    body = tuple(_sepconv(c, f"sepconv{i}", features, features) for i in (1, 2, 3))
+    return Residual(name, body) if c.residual else Sequence(name, body)
 
 
 def _batch_norm(c: XceptionConfig) -> BatchNorm:

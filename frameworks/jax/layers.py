@@ -15,7 +15,7 @@ from flax import nnx
 from jax import lax
 
 from frameworks import blueprint
-from frameworks.blueprint import is_depthwise, pool_padding, same_padding
+from frameworks.blueprint import edges, is_depthwise
 from frameworks.weights import Weights
 
 NHWC = ("NHWC", "HWIO", "NHWC")
@@ -62,15 +62,13 @@ class Conv(nnx.Module):
 
     def convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         layer = self.layer
-        edges = [(0, 0), (0, 0)]
-        if layer.padding == "same":
-            edges = [same_padding(n, k, layer.stride) for n, k in zip(x.shape[1:3], layer.kernel, strict=True)]
+        cells = [edges(layer.padding, n, k, layer.stride) for n, k in zip(x.shape[1:3], layer.kernel, strict=True)]
         if self.forms.depthwise == "shifted" and is_depthwise(layer, x.shape[3]) and layer.stride == 1:
-            return _shifted(x, kernel, edges)
+            return _shifted(x, kernel, cells)
         if self.forms.pointwise == "product" and layer.kernel == (1, 1) and layer.groups == 1:
             return jnp.einsum("nhwi,io->nhwo", x[:, :: layer.stride, :: layer.stride], kernel[0, 0], precision=HIGHEST)
         return lax.conv_general_dilated(
-            x, kernel, (layer.stride, layer.stride), edges,
+            x, kernel, (layer.stride, layer.stride), cells,
             dimension_numbers=NHWC, feature_group_count=layer.groups, precision=HIGHEST,
         )
 
@@ -107,13 +105,13 @@ class BatchNorm(nnx.Module):
 
 
 class Activation(nnx.Module):
-    """ReLU."""
+    """ReLU, or ELU with alpha 1."""
 
     def __init__(self, layer: blueprint.Activation) -> None:
         self.layer = layer
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return jax.nn.relu(x)
+        return jax.nn.relu(x) if self.layer.function == "relu" else jax.nn.elu(x)
 
 
 class MaxPool(nnx.Module):
@@ -124,11 +122,11 @@ class MaxPool(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         layer = self.layer
-        edges = [(0, 0), *(pool_padding(layer, n) for n in x.shape[1:3]), (0, 0)]
+        cells = [(0, 0), *(edges(layer.padding, n, layer.window, layer.stride) for n in x.shape[1:3]), (0, 0)]
         if layer.pad_value != float("-inf"):
-            x, edges = jnp.pad(x, edges, constant_values=layer.pad_value), [(0, 0)] * 4
+            x, cells = jnp.pad(x, cells, constant_values=layer.pad_value), [(0, 0)] * 4
         window, strides = (1, layer.window, layer.window, 1), (1, layer.stride, layer.stride, 1)
-        return lax.reduce_window(x, np.asarray(-np.inf, x.dtype), lax.max, window, strides, edges)
+        return lax.reduce_window(x, np.asarray(-np.inf, x.dtype), lax.max, window, strides, cells)
 
 
 class AveragePool(nnx.Module):
@@ -138,16 +136,17 @@ class AveragePool(nnx.Module):
         self.layer = layer
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        window = self.layer.window
         total = self.sum(x)
-        if self.layer.border == "include":
-            return total / window**2
+        if self.layer.border == "include" or self.layer.padding == "valid":
+            return total / self.layer.window**2
         return total / self.sum(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
 
     def sum(self, x: jax.Array) -> jax.Array:
-        window, edge = self.layer.window, self.layer.window // 2
-        edges = [(0, 0), (edge, edge), (edge, edge), (0, 0)]
-        return lax.reduce_window(x, np.asarray(0, x.dtype), lax.add, (1, window, window, 1), (1, 1, 1, 1), edges)
+        layer = self.layer
+        edge = layer.window // 2 if layer.padding == "same" else 0
+        cells = [(0, 0), (edge, edge), (edge, edge), (0, 0)]
+        window, strides = (1, layer.window, layer.window, 1), (1, layer.stride, layer.stride, 1)
+        return lax.reduce_window(x, np.asarray(0, x.dtype), lax.add, window, strides, cells)
 
 
 class GlobalAveragePool(nnx.Module):
@@ -158,6 +157,26 @@ class GlobalAveragePool(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return x.mean((1, 2))
+
+
+class Flatten(nnx.Module):
+    """(N, H, W, C) -> (N, H * W * C)."""
+
+    def __init__(self, layer: blueprint.Flatten) -> None:
+        self.layer = layer
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x.reshape(x.shape[0], -1)
+
+
+class Slice(nnx.Module):
+    """Some of the channels."""
+
+    def __init__(self, layer: blueprint.Slice) -> None:
+        self.layer = layer
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x[..., self.layer.start : self.layer.stop]
 
 
 class Dropout(nnx.Module):

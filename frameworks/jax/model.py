@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -82,13 +83,26 @@ def _compiled(block: nnx.Module, x: jax.Array) -> jax.Array:
 
 
 class Model(Sequence):
-    """A network: (N, H, W, 3) in -1..1 -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode."""
+    """A network: (N, H, W, C) -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode.
+
+    With an auxiliary classifier, training mode returns its logits, too: (logits, auxiliary logits).
+    """
 
     def __init__(self, network: Network, weights: Weights, dtype: jnp.dtype, forms: Forms) -> None:
         super().__init__(network.layers, "", weights, dtype, forms)
         self.network = network
         self.dtype = dtype
         self.forms = forms
+        self.deterministic = True  # flax's name: train() and eval() set it
+        if network.auxiliary:
+            beside = network.auxiliary.layers
+            setattr(self, beside.name, _module(beside, beside.name, weights, dtype, forms))
+
+    def __call__(self, x: jax.Array) -> Any:
+        if self.deterministic or not self.network.auxiliary:
+            return super().__call__(x)
+        outputs = self.blocks(x)
+        return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
     def blocks(self, x: jax.Array, given: Mapping[str, jax.Array] | None = None) -> dict[str, jax.Array]:
         """Every block's output by name, the logits last. given: what goes on from a block instead of its output.
@@ -96,9 +110,12 @@ class Model(Sequence):
         Each block is compiled by itself, once for all that are alike.
         """
         outputs = {}
+        beside = None if self.deterministic else self.network.auxiliary
         for name in self.members:
             outputs[name] = _compiled(getattr(self, name), x)
             x = outputs[name] if given is None else given.get(name, outputs[name])
+            if beside and beside.after == name:
+                outputs[beside.layers.name] = _compiled(getattr(self, beside.layers.name), x)
         return outputs
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -153,6 +170,10 @@ def _module(layer: Layer, path: str, weights: Weights, dtype: jnp.dtype, forms: 
             return layers.AveragePool(layer)
         case blueprint.GlobalAveragePool():
             return layers.GlobalAveragePool(layer)
+        case blueprint.Flatten():
+            return layers.Flatten(layer)
+        case blueprint.Slice():
+            return layers.Slice(layer)
         case blueprint.Dropout():
             return layers.Dropout(layer)
         case blueprint.Dense():

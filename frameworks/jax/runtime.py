@@ -60,7 +60,7 @@ def outputs(
     weights: Weights,
     precision: Precision,
     batch: NDArray[np.floating[Any]],
-    mask: NDArray[np.floating[Any]] | None = None,
+    masks: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """One forward pass on the CPU for `verify`; see frameworks.runtime.Runtime."""
@@ -68,14 +68,15 @@ def outputs(
         model = build(network, weights=weights, precision=precision)
         dtype = DTYPES[precision]
         x = jnp.asarray(batch, dtype)
-        if mask is not None:
+        if masks is not None:
             model.train()
-            _dropout(model).mask = jnp.asarray(mask)
+            for path, mask in masks.items():
+                _dropout(model, path).mask = jnp.asarray(mask)
         forced = None if given is None else {name: jnp.asarray(array, dtype) for name, array in given.items()}
         with _quick_compilation():
             blocks = model.blocks(x, forced)
         arrays = {name: to_canonical(block) for name, block in blocks.items()}
-        return arrays if mask is None else arrays | running_statistics(model.weights())
+        return arrays if masks is None else arrays | running_statistics(model.weights())
 
 
 @contextmanager
@@ -88,8 +89,8 @@ def _quick_compilation() -> Iterator[None]:
         jax.config.update("jax_disable_most_optimizations", False)
 
 
-def _dropout(model: Model) -> Dropout:
-    found = reduce(getattr, ("head", "dropout"), model)
+def _dropout(model: Model, path: str) -> Dropout:
+    found = reduce(getattr, path.split("."), model)
     assert isinstance(found, Dropout)
     return found
 

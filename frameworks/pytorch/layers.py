@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frameworks import blueprint
-from frameworks.blueprint import pool_padding, same_padding
+from frameworks.blueprint import edges
 from frameworks.weights import Weights
 
 TO_NATIVE = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # HWIO -> OIHW, (in, out) -> (out, in)
@@ -41,10 +41,8 @@ class Conv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
-        if layer.padding == "valid":
-            return F.conv2d(x, self.kernel, self.bias, layer.stride, 0, 1, layer.groups)
         (top, bottom), (left, right) = (
-            same_padding(n, k, layer.stride) for n, k in zip(x.shape[2:], layer.kernel, strict=True)
+            edges(layer.padding, n, k, layer.stride) for n, k in zip(x.shape[2:], layer.kernel, strict=True)
         )
         if top == bottom and left == right:
             return F.conv2d(x, self.kernel, self.bias, layer.stride, (top, left), 1, layer.groups)
@@ -86,14 +84,14 @@ class BatchNorm(nn.Module):
 
 
 class Activation(nn.Module):
-    """ReLU, never in place: a residual block's input is used again by its shortcut."""
+    """Never in place: a residual block's input is used again by its shortcut."""
 
     def __init__(self, layer: blueprint.Activation) -> None:
         super().__init__()
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x)
+        return F.relu(x) if self.layer.function == "relu" else F.elu(x)
 
 
 class MaxPool(nn.Module):
@@ -105,7 +103,7 @@ class MaxPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
-        (top, bottom), (left, right) = (pool_padding(layer, n) for n in x.shape[2:])
+        (top, bottom), (left, right) = (edges(layer.padding, n, layer.window, layer.stride) for n in x.shape[2:])
         if layer.pad_value == float("-inf"):
             if top == bottom and left == right:
                 return F.max_pool2d(x, layer.window, layer.stride, (top, left))
@@ -123,8 +121,9 @@ class AveragePool(nn.Module):
         self.layer = layer
 
     def forward(self, x: Tensor) -> Tensor:
-        window = self.layer.window
-        return F.avg_pool2d(x, window, 1, window // 2, count_include_pad=self.layer.border == "include")
+        layer = self.layer
+        edge = layer.window // 2 if layer.padding == "same" else 0
+        return F.avg_pool2d(x, layer.window, layer.stride, edge, count_include_pad=layer.border == "include")
 
 
 class GlobalAveragePool(nn.Module):
@@ -136,6 +135,28 @@ class GlobalAveragePool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
+
+
+class Flatten(nn.Module):
+    """(N, C, H, W) -> (N, H * W * C): the canonical order is that of channels-last."""
+
+    def __init__(self, layer: blueprint.Flatten) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class Slice(nn.Module):
+    """Some of the channels: a view."""
+
+    def __init__(self, layer: blueprint.Slice) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, self.layer.start : self.layer.stop]
 
 
 class Dropout(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,12 +25,13 @@ class Sequence(nn.Module):
 
     def __init__(self, members: tuple[Layer, ...], path: str, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
+        self.members = tuple(layer.name for layer in members)
         for layer in members:
             self.add_module(layer.name, _module(layer, join(path, layer.name), weights, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
-        for child in self.children():
-            x = child(x)
+        for name in self.members:
+            x = self.get_submodule(name)(x)
         return x
 
 
@@ -64,20 +66,35 @@ class Branches(nn.Module):
 
 
 class Model(Sequence):
-    """A network: (N, 3, H, W) in -1..1 -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode."""
+    """A network: (N, C, H, W) -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode.
+
+    With an auxiliary classifier, training mode returns its logits, too: (logits, auxiliary logits).
+    """
 
     def __init__(self, network: Network, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__(network.layers, "", weights, dtype)
         self.network = network
         self.dtype = dtype
+        if network.auxiliary:
+            beside = network.auxiliary.layers
+            self.add_module(beside.name, _module(beside, beside.name, weights, dtype))
         self.eval()
+
+    def forward(self, x: Tensor) -> Any:
+        if not (self.training and self.network.auxiliary):
+            return super().forward(x)
+        outputs = self.blocks(x)
+        return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
     def blocks(self, x: Tensor, given: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Every block's output by name, the logits last. given: what goes on from a block instead of its output."""
         outputs = {}
-        for name, child in self.named_children():
-            outputs[name] = child(x)
+        beside = self.network.auxiliary if self.training else None
+        for name in self.members:
+            outputs[name] = self.get_submodule(name)(x)
             x = outputs[name] if given is None else given.get(name, outputs[name])
+            if beside and beside.after == name:
+                outputs[beside.layers.name] = self.get_submodule(beside.layers.name)(x)
         return outputs
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -118,6 +135,10 @@ def _module(layer: Layer, path: str, weights: Weights, dtype: torch.dtype) -> nn
             return layers.AveragePool(layer)
         case blueprint.GlobalAveragePool():
             return layers.GlobalAveragePool(layer)
+        case blueprint.Flatten():
+            return layers.Flatten(layer)
+        case blueprint.Slice():
+            return layers.Slice(layer)
         case blueprint.Dropout():
             return layers.Dropout(layer)
         case blueprint.Dense():

@@ -57,21 +57,22 @@ def outputs(
     weights: Weights,
     precision: Precision,
     batch: NDArray[np.floating[Any]],
-    mask: NDArray[np.floating[Any]] | None = None,
+    masks: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """One forward pass on the CPU for `verify`; see frameworks.runtime.Runtime."""
     model = build(network, weights=weights, precision=precision)
     x = _nchw(batch, precision)
-    if mask is not None:
+    if masks is not None:
         model.train()
-        dropout = model.get_submodule("head.dropout")
-        assert isinstance(dropout, Dropout)
-        dropout.mask = torch.from_numpy(mask)
+        for path, mask in masks.items():
+            dropout = model.get_submodule(path)
+            assert isinstance(dropout, Dropout)
+            dropout.mask = torch.from_numpy(mask)
     with torch.no_grad():
         blocks = model.blocks(x, None if given is None else {n: _nchw(array, precision) for n, array in given.items()})
     arrays = {name: np.moveaxis(block.numpy(), 1, -1) for name, block in blocks.items()}
-    return arrays if mask is None else arrays | running_statistics(model.weights())
+    return arrays if masks is None else arrays | running_statistics(model.weights())
 
 
 def _nchw(array: NDArray[np.floating[Any]], precision: Precision) -> Tensor:
@@ -122,7 +123,8 @@ class PyTorchSubject:
 
     def fetch(self, output: Tensor) -> NDArray[np.floating]:
         wide = output if output.dtype == torch.float64 else output.float()
-        return wide.cpu().numpy()
+        array = wide.cpu().numpy()
+        return np.moveaxis(array, 1, -1) if array.ndim == 4 else array
 
     def query(self, batch: NDArray[np.float32]) -> NDArray[np.floating]:
         return self.fetch(synchronised_step(self, self.put(batch)))

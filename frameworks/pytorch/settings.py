@@ -31,7 +31,7 @@ NO_EVENTS = Absent("PyTorch's events exist on a CUDA device only")
 def readings(subject: PyTorchSubject) -> dict[str, Reading]:
     """Every setting of the manifest, and what only PyTorch has."""
     compiled = subject.compilation
-    kernel = next(p for name, p in subject.model.named_parameters() if name.endswith(".conv.kernel"))
+    kernel = next(p for name, p in subject.model.named_parameters() if name.endswith(".kernel"))
     on_gpu = subject.device == "cuda"
     return {
         "layout": subject.layout_put or NOT_PUT,

@@ -5,11 +5,13 @@ Every default on which frameworks differ is written out here, at the same place 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
 from frameworks import blueprint
-from frameworks.blueprint import is_depthwise, pool_padding
+from frameworks.blueprint import edges, is_depthwise
 from frameworks.weights import Weights
 
 
@@ -26,7 +28,10 @@ def to_canonical(variable: tf.Variable, depthwise: bool = False) -> np.ndarray:
 
 
 class Conv(tf.Module):
-    """Cross-correlation, no dilation. "SAME" is TensorFlow's: an odd cell of padding goes to the bottom and right."""
+    """Cross-correlation, no dilation. "SAME" is TensorFlow's: an odd cell of padding goes to the bottom and right.
+
+    Symmetric padding is written out, except where it is what "SAME" does.
+    """
 
     def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: tf.DType) -> None:
         super().__init__()
@@ -37,11 +42,19 @@ class Conv(tf.Module):
         self.bias = tf.Variable(to_native(weights[f"{path}.bias"], dtype), name="bias") if layer.bias else None
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        stride, padding = self.layer.stride, self.layer.padding.upper()
+        layer, stride = self.layer, self.layer.stride
+        padding = layer.padding.upper()
+        if layer.padding == "symmetric":
+            sizes = list(zip(x.shape[1:3], layer.kernel, strict=True))
+            wanted, same = ([edges(how, n, k, stride) for n, k in sizes] for how in (layer.padding, "same"))
+            padding = "SAME" if wanted == same else "VALID"
+            x = x if wanted == same else tf.pad(x, [[0, 0], *wanted, [0, 0]])
         if self.depthwise:
             y = tf.nn.depthwise_conv2d(x, self.kernel, (1, stride, stride, 1), padding)
         else:
             y = tf.nn.conv2d(x, self.kernel, stride, padding)
+        if layer.groups > 1 and not self.depthwise:
+            y = tf.ensure_shape(y, y.shape)  # or grappler fuses what follows into an op that takes no groups
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 
@@ -98,14 +111,14 @@ class BatchNorm(tf.Module):
 
 
 class Activation(tf.Module):
-    """ReLU."""
+    """ReLU, or ELU with alpha 1."""
 
     def __init__(self, layer: blueprint.Activation) -> None:
         super().__init__()
         self.layer = layer
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        return tf.nn.relu(x)
+        return tf.nn.relu(x) if self.layer.function == "relu" else tf.nn.elu(x)
 
 
 class MaxPool(tf.Module):
@@ -119,8 +132,8 @@ class MaxPool(tf.Module):
         layer = self.layer
         if layer.pad_value == float("-inf") and layer.padding != "symmetric":
             return tf.nn.max_pool2d(x, layer.window, layer.stride, layer.padding.upper())
-        edges = [[0, 0], *(pool_padding(layer, n) for n in x.shape[1:3]), [0, 0]]
-        x = tf.pad(x, edges, constant_values=tf.cast(layer.pad_value, x.dtype))
+        cells = [edges(layer.padding, n, layer.window, layer.stride) for n in x.shape[1:3]]
+        x = tf.pad(x, [[0, 0], *cells, [0, 0]], constant_values=tf.cast(layer.pad_value, x.dtype))
         return tf.nn.max_pool2d(x, layer.window, layer.stride, "VALID")
 
 
@@ -132,11 +145,11 @@ class AveragePool(tf.Module):
         self.layer = layer
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        window = self.layer.window
-        if self.layer.border == "exclude":
-            return tf.nn.avg_pool2d(x, window, 1, "SAME")
+        window, stride = self.layer.window, self.layer.stride
+        if self.layer.padding == "valid" or self.layer.border == "exclude":
+            return tf.nn.avg_pool2d(x, window, stride, self.layer.padding.upper())
         edge = [window // 2, window // 2]
-        return tf.nn.avg_pool2d(tf.pad(x, [[0, 0], edge, edge, [0, 0]]), window, 1, "VALID")
+        return tf.nn.avg_pool2d(tf.pad(x, [[0, 0], edge, edge, [0, 0]]), window, stride, "VALID")
 
 
 class GlobalAveragePool(tf.Module):
@@ -148,6 +161,28 @@ class GlobalAveragePool(tf.Module):
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         return tf.reduce_mean(x, (1, 2))
+
+
+class Flatten(tf.Module):
+    """(N, H, W, C) -> (N, H * W * C)."""
+
+    def __init__(self, layer: blueprint.Flatten) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return tf.reshape(x, (-1, math.prod(x.shape[1:])))
+
+
+class Slice(tf.Module):
+    """Some of the channels."""
+
+    def __init__(self, layer: blueprint.Slice) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return x[..., self.layer.start : self.layer.stop]
 
 
 class Dropout(tf.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -71,21 +72,36 @@ class Branches(tf.Module):
 
 
 class Model(Sequence):
-    """A network: (N, H, W, 3) in -1..1 -> logits (N, classes). `training` chooses batch statistics and dropout."""
+    """A network: (N, H, W, C) -> logits (N, classes). `training` chooses batch statistics and dropout.
+
+    With an auxiliary classifier, training returns its logits, too: (logits, auxiliary logits).
+    """
 
     def __init__(self, network: Network, weights: Weights, dtype: tf.DType) -> None:
         super().__init__(network.layers, "", weights, dtype)
         self.network = network
         self.dtype = dtype
+        if network.auxiliary:
+            beside = network.auxiliary.layers
+            setattr(self, beside.name, _module(beside, beside.name, weights, dtype))
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> Any:
+        if not (training and self.network.auxiliary):
+            return super().__call__(x, training)
+        outputs = self.blocks(x, training)
+        return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
     def blocks(
         self, x: tf.Tensor, training: bool = False, given: Mapping[str, tf.Tensor] | None = None
     ) -> dict[str, tf.Tensor]:
         """Every block's output by name, the logits last. given: what goes on from a block instead of its output."""
         outputs = {}
+        beside = self.network.auxiliary if training else None
         for name in self.members:
             outputs[name] = getattr(self, name)(x, training)
             x = outputs[name] if given is None else given.get(name, outputs[name])
+            if beside and beside.after == name:
+                outputs[beside.layers.name] = getattr(self, beside.layers.name)(x, training)
         return outputs
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -134,6 +150,10 @@ def _module(layer: Layer, path: str, weights: Weights, dtype: tf.DType) -> tf.Mo
             return layers.AveragePool(layer)
         case blueprint.GlobalAveragePool():
             return layers.GlobalAveragePool(layer)
+        case blueprint.Flatten():
+            return layers.Flatten(layer)
+        case blueprint.Slice():
+            return layers.Slice(layer)
         case blueprint.Dropout():
             return layers.Dropout(layer)
         case blueprint.Dense():

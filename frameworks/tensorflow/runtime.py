@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -62,21 +63,21 @@ def outputs(
     weights: Weights,
     precision: Precision,
     batch: NDArray[np.floating[Any]],
-    mask: NDArray[np.floating[Any]] | None = None,
+    masks: Mapping[str, NDArray[np.floating[Any]]] | None = None,
     given: Mapping[str, NDArray[np.floating[Any]]] | None = None,
 ) -> dict[str, NDArray[np.floating[Any]]]:
     """One forward pass on the CPU for `verify`; see frameworks.runtime.Runtime."""
     with tf.device("/CPU:0"):
         model = build(network, weights=weights, precision=precision)
         x = tf.constant(batch, DTYPES[precision])
-        if mask is not None:
-            model.head.dropout.mask = tf.constant(mask)
+        for path, mask in (masks or {}).items():
+            reduce(getattr, path.split("."), model).mask = tf.constant(mask)
         forced = None
         if given is not None:
             forced = {name: tf.constant(array, DTYPES[precision]) for name, array in given.items()}
-        blocks = model.blocks(x, mask is not None, forced)
-        arrays = {name: blocks[name].numpy() for name in model.members}
-        return arrays if mask is None else arrays | running_statistics(model.weights())
+        blocks = model.blocks(x, masks is not None, forced)
+        arrays = {name: block.numpy() for name, block in blocks.items()}
+        return arrays if masks is None else arrays | running_statistics(model.weights())
 
 
 class TensorFlowSubject:

@@ -12,9 +12,10 @@ import pytest
 from frameworks.errors import UnknownName
 from frameworks.runtime import FRAMEWORKS
 from xibench.analysis import workers
+from xibench.analysis.checks import array_errors, relative_error, rms_error
 from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES
-from xibench.analysis.verify import Report, array_errors, relative_error, rms_error, verify
+from xibench.analysis.verify import Report, verify
 from xibench.analysis.workers import Workers
 from xibench.errors import XibenchError
 
@@ -113,7 +114,7 @@ def test_a_framework_that_is_missing_is_skipped_and_said(tmp_path: Path, monkeyp
     (tmp_path / "jax").mkdir()
     (tmp_path / "jax" / "__init__.py").write_text("raise ModuleNotFoundError('no jax', name='jax')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    job = Job(model="xception", resolution=71, precision="fp32", width=0.25)
+    job = Job(model="xception", resolution=71, precision="fp32", variant="narrow")
     with Workers(("pytorch", "jax"), tmp_path) as asked:
         assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
         assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}

@@ -11,7 +11,10 @@ import pytest
 from tests.cli.command import ROOT, said, xibench
 from xibench.cli import app
 
-COMMANDS = ["doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "weights", "report", "export"]
+COMMANDS = [
+    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "spectrum", "paper", "weights", "report",
+    "export",
+]  # fmt: skip
 
 
 def test_help_comes_in_under_0_3_seconds(tmp_path: Path) -> None:

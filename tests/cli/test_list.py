@@ -11,10 +11,10 @@ def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
     lists = {"models", "operators", "frameworks", "contenders", "scenarios", "recipes", "precisions", "presets"}
     assert all(isinstance(found[name], list) for name in lists)
-    assert {model["name"]: "default" in model["variants"] for model in found["models"]} == {
-        "xception": True,
-        "inception_v3": True,
-    }
+    names = {model["name"] for model in found["models"]}
+    assert names == {"xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16"}
+    assert all("default" in entry["variants"] for entry in found["models"] + found["operators"])
+    assert {"grouped", "separable", "inception_extreme"} < {operator["name"] for operator in found["operators"]}
     assert found["frameworks"] == ["pytorch", "tensorflow", "jax"]
     assert found["recipes"] == ["default", "compiled", "tuned"]
     assert found["precisions"] == ["fp64", "fp32", "bf16"]

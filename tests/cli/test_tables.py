@@ -6,7 +6,10 @@ from xibench.cli.tables import verify_tables
 
 
 def test_a_broken_proof_names_the_worst_layer_and_the_mistake_that_went_unnoticed() -> None:
-    fields = {"model": "xception", "precision": "fp64", "what": "inference at 71", "tolerance": 1e-12, "errors": {}}
+    fields = {
+        "model": "xception", "variant": "default", "precision": "fp64", "what": "inference at 71", "tolerance": 1e-12,
+        "errors": {},
+    }  # fmt: skip
     good = Check(left="jax", right="pytorch", max_relative_error=3e-15, ok=True, worst="block2", **fields)
     bad = Check(left="jax", right="tensorflow", max_relative_error=2e-3, ok=False, worst="block7.sepconv1", **fields)
     missed = Caught(

@@ -11,8 +11,8 @@ from xibench.analysis.verify import Caught, Check, Report
 from xibench.cli import app
 
 CHECK = Check(
-    model="xception", left="pytorch", right="jax", precision="fp64", what="inference at 71", max_relative_error=1e-3,
-    tolerance=1e-12, ok=False, worst="block2", errors={"block2": 1e-3},
+    model="xception", variant="default", left="pytorch", right="jax", precision="fp64", what="inference at 71",
+    max_relative_error=1e-3, tolerance=1e-12, ok=False, worst="block2", errors={"block2": 1e-3},
 )  # fmt: skip
 CAUGHT = Caught(
     mistake="epsilon", model="xception", framework="jax", max_relative_error=1.0, tolerance=1e-12, caught=True
@@ -25,7 +25,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str] | None]:
     """A proof that is broken without taking minutes; returns the models that it is asked for."""
     asked: list[Sequence[str] | None] = []
 
-    def verify(models: Sequence[str] | None = None, *, watch: Callable[[str], None]) -> Report:
+    def verify(models: Sequence[str] | None = None, *, watch: Callable[[str], None], **_: object) -> Report:
         asked.append(models)
         watch("xception at 71")
         return BROKEN

@@ -15,7 +15,9 @@ from tests.dashboards.reading import figures, text_of
 from xibench.errors import NewerFormat, StoreError, UsageError
 from xibench.record.schema import FORMAT_VERSION, Pictures
 
-PAGES = ("index", "batch", "latency", "startup", "memory", "energy", "costs", "accuracy", "settings")
+PAGES = (
+    "index", "batch", "latency", "startup", "memory", "energy", "costs", "spectrum", "accuracy", "settings",
+)  # fmt: skip
 EVIL = "<img src=x onerror=alert(1)></script>&\"'"
 
 

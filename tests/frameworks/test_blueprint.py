@@ -13,10 +13,10 @@ from frameworks.blueprint import (
     Network,
     Residual,
     Sequence,
+    edges,
     least_resolution,
     parameters,
     place,
-    pool_padding,
     same_padding,
 )
 from frameworks.errors import InvalidConfiguration, UnknownName
@@ -101,7 +101,7 @@ def test_a_strided_pointwise_convolution_is_never_padded() -> None:
 
 def test_symmetric_padding_of_a_pool_does_not_depend_on_its_input() -> None:
     pool = MaxPool("pool", window=3, stride=2, padding="symmetric")
-    assert {pool_padding(pool, size) for size in (36, 37)} == {(1, 1)}
+    assert {edges(pool.padding, size, pool.window, pool.stride) for size in (36, 37)} == {(1, 1)}
 
 
 def test_the_width_multiplier_keeps_multiples_of_eight_and_one_changes_nothing() -> None:

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from frameworks.architectures import MODELS, network
-from frameworks.blueprint import BatchNorm, Conv, place
+from frameworks.blueprint import BatchNorm, Conv, parameters, place
 from frameworks.rewrites import fold_batch_norm
 from frameworks.weights import check, initial
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["xception", "inception_v3", "resnet50"])
 def test_folding_leaves_no_batch_norm_and_gives_every_convolution_before_one_a_bias(model: str) -> None:
     built = network(model, "narrow", resolution=75)
     folded, weights = fold_batch_norm(built, initial(built))
@@ -46,3 +46,17 @@ def test_folding_does_not_touch_the_weights_it_was_given() -> None:
     fold_batch_norm(built, weights)
     assert set(weights) == set(before)
     assert all(np.array_equal(weights[name], before[name]) for name in before)
+
+
+def test_a_batch_norm_after_an_activation_stays() -> None:
+    built = network("inception_v3", "narrow+keras_2016", resolution=75)
+    folded, weights = fold_batch_norm(built, initial(built))
+    assert sum(isinstance(p.layer, BatchNorm) for p in place(folded)) == 94
+    assert set(weights) == {p.name for p in parameters(folded)}
+
+
+def test_the_auxiliary_classifier_is_left_out_with_its_weights() -> None:
+    built = network("inception_v3", "narrow+auxiliary")
+    folded, weights = fold_batch_norm(built, initial(built))
+    assert folded.auxiliary is None
+    assert not any(name.startswith("auxiliary.") for name in weights)

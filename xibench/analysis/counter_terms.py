@@ -21,8 +21,8 @@ from frameworks.blueprint import (
     Network,
     Placed,
     Residual,
+    edges,
     place,
-    same_padding,
 )
 
 
@@ -58,7 +58,7 @@ def _outside(placed: Placed, batch: int) -> int:
     inside = 1
     sizes = zip(placed.input_shape, placed.output_shape, layer.kernel, strict=False)
     for size, outputs, kernel in sizes:
-        before = same_padding(size, kernel, layer.stride)[0] if layer.padding == "same" else 0
+        before, _ = edges(layer.padding, size, kernel, layer.stride)
         inside *= cells_inside(size, kernel, layer.stride, before, outputs)
     windows = math.prod(placed.output_shape[:2]) * math.prod(layer.kernel)
     return 2 * batch * (inside - windows) * placed.input_shape[-1] // layer.groups * layer.features
@@ -87,7 +87,7 @@ def _averages(placed: Placed, batch: int) -> int:
 
 def _cell_counts(placed: Placed, batch: int) -> int:
     layer = placed.layer
-    if not isinstance(layer, AveragePool) or layer.border == "include":
+    if not isinstance(layer, AveragePool) or layer.border == "include" or layer.padding == "valid":
         return 0
     return math.prod(placed.output_shape[:2]) * (layer.window**2 - 1)
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks import architectures
-from frameworks.blueprint import Network, place
+from frameworks.blueprint import BatchNorm, Dropout, Network, place, place_auxiliary
 from frameworks.errors import MissingFramework
 from frameworks.runtime import FRAMEWORKS, Runtime, load
 from frameworks.weights import Weights, initial
@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray[np.floating[Any]]]
 
 INFERENCE_BATCH = 2
 TRAINING_CELLS = 64
-"""What batch statistics are taken over, at least: batch x height x width of the last block."""
+"""What batch statistics are taken over, at least: batch x height x width of the smallest batch norm."""
 OFFSET = 2.0
 """Added to every batch-norm offset. A deep stack of random convolutions, batch statistics and ReLU around 0 multiplies
 any difference by a constant at each layer (Yang et al. 2019, arXiv 1902.08129): in float32 Inception V3's rounding
@@ -42,8 +42,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     resolution: int
     precision: Literal["fp64", "fp32", "bf16"]
+    variant: str = "default"
     training: bool = False
-    width: float = 1.0
     dropout: float = 0.2
     seed: int = 0
     recipe: str | None = None  # None: the plain model, block by block; else the logits of what a recipe runs
@@ -90,11 +90,11 @@ def load_arrays(file: str) -> Arrays:
 
 
 def run(name: str, job: Job, given: Arrays | None = None) -> Arrays:
-    """The arrays of one job: block outputs by name (and running statistics), or {"head": logits} of a recipe.
+    """The arrays of one job: block outputs by name (and running statistics), or of a recipe that of the last block.
 
     given: block outputs that each next block starts from, instead of what this framework computed.
     """
-    right, weights, batch, mask = subject(job)
+    right, weights, batch, masks = subject(job)
     network = right
     if job.mistake:
         mistake = next(m for m in MISTAKES if m.name == job.mistake)
@@ -103,39 +103,48 @@ def run(name: str, job: Job, given: Arrays | None = None) -> Arrays:
         return _keras(network, weights, batch, job, given)
     runtime = load(name)
     if job.recipe:
-        return {"head": _recipe(runtime, network, weights, batch, job)}
-    return runtime.outputs(network, weights, job.precision, batch, mask, given)
+        return {network.layers[-1].name: _recipe(runtime, network, weights, batch, job)}
+    return runtime.outputs(network, weights, job.precision, batch, masks, given)
 
 
-def subject(job: Job) -> tuple[Network, Weights, NDArray[np.float32], NDArray[np.float32] | None]:
+def subject(job: Job) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
     """What a job is about: the network, its weights, the batch and, for training, what dropout keeps. All seeded."""
-    network = architectures.network(job.model, resolution=job.resolution, width=job.width, dropout=job.dropout)
-    weights = _weights(job.model, job.width, job.seed)
+    network = architectures.network(job.model, job.variant, resolution=job.resolution)
+    if any(isinstance(p.layer, Dropout) for p in place(network)):
+        network = architectures.network(job.model, job.variant, resolution=job.resolution, dropout=job.dropout)
+    weights = _weights(network, job.seed)
     random = np.random.default_rng(job.seed)
     count = _training_batch(network) if job.training else INFERENCE_BATCH
-    batch = pictures(random, count, job.resolution)
-    features = weights["head.predictions.kernel"].shape[0]
-    mask = (random.uniform(size=(count, features)) >= job.dropout).astype(np.float32) if job.training else None
-    return network, weights, batch, mask
+    batch = pictures(random, count, network.input_shape)
+    return network, weights, batch, _masks(network, random, count, job.dropout) if job.training else None
+
+
+def _masks(network: Network, random: np.random.Generator, count: int, rate: float) -> Arrays:
+    return {
+        p.path: (random.uniform(size=(count, *p.output_shape)) >= rate).astype(np.float32)
+        for p in place(network)
+        if isinstance(p.layer, Dropout)
+    }
 
 
 @functools.lru_cache(maxsize=2)
-def _weights(model: str, width: float, seed: int) -> Weights:
-    drawn = initial(architectures.network(model, width=width), seed)
+def _weights(network: Network, seed: int) -> Weights:
+    drawn = initial(network, seed)
     return {n: array + np.float32(OFFSET) if n.endswith("bn.offset") else array for n, array in drawn.items()}
 
 
-def pictures(random: np.random.Generator, batch: int, resolution: int) -> NDArray[np.float32]:
-    """Seeded pictures in -1..1 with as much contrast at every scale, as photographs have; (batch, n, n, 3).
+def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Seeded pictures in -1..1 with as much contrast at every scale, as photographs have; (batch, *shape).
 
     White noise would look the same everywhere after a few layers: batch norm then divides by almost nothing, and what
     is compared is rounding.
     """
-    total = np.zeros((batch, resolution, resolution, 3))
+    resolution, _, channels = shape
+    total = np.zeros((batch, *shape))
     cell = 1
     while cell <= resolution:
         cells = -(-resolution // cell)
-        squares = random.uniform(-1, 1, (batch, cells, cells, 3)).repeat(cell, axis=1).repeat(cell, axis=2)
+        squares = random.uniform(-1, 1, (batch, cells, cells, channels)).repeat(cell, axis=1).repeat(cell, axis=2)
         total += squares[:, :resolution, :resolution]
         cell *= 4
     scaled: NDArray[np.float32] = (total / np.abs(total).max()).astype(np.float32)
@@ -143,10 +152,11 @@ def pictures(random: np.random.Generator, batch: int, resolution: int) -> NDArra
 
 
 def _training_batch(network: Network) -> int:
-    """The smallest power of two, at least 2, with TRAINING_CELLS values per channel in the last block."""
-    height, width = next(p.output_shape[:2] for p in reversed(place(network)) if len(p.output_shape) == 3)
+    """The smallest power of two, at least 2, with TRAINING_CELLS values per channel in every batch norm."""
+    norms = [p for p in (*place(network), *place_auxiliary(network)) if isinstance(p.layer, BatchNorm)]
+    fewest = min((p.output_shape[0] * p.output_shape[1] for p in norms), default=TRAINING_CELLS)
     batch = 2
-    while batch * height * width < TRAINING_CELLS:
+    while batch * fewest < TRAINING_CELLS:
         batch *= 2
     return batch
 

@@ -102,5 +102,7 @@ def _print(costs: NetworkCost, roof: Roofline | None, checks: Sequence[CounterCh
         format.show(tables.roofline_table(roof))
     if layers:
         format.show(tables.layer_table(costs, roof))
+        if costs.auxiliary_layers:
+            format.show(tables.auxiliary_table(costs))
     if checks:
         format.show(tables.counter_table(costs, checks))

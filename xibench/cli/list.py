@@ -40,15 +40,15 @@ def list_names(as_json: Json = False) -> None:
 def inventory() -> dict[str, Any]:
     """Every registered name, and per framework the versions of its distributions, null where one is not installed.
 
-    Networks with operators or implementations of other people would stand under `operators` and `contenders`.
+    Implementations of other people would stand under `contenders`.
     """
-    from frameworks.architectures import MODELS
+    from frameworks.architectures import MODELS, OPERATORS
     from frameworks.runtime import FRAMEWORKS, PRECISIONS, RECIPES
     from xibench.run.plan import PRESETS
 
     return {
         "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
-        "operators": [],
+        "operators": [{"name": name, "variants": list(model.variants)} for name, model in OPERATORS.items()],
         "frameworks": list(FRAMEWORKS),
         "contenders": [],
         "scenarios": list(SCENARIOS),

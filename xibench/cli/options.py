@@ -12,8 +12,10 @@ import typer
 from xibench.errors import UsageError
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A network's name; `xibench list` shows them.")]
-Variant = Annotated[str, typer.Option(metavar="NAME", help="A named configuration of the network.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A network or operator; `xibench list` shows them.")]
+Variant = Annotated[
+    str, typer.Option(metavar="NAME", help="A configuration: names and fields joined by +, such as jft+width=0.5.")
+]
 Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files; the newest if none is named.")]
 RUNS = Path("results/runs")
 """Where runs are written and looked for, under the current directory."""

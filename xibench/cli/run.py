@@ -5,20 +5,20 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from frameworks.errors import UnknownName
 from xibench.cli import run_options as option
+from xibench.cli.measuring import Fresh, measure, only_given, print_plan, rule_with
 from xibench.cli.options import RUNS, Json, print_json, split, whole_numbers
 from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
-    from xibench.record.schema import Case, Rule
-    from xibench.record.store import RunFile
-    from xibench.run.parent import Watch
+    from xibench.record.schema import Rule
     from xibench.run.plan import Preset, Selection
 
 WITH_RESUME = ("resume", "as_json", "no_ceilings")
@@ -30,6 +30,7 @@ def run(
     preset: option.PresetName = None,
     framework: option.Frameworks = None,
     model: option.Models = None,
+    operator: option.Operators = None,
     variant: option.Variants = None,
     scenario: option.Scenarios = None,
     recipe: option.Recipes = None,
@@ -65,17 +66,19 @@ def run(
     \b
     Example:  xibench run --preset quick
               xibench run -f pytorch,jax -m xception --batch 1,8 --recipe tuned --processes 3
+              xibench run -m xception --variant segments_4,no_residual
+              xibench run --operator grouped,separable --variant middle_728_728 --batch 1
               xibench run -m xception --scenario server --latency-bound 0.5
     """
     if resume is not None:
         _refuse_beside_resume(context)
-        _measure(None, resume, not no_ceilings, as_json)
+        _print_result(measure(None, resume, not no_ceilings), as_json)
         return
     from xibench.run import plan
 
     base = plan.preset(preset) if preset is not None else None
     selections = _selections(base, {
-        "frameworks": split(framework, "--framework"), "models": split(model, "--model"),
+        "frameworks": split(framework, "--framework"), "models": _subjects(model, operator),
         "variants": split(variant, "--variant"), "scenarios": split(scenario, "--scenario"),
         "recipes": split(recipe, "--recipe"), "precisions": split(precision, "--precision"),
         "batches": whole_numbers(batch, "--batch"), "sweep": sweep, "max_batch": max_batch,
@@ -83,44 +86,28 @@ def run(
         "weights": weights, "seed": seed, "latency_bound_s": latency_bound,
     })  # fmt: skip
     cases = plan.all_cases(selections)
-    rule = _rule(base.rule if base else plan.rule_of(selections), {
+    rule = rule_with(base.rule if base else plan.rule_of(selections), {
         "processes": processes, "repeats": repeats, "max_warmup_steps": max_warmup_steps, "min_steps": min_steps,
         "budget_s": budget, "half_width": half_width, "time_limit_s": time_limit, "memory_limit_bytes": memory_limit,
     })  # fmt: skip
     rule = plan.swept(rule, selections)
     if dry_run:
-        _print_plan(cases, rule, as_json)
+        print_plan(cases, rule, as_json)
         return
-    _measure(_Fresh(cases, rule, _preset_name(base, selections, rule), out), None, not no_ceilings, as_json)
+    fresh = Fresh(cases, rule, _preset_name(base, selections, rule), out)
+    _print_result(measure(fresh, None, not no_ceilings), as_json)
 
 
-@dataclass(frozen=True)
-class _Fresh:
-    """What a new run file is made from."""
+def _subjects(models: Sequence[str] | None, operators: Sequence[str] | None) -> tuple[str, ...]:
+    """Networks and operators by name. Raises UnknownName for a network among the operators or the other way round."""
+    from frameworks.architectures import MODELS, OPERATORS
 
-    cases: tuple[Case, ...]
-    rule: Rule
-    preset: str | None
-    out: Path
-
-
-def _measure(fresh: _Fresh | None, resume: Path | None, calibrate: bool, as_json: bool) -> None:
-    from xibench.cli.progress import watching
-    from xibench.run import parent
-
-    with watching() as watch, _open(fresh, resume, watch) as run_file:
-        parent.run(run_file.pending(), run_file, watch, calibrate=calibrate)
-    _print_result(run_file.path, as_json)
-
-
-def _open(fresh: _Fresh | None, resume: Path | None, watch: Watch) -> RunFile:
-    from xibench.run import start
-
-    if fresh is None:
-        assert resume is not None
-        return start.resume(resume, watch)
-    command = shlex.join(["xibench", *sys.argv[1:]])
-    return start.start(fresh.cases, fresh.rule, fresh.preset, command, fresh.out)
+    named = split(models, "--model"), split(operators, "--operator")
+    for kind, names, known in zip(("model", "operator"), named, (MODELS, OPERATORS), strict=True):
+        for name in names:
+            if name not in known:
+                raise UnknownName(kind, name, known)
+    return named[0] + named[1]
 
 
 def _print_result(path: Path, as_json: bool) -> None:
@@ -142,47 +129,15 @@ def _print_result(path: Path, as_json: bool) -> None:
         )
 
 
-def _print_plan(cases: tuple[Case, ...], rule: Rule, as_json: bool) -> None:
-    from xibench.run.plan import costs
-
-    rows = [(case, costs(case)) for case in cases]
-    if as_json:
-        print_json({"rule": rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
-        return
-    from xibench.cli import format
-    from xibench.cli.run_tables import plan_table
-
-    format.show(plan_table(rows, rule))
-
-
 def _selections(base: Preset | None, options: Mapping[str, Any]) -> tuple[Selection, ...]:
     """The preset's selections, or the default one, with the parts that options replace. Each once."""
     from xibench.run.plan import Selection
 
-    given = _only_given(options)
+    given = only_given(options)
     if given.get("max_batch") is not None and not given.get("sweep"):
         raise UsageError(f"--max-batch: received {given['max_batch']} without --sweep, expected both or neither")
     chosen = base.selections if base else (Selection(),)
     return tuple(dict.fromkeys(replace(selection, **given) for selection in chosen))
-
-
-def _only_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None and value != ()}
-
-
-def _rule(rule: Rule, options: Mapping[str, Any]) -> Rule:
-    """The rule with the parts that options replace. A bound that an option passes moves with it."""
-    import msgspec
-
-    given = _only_given(options)
-    if given.get("half_width") == 0:
-        given["half_width"] = None
-    rule = msgspec.structs.replace(rule, **given)
-    return msgspec.structs.replace(
-        rule,
-        max_steps=max(rule.max_steps, rule.min_steps),
-        warmup_steps=min(rule.warmup_steps, rule.max_warmup_steps),
-    )
 
 
 def _preset_name(base: Preset | None, selections: Sequence[Selection], rule: Rule) -> str | None:

@@ -19,10 +19,20 @@ PresetName = Annotated[
 Frameworks = Annotated[
     Names, typer.Option("-f", "--framework", metavar="NAME", help="Repeat or separate by commas; all if left out.")
 ]
-Models = Annotated[Names, typer.Option("-m", "--model", metavar="NAME", help="Networks, likewise; all if left out.")]
-Variants = Annotated[
-    Names, typer.Option("--variant", metavar="NAME", help="Configurations of the networks.  [default: default]")
+Models = Annotated[
+    Names, typer.Option("-m", "--model", metavar="NAME", help="Networks, likewise; the paper's two if left out.")
 ]
+Operators = Annotated[
+    Names,
+    typer.Option("--operator", metavar="NAME", help="Single operators, at the shapes that their variants name."),
+]
+Variants = Annotated[
+    Names,
+    typer.Option(
+        "--variant", metavar="NAME",
+        help="Configurations: names and fields joined by +, such as jft+width=0.5.  [default: default]",
+    ),
+]  # fmt: skip
 Scenarios = Annotated[
     Names,
     typer.Option(

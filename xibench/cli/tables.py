@@ -10,11 +10,15 @@ from xibench.cli.format import NONE, count, error, seconds, size, table_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from frameworks.cost import NetworkCost
+    from frameworks.cost import LayerCost, NetworkCost
     from xibench.analysis.costs import Roofline
     from xibench.analysis.counters import CounterCheck
     from xibench.analysis.verify import Report
     from xibench.cli.examination import Examination, FrameworkState
+
+
+BROKEN = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
+LAYER_FIGURES = ("output", "parameters", "MACs", "element-wise", "bytes moved")
 
 
 def cost_table(costs: NetworkCost) -> Table:
@@ -27,18 +31,17 @@ def cost_table(costs: NetworkCost) -> Table:
         ("activations", costs.activations, count(costs.activations)),
         ("bytes moved", costs.bytes_moved, size(costs.bytes_moved)),
     ]
+    if costs.auxiliary_macs:
+        beside = costs.auxiliary_macs
+        rows.append(("multiply-adds of the auxiliary classifier", beside, count(beside, "MAC")))
     title = f"{costs.model}/{costs.variant}: {costs.resolution} px, batch {costs.batch}, {costs.precision}"
     return table_of(title, ("", "exactly", "about"), [(a, f"{b:,}", c) for a, b, c in rows], right=("exactly", "about"))
 
 
 def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
     """One row per layer, in the order in which they run; by a roofline also what each takes at least, and why."""
-    right = ("output", "parameters", "MACs", "element-wise", "bytes moved", *(["attainable"] if roof else []))
-    rows: list[tuple[str, ...]] = [
-        (layer.name, layer.kind, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.macs:,}",
-         f"{layer.elementwise:,}", size(layer.bytes_moved))
-        for layer in costs.layers
-    ]
+    right = (*LAYER_FIGURES, *(["attainable"] if roof else []))
+    rows: list[tuple[str, ...]] = list(map(_layer_row, costs.layers))
     bound: tuple[str, ...] = ()
     if roof is not None:
         bound = ("bound by",)
@@ -46,6 +49,19 @@ def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
         rows = [(*row, *time) for row, time in zip(rows, times, strict=True)]
     title = f"{costs.model}/{costs.variant}: layers"
     return table_of(title, ("layer", "kind", *right, *bound), rows, right)
+
+
+def auxiliary_table(costs: NetworkCost) -> Table:
+    """The layers that only training runs."""
+    title = f"{costs.model}/{costs.variant}: auxiliary classifier, in training only"
+    return table_of(title, ("layer", "kind", *LAYER_FIGURES), map(_layer_row, costs.auxiliary_layers), LAYER_FIGURES)
+
+
+def _layer_row(layer: LayerCost) -> tuple[str, ...]:
+    return (
+        layer.name, layer.kind, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.macs:,}",
+        f"{layer.elementwise:,}", size(layer.bytes_moved),
+    )  # fmt: skip
 
 
 def roofline_table(roof: Roofline) -> Table:
@@ -77,7 +93,10 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
     purposes = names["purposes"]
     versions = names["versions"]
     return [
-        table_of("Networks", ("model", "variants"), [(m["name"], ", ".join(m["variants"])) for m in names["models"]]),
+        *(
+            table_of(title, (column, "variants"), [(m["name"], ", ".join(m["variants"])) for m in names[key]])
+            for title, column, key in (("Networks", "model", "models"), ("Operators", "operator", "operators"))
+        ),
         table_of("Frameworks", ("framework", "installed"), [(f, installed(versions[f])) for f in names["frameworks"]]),
         table_of("Scenarios", ("scenario", "measures"), purposes["scenarios"].items()),
         table_of("Recipes", ("recipe", "stands for"), purposes["recipes"].items()),
@@ -93,26 +112,27 @@ def installed(versions: Mapping[str, str | None]) -> str:
 
 def verify_tables(report: Report) -> list[Table]:
     """The proof of equality, grouped by pair, and the seeded mistakes by framework; what broke is listed one by one."""
-    groups: dict[tuple[str, str, str, str], list[Any]] = {}
+    groups: dict[tuple[str, str, str, str, str], list[Any]] = {}
     for check in report.checks:
-        groups.setdefault((check.model, check.left, check.right, check.precision), []).append(check)
+        key = (check.model, check.variant, check.left, check.right, check.precision)
+        groups.setdefault(key, []).append(check)
     rows = []
-    for (model, left, right, precision), checks in groups.items():
+    for (model, variant, left, right, precision), checks in groups.items():
         worst = max(checks, key=lambda c: c.max_relative_error / c.tolerance)
         state = "ok" if all(c.ok for c in checks) else "BROKEN"
-        rows.append((model, left, right, precision, str(len(checks)), error(worst.max_relative_error),
+        rows.append((model, variant, left, right, precision, str(len(checks)), error(worst.max_relative_error),
                      f"{worst.what}, {worst.worst}", error(worst.tolerance), state))
     right_columns = ("checks", "worst error", "tolerance")
-    columns = ("model", "left", "right", "precision", "checks", "worst error", "at", "tolerance", "")
+    columns = ("model", "variant", "left", "right", "precision", "checks", "worst error", "at", "tolerance", "")
     tables = [table_of("Equality: relative error", columns, rows, right_columns)]
     broken = [c for c in report.checks if not c.ok]
     if broken:
-        lines = [
-            (c.model, c.left, c.right, c.precision, f"{c.what}, {c.worst}", error(c.max_relative_error),
+        cells = [
+            (c.model, c.variant, c.left, c.right, c.precision, f"{c.what}, {c.worst}", error(c.max_relative_error),
              error(c.tolerance))
             for c in broken
         ]
-        tables.append(table_of("Broken", ("model", "left", "right", "precision", "what", "error", "tolerance"), lines))
+        tables.append(table_of("Broken", BROKEN, cells))
     if report.mistakes:
         tables.append(_mistake_table(report))
     return tables

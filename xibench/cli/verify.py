@@ -8,12 +8,24 @@ from typing import Annotated
 import typer
 
 from xibench.cli.options import Json, print_json, split
+from xibench.errors import UsageError
 
-Models = Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help="Networks; all if none is named.")]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[MODEL]...", help="Networks and operators; the paper's two networks if none is named."),
+]
+Variants = Annotated[
+    list[str] | None,
+    typer.Option("--variant", metavar="NAME", help="Their variants; `all` for every one.  [default: default]"),
+]
 
 
 def verify(
     models: Models = None,
+    variant: Variants = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every variant of every network and operator: half an hour.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Prove that all frameworks compute the same network.
@@ -23,10 +35,18 @@ def verify(
 
     \b
     Example:  xibench verify xception
+              xibench verify xception resnet50 --variant all
+              xibench verify grouped separable
     """
+    from frameworks.architectures import SUBJECTS
     from xibench.analysis.verify import verify as prove
 
-    report = prove(split(models, "MODEL") or None, watch=_say)
+    named, variants = split(models, "MODEL"), split(variant, "--variant") or ("default",)
+    if everything:
+        if named or variant:
+            raise UsageError("--all beside a MODEL or --variant: it stands for all of them; leave one or the other out")
+        named, variants = tuple(SUBJECTS), ("all",)
+    report = prove(named or None, watch=_say, variants=variants)
     if as_json:
         print_json(report)
     else:

@@ -102,7 +102,7 @@ def compare_sides(
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:
                     return _comparison(states, sides, limits)
                 watch.pair_begins(state.case, len(state.pairs), len(todo))
-                batch_file, cache = _batch_file(state.case, Path(folder)), Path(folder) / "compiled"
+                batch_file, cache = inputs.batch_file(state.case, Path(folder)), Path(folder) / "compiled"
                 vigil = lookout.before(lambda _: None)
                 pair = measure(state.case, sides, len(state.pairs), batch_file, bursts or Bursts(), rng, cache)
                 pair = _judged(pair, vigil.end().disturbed, state.may_repeat(limits))
@@ -179,10 +179,3 @@ def _notes(state: _Undecided) -> list[str]:
     if state.failed:
         notes.append(f"a pair failed, none was taken after it: {state.failed.status}: {state.failed.reason}")
     return list(dict.fromkeys(notes))
-
-
-def _batch_file(case: Case, folder: Path) -> Path:
-    path = folder / f"batch-{case.batch}x{case.resolution}.npy"
-    if not path.exists():
-        inputs.save_batch(path, case.images, case.batch, case.resolution, case.seed)
-    return path

@@ -4,7 +4,7 @@ A photograph is cut to its largest centred square, resized and scaled to -1..1, 
 published weights (keras.applications: `preprocess_input` in mode "tf").
 
 Large photographs are decoded in a process of their own, so that the parent of a run stays small:
-`python -m xibench.run.inputs FILE SOURCE BATCH RESOLUTION SEED` writes a batch as `save_batch` does.
+`python -m xibench.run.inputs FILE SOURCE BATCH HEIGHT WIDTH CHANNELS SEED` writes a batch as `save_batch` does.
 """
 
 from __future__ import annotations
@@ -22,20 +22,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from frameworks.architectures import network
 from xibench.errors import InputError, StoreError
-from xibench.record.schema import Pictures
+from xibench.record.schema import Case, Pictures
 from xibench.run import interpreters
 
+NOISE = "noise"
+"""The source that needs no photographs, and the only one of operators: their inputs have more than three channels."""
 SAMPLE = ("china.jpg", "flower.jpg")
 SUFFIXES = (".jpg", ".jpeg", ".png")
 LARGE_PIXELS = 1 << 20  # decoding that many takes some 20 MiB
 CHUNK_BYTES = 1 << 20
+COLOURS = 3
 PREPARATION = (
     "a folder's files by name, then its subfolders', as many as the largest batch has images; "
     "turned upright, RGB, largest centred square, bilinear (Pillow) to the resolution, float32 x / 127.5 - 1; "
     "repeated in order where the batch has more images than there are photographs"
 )
-NOISE = "standard normal float32 from the case's seed (NumPy PCG64), cut to -1..1"
+HOW_NOISE = "standard normal float32 from the case's seed (NumPy PCG64), cut to -1..1"
 
 
 def pictures(source: str, most: int) -> Pictures:
@@ -46,8 +50,8 @@ def pictures(source: str, most: int) -> Pictures:
     ships. Each one is decoded here, so that trouble shows before anything is measured.
     Raises InputError, naming the file or folder.
     """
-    if source == "noise":
-        return Pictures(source=source, files=[], digest=hashlib.sha256().hexdigest(), preparation=NOISE)
+    if source == NOISE:
+        return Pictures(source=source, files=[], digest=hashlib.sha256().hexdigest(), preparation=HOW_NOISE)
     root, paths = _find(source, most)
     save_batch(Path(os.devnull), source, len(paths), 32)
     digest = hashlib.sha256()
@@ -59,14 +63,36 @@ def pictures(source: str, most: int) -> Pictures:
     return Pictures(source=source, files=names, digest=digest.hexdigest(), preparation=PREPARATION)
 
 
-def save_batch(path: Path, source: str, batch: int, resolution: int, seed: int = 0) -> None:
-    """Writes a batch for workers to map: .npy, float32, (batch, resolution, resolution, 3), scaled to -1..1.
+def save_batch(
+    path: Path, source: str, batch: int, resolution: int, seed: int = 0, channels: int = COLOURS
+) -> None:
+    """Writes a batch for workers to map: .npy, float32, (batch, resolution, resolution, channels), scaled to -1..1.
+
+    channels: an operator's, for which there is noise only.
 
     Raises InputError as `pictures` does, StoreError if the file cannot be written.
     """
-    large = resolution**2 > LARGE_PIXELS or (source != "noise" and any(map(_is_large, _find(source, batch)[1])))
+    large = resolution**2 > LARGE_PIXELS or (source != NOISE and any(map(_is_large, _find(source, batch)[1])))
     write = _write_aside if large else _write
-    write(path, source, batch, resolution, seed)
+    write(path, source, batch, (resolution, resolution, channels), seed)
+
+
+def batch_path(case: Case, folder: Path) -> Path:
+    """Where a case's batch lies: cases that share one share the file."""
+    kind = "noise" if case.images == NOISE else "pictures"
+    return folder / f"batch-{kind}-{case.batch}x{case.resolution}x{_channels(case)}.npy"
+
+
+def batch_file(case: Case, folder: Path) -> Path:
+    """The case's batch, written unless it is there. Raises as `save_batch` does."""
+    path = batch_path(case, folder)
+    if not path.exists():
+        save_batch(path, case.images, case.batch, case.resolution, case.seed, _channels(case))
+    return path
+
+
+def _channels(case: Case) -> int:
+    return network(case.model, case.variant, resolution=case.resolution).input_shape[2]
 
 
 def prepared(path: Path, resolution: int) -> NDArray[np.float32]:
@@ -86,13 +112,13 @@ def prepared(path: Path, resolution: int) -> NDArray[np.float32]:
     return np.asarray(square, np.float32) / np.float32(127.5) - np.float32(1)
 
 
-def _write(path: Path, source: str, batch: int, resolution: int, seed: int) -> None:
+def _write(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
     """Writes the batch one image at a time: no more than one is ever in memory."""
-    header = {"descr": "<f4", "fortran_order": False, "shape": (batch, resolution, resolution, 3)}
+    header = {"descr": "<f4", "fortran_order": False, "shape": (batch, *shape)}
     try:
         with path.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
-            for image in itertools.islice(_images(source, batch, resolution, seed), batch):
+            for image in itertools.islice(_images(source, batch, shape, seed), batch):
                 file.write(image.astype("<f4", copy=False).tobytes())
     except OSError as error:
         raise StoreError(
@@ -101,9 +127,9 @@ def _write(path: Path, source: str, batch: int, resolution: int, seed: int) -> N
         ) from None
 
 
-def _write_aside(path: Path, source: str, batch: int, resolution: int, seed: int) -> None:
+def _write_aside(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
     """Does what `_write` does in a process of its own, whose memory is given back. Raises what it raises there."""
-    arguments = (path, source, batch, resolution, seed)
+    arguments = (path, source, batch, *shape, seed)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "xibench.run.inputs", *map(str, arguments)],
         env=interpreters.environment(),
@@ -140,14 +166,14 @@ def _is_large(path: Path) -> bool:
             return False
 
 
-def _images(source: str, most: int, resolution: int, seed: int) -> Iterator[NDArray[np.float32]]:
+def _images(source: str, most: int, shape: tuple[int, int, int], seed: int) -> Iterator[NDArray[np.float32]]:
     """Endless: the source's images in order, again and again."""
-    if source == "noise":
+    if source == NOISE:
         random = np.random.default_rng(seed)
         while True:
-            yield np.clip(random.standard_normal((resolution, resolution, 3), np.float32), -1, 1)
+            yield np.clip(random.standard_normal(shape, np.float32), -1, 1)
     for path in itertools.cycle(_find(source, most)[1]):
-        yield prepared(path, resolution)
+        yield prepared(path, shape[0])
 
 
 def _find(source: str, most: int) -> tuple[Path, list[Path]]:
@@ -189,10 +215,10 @@ def _sample_folder() -> Path:
 
 
 def _main() -> int:
-    path, source, batch, resolution, seed = sys.argv[1:]
+    path, source, batch, height, width, channels, seed = sys.argv[1:]
     warnings.simplefilter("ignore")  # standard error is read only if this process dies
     try:
-        _write(Path(path), source, int(batch), int(resolution), int(seed))
+        _write(Path(path), source, int(batch), (int(height), int(width), int(channels)), int(seed))
     except (InputError, StoreError) as error:
         sys.stdout.buffer.write(f"{type(error).__name__}\n{error}".encode(errors="surrogateescape"))
         return error.exit_code

@@ -157,13 +157,11 @@ def _skipped(slot: Slot, reason: str, desk: _Desk) -> Attempt:
 
 def _batch_file(case: Case, sweep: bool, folder: Path) -> Path:
     """The case's batch, written once for all cases that share it (a run has one source of images and one seed)."""
-    path = folder / f"batch-{case.batch}x{case.resolution}.npy"
-    if not path.exists():
-        if sweep:  # together its batches would fill the disk
-            for other in folder.glob("batch-*.npy"):
-                other.unlink()
-        inputs.save_batch(path, case.images, case.batch, case.resolution, case.seed)
-    return path
+    path = inputs.batch_path(case, folder)
+    if sweep and not path.exists():  # together its batches would fill the disk
+        for other in folder.glob("batch-*.npy"):
+            other.unlink()
+    return inputs.batch_file(case, folder)
 
 
 def _scratch() -> tempfile.TemporaryDirectory[str]:

@@ -10,7 +10,7 @@ from typing import get_args
 
 import msgspec
 
-from frameworks.architectures import MODELS, network
+from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
 from frameworks.cost import as_written, cost, fused_layers
 from frameworks.errors import UnknownName
 from frameworks.runtime import DEVICES, FRAMEWORKS, PRECISIONS, RECIPES
@@ -20,6 +20,7 @@ from xibench.measure import nvml
 from xibench.measure.roofline import attainable_s
 from xibench.record.schema import Calibration, Case, Costs, Rule, Scenario
 from xibench.run import probe
+from xibench.run.inputs import NOISE
 
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 ONE_IMAGE = ("single-stream", "server")  # scenarios whose queries are one image each
@@ -32,7 +33,7 @@ class Selection:
     """Names whose every combination is a case."""
 
     frameworks: tuple[str, ...] = tuple(FRAMEWORKS)
-    models: tuple[str, ...] = tuple(MODELS)
+    models: tuple[str, ...] = tuple(name for name, model in MODELS.items() if model.main)  # networks and operators
     variants: tuple[str, ...] = ("default",)
     scenarios: tuple[str, ...] = ("offline",)
     recipes: tuple[str, ...] = ("default",)
@@ -43,7 +44,7 @@ class Selection:
     resolutions: tuple[int, ...] | None = None  # None: each model's own
     device: str = "auto"  # auto, cpu, cuda
     weights: str = "seed:0"  # seed:N or the path of a safetensors file
-    images: str = "sample"  # sample, noise, or a folder
+    images: str = "sample"  # sample, noise, or a folder; operators get noise
     seed: int = 0
     latency_bound_s: float | None = None  # of scenario server; None: a multiple of a query's time alone
 
@@ -147,7 +148,7 @@ def cases(selection: Selection) -> tuple[Case, ...]:
             resolution=resolution,
             device=device,
             weights=selection.weights,
-            images=selection.images,
+            images=NOISE if model in OPERATORS else selection.images,
             seed=selection.seed,
             latency_bound_s=selection.latency_bound_s if scenario == "server" else None,
         )
@@ -219,7 +220,7 @@ def weights_seed(weights: str) -> int | None:
 
 def _check_names(selection: Selection) -> None:
     _known("framework", selection.frameworks, FRAMEWORKS)
-    _known("model", selection.models, MODELS)
+    _known("model", selection.models, SUBJECTS)
     _known("scenario", selection.scenarios, SCENARIOS)
     _known("recipe", selection.recipes, RECIPES)
     _known("precision", selection.precisions, PRECISIONS)

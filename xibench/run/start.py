@@ -14,6 +14,7 @@ from xibench.record import environment
 from xibench.record.schema import FORMAT_VERSION, Case, Header, Rule
 from xibench.record.store import RunFile
 from xibench.run import inputs, interpreters
+from xibench.run.inputs import NOISE
 from xibench.run.parent import Watch
 from xibench.run.plan import weights_seed
 
@@ -39,7 +40,7 @@ def start(
         preset=preset,
         command=command,
         rule=rule,
-        pictures=inputs.pictures(plan[0].images, _largest_batch(plan)),
+        pictures=inputs.pictures(_source(plan), _largest_batch(plan)),
         weights_digest=_weights_digest(plan[0].weights),
         environment=machine,
         environment_hash=environment.fingerprint(machine),
@@ -66,6 +67,11 @@ def resume(path: str | Path, watch: Watch) -> RunFile:
         run_file.close()
         raise
     return run_file
+
+
+def _source(plan: Sequence[Case]) -> str:
+    """The one source of photographs; operators among the cases have noise whatever it is."""
+    return next((case.images for case in plan if case.images != NOISE), NOISE)
 
 
 def _refuse_other_inputs(header: Header) -> None:

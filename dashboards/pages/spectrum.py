@@ -1,0 +1,287 @@
+"""What happens along the spectrum from a regular convolution to a depthwise one?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dashboards import captions, curves, trust
+from dashboards import format as fmt
+from dashboards.cells import bounds
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Page, Prose, Section, Table
+from dashboards.runs import LoadedRun, Row
+from xibench.analysis import spectrum
+from xibench.analysis.spectrum import Curve, Member, Point
+from xibench.analysis.spectrum_told import WAY_TOLD, finding
+
+FILE = "spectrum.html"
+QUESTION = "What happens along the spectrum from a regular convolution to a depthwise one?"
+INTRO = (
+    "Xception's separable convolution is one end of a spectrum: g segments of the channels, each convolved over space "
+    "by itself, and a 1 x 1 across all of them. g = 1 is a regular convolution, g = C has one segment per channel. At "
+    "the paper's widths fewer segments cost more; at equal parameters the network is narrowed until it has as many as "
+    "g = C."
+)
+NOTHING = "No run holds the spectrum at three numbers of segments or more. `xibench spectrum` measures it."
+WAY_COLOURS = {"paper": "var(--part-1)", "equal": "var(--part-3)"}
+Value = Callable[[Point], curves.Point | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The curves of one run that share recipe, precision, batch, resolution and device."""
+
+    run: LoadedRun
+    curves: tuple[Curve, ...]
+
+    @property
+    def title(self) -> str:
+        """`tuned, batch 8, fp32, 299 px, CPU`"""
+        c = self.curves[0].case
+        return f"{fmt.name(c.recipe)}, batch {c.batch}, {c.precision}, {c.resolution} px, {fmt.name(c.device)}"
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The run's rows that are points of the curves."""
+        cases = {point.record.case for curve in self.curves for point in curve.points}
+        return tuple(row for row in self.run.rows if row.case in cases)
+
+    def of(self, way: str) -> list[Curve]:
+        """The curves of one way of widths that have a result."""
+        return [curve for curve in self.curves if curve.widths == way and curve.measured]
+
+    @property
+    def ways(self) -> list[str]:
+        """The ways of widths of which there is a curve."""
+        return [way for way in WAY_TOLD if self.of(way)]
+
+    @property
+    def segments(self) -> list[int]:
+        """Every number of segments, in their order."""
+        found = {point.member.segments for curve in self.curves for point in curve.points}
+        return sorted(found, key=lambda g: (g == spectrum.EXTREME, g))
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """Costs, throughput, latency, memory and attained fraction against the number of segments."""
+    sections = tuple(
+        Section(f"spectrum-{i}", f"Xception, {family.title}", _blocks(family), subtitle=_subtitle(family.run))
+        for i, family in enumerate((family for run in runs for family in _families(run)), 1)
+    )
+    nothing = (Section("nothing", "No spectrum", (Prose((NOTHING,), "note"),)),)
+    return Page(FILE, "Spectrum", "Spectrum", QUESTION, sections or nothing, intro=INTRO if sections else "")
+
+
+def _families(run: LoadedRun) -> list[Family]:
+    found: dict[tuple[object, ...], list[Curve]] = {}
+    for curve in spectrum.curves([row.record for row in run.rows], run.calibration):
+        c = curve.case
+        found.setdefault((c.recipe, c.precision, c.batch, c.resolution, c.device), []).append(curve)
+    families = [Family(run, tuple(members)) for members in found.values()]
+    return [family for family in families if family.ways]
+
+
+def _subtitle(run: LoadedRun) -> str:
+    return f"Run {run.header.run_id}, {fmt.moment(run.header.created_utc)}"
+
+
+def _blocks(family: Family) -> tuple[Block, ...]:
+    findings = tuple(
+        finding(curve, _name(curve)) for way in family.ways for curve in family.of(way) if len(curve.measured) > 1
+    )
+    return (
+        _costs(family),
+        _block(family, "Images per second along g", findings, _throughput, "throughput (images/s)", _table(family)),
+        _block(
+            family, "Attained fraction of the roofline along g", _extremes(family, _attained, "attains", "%"),
+            _attained, "attained (%)",
+        ),
+        *_optional(family, "Latency of one image along g", _latency, "p50 (ms)", "takes", "ms"),
+        *_optional(family, "Peak memory along g", _memory, "peak memory (MiB)", "holds", "MiB"),
+    )
+
+
+def _optional(family: Family, title: str, value: Value, axis: str, verb: str, unit: str) -> list[FigureBlock]:
+    """A block, if the run has any such figure."""
+    if not any(value(point) for curve in family.curves for point in curve.points):
+        return []
+    return [_block(family, title, _extremes(family, value, verb, unit), value, axis)]
+
+
+def _block(
+    family: Family, title: str, takeaways: tuple[str, ...], value: Value, axis: str, table: Table | None = None
+) -> FigureBlock:
+    charts = tuple(
+        Chart(
+            _chart(family, way, value, axis), WAY_TOLD[way].capitalize(), " ".join(takeaways),
+            curves.keys([row for row in family.rows if row.ok]),
+        )
+        for way in family.ways
+    )
+    return FigureBlock(title, takeaways, charts, _caption(family), table)
+
+
+def _chart(family: Family, way: str, value: Value, axis: str) -> Figure:
+    """A line per framework over the numbers of segments, which stand side by side."""
+    places = {g: float(i) for i, g in enumerate(family.segments)}
+    drawn = []
+    for curve in family.of(way):
+        points = [(places[point.member.segments], found) for point in curve.points if (found := value(point))]
+        placed = tuple(curves.Point(x, p.y, p.hover, p.low, p.high) for x, p in points)
+        drawn.append(curves.Curve(curve.case.framework, curve.case.recipe, placed))
+    return _on_segments(family, curves.lines(drawn, "segments g", axis))
+
+
+def _on_segments(family: Family, figure: Figure) -> Figure:
+    figure["layout"]["xaxis"] |= {
+        "tickmode": "array", "tickvals": list(range(len(family.segments))),
+        "ticktext": [spectrum.label(g) for g in family.segments],
+        "range": [-0.3, len(family.segments) - 0.7], "autorange": False,
+    }
+    return figure
+
+
+def _throughput(point: Point) -> curves.Point | None:
+    rate = point.throughput.images_per_s
+    if rate is None:
+        return None
+    return curves.Point(0, rate.median, f"{_at(point)}<br>{fmt.interval(rate)} images/s", rate.low, rate.high)
+
+
+def _attained(point: Point) -> curves.Point | None:
+    share = point.throughput.attained
+    return None if share is None else curves.Point(0, 100 * share, f"{_at(point)}<br>{fmt.percent(100 * share)}")
+
+
+def _latency(point: Point) -> curves.Point | None:
+    found = point.latency.latency.get("p50") if point.latency else None
+    if found is None or found.value is None:
+        return None
+    low, high = (None if bound is None else 1e3 * bound for bound in (found.low, found.high))
+    told = fmt.bounded(1e3 * found.value, low, high)
+    return curves.Point(0, 1e3 * found.value, f"{_at(point)}<br>{told} ms", low, high)
+
+
+def _memory(point: Point) -> curves.Point | None:
+    s = point.throughput
+    peak = s.peak_bytes if s.device_peak_bytes is None else s.device_peak_bytes
+    return None if peak is None else curves.Point(0, peak / fmt.MIB, f"{_at(point)}<br>{fmt.mebibytes(peak)}")
+
+
+def _at(point: Point) -> str:
+    case = point.record.case
+    return f"{fmt.name(case.framework)} {fmt.name(case.recipe)}, g = {spectrum.label(point.member.segments)}"
+
+
+def _name(curve: Curve) -> str:
+    return f"{fmt.name(curve.case.framework)} {fmt.name(curve.case.recipe)}"
+
+
+def _extremes(family: Family, value: Value, verb: str, unit: str) -> tuple[str, ...]:
+    """Per framework and way of widths the least and the most, and where."""
+    told = []
+    for way in family.ways:
+        for curve in family.of(way):
+            known = [(found.y, point) for point in curve.points if (found := value(point))]
+            if known:
+                (least, at), (most, there) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
+                told.append(
+                    f"{_name(curve)} {WAY_TOLD[way]} {verb} {fmt.number(least)} {unit} at g = "
+                    f"{spectrum.label(at.member.segments)} and {fmt.number(most)} {unit} at g = "
+                    f"{spectrum.label(there.member.segments)}."
+                )
+    return tuple(told)
+
+
+def _costs(family: Family) -> FigureBlock:
+    charts = (
+        Chart(_cost_chart(family, lambda m: m.parameters_trainable / 1e6, "parameters (M)"), "Trainable parameters",
+              _cost_summary(family), _way_keys(family)),
+        Chart(_cost_chart(family, lambda m: m.macs / 1e9, "multiply-adds (G)"), "Multiply-adds of an image at 299 px",
+              _cost_summary(family), _way_keys(family)),
+    )  # fmt: skip
+    rows = tuple(
+        (spectrum.label(m.segments), WAY_TOLD[way], f"{m.width:g}", fmt.count(m.parameters_trainable),
+         fmt.count(m.macs), m.variant)
+        for way in family.ways for m in _members(family, way)
+    )  # fmt: skip
+    columns = ("g", "Widths", "Factor of widths", "Parameters", "Multiply-adds", "Variant")
+    return FigureBlock(
+        "What the networks cost", (_cost_summary(family),), charts,
+        ("From the blueprints: exact, the same in every framework. g = 3 does not divide 728: 243 + 243 + 242.",),
+        Table(columns, rows, frozenset({2, 3, 4}), fold="The numbers"),
+    )
+
+
+def _cost_summary(family: Family) -> str:
+    sentences = []
+    for way in family.ways:
+        first, *_, last = _members(family, way)
+        sentences.append(
+            f"{WAY_TOLD[way].capitalize()} parameters go from {fmt.millions(first.parameters_trainable)} at g = "
+            f"{spectrum.label(first.segments)} to {fmt.millions(last.parameters_trainable)} at g = "
+            f"{spectrum.label(last.segments)}, multiply-adds from {fmt.number(first.macs / 1e9)} G to "
+            f"{fmt.number(last.macs / 1e9)} G."
+        )
+    return " ".join(sentences)
+
+
+def _cost_chart(family: Family, value: Callable[[Member], float], axis: str) -> Figure:
+    places = {g: i for i, g in enumerate(family.segments)}
+    traces = []
+    for way in family.ways:
+        members = _members(family, way)
+        hover = [f"{WAY_TOLD[way]}, g = {spectrum.label(m.segments)}<br>{fmt.number(value(m))}" for m in members]
+        traces.append({
+            "type": "scatter", "mode": "lines+markers", "name": WAY_TOLD[way], "cliponaxis": False,
+            "x": [places[m.segments] for m in members], "y": [value(m) for m in members],
+            "line": {"color": WAY_COLOURS[way], "width": 2}, "marker": {"color": WAY_COLOURS[way], "size": 8},
+            "customdata": hover, "hovertemplate": "%{customdata}<extra></extra>",
+        })  # fmt: skip
+    figure = _on_segments(family, curves.scatter(traces, "segments g", axis, curves.HEIGHT))
+    figure["layout"]["yaxis"] |= {"rangemode": "tozero"}
+    return figure
+
+
+def _way_keys(family: Family) -> tuple[Key, ...]:
+    return tuple(Key(WAY_TOLD[way], WAY_COLOURS[way], "circle") for way in family.ways)
+
+
+def _members(family: Family, way: str) -> list[Member]:
+    found = {point.member.segments: point.member for curve in family.of(way) for point in curve.points}
+    return [found[g] for g in family.segments if g in found]
+
+
+def _table(family: Family) -> Table:
+    columns = (
+        "Framework", "Widths", "g", "Images/s", "95 % interval", "Multiply-adds saved from the row above",
+        "Faster than it", *trust.COLUMNS,
+    )
+    rows = tuple(row for way in family.ways for curve in family.of(way) for row in _cells(family, curve))
+    return Table(columns, rows, trust.numeric(2, columns), fold="The numbers")
+
+
+def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
+    steps = {step.after.segments: step for step in spectrum.steps(curve)}
+    rows_of = {row.case: row for row in family.rows}
+    cells = []
+    for point in curve.points:
+        step, rate = steps.get(point.member.segments), point.throughput.images_per_s
+        cells.append((
+            fmt.name(curve.case.framework), WAY_TOLD[curve.widths], spectrum.label(point.member.segments),
+            fmt.number(rate.median) if rate else fmt.status(point.throughput.status),
+            bounds(rate) if rate else fmt.NONE,
+            fmt.ratio(step.work) if step else fmt.NONE, fmt.ratio(step.faster.ratio) if step else fmt.NONE,
+            *trust.cells(rows_of[point.record.case]),
+        ))  # fmt: skip
+    return cells
+
+
+def _caption(family: Family) -> tuple[str, ...]:
+    rows = [row for row in family.rows if row.ok]
+    environment, device = family.run.header.environment, family.curves[0].case.device
+    return (
+        f"{captions.hardware(environment, device)}. {environment.os}, {environment.kernel}.",
+        f"{family.title}. {trust.sampled(rows)}. {captions.versions(rows)}.",
+        *captions.substitutions(rows), *trust.notes(rows),
+    )

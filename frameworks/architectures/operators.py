@@ -1,0 +1,132 @@
+"""Operators of which the Xception paper's spectrum is made, each as a network of its own: no head, no batch norm.
+
+They stand at the shapes at which they occur in Xception: `channels` in, `features` out, `resolution` squared cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from frameworks.architectures.separable import Separable, separable, spatial, split
+from frameworks.blueprint import AveragePool, Branches, Conv, Layer, Network, Sequence, Slice
+from frameworks.errors import InvalidConfiguration
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorConfig:
+    """A shape. The default is the middle flow's at 299.
+
+    segments: of `grouped`, and of the Inception modules that split channels (Figs. 2 and 3 have three).
+    Raises InvalidConfiguration for a value that no operator can take.
+    """
+
+    resolution: int = 19
+    channels: int = 728
+    features: int = 728
+    segments: int = 4
+
+    def __post_init__(self) -> None:
+        for field in ("resolution", "channels", "features"):
+            if getattr(self, field) < 1:
+                raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected a whole number of at least 1")
+        most = min(self.channels, self.features)
+        if not 1 <= self.segments <= most:
+            raise InvalidConfiguration(
+                f"segments is {self.segments}, expected 1 to {most}, the channels that are split"
+            )
+
+
+def build(name: str, config: OperatorConfig, variant: str = "default") -> Network:
+    """An operator by name, as a network of one block."""
+    c = config
+    block = Sequence(name, OPERATORS[name](c))
+    return Network(name, variant, c, (c.resolution, c.resolution, c.channels), (block,))
+
+
+def _regular(c: OperatorConfig) -> tuple[Layer, ...]:
+    """A 3 x 3 convolution over all channels."""
+    return (Conv("conv", c.features, (3, 3)),)
+
+
+def _spatially_separable(c: OperatorConfig) -> tuple[Layer, ...]:
+    """A 3 x 1 and then a 1 x 3, each over all channels."""
+    return Conv("vertical", c.features, (3, 1)), Conv("horizontal", c.features, (1, 3))
+
+
+def _depthwise(c: OperatorConfig) -> tuple[Layer, ...]:
+    """A 3 x 3 on each channel by itself; features are the channels."""
+    return (spatial(c.channels, 0),)
+
+
+def _pointwise(c: OperatorConfig) -> tuple[Layer, ...]:
+    """A 1 x 1 over all channels."""
+    return (Conv("pointwise", c.features, (1, 1)),)
+
+
+def _separable(c: OperatorConfig) -> tuple[Layer, ...]:
+    """Depthwise, then pointwise."""
+    return separable(Separable(c.channels, c.features))
+
+
+def _grouped(c: OperatorConfig) -> tuple[Layer, ...]:
+    """A 3 x 3 on each of `segments` segments of the channels; features are the channels."""
+    return (spatial(c.channels, c.segments),)
+
+
+def _inception(c: OperatorConfig) -> tuple[Layer, ...]:
+    """Fig. 1: an Inception module as Inception V3 has them. Every branch has a quarter of the features."""
+    a, b, d, e = split(c.features, 4)
+    return (Branches("module", (
+        Sequence("branch1x1", (Conv("conv1", a, (1, 1)),)),
+        Sequence("branch3x3", (Conv("conv1", b, (1, 1)), Conv("conv2", b, (3, 3)))),
+        Sequence("branch3x3dbl", (Conv("conv1", d, (1, 1)), Conv("conv2", d, (3, 3)), Conv("conv3", d, (3, 3)))),
+        Sequence("branch_pool", (AveragePool("pool", 3, "exclude"), Conv("conv1", e, (1, 1)))),
+    )),)
+
+
+def _inception_simplified(c: OperatorConfig) -> tuple[Layer, ...]:
+    """Fig. 2: branches of a 1 x 1 and a 3 x 3 each, and no pool."""
+    return (Branches("module", tuple(
+        Sequence(f"branch{i}", (Conv("conv1", width, (1, 1)), Conv("conv2", width, (3, 3))))
+        for i, width in enumerate(split(c.features, c.segments), 1)
+    )),)
+
+
+def _inception_segments(c: OperatorConfig) -> tuple[Layer, ...]:
+    """Fig. 3: one large 1 x 1, then a 3 x 3 on each segment of its output; the same function as Fig. 2's."""
+    branches, start = [], 0
+    for i, width in enumerate(split(c.features, c.segments), 1):
+        branches.append(Sequence(f"branch{i}", (Slice("slice", start, start + width), Conv("conv", width, (3, 3)))))
+        start += width
+    return Conv("pointwise", c.features, (1, 1)), Branches("module", tuple(branches))
+
+
+def _inception_extreme(c: OperatorConfig) -> tuple[Layer, ...]:
+    """Fig. 4: one 1 x 1, then a 3 x 3 on each of its output's channels."""
+    return separable(Separable(c.channels, c.features, order="pointwise_first"))
+
+
+OPERATORS: Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]] = {
+    "regular": _regular,
+    "spatially_separable": _spatially_separable,
+    "depthwise": _depthwise,
+    "pointwise": _pointwise,
+    "separable": _separable,
+    "grouped": _grouped,
+    "inception": _inception,
+    "inception_simplified": _inception_simplified,
+    "inception_segments": _inception_segments,
+    "inception_extreme": _inception_extreme,
+}
+
+SHAPES: Mapping[str, Mapping[str, int]] = {
+    "default": {},
+    "entry_64_128": {"resolution": 147, "channels": 64, "features": 128},
+    "entry_128_256": {"resolution": 74, "channels": 128, "features": 256},
+    "entry_256_728": {"resolution": 37, "channels": 256, "features": 728},
+    "middle_728_728": {},
+    "exit_728_1024": {"resolution": 19, "channels": 728, "features": 1024},
+    "exit_1024_1536": {"resolution": 10, "channels": 1024, "features": 1536},
+    "exit_1536_2048": {"resolution": 10, "channels": 1536, "features": 2048},
+}

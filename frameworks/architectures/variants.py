@@ -1,0 +1,64 @@
+"""How a variant is written: names of configurations and single fields, joined by `+`.
+
+`segments_3`, `narrow+jft`, `pointwise_first+segments_4+width=0.5`: what each part sets is put together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from frameworks.errors import InvalidConfiguration, UnknownName
+
+Overrides = Mapping[str, Any]
+OF_THE_CASE = ("resolution",)
+"""Fields that a case has by itself, beside its variant."""
+
+
+def overrides(model: str, config: type, variants: Mapping[str, Overrides], variant: str) -> dict[str, Any]:
+    """What a variant sets of a model's configuration.
+
+    Raises UnknownName for a part that is neither a variant nor a field, InvalidConfiguration for a value of another
+    type than the field's, and where two parts set a field to unlike values.
+    """
+    found: dict[str, Any] = {}
+    said: dict[str, str] = {}
+    for part in variant.split("+"):
+        for field, value in _part(model, config, variants, part).items():
+            if found.get(field, value) != value:
+                raise InvalidConfiguration(
+                    f"variant '{variant}' of {model}: {said[field]} sets {field} to {found[field]}, {part} to {value}; "
+                    "leave one of them out"
+                )
+            found[field], said[field] = value, part
+    return found
+
+
+def _part(model: str, config: type, variants: Mapping[str, Overrides], part: str) -> Overrides:
+    field, equals, text = part.partition("=")
+    if not equals:
+        if part not in variants:
+            raise UnknownName(f"variant of {model}", part, variants)
+        return variants[part]
+    hints = get_type_hints(config)
+    known = [f.name for f in dataclasses.fields(config) if f.name not in OF_THE_CASE]
+    if field not in known:
+        raise UnknownName(f"configuration field of {model}", field, known)
+    return {field: _value(field, hints[field], text)}
+
+
+def _value(field: str, hint: Any, text: str) -> Any:
+    if get_origin(hint) is Literal:
+        values = {str(value): value for value in get_args(hint)}
+    elif hint is bool:
+        values = {"true": True, "false": False}
+    else:
+        try:
+            return hint(text)
+        except ValueError:
+            what = "a whole number" if hint is int else "a number"
+            raise InvalidConfiguration(f"{field} is '{text}', expected {what}") from None
+    if text not in values:
+        raise InvalidConfiguration(f"{field} is '{text}', expected one of {', '.join(values)}")
+    return values[text]

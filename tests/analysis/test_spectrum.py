@@ -1,0 +1,130 @@
+"""The spectrum's networks, its curves and what they say."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from frameworks.architectures import network
+from frameworks.cost import cost
+from frameworks.errors import InvalidConfiguration
+from tests.builders import COSTS, calibration, failure, record
+from xibench.analysis import spectrum
+from xibench.analysis.spectrum import AGREE, EXTREME, SEGMENTS, Curve, curves, falls_off, members, selections, steps
+from xibench.analysis.spectrum_told import finding
+from xibench.record.schema import Case, Record
+from xibench.run.plan import Selection, all_cases
+
+
+def at(variant: str, step_s: float, attainable_s: float, framework: str = "pytorch", **case: object) -> Record:
+    """Three processes whose steps take that long; every one of them is a little different."""
+    fields: dict[str, object] = {"framework": framework, "model": "xception", "variant": variant, "batch": 1} | case
+    made = record(Case(**fields), *([step_s * f] * 5 for f in (0.99, 1.0, 1.01)))  # type: ignore[arg-type]
+    costs = msgspec.structs.replace(COSTS, attainable_s=attainable_s)
+    return Record(case=made.case, attempts=[msgspec.structs.replace(a, costs=costs) for a in made.attempts])
+
+
+def only(*records: Record) -> Curve:
+    (curve,) = (c for c in curves(records, calibration()) if c.widths == "paper")
+    return curve
+
+
+FALLING = (at("segments_4", 0.5, 0.3), at("default", 0.45, 0.09), at("segments_1", 1.0, 0.7))
+
+
+def test_every_member_at_equal_parameters_has_as_many_as_the_depthwise_network() -> None:
+    found = members(["equal"])
+    assert [member.segments for member in found] == list(SEGMENTS)
+    wanted = cost(network("xception")).parameters_trainable
+    for member in found:
+        assert cost(network("xception", member.variant)).parameters_trainable == member.parameters_trainable
+        assert abs(member.parameters_trainable / wanted - 1) <= AGREE, member
+
+
+def test_members_at_the_papers_widths_are_the_registered_variants() -> None:
+    found = members(["paper"], (3, EXTREME))
+    assert [(m.variant, m.width, m.macs) for m in found] == [
+        ("segments_3", 1.0, 29_290_501_948), ("default", 1.0, 8_357_403_496),
+    ]  # fmt: skip
+
+
+def test_any_number_of_segments_has_a_network_that_is_found_again_in_a_run() -> None:
+    found = members(["equal"], (7,))
+    assert found[0].variant.startswith("segments=7+width=")
+    along = [at(member.variant, 1.0, 0.5) for member in members(["paper"], (5, 7, 14))]
+    assert [point.member.segments for point in only(*along).points] == [5, 7, 14]
+
+
+def test_a_number_of_segments_that_cannot_split_the_network_is_refused() -> None:
+    with pytest.raises(InvalidConfiguration, match="segments is 65, expected 1 to 64"):
+        members(["paper"], (65,))
+
+
+def test_a_network_is_measured_once_though_it_stands_in_both_series() -> None:
+    cases = all_cases(selections(Selection(frameworks=("jax",), device="cpu"), members()))
+    assert len(cases) == 2 * (2 * len(SEGMENTS) - 1)
+    assert {(c.scenario, c.batch) for c in cases} == {("offline", 8), ("single-stream", 1)}
+
+
+def test_a_curve_goes_from_the_fewest_segments_to_one_per_channel() -> None:
+    assert [point.member.segments for point in only(*FALLING).points] == [1, 4, EXTREME]
+
+
+def test_two_numbers_of_segments_make_no_curve_and_other_variants_none_either() -> None:
+    assert curves(FALLING[:2]) == []
+    assert curves([*FALLING[:2], at("no_residual", 1.0, 0.5), at("narrow+segments_2", 1.0, 0.5)]) == []
+
+
+def test_frameworks_recipes_and_batches_have_curves_of_their_own() -> None:
+    other = [at(r.case.variant, 1.0, 0.5, framework="jax", batch=8) for r in FALLING]
+    found = [c for c in curves([*FALLING, *other]) if c.widths == "paper"]
+    assert [(c.case.framework, c.case.batch) for c in found] == [("pytorch", 1), ("jax", 8)]
+
+
+def test_a_step_says_how_much_less_work_it_is_how_much_faster_and_what_is_kept() -> None:
+    first, second = steps(only(*FALLING))
+    assert (first.before.segments, first.after.segments) == (1, 4)
+    assert first.work == pytest.approx(71_419_884_448 / 24_023_880_976)
+    assert first.faster.ratio == pytest.approx(2.0)
+    assert first.faster.low is not None
+    assert first.faster.low < 2.0
+    assert first.kept == pytest.approx((0.3 / 0.5) / 0.7)
+    assert second.kept == pytest.approx((0.09 / 0.45) / (0.3 / 0.5))
+
+
+def test_a_framework_falls_off_where_a_step_keeps_least_of_what_it_attained() -> None:
+    curve = only(*FALLING)
+    worst = falls_off(curve)
+    assert worst is not None
+    assert (worst.before.segments, worst.after.segments) == (4, EXTREME)
+    told = finding(curve, "PyTorch")
+    assert told.startswith("PyTorch at the paper's widths: from g = 1 to g = C multiply-adds fall 8.55-fold and")
+    assert "keeps 29 % of the attained fraction" in told
+    assert "falls off most from g = 4 to g = C" in told
+
+
+def test_a_framework_that_keeps_what_it_attains_does_not_fall_off() -> None:
+    level = [at(v, s, 0.7 * s) for v, s in (("segments_1", 1.0), ("segments_4", 0.4), ("default", 0.1))]
+    curve = only(*level)
+    assert falls_off(curve) is None
+    assert finding(curve, "JAX").endswith("No step along g loses a tenth of what it attains.")
+
+
+def test_latency_of_one_image_stands_beside_the_throughput_of_the_same_network() -> None:
+    alone = at("segments_4", 0.2, 0.1, scenario="single-stream")
+    curve = only(*FALLING, alone)
+    known = {point.member.segments: point.latency for point in curve.points}
+    assert known[1] is None
+    assert known[4] is not None
+    assert known[4].latency["p50"].value == pytest.approx(0.2, rel=0.02)
+
+
+def test_a_network_that_could_not_be_measured_is_a_point_without_a_step() -> None:
+    lost = failure(msgspec.structs.replace(FALLING[0].case, variant="segments_2"))
+    curve = only(*FALLING, lost)
+    assert [p.member.segments for p in curve.points] == [1, 2, 4, EXTREME]
+    assert [(s.before.segments, s.after.segments) for s in steps(curve)] == [(1, 4), (4, EXTREME)]
+
+
+def test_labels() -> None:
+    assert [spectrum.label(g) for g in SEGMENTS] == ["1", "2", "3", "4", "8", "C"]

@@ -1,0 +1,78 @@
+"""Variants, comparators and operators are measured by name, in every framework."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command import said, xibench
+
+FRAMEWORKS = ("pytorch", "tensorflow", "jax")
+BRIEF = ("--device", "cpu", "--images", "noise", "--no-ceilings", "--repeats", "0", "--max-warmup-steps", "1",
+         "--min-steps", "2", "--budget", "0.1", "--batch", "1")  # fmt: skip
+SPECTRUM = tuple(f"narrow+segments_{g}" for g in (1, 2, 3, 4, 8))
+HEADS = ("narrow", "narrow+dense", "narrow+jft", "narrow+jft_dense")
+
+
+def measured(folder: Path, *arguments: str) -> list[dict[str, Any]]:
+    done = xibench("run", *arguments, *BRIEF, "--json", cwd=folder, timeout_s=900)
+    assert done.returncode == 0, done.stderr
+    records: list[dict[str, Any]] = json.loads(done.stdout)["records"]
+    return records
+
+
+@pytest.mark.slow
+def test_the_spectrum_and_every_head_are_measured_in_every_framework(tmp_path: Path) -> None:
+    records = measured(tmp_path, "-m", "xception", "--variant", ",".join((*SPECTRUM, *HEADS)), "--resolution", "71")
+    assert {(r["case"]["framework"], r["case"]["variant"]) for r in records} == {
+        (framework, variant) for framework in FRAMEWORKS for variant in (*SPECTRUM, *HEADS)
+    }
+    assert {r["status"] for r in records} == {"ok"}
+
+
+@pytest.mark.slow
+def test_ablations_and_comparators_are_measured_tuned_in_every_framework(tmp_path: Path) -> None:
+    variants = "narrow+no_residual,narrow+elu_between,narrow+pointwise_first+segments_3"
+    records = measured(tmp_path, "-m", "xception", "--variant", variants, "--recipe", "tuned", "--resolution", "71")
+    records += measured(
+        tmp_path, "-m", "inception_v3", "--variant", "narrow+keras_2016", "--recipe", "tuned", "--resolution", "75"
+    )
+    records += measured(
+        tmp_path, "-m", "resnet50,vgg16", "--variant", "narrow", "--recipe", "tuned", "--resolution", "64"
+    )
+    assert {r["status"] for r in records} == {"ok"}
+    assert len(records) == 3 * (3 + 1 + 2)
+
+
+def test_an_operator_is_measured_on_noise_of_its_own_channels(tmp_path: Path) -> None:
+    variant = "channels=16+features=24"
+    records = measured(tmp_path, "--operator", "separable,inception_segments", "--variant", variant, "-f", "pytorch")
+    assert [r["case"]["model"] for r in records] == ["separable", "inception_segments"]
+    for one in records:
+        assert one["status"] == "ok"
+        assert one["case"]["images"] == "noise"
+        assert one["case"]["resolution"] == 19
+    assert records[0]["costs"]["macs"] == 361 * (9 * 16 + 16 * 24)
+
+
+def test_photographs_of_a_run_with_operators_are_those_of_its_networks(tmp_path: Path) -> None:
+    found = json.loads(
+        xibench("run", "-m", "xception", "--operator", "depthwise", "-f", "jax", "--dry-run", "--json",
+                cwd=tmp_path).stdout
+    )  # fmt: skip
+    assert [(e["case"]["model"], e["case"]["images"]) for e in found["plan"]] == [
+        ("xception", "sample"), ("depthwise", "noise"),
+    ]  # fmt: skip
+
+
+def test_what_is_no_variant_or_operator_is_refused_in_one_line(tmp_path: Path) -> None:
+    run = ("run", "-f", "pytorch")
+    assert "did you mean grouped" in said(*run, "--operator", "groupd", cwd=tmp_path, code=2)
+    assert "unknown operator 'xception'" in said(*run, "--operator", "xception", cwd=tmp_path, code=2)
+    assert "segments is 65" in said(*run, "-m", "xception", "--variant", "segments=65", cwd=tmp_path, code=2)
+    assert "classes is 0" in said(*run, "-m", "xception", "--variant", "classes=0", cwd=tmp_path, code=2)
+    assert "too small" in said(*run, "-m", "vgg16", "--resolution", "16", cwd=tmp_path, code=2)
+    assert "unknown variant" in said(*run, "-m", "xception", "--variant", "sparse", cwd=tmp_path, code=2)

@@ -1,0 +1,56 @@
+"""What the Xception paper states beside what a run measured: Table 3's ratio of speeds, per framework."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frameworks.architectures import network
+from frameworks.cost import cost
+from frameworks.paper import SPEED_RATIO as SPEED_RATIO
+from frameworks.paper import TABLES as TABLES
+from frameworks.paper import PaperTable as PaperTable
+from xibench.measure import comparing
+from xibench.measure.comparing import Ratio
+from xibench.record.schema import Case, Record
+from xibench.record.store import Run
+
+XCEPTION, INCEPTION = "xception", "inception_v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Xception's images per second over Inception V3's, alike in everything else.
+
+    case: Xception's. measured: the ratio with its 95 % interval where both have several processes. by_work: the ratio
+    that equal multiply-adds per second would give. stated: the paper's, of training.
+    """
+
+    case: Case
+    measured: Ratio
+    by_work: float
+    stated: float = SPEED_RATIO
+
+
+def speeds(run: Run) -> list[Speed]:
+    """The ratio for everything that a run measured on both networks in their default variants, offline."""
+    found: dict[tuple[object, ...], dict[str, Record]] = {}
+    for record in run.records:
+        case = record.case
+        if case.variant == "default" and case.scenario == "offline" and any(p.steps_s for p in record.processes):
+            key = (case.framework, case.recipe, case.precision, case.batch, case.resolution, case.device, case.task)
+            found.setdefault(key, {})[case.model] = record
+    pairs = [(both[XCEPTION], both[INCEPTION]) for both in found.values() if {XCEPTION, INCEPTION} <= set(both)]
+    return [_speed(*pair) for pair in pairs]
+
+
+def counted(model: str, variant: str) -> int:
+    """Trainable parameters of a network as the registry has it."""
+    return cost(network(model, variant)).parameters_trainable
+
+
+def _speed(xception: Record, inception: Record) -> Speed:
+    base, new = ([p.steps_s for p in record.processes if p.steps_s] for record in (xception, inception))
+    return Speed(
+        xception.case, comparing.unpaired_ratio(base, new, xception.case.seed),
+        inception.costs.macs / xception.costs.macs,
+    )  # fmt: skip

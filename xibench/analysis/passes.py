@@ -1,0 +1,86 @@
+"""The passes of `verify` that compare a network in every framework: inference, training mode, recipes."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+import numpy as np
+
+from frameworks.blueprint import Network
+from xibench.analysis import oracle
+from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair, relative_error, rms_error
+from xibench.analysis.forward import Job
+from xibench.analysis.workers import Workers
+
+RECIPE_FACTOR = 3.0  # a recipe's error against float64 over that of `default` at the same precision
+
+
+def inference(workers: Workers, job: Job) -> list[Check]:
+    """Every two frameworks, in float32 with keras.applications too; each block goes on from the framework's own."""
+    checks = []
+    for precision, names in (("fp64", OURS), ("fp32", (*OURS, *_theirs(job)))):
+        job = msgspec.structs.replace(job, precision=precision)
+        arrays = workers.ask(names, job)
+        what = f"inference at {job.resolution}"
+        checks += [pair(job, what, two, arrays) for two in itertools.combinations(arrays, 2)]
+    return checks
+
+
+def training(workers: Workers, job: Job, network: Network) -> list[Check]:
+    """Batch statistics, what becomes of the running ones, and dropout (in float64 only: Keras' models have none).
+
+    float64: each block goes on from the framework's own output. float32: the logits likewise, but the blocks all start
+    from the float64 output of the block before, so that each is judged by itself (see forward.OFFSET).
+    """
+    what, logits = f"training mode at {job.resolution}", network.layers[-1].name
+    exact = msgspec.structs.replace(job, precision="fp64", training=True)
+    arrays = workers.ask(OURS, exact)
+    checks = [pair(exact, what, two, arrays) for two in itertools.combinations(arrays, 2)]
+    if arrays:
+        rounded = msgspec.structs.replace(exact, precision="fp32", dropout=0.0)
+        through = workers.ask((*OURS, *_theirs(job)), rounded)
+        right = next(iter(arrays.values()))
+        blocks = {name: array.astype(np.float32) for name, array in right.items() if array.ndim == 4}
+        single = workers.ask(tuple(through), rounded, given=blocks)
+        judged = {name: single[name] | {logits: through[name][logits]} for name in through}
+        checks += [pair(rounded, what, two, judged) for two in itertools.combinations(judged, 2)]
+    return checks
+
+
+def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
+    """What a run times, as a whole graph, against the float64 output that a framework computed block by block.
+
+    `default` to the tolerance of its precision, `tuned` likewise in float64; below that its root-mean-square error may
+    be RECIPE_FACTOR times that of `default` in the same framework and precision.
+    """
+    last = network.layers[-1].name
+    blocks = workers.ask(OURS, msgspec.structs.replace(job, precision="fp64"))
+    if not blocks:
+        return []
+    reference, right = next((name, arrays[last]) for name, arrays in blocks.items())
+    checks = []
+
+    def judge(job: Job, name: str, what: str, error: float, tolerance: float) -> None:
+        left, what = f"{name} {job.recipe}", f"{what} at {job.resolution}"
+        checks.append(check(job, left, f"{reference} float64", what, {last: error}, tolerance))
+
+    for precision in ("fp64", "fp32", "bf16"):
+        plain_job, tuned_job = (
+            msgspec.structs.replace(job, precision=precision, recipe=recipe) for recipe in ("default", "tuned")
+        )
+        plain, tuned = workers.ask(OURS, plain_job), workers.ask(OURS, tuned_job)
+        for name in plain:
+            output, rewritten = plain[name][last], tuned[name][last]
+            if precision in TOLERANCE:
+                judge(plain_job, name, "whole graph", relative_error(output, right), TOLERANCE[precision])
+            if precision == "fp64":
+                judge(tuned_job, name, "whole graph", relative_error(rewritten, right), TOLERANCE[precision])
+            else:
+                allowed = RECIPE_FACTOR * rms_error(output, right)
+                judge(tuned_job, name, "whole graph, rms", rms_error(rewritten, right), allowed)
+    return checks
+
+
+def _theirs(job: Job) -> tuple[str, ...]:
+    return (KERAS,) if oracle.covers(job.model, job.variant) else ()

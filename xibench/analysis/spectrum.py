@@ -1,0 +1,227 @@
+"""The spectrum as a question: what happens along the number of segments, from a regular convolution to a depthwise.
+
+Two ways to go along it. At the paper's widths fewer segments cost more parameters and multiply-adds. At equal
+parameters every network is made narrower, by one factor for all its widths, until it has as many as the depthwise one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Literal
+
+from frameworks.architectures import MODELS, network
+from frameworks.cost import cost
+from xibench.measure import comparing
+from xibench.measure.comparing import Ratio
+from xibench.record.schema import Calibration, Case, Record, Rule
+from xibench.record.summary import Summary, summarise
+from xibench.run.plan import Selection
+
+Widths = Literal["paper", "equal"]
+WAYS: tuple[Widths, ...] = ("paper", "equal")
+MODEL = "xception"
+EXTREME = 0  # the configuration's word for one segment per channel
+SEGMENTS = (1, 2, 3, 4, 8, EXTREME)
+PREFIX = "segments_"
+AGREE = 0.01  # equal parameters: within this share
+LEAST_POINTS = 3  # fewer make no curve
+NOTABLE = 0.9  # a step that keeps less of the attained fraction is told
+RULE = Rule(
+    processes=3, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100, budget_s=5.0,
+    time_limit_s=300.0,
+)  # fmt: skip
+COUNTED_AT = 71  # pixels; parameters do not depend on them
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One network of the spectrum. segments: EXTREME is one per channel. width: the factor of all widths.
+
+    parameters_trainable and macs: of one picture at the network's own resolution.
+    """
+
+    segments: int
+    widths: Widths
+    width: float
+    variant: str
+    parameters_trainable: int
+    macs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A member as it was measured: whole batches, and one image at a time (None where a run lacks it)."""
+
+    member: Member
+    record: Record
+    throughput: Summary
+    latency: Summary | None
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One framework and recipe along the spectrum, the fewest segments first. case: of its first point."""
+
+    case: Case
+    widths: Widths
+    points: tuple[Point, ...]
+
+    @property
+    def measured(self) -> tuple[Point, ...]:
+        """Points that have a throughput."""
+        return tuple(point for point in self.points if point.throughput.images_per_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From one member to another: how much less work, how much faster, what is kept of the attained fraction.
+
+    work: multiply-adds of `before` over those of `after`. faster: throughput of `after` over that of `before`, with its
+    95 % interval where both have several processes. kept: attained fraction of `after` over that of `before`.
+    """
+
+    before: Member
+    after: Member
+    work: float
+    faster: Ratio
+    kept: float | None
+
+
+def label(segments: int) -> str:
+    """`3`, or `C` for one segment per channel."""
+    return "C" if segments == EXTREME else str(segments)
+
+
+def members(ways: Iterable[Widths] = WAYS, segments: Sequence[int] = SEGMENTS) -> tuple[Member, ...]:
+    """The networks of the spectrum; the depthwise one stands in either way and is the same network.
+
+    Raises InvalidConfiguration for a number of segments that cannot split the narrowest width.
+    """
+    return tuple(_member(g, way) for way in ways for g in segments)
+
+
+def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, Selection]:
+    """What measures these networks: throughput of whole batches, latency of one image at a time.
+
+    chosen: frameworks, recipes, precisions, batches, resolutions, device and the rest.
+    """
+    variants = tuple(dict.fromkeys(member.variant for member in found))
+    offline = replace(chosen, models=(MODEL,), variants=variants, scenarios=("offline",))
+    return offline, replace(offline, scenarios=("single-stream",), batches=None)
+
+
+def curves(found: Sequence[Record], calibration: Calibration | None = None) -> list[Curve]:
+    """The curves that a run's records hold: at least LEAST_POINTS numbers of segments of one framework, recipe, batch.
+
+    calibration: the run's, for its attained fractions.
+    """
+    members_of = {record.case.variant: _read(record.case.variant) for record in found if record.case.model == MODEL}
+    records = [record for record in found if record.case.model == MODEL and members_of[record.case.variant]]
+    latency = {
+        (_setup(record.case), record.case.variant): summarise(record, calibration)
+        for record in records
+        if record.case.scenario == "single-stream"
+    }
+    series: dict[tuple[tuple[object, ...], int, Widths], list[Point]] = {}
+    for record in records:
+        case = record.case
+        for member in members_of[case.variant] if case.scenario == "offline" else ():
+            alone = latency.get((_setup(case), case.variant))
+            point = Point(member, record, summarise(record, calibration), alone)
+            series.setdefault((_setup(case), case.batch, member.widths), []).append(point)
+    ordered = [tuple(sorted(points, key=lambda p: _place(p.member.segments))) for points in series.values()]
+    return [
+        Curve(points[0].record.case, points[0].member.widths, points)
+        for points in ordered
+        if len(points) >= LEAST_POINTS
+    ]
+
+
+def steps(curve: Curve) -> list[Step]:
+    """From each measured member of a curve to the next one."""
+    return [step(*pair) for pair in zip(curve.measured, curve.measured[1:], strict=False)]
+
+
+def step(before: Point, after: Point) -> Step:
+    """From one measured point of a curve to another."""
+    base, new = (_samples(point) for point in (after, before))  # time of the one before over that of the one after
+    attained = before.throughput.attained, after.throughput.attained
+    kept = attained[1] / attained[0] if attained[0] and attained[1] else None
+    ratio = comparing.unpaired_ratio(base, new, before.record.case.seed)
+    return Step(before.member, after.member, before.member.macs / after.member.macs, ratio, kept)
+
+
+def falls_off(curve: Curve) -> Step | None:
+    """Where the framework's grouped convolution falls off: the step that keeps least of the attained fraction.
+
+    None if every step keeps at least NOTABLE of it, or the run has no ceilings.
+    """
+    worst = min(steps(curve), key=lambda s: math.inf if s.kept is None else s.kept, default=None)
+    return worst if worst and worst.kept is not None and worst.kept < NOTABLE else None
+
+
+@cache
+def equal_width(segments: int) -> float:
+    """The factor of all widths at which the network has as many parameters as the depthwise one, within AGREE.
+
+    Widths are multiples of 8, so that parameters go in steps: the nearest factor of a grid of 0.0005 is taken.
+    """
+    wanted = _parameters(EXTREME, 1.0)
+    low, high = 0.05, 1.0
+    while high - low > 1e-3:
+        middle = (low + high) / 2
+        low, high = (low, middle) if _parameters(segments, middle) > wanted else (middle, high)
+    grid = [round(round(low, 3) + i * 5e-4, 4) for i in range(-20, 21)]
+    return min(grid, key=lambda width: abs(_parameters(segments, width) - wanted))
+
+
+def _parameters(segments: int, width: float) -> int:
+    return cost(network(MODEL, segments=segments, width=width, resolution=COUNTED_AT)).parameters_trainable
+
+
+def _member(segments: int, way: Widths) -> Member:
+    name = "default" if segments == EXTREME else f"{PREFIX}{segments}"
+    if name not in MODELS[MODEL].variants:
+        name = f"segments={segments}"
+    if way == "paper" or segments == EXTREME:
+        return _described(segments, way, 1.0, name)
+    width = equal_width(segments)
+    return _described(segments, way, width, f"{name}+width={width:g}")
+
+
+def _read(variant: str) -> tuple[Member, ...]:
+    """The members that a variant is: none, one, or the depthwise network in both ways."""
+    segments, width = EXTREME, 1.0
+    for part in variant.split("+"):
+        name, _, value = part.partition("=")
+        if name == "width":
+            width = float(value)
+        elif name == "segments":
+            segments = int(value)
+        elif part.startswith(PREFIX):
+            segments = int(part.removeprefix(PREFIX))
+        elif part != "default":
+            return ()
+    if segments == EXTREME:
+        return tuple(_described(segments, way, width, variant) for way in WAYS if width == 1)
+    return (_described(segments, "paper" if width == 1 else "equal", width, variant),)
+
+
+def _described(segments: int, way: Widths, width: float, variant: str) -> Member:
+    costs = cost(network(MODEL, variant))
+    return Member(segments, way, width, variant, costs.parameters_trainable, costs.macs)
+
+
+def _setup(case: Case) -> tuple[object, ...]:
+    return case.framework, case.recipe, case.precision, case.resolution, case.device
+
+
+def _place(segments: int) -> float:
+    return math.inf if segments == EXTREME else segments
+
+
+def _samples(point: Point) -> list[list[float]]:
+    return [process.steps_s for process in point.record.processes if process.steps_s]

@@ -1,0 +1,43 @@
+"""What a curve of the spectrum says, in sentences: for the command's table and for the site."""
+
+from __future__ import annotations
+
+from xibench.analysis.spectrum import Curve, Step, falls_off, label, step
+
+WAY_TOLD = {"paper": "at the paper's widths", "equal": "at equal parameters"}
+
+
+def finding(curve: Curve, name: str) -> str:
+    """What happens from one end of the curve to the other, and where the framework falls off most.
+
+    name: what the framework and recipe are called. Factors are rounded; an interval is told where there is one.
+    """
+    ends = step(curve.measured[0], curve.measured[-1])
+    text = (
+        f"{name} {WAY_TOLD[curve.widths]}: from g = {label(ends.before.segments)} to g = {label(ends.after.segments)} "
+        f"{_work(ends)} and {_speed(ends)}{_kept(ends)}."
+    )
+    worst = falls_off(curve)
+    if worst is None:
+        return f"{text} No step along g loses a tenth of what it attains."
+    return (
+        f"{text} It falls off most from g = {label(worst.before.segments)} to g = {label(worst.after.segments)}: "
+        f"{_work(worst)}, and {_speed(worst)}."
+    )
+
+
+def _work(found: Step) -> str:
+    if 1 / 1.02 < found.work < 1.02:
+        return "multiply-adds stay the same"
+    fall = found.work > 1
+    return f"multiply-adds {'fall' if fall else 'grow'} {found.work if fall else 1 / found.work:.3g}-fold"
+
+
+def _speed(found: Step) -> str:
+    ratio = found.faster
+    bounds = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
+    return f"throughput is {ratio.ratio:.3g} times{bounds} what it was"
+
+
+def _kept(found: Step) -> str:
+    return "" if found.kept is None else f", which keeps {100 * found.kept:.0f} % of the attained fraction"

@@ -1,0 +1,48 @@
+"""The tables of `xibench spectrum`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xibench.analysis.spectrum import label, steps
+from xibench.analysis.spectrum_told import WAY_TOLD, finding
+from xibench.cli.format import NONE, count, interval, percent, percentile, size, table_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from xibench.analysis.spectrum import Curve, Point, Step
+
+COLUMNS = (
+    "g", "parameters", "MACs/image", "images/s\n[95 %]", "p50 of one,\nms [95 %]", "peak\nmemory", "attained",
+    "MACs saved\nfrom the row above", "faster\nthan it", "status",
+)  # fmt: skip
+
+
+def curve_table(curve: Curve) -> Table:
+    """A row per number of segments."""
+    case = curve.case
+    after = {found.after.segments: found for found in steps(curve)}
+    rows = [_row(point, after.get(point.member.segments)) for point in curve.points]
+    title = (
+        f"{case.framework} {case.recipe}, {WAY_TOLD[curve.widths]}: {case.precision}, batch {case.batch}, "
+        f"{case.resolution} px, {case.device}"
+    )
+    return table_of(title, COLUMNS, rows, right=COLUMNS[:-1])
+
+
+def finding_of(curve: Curve) -> str:
+    """What a curve says, under the names that the commands use."""
+    return finding(curve, f"{curve.case.framework} {curve.case.recipe}")
+
+
+def _row(point: Point, found: Step | None) -> tuple[str, ...]:
+    one = point.latency.latency.get("p50") if point.latency else None
+    macs = point.record.costs.macs / point.record.case.batch
+    return (
+        label(point.member.segments), f"{point.member.parameters_trainable:,}", count(macs),
+        interval(point.throughput.images_per_s), percentile(one, 1e3),
+        size(point.throughput.device_peak_bytes or point.throughput.peak_bytes), percent(point.throughput.attained),
+        NONE if found is None else f"{found.work:.3g} x", NONE if found is None else f"{found.faster.ratio:.3g} x",
+        point.throughput.status,
+    )  # fmt: skip
