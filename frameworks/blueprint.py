@@ -232,6 +232,11 @@ def parameters(network: Network) -> tuple[Parameter, ...]:
     return tuple(p for placed in (*place(network), *place_auxiliary(network)) for p in layer_parameters(placed))
 
 
+def has_batch_norm(network: Network) -> bool:
+    """Whether any layer of a forward pass is a batch norm."""
+    return any(isinstance(placed.layer, BatchNorm) for placed in place(network))
+
+
 def least_resolution(network: Network) -> int:
     """The smallest square picture for which every layer still has an output.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -45,7 +45,12 @@ def initial(network: Network, seed: int = 0) -> dict[str, Array]:
     and 0, so that no mistake in any of them goes unseen. Activations stay far from the limits of every precision; along
     Xception's residuals they grow from block to block.
     """
-    return {p.name: _draw(p, seed) for p in parameters(network)}
+    return drawn(parameters(network), seed)
+
+
+def drawn(wanted: Iterable[Parameter], seed: int) -> dict[str, Array]:
+    """Seeded initial values of these parameters, as `initial` has them."""
+    return {p.name: _draw(p, seed) for p in wanted}
 
 
 def check(network: Network, weights: Weights) -> None:

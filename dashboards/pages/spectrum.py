@@ -59,7 +59,7 @@ class Family:
     def segments(self) -> list[int]:
         """Every number of segments, in their order."""
         found = {point.member.segments for curve in self.curves for point in curve.points}
-        return sorted(found, key=lambda g: (g == spectrum.EXTREME, g))
+        return sorted(found, key=spectrum.place)
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:
@@ -197,8 +197,11 @@ def _costs(family: Family) -> FigureBlock:
     charts = (
         Chart(_cost_chart(family, lambda m: m.parameters_trainable / 1e6, "parameters (M)"), "Trainable parameters",
               _cost_summary(family), _way_keys(family)),
-        Chart(_cost_chart(family, lambda m: m.macs / 1e9, "multiply-adds (G)"), "Multiply-adds of an image at 299 px",
-              _cost_summary(family), _way_keys(family)),
+        Chart(
+            _cost_chart(family, lambda m: m.macs / 1e9, "multiply-adds (G)"),
+            f"Multiply-adds of an image at {family.curves[0].case.resolution} px", _cost_summary(family),
+            _way_keys(family),
+        ),
     )  # fmt: skip
     rows = tuple(
         (spectrum.label(m.segments), WAY_TOLD[way], f"{m.width:g}", fmt.count(m.parameters_trainable),

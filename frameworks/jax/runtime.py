@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from frameworks.blueprint import Network
+from frameworks.blueprint import Network, has_batch_norm
 from frameworks.errors import Unsupported
 from frameworks.jax import recipes, settings
 from frameworks.jax.ceilings import copy as copy
@@ -100,6 +100,7 @@ class JaxSubject:
 
     def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
         self.model, self.state, self.function = recipes.prepare(network, weights, recipe, precision, device)
+        self.normalised = has_batch_norm(network)
         self.call: Any = self.function
         self.program = ""  # StableHLO, once compiled: what settings are read from
         self.substitutions: tuple[Substitution, ...] = bf16_on_cpu("XLA", precision, device)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import jax
 
 from frameworks.manifest import (
+    NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
     NO_PREALLOCATION,
     NOT_ON_GPU,
@@ -47,7 +48,7 @@ def readings(subject: JaxSubject) -> dict[str, Reading]:
         "layout": subject.layout_put or NOT_PUT,
         "compiler": "xla",
         "compile_scope": "forward" if subject.program else NOT_AHEAD,
-        "batch_norm_folded": not any("variance" in name for name in leaves),
+        "batch_norm_folded": not any("variance" in name for name in leaves) if subject.normalised else NO_BATCH_NORM,
         "kernel_dtype": next(str(leaf.dtype) for name, leaf in leaves.items() if "kernel" in name),
         **_output(subject),
         "tf32": allows_tf32(subject.program) if subject.program else NOT_AHEAD,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frameworks.blueprint import Network
+from frameworks.blueprint import Network, has_batch_norm
 from frameworks.manifest import CompiledMemory, Setting, compiled_memory, present, reasons
 from frameworks.pytorch import recipes, settings
 from frameworks.pytorch.ceilings import copy as copy
@@ -84,6 +84,7 @@ class PyTorchSubject:
 
     def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
         self.model, self.call, self.compilation, lacking = recipes.prepare(network, weights, recipe, precision, device)
+        self.normalised = has_batch_norm(network)
         self.substitutions: tuple[Substitution, ...] = (*lacking, *bf16_on_cpu("oneDNN", precision, device))
         self.layout = torch.channels_last if recipe == "tuned" else torch.contiguous_format
         self.dtype = DTYPES[precision]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from frameworks.manifest import (
+    NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
     NO_PREALLOCATION,
     NOT_COMPILED,
@@ -37,7 +38,7 @@ def readings(subject: PyTorchSubject) -> dict[str, Reading]:
         "layout": subject.layout_put or NOT_PUT,
         "compiler": "none" if compiled is None else "inductor",
         "compile_scope": "none" if compiled is None else compiled.scope,
-        "batch_norm_folded": not any(name.endswith(".mean") for name, _ in subject.model.named_buffers()),
+        "batch_norm_folded": _folded(subject),
         "kernel_dtype": str(kernel.dtype).removeprefix("torch."),
         **_output(subject),
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
@@ -53,6 +54,12 @@ def readings(subject: PyTorchSubject) -> dict[str, Reading]:
         "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def _folded(subject: PyTorchSubject) -> Reading:
+    if not subject.normalised:
+        return NO_BATCH_NORM
+    return not any(name.endswith(".mean") for name, _ in subject.model.named_buffers())
 
 
 def compiled_readings(subject: PyTorchSubject) -> dict[str, int | Absent]:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from frameworks.blueprint import Network
+from frameworks.blueprint import Network, has_batch_norm
 from frameworks.manifest import NOT_STEPPED, Absent, CompiledMemory, Setting, compiled_memory, present, reasons
 from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
 from frameworks.tensorflow import recipes, settings
@@ -85,6 +85,7 @@ class TensorFlowSubject:
 
     def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
         self.model, self.function = recipes.prepare(network, weights, recipe, precision, device)
+        self.normalised = has_batch_norm(network)
         self.call: Any = self.function
         self.substitutions: tuple[Substitution, ...] = bf16_on_cpu(
             "XLA" if recipe == "compiled" else "oneDNN", precision, device

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from frameworks.manifest import (
+    NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
     NO_PREALLOCATION,
     NOT_COMPILED,
@@ -41,7 +42,9 @@ def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
         "layout": subject.layout_put or NOT_PUT,
         "compiler": "xla" if subject.xla else "none",
         "compile_scope": "forward",
-        "batch_norm_folded": not any(v.name.startswith("variance") for v in variables),
+        "batch_norm_folded": (
+            not any(v.name.startswith("variance") for v in variables) if subject.normalised else NO_BATCH_NORM
+        ),
         "kernel_dtype": next(v.dtype.name for v in variables if v.name.startswith("kernel")),
         **_output(subject),
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),

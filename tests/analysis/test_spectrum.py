@@ -92,6 +92,12 @@ def test_a_step_says_how_much_less_work_it_is_how_much_faster_and_what_is_kept()
     assert second.kept == pytest.approx((0.09 / 0.45) / (0.3 / 0.5))
 
 
+def test_work_is_that_of_the_resolution_that_was_measured() -> None:
+    small = [at(variant, 1.0, 0.5, resolution=71) for variant in ("segments_1", "segments_4", "default")]
+    counted = [cost(network("xception", v, resolution=71)).macs for v in ("segments_1", "segments_4", "default")]
+    assert [point.member.macs for point in only(*small).points] == counted
+
+
 def test_a_framework_falls_off_where_a_step_keeps_least_of_what_it_attained() -> None:
     curve = only(*FALLING)
     worst = falls_off(curve)

@@ -253,3 +253,12 @@ def test_reasons_stand_under_the_names_that_a_record_has() -> None:
     assert set(nothing_compiled()) <= set(Memory.__struct_fields__)
     assert "device_steps_s" in Process.__struct_fields__
     assert msgspec.json.decode(msgspec.json.encode(dict(MANIFEST)), type=dict[str, str]) == MANIFEST
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_network_without_batch_norm_has_none_folded_and_says_why(framework: str) -> None:
+    built = network("separable", "channels=8+features=8", resolution=5)
+    subject = load(framework).prepare(built, initial(built), "default", "fp32", "cpu")
+    subject.synchronise(subject.step(subject.put(np.zeros((1, 5, 5, 8), np.float32))))
+    assert subject.settings()["batch_norm_folded"] is None
+    assert subject.absent()["batch_norm_folded"] == "the network has no batch norm"

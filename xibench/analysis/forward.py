@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks import architectures
-from frameworks.blueprint import BatchNorm, Dropout, Network, place, place_auxiliary
+from frameworks.blueprint import BatchNorm, Dropout, Network, Parameter, parameters, place, place_auxiliary
 from frameworks.errors import MissingFramework
 from frameworks.runtime import FRAMEWORKS, Runtime, load
-from frameworks.weights import Weights, initial
+from frameworks.weights import Weights, drawn
 from xibench.analysis.mistakes import MISTAKES
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
@@ -112,7 +112,7 @@ def subject(job: Job) -> tuple[Network, Weights, NDArray[np.float32], Arrays | N
     network = architectures.network(job.model, job.variant, resolution=job.resolution)
     if any(isinstance(p.layer, Dropout) for p in place(network)):
         network = architectures.network(job.model, job.variant, resolution=job.resolution, dropout=job.dropout)
-    weights = _weights(network, job.seed)
+    weights = _weights(parameters(network), job.seed)
     random = np.random.default_rng(job.seed)
     count = _training_batch(network) if job.training else INFERENCE_BATCH
     batch = pictures(random, count, network.input_shape)
@@ -128,9 +128,10 @@ def _masks(network: Network, random: np.random.Generator, count: int, rate: floa
 
 
 @functools.lru_cache(maxsize=2)
-def _weights(network: Network, seed: int) -> Weights:
-    drawn = initial(network, seed)
-    return {n: array + np.float32(OFFSET) if n.endswith("bn.offset") else array for n, array in drawn.items()}
+def _weights(wanted: tuple[Parameter, ...], seed: int) -> Weights:
+    """By parameters, not by network: those of other resolutions and dropout rates are the same."""
+    values = drawn(wanted, seed)
+    return {n: array + np.float32(OFFSET) if n.endswith("bn.offset") else array for n, array in values.items()}
 
 
 def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:

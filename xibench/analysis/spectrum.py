@@ -40,7 +40,7 @@ COUNTED_AT = 71  # pixels; parameters do not depend on them
 class Member:
     """One network of the spectrum. segments: EXTREME is one per channel. width: the factor of all widths.
 
-    parameters_trainable and macs: of one picture at the network's own resolution.
+    macs: of one picture, at the resolution that was measured, or the network's own.
     """
 
     segments: int
@@ -118,8 +118,8 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
 
     calibration: the run's, for its attained fractions.
     """
-    members_of = {record.case.variant: _read(record.case.variant) for record in found if record.case.model == MODEL}
-    records = [record for record in found if record.case.model == MODEL and members_of[record.case.variant]]
+    members_of = {r.case: _read(r.case.variant, r.case.resolution) for r in found if r.case.model == MODEL}
+    records = [record for record in found if members_of.get(record.case)]
     latency = {
         (_setup(record.case), record.case.variant): summarise(record, calibration)
         for record in records
@@ -128,11 +128,11 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
     series: dict[tuple[tuple[object, ...], int, Widths], list[Point]] = {}
     for record in records:
         case = record.case
-        for member in members_of[case.variant] if case.scenario == "offline" else ():
+        for member in members_of[case] if case.scenario == "offline" else ():
             alone = latency.get((_setup(case), case.variant))
             point = Point(member, record, summarise(record, calibration), alone)
             series.setdefault((_setup(case), case.batch, member.widths), []).append(point)
-    ordered = [tuple(sorted(points, key=lambda p: _place(p.member.segments))) for points in series.values()]
+    ordered = [tuple(sorted(points, key=lambda p: place(p.member.segments))) for points in series.values()]
     return [
         Curve(points[0].record.case, points[0].member.widths, points)
         for points in ordered
@@ -192,7 +192,7 @@ def _member(segments: int, way: Widths) -> Member:
     return _described(segments, way, width, f"{name}+width={width:g}")
 
 
-def _read(variant: str) -> tuple[Member, ...]:
+def _read(variant: str, resolution: int) -> tuple[Member, ...]:
     """The members that a variant is: none, one, or the depthwise network in both ways."""
     segments, width = EXTREME, 1.0
     for part in variant.split("+"):
@@ -206,12 +206,12 @@ def _read(variant: str) -> tuple[Member, ...]:
         elif part != "default":
             return ()
     if segments == EXTREME:
-        return tuple(_described(segments, way, width, variant) for way in WAYS if width == 1)
-    return (_described(segments, "paper" if width == 1 else "equal", width, variant),)
+        return tuple(_described(segments, way, width, variant, resolution) for way in WAYS if width == 1)
+    return (_described(segments, "paper" if width == 1 else "equal", width, variant, resolution),)
 
 
-def _described(segments: int, way: Widths, width: float, variant: str) -> Member:
-    costs = cost(network(MODEL, variant))
+def _described(segments: int, way: Widths, width: float, variant: str, resolution: int | None = None) -> Member:
+    costs = cost(network(MODEL, variant), resolution)
     return Member(segments, way, width, variant, costs.parameters_trainable, costs.macs)
 
 
@@ -219,7 +219,8 @@ def _setup(case: Case) -> tuple[object, ...]:
     return case.framework, case.recipe, case.precision, case.resolution, case.device
 
 
-def _place(segments: int) -> float:
+def place(segments: int) -> float:
+    """Where a number of segments stands along the spectrum: one per channel comes last."""
     return math.inf if segments == EXTREME else segments
 
 

@@ -24,7 +24,7 @@ def verify(
     models: Models = None,
     variant: Variants = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every variant of every network and operator: half an hour.")
+        bool, typer.Option("--all", help="Every variant of every network and operator; takes many times as long.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -20,7 +20,8 @@ import psutil
 
 from xibench.measure import nvml
 from xibench.measure.caches import last_level_cache_bytes
-from xibench.record.schema import Environment, Gpu, plain, told_apart_by
+from xibench.record.processors import plain, told_apart_by
+from xibench.record.schema import Environment, Gpu
 
 DISTRIBUTIONS = (
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "numpy", "scipy", "msgspec", "psutil", "pillow",

@@ -14,11 +14,11 @@ Format history
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+
+from xibench.record import processors
 
 FORMAT_VERSION = 2
 
@@ -344,9 +344,6 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, tag="calibration", 
         return max((c for c in self.copies if c.bytes_per_s), key=lambda c: c.bytes_per_s or 0.0, default=None)
 
 
-WIDEST = (("amx_tile", "AMX"), ("avx512f", "AVX512"), ("avx2", "AVX2"), ("sve", "SVE"), ("asimd", "NEON"))
-
-
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     """One NVIDIA device, read through NVML."""
 
@@ -379,21 +376,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def processor(self) -> str:
-        """The processor's name; where it hides its number, with its widest extension: `AMD EPYC (AVX2)`."""
-        extension = told_apart_by(self.cpu_model, self.cpu_flags)
-        return f"{self.cpu_model} ({extension})" if extension else self.cpu_model
-
-
-def told_apart_by(cpu_model: str, cpu_flags: Sequence[str]) -> str:
-    """The widest extension of a processor whose name has no number, as virtual machines' have; else nothing."""
-    if re.search(r"\d", plain(cpu_model)):
-        return ""
-    return next((name for flag, name in WIDEST if flag in cpu_flags), "")
-
-
-def plain(cpu_model: str) -> str:
-    """A processor's name without marks, clock and count of cores."""
-    return re.sub(r"\((?:r|tm|c)\)|@.*|\b(?:cpu|processor)\b|\b\d+-core\b", " ", cpu_model, flags=re.IGNORECASE)
+        """The processor's name as people are told it: see `processors.shown`."""
+        return processors.shown(self.cpu_model, self.cpu_flags)
 
 
 class Pictures(msgspec.Struct, frozen=True, kw_only=True):
