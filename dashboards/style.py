@@ -6,7 +6,10 @@ _FRAMEWORKS = {"pytorch": "var(--pytorch)", "tensorflow": "var(--tensorflow)", "
 _PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
 _SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
 _DASHES = {"default": "solid", "compiled": "dot", "tuned": "dash"}
-_KINDS = {"pointwise": "var(--part-1)", "conv": "var(--part-2)", "depthwise": "var(--part-3)", "dense": "var(--part-4)"}
+_KINDS = {
+    "pointwise": "var(--part-1)", "conv": "var(--part-2)", "depthwise": "var(--part-3)", "dense": "var(--part-4)",
+    "grouped": "var(--other)",
+}  # fmt: skip
 _FAMILIES = {
     "xception": ("Xception", "var(--part-1)", "circle"),
     "inception_v3": ("Inception V3", "var(--part-3)", "square"),

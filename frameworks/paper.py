@@ -28,7 +28,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """One table of the paper. columns: name, unit and printed decimals of each value of a row."""
+    """One table of the paper. columns: name, unit and printed decimals of each value of a row.
+
+    also: where the paper took rows from that it did not measure.
+    """
 
     number: int
     title: str
@@ -36,6 +39,7 @@ class PaperTable:
     rows: tuple[Row, ...]
     conditions: str
     source: Source = PAPER
+    also: tuple[Source, ...] = ()
 
 
 IMAGENET = PaperTable(
@@ -49,6 +53,7 @@ IMAGENET = PaperTable(
         Row("Xception", "xception", "default", (0.790, 0.945)),
     ),
     "single crop, single model, validation pictures that are not blacklisted",
+    also=(RESNET_PAGE,),
 )
 JFT = PaperTable(
     2,

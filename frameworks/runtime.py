@@ -14,10 +14,7 @@ import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, UnknownName
@@ -25,6 +22,10 @@ from frameworks.manifest import MANIFEST as MANIFEST
 from frameworks.manifest import CompiledMemory as CompiledMemory
 from frameworks.manifest import Setting as Setting
 from frameworks.weights import Weights
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Precision = Literal["fp64", "fp32", "bf16"]
 PRECISIONS: Mapping[str, str] = {
@@ -217,6 +218,8 @@ def synchronised_step(subject: Subject, batch: Any) -> Any:
 
 def square_operands(n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Two n x n matrices of the same numbers for every framework: what a product is fed with bears on a GPU's clock."""
+    import numpy as np
+
     values = np.random.default_rng(0).uniform(-1, 1, (2, n, n)).astype(np.float32)
     return values[0], values[1]
 

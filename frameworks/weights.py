@@ -12,17 +12,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, TypeAlias
 
 from frameworks.blueprint import Network, Parameter, parameters
 from frameworks.errors import InvalidWeights
 
-Array = NDArray[np.floating[Any]]
-Weights = Mapping[str, Array]
-WeightSource = Weights | str | Path | int | None
+if TYPE_CHECKING:  # NumPy is imported by what makes arrays: who only checks a file starts without it
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[np.floating[Any]]"
+Weights: TypeAlias = "Mapping[str, Array]"
+WeightSource: TypeAlias = "Weights | str | Path | int | None"
 """Where weights come from: a mapping, a safetensors file, or a seed (None is seed 0)."""
 
 
@@ -74,6 +77,7 @@ def running_statistics(weights: Weights) -> dict[str, Array]:
 
 def save(path: str | Path, network: Network, weights: Weights) -> None:
     """Writes a safetensors file with canonical names; its metadata says which network it is for."""
+    import numpy as np
     from safetensors.numpy import save_file
 
     check(network, weights)
@@ -123,6 +127,8 @@ def _check_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> No
 
 
 def _draw(parameter: Parameter, seed: int) -> Array:
+    import numpy as np
+
     random = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
     shape = parameter.shape
     values: Array

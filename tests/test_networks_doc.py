@@ -33,5 +33,11 @@ def test_comparators_stand_there_in_both_forms() -> None:
         assert f"| `resnet{depth}` | {cells} |" in TEXT
 
 
-def test_every_operator_is_explained() -> None:
+def test_vgg_stands_there() -> None:
+    found = cost(network("vgg16"))
+    assert f"| `vgg16` | {found.parameters_trainable:,} · {found.macs:,} | |" in TEXT
+
+
+def test_every_operator_and_shape_is_explained() -> None:
     assert all(f"`{name}`" in TEXT for name in OPERATORS)
+    assert all(f"`{name}`" in TEXT for name in OPERATORS["separable"].variants)

@@ -12,10 +12,9 @@ from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose
 from dashboards.runs import Group, LoadedRun, Row, network_title, networks, offline
 from dashboards.sections import roofline
 from dashboards.style import kind_colour
-from xibench.analysis.costs import KINDS, ModelCost, model_cost
+from xibench.analysis.costs import KINDS, ModelCost, model_cost, usual_resolutions
 
 FILE = "costs.html"
-RESOLUTIONS = (224, 299)
 COUNTED = (
     "Counted from the architecture's text for one picture in fp32, exact, so there is no interval. One multiply-add is "
     "one MAC and two floating-point operations; MACs count convolutions and dense layers."
@@ -24,7 +23,7 @@ COUNTED = (
 
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Totals and blocks of every network in the runs, and the rate at which each case worked through them."""
-    costs = {key: tuple(model_cost(*key, resolution) for resolution in RESOLUTIONS) for key in networks(runs)}
+    costs = {key: tuple(model_cost(*key, pixels) for pixels in usual_resolutions(*key)) for key in networks(runs)}
     blocks: tuple[Block, ...] = (_totals(costs), _macs(costs), _parameters(costs)) if costs else ()
     sections = [Section("paper", "On paper", blocks or (Prose(("The runs name no network.",), "note"),))]
     sections += [roofline.section(run) for run in runs if any(row.ok for row in run.rows)]
@@ -36,13 +35,14 @@ def page(runs: Sequence[LoadedRun]) -> Page:
 
 
 Costs = dict[tuple[str, str], tuple[ModelCost, ...]]
+"""Of each network its costs at the usual resolutions, its own last."""
 
 
 def _totals(costs: Costs) -> Table:
     rows = tuple(
         (network_title(c.model, c.variant), f"{c.resolution} px", fmt.count(c.parameters_trainable),
          fmt.count(c.parameters_total), fmt.count(c.macs), fmt.count(c.activations), fmt.count(c.bytes_moved))
-        for found in costs.values() for c in found
+        for found in costs.values() for c in sorted(found, key=lambda c: c.resolution)
     )
     columns = (
         "Network", "Input", "Parameters, trainable", "Parameters, total", "MACs per image", "Activations",
@@ -57,20 +57,23 @@ def _totals(costs: Costs) -> Table:
 
 def _macs(costs: Costs) -> FigureBlock:
     drawings, sentences = [], []
-    for (model, variant), (small, large) in costs.items():
-        title, sentence = network_title(model, variant), _where_the_work_is(large)
-        blocks = [block for block in large.blocks if block.macs]
-        other = {block.name: block.macs for block in small.blocks}
+    for (model, variant), (*others, own) in costs.items():
+        title, sentence = network_title(model, variant), _where_the_work_is(own)
+        blocks = [block for block in own.blocks if block.macs]
         parts = [
             (kind, kind_colour(kind), [block.macs_by_kind.get(kind, 0) / 1e6 for block in blocks]) for kind in KINDS
         ]
-        figure = charts.columns(
-            [block.name for block in blocks], parts, "multiply-adds per image (millions)",
-            [other[block.name] / 1e6 for block in blocks], f"at {small.resolution} px",
-        )
         legend = [Key(kind, colour) for kind, colour, values in parts if any(values)]
-        legend.append(Key(f"whole block at {small.resolution} px", "var(--ink)", "hollow"))
-        drawings.append(Chart(figure, f"{title}, {large.resolution} px", sentence, tuple(legend)))
+        ticks: list[float] = []
+        if others:
+            there = {block.name: block.macs / 1e6 for block in others[0].blocks}
+            ticks = [there[block.name] for block in blocks]
+            legend.append(Key(f"whole block at {others[0].resolution} px", "var(--ink)", "hollow"))
+        figure = charts.columns(
+            [block.name for block in blocks], parts, "multiply-adds per image (millions)", ticks,
+            f"at {others[0].resolution} px" if others else "",
+        )
+        drawings.append(Chart(figure, f"{title}, {own.resolution} px", sentence, tuple(legend)))
         sentences.append(sentence)
     return FigureBlock("Multiply-adds by block", tuple(sentences), tuple(drawings), (COUNTED,))
 
@@ -90,7 +93,7 @@ def _parameters(costs: Costs) -> FigureBlock:
         figure = charts.columns([block.name for block in blocks], parts, "parameters (millions)")
         drawings.append(Chart(figure, network_title(model, variant), sentence))
         sentences.append(sentence)
-    caption = "Counted from the architecture's text, with batch-norm statistics; exact, and alike at every resolution."
+    caption = "Counted from the architecture's text at each network's own size, with batch-norm statistics; exact."
     return FigureBlock("Parameters by block", tuple(sentences), tuple(drawings), (caption,))
 
 

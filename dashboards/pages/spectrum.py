@@ -12,7 +12,8 @@ from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Pag
 from dashboards.runs import LoadedRun, Row
 from xibench.analysis import spectrum
 from xibench.analysis.spectrum import Curve, Member, Point
-from xibench.analysis.spectrum_told import WAY_TOLD, finding
+from xibench.analysis.spectrum_told import WAY_TOLD, finding, in_slices
+from xibench.record.schema import Case
 
 FILE = "spectrum.html"
 QUESTION = "What happens along the spectrum from a regular convolution to a depthwise one?"
@@ -42,8 +43,15 @@ class Family:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The run's rows that are points of the curves."""
-        cases = {point.record.case for curve in self.curves for point in curve.points}
+        """The run's rows that are points of the curves: whole batches."""
+        return self._rows({point.record.case for curve in self.curves for point in curve.points})
+
+    @property
+    def latency_rows(self) -> tuple[Row, ...]:
+        """The run's rows of the same networks that took one image at a time."""
+        return self._rows({point.alone.case for curve in self.curves for point in curve.points if point.alone})
+
+    def _rows(self, cases: set[Case]) -> tuple[Row, ...]:
         return tuple(row for row in self.run.rows if row.case in cases)
 
     def of(self, way: str) -> list[Curve]:
@@ -92,24 +100,26 @@ def _blocks(family: Family) -> tuple[Block, ...]:
     return (
         _costs(family),
         _block(family, "Images per second along g", findings, _throughput, "throughput (images/s)", _table(family)),
-        _block(
-            family, "Attained fraction of the roofline along g", _extremes(family, _attained, "attains", "%"),
-            _attained, "attained (%)",
+        *_optional(family, "Attained fraction of the roofline along g", _attained, "attained (%)", "attains", "%"),
+        *_optional(
+            family, "Latency of one image along g", _latency, "p50 (ms)", "takes", "ms", _latency_caption(family)
         ),
-        *_optional(family, "Latency of one image along g", _latency, "p50 (ms)", "takes", "ms"),
         *_optional(family, "Peak memory along g", _memory, "peak memory (MiB)", "holds", "MiB"),
     )
 
 
-def _optional(family: Family, title: str, value: Value, axis: str, verb: str, unit: str) -> list[FigureBlock]:
+def _optional(
+    family: Family, title: str, value: Value, axis: str, verb: str, unit: str, caption: tuple[str, ...] = ()
+) -> list[FigureBlock]:
     """A block, if the run has any such figure."""
     if not any(value(point) for curve in family.curves for point in curve.points):
         return []
-    return [_block(family, title, _extremes(family, value, verb, unit), value, axis)]
+    return [_block(family, title, _extremes(family, value, verb, unit), value, axis, caption=caption)]
 
 
 def _block(
-    family: Family, title: str, takeaways: tuple[str, ...], value: Value, axis: str, table: Table | None = None
+    family: Family, title: str, takeaways: tuple[str, ...], value: Value, axis: str, table: Table | None = None,
+    caption: tuple[str, ...] = (),
 ) -> FigureBlock:
     charts = tuple(
         Chart(
@@ -118,7 +128,7 @@ def _block(
         )
         for way in family.ways
     )
-    return FigureBlock(title, takeaways, charts, _caption(family), table)
+    return FigureBlock(title, takeaways, charts, caption or _caption(family), table)
 
 
 def _chart(family: Family, way: str, value: Value, axis: str) -> Figure:
@@ -211,9 +221,23 @@ def _costs(family: Family) -> FigureBlock:
     columns = ("g", "Widths", "Factor of widths", "Parameters", "Multiply-adds", "Variant")
     return FigureBlock(
         "What the networks cost", (_cost_summary(family),), charts,
-        ("From the blueprints: exact, the same in every framework. g = 3 does not divide 728: 243 + 243 + 242.",),
+        ("From the blueprints: exact, the same in every framework.", *_slices(family)),
         Table(columns, rows, frozenset({2, 3, 4}), fold="The numbers"),
     )
+
+
+def _slices(family: Family) -> list[str]:
+    """Which numbers of segments do not divide the widths, and what stands in the network instead."""
+    uneven = [
+        f"g = {spectrum.label(m.segments)} {WAY_TOLD[way]}"
+        for way in family.ways for m in _members(family, way) if in_slices(m)
+    ]  # fmt: skip
+    if not uneven:
+        return []
+    return [(
+        f"{fmt.listing(uneven)}: the segments do not divide every width (728 in 3 is 243 + 243 + 242). No framework "
+        "has an operator for that: such a layer is convolutions on slices, concatenated, and its speed is this form's."
+    )]
 
 
 def _cost_summary(family: Family) -> str:
@@ -257,7 +281,7 @@ def _members(family: Family, way: str) -> list[Member]:
 
 def _table(family: Family) -> Table:
     columns = (
-        "Framework", "Widths", "g", "Images/s", "95 % interval", "Multiply-adds saved from the row above",
+        "Framework", "Widths", "g", "Images/s", "95 % interval", "Multiply-adds saved over the g measured before",
         "Faster than it", *trust.COLUMNS,
     )
     rows = tuple(row for way in family.ways for curve in family.of(way) for row in _cells(family, curve))
@@ -281,10 +305,20 @@ def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
 
 
 def _caption(family: Family) -> tuple[str, ...]:
-    rows = [row for row in family.rows if row.ok]
+    return _conditions(family, family.title, family.rows)
+
+
+def _latency_caption(family: Family) -> tuple[str, ...]:
+    c = family.curves[0].case
+    title = f"{fmt.name(c.recipe)}, one image at a time, {c.precision}, {c.resolution} px, {fmt.name(c.device)}"
+    return _conditions(family, title, family.latency_rows)
+
+
+def _conditions(family: Family, title: str, counted: Sequence[Row]) -> tuple[str, ...]:
+    rows = [row for row in counted if row.ok]
     environment, device = family.run.header.environment, family.curves[0].case.device
     return (
         f"{captions.hardware(environment, device)}. {environment.os}, {environment.kernel}.",
-        f"{family.title}. {trust.sampled(rows)}. {captions.versions(rows)}.",
+        f"{title}. {trust.sampled(rows)}. {captions.versions(rows)}.",
         *captions.substitutions(rows), *trust.notes(rows),
     )

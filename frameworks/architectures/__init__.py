@@ -13,7 +13,6 @@ from typing import Any
 
 from frameworks.architectures import operators
 from frameworks.architectures.inception_v3 import InceptionV3Config, inception_v3
-from frameworks.architectures.operators import OperatorConfig
 from frameworks.architectures.resnet import BLOCKS, ResNetConfig, resnet
 from frameworks.architectures.variants import Overrides, overrides
 from frameworks.architectures.vgg import VGGConfig, vgg16
@@ -71,7 +70,7 @@ MODELS: Mapping[str, Model] = {
             "border_included": {"pool_border": "include"},
             "auxiliary": {"auxiliary": True},
             "torchvision": {"batch_norm_scale": True, "pool_border": "include", "auxiliary": True, "momentum": 0.9},
-            "keras_2016": {"edition": "2016-08", "batch_norm_scale": True},
+            "keras_2016": {"edition": "2016-08", "batch_norm_scale": True, "epsilon": 1e-5},
         },
         main=True,
     ),
@@ -82,7 +81,8 @@ MODELS: Mapping[str, Model] = {
     "vgg16": Model(vgg16, VGGConfig(), NARROW),
 }
 OPERATORS: Mapping[str, Model] = {
-    name: Model(partial(operators.build, name), OperatorConfig(), operators.SHAPES) for name in operators.OPERATORS
+    name: Model(partial(operators.build, name), operators.default(name), operators.SHAPES)
+    for name in operators.OPERATORS
 }
 SUBJECTS: Mapping[str, Model] = {**MODELS, **OPERATORS}
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args, get_origin, get_type_hints
 
 from frameworks.errors import InvalidConfiguration
 
+WIDEST = 64  # times the published widths
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """Fields of every architecture. A variant is a name for a configuration.
 
     output: what the logits are for: `softmax` picks one class of all (ImageNet), `sigmoid` judges each class by itself
-    (JFT's several labels a picture). Logits come out either way; training and accuracy heed it.
+    (JFT's several labels a picture). Logits come out either way; it tells which loss and accuracy belong to them.
     resolution: pixels, square. momentum: share of the old running statistic that an update keeps (Keras' meaning).
     width: multiplies every width; results are rounded to multiples of 8.
     Raises InvalidConfiguration for a value that no network can take.
@@ -34,13 +36,21 @@ class Config:
             *self.choices(),
             ("classes", self.classes >= 1, "a whole number of at least 1"),
             ("resolution", self.resolution >= 1, "a whole number of at least 1, in pixels"),
-            ("epsilon", self.epsilon > 0, "a number above 0"),
+            ("epsilon", 0 < self.epsilon < math.inf, "a number above 0"),
             ("momentum", 0 <= self.momentum < 1, "a number from 0 up to, not including, 1"),
             ("dropout", 0 <= self.dropout < 1, "a number from 0 up to, not including, 1"),
-            ("width", self.width > 0, "a number above 0"),
+            ("width", 0 < self.width <= WIDEST, f"a number above 0, at most {WIDEST}"),
         ):
             if not ok:
                 raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected {expected}")
+
+    def without_effect(self, because: str, **idle: object) -> None:
+        """Raises InvalidConfiguration if a field without effect has another value than its idle one."""
+        for field, value in idle.items():
+            if getattr(self, field) != value:
+                raise InvalidConfiguration(
+                    f"{field} is {getattr(self, field)}, which would change nothing: {because}; leave it out"
+                )
 
     def choices(self) -> Iterator[tuple[str, bool, str]]:
         """Of each field with a closed set of values: its name, whether it has one of them, and which they are."""

@@ -41,7 +41,7 @@ class InceptionV3Config(HeadConfig):
     paper does without.
     edition: "2016-08" has pools' convolutions of 32 in all three first modules, 160 channels instead of 192 at the
     start of the long branch of the last 17 x 17 module, biases, the activation before the batch norm, and an average
-    pool in the last reduction; its batch norm had scale (set `batch_norm_scale`).
+    pool in the last reduction; its batch norm had scale, and Keras' epsilon then (set `batch_norm_scale`, `epsilon`).
     """
 
     batch_norm_scale: bool = False

@@ -1,6 +1,7 @@
 """Operators of which the Xception paper's spectrum is made, each as a network of its own: no head, no batch norm.
 
-They stand at the shapes at which they occur in Xception: `channels` in, `features` out, `resolution` squared cells.
+They stand at the shapes of Xception's separable convolutions and of Inception V3's modules: `channels` in, `features`
+out, `resolution` squared cells.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from frameworks.errors import InvalidConfiguration
 class OperatorConfig:
     """A shape. The default is the middle flow's at 299.
 
-    segments: of `grouped`, and of the Inception modules that split channels (Figs. 2 and 3 have three).
+    features: `depthwise` and `grouped` keep the channels and do not heed it. segments: of `grouped`, and of the
+    Inception modules that split their features; the others do not heed it.
     Raises InvalidConfiguration for a value that no operator can take.
     """
 
@@ -27,18 +29,21 @@ class OperatorConfig:
     segments: int = 4
 
     def __post_init__(self) -> None:
-        for field in ("resolution", "channels", "features"):
+        for field in ("resolution", "channels", "features", "segments"):
             if getattr(self, field) < 1:
                 raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected a whole number of at least 1")
-        most = min(self.channels, self.features)
-        if not 1 <= self.segments <= most:
-            raise InvalidConfiguration(
-                f"segments is {self.segments}, expected 1 to {most}, the channels that are split"
-            )
+
+
+def default(name: str) -> OperatorConfig:
+    """Of the operators that stand in the paper's Figs. 2 and 3 with their three segments, else with four."""
+    return OperatorConfig(segments=3) if name in OF_THREE else OperatorConfig()
 
 
 def build(name: str, config: OperatorConfig, variant: str = "default") -> Network:
-    """An operator by name, as a network of one block."""
+    """An operator by name, as a network of one block.
+
+    Raises InvalidConfiguration where there are fewer channels than they are split into.
+    """
     c = config
     block = Sequence(name, OPERATORS[name](c))
     return Network(name, variant, c, (c.resolution, c.resolution, c.channels), (block,))
@@ -71,11 +76,14 @@ def _separable(c: OperatorConfig) -> tuple[Layer, ...]:
 
 def _grouped(c: OperatorConfig) -> tuple[Layer, ...]:
     """A 3 x 3 on each of `segments` segments of the channels; features are the channels."""
+    _check_segments(c, "channels")
     return (spatial(c.channels, c.segments),)
 
 
 def _inception(c: OperatorConfig) -> tuple[Layer, ...]:
     """Fig. 1: an Inception module as Inception V3 has them. Every branch has a quarter of the features."""
+    if c.features < 4:
+        raise InvalidConfiguration(f"features is {c.features}, expected at least 4, one for each branch")
     a, b, d, e = split(c.features, 4)
     return (Branches("module", (
         Sequence("branch1x1", (Conv("conv1", a, (1, 1)),)),
@@ -87,6 +95,7 @@ def _inception(c: OperatorConfig) -> tuple[Layer, ...]:
 
 def _inception_simplified(c: OperatorConfig) -> tuple[Layer, ...]:
     """Fig. 2: branches of a 1 x 1 and a 3 x 3 each, and no pool."""
+    _check_segments(c, "features")
     return (Branches("module", tuple(
         Sequence(f"branch{i}", (Conv("conv1", width, (1, 1)), Conv("conv2", width, (3, 3))))
         for i, width in enumerate(split(c.features, c.segments), 1)
@@ -95,6 +104,7 @@ def _inception_simplified(c: OperatorConfig) -> tuple[Layer, ...]:
 
 def _inception_segments(c: OperatorConfig) -> tuple[Layer, ...]:
     """Fig. 3: one large 1 x 1, then a 3 x 3 on each segment of its output; the same function as Fig. 2's."""
+    _check_segments(c, "features")
     branches, start = [], 0
     for i, width in enumerate(split(c.features, c.segments), 1):
         branches.append(Sequence(f"branch{i}", (Slice("slice", start, start + width), Conv("conv", width, (3, 3)))))
@@ -105,6 +115,12 @@ def _inception_segments(c: OperatorConfig) -> tuple[Layer, ...]:
 def _inception_extreme(c: OperatorConfig) -> tuple[Layer, ...]:
     """Fig. 4: one 1 x 1, then a 3 x 3 on each of its output's channels."""
     return separable(Separable(c.channels, c.features, order="pointwise_first"))
+
+
+def _check_segments(c: OperatorConfig, split_field: str) -> None:
+    most = getattr(c, split_field)
+    if c.segments > most:
+        raise InvalidConfiguration(f"segments is {c.segments}, expected 1 to {most}, the {split_field} that are split")
 
 
 OPERATORS: Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]] = {
@@ -120,13 +136,21 @@ OPERATORS: Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]] = {
     "inception_extreme": _inception_extreme,
 }
 
+OF_THREE = ("inception_simplified", "inception_segments")
+
 SHAPES: Mapping[str, Mapping[str, int]] = {
     "default": {},
     "entry_64_128": {"resolution": 147, "channels": 64, "features": 128},
+    "entry_128_128": {"resolution": 147, "channels": 128, "features": 128},
     "entry_128_256": {"resolution": 74, "channels": 128, "features": 256},
+    "entry_256_256": {"resolution": 74, "channels": 256, "features": 256},
     "entry_256_728": {"resolution": 37, "channels": 256, "features": 728},
+    "entry_728_728": {"resolution": 37, "channels": 728, "features": 728},
     "middle_728_728": {},
     "exit_728_1024": {"resolution": 19, "channels": 728, "features": 1024},
     "exit_1024_1536": {"resolution": 10, "channels": 1024, "features": 1536},
     "exit_1536_2048": {"resolution": 10, "channels": 1536, "features": 2048},
+    "mixed_35_288": {"resolution": 35, "channels": 288, "features": 288},
+    "mixed_17_768": {"resolution": 17, "channels": 768, "features": 768},
+    "mixed_8_2048": {"resolution": 8, "channels": 2048, "features": 2048},
 }

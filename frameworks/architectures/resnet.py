@@ -41,6 +41,10 @@ class ResNetConfig(Config):
     stride_on: Literal["1x1", "3x3"] = "1x1"
     bias: bool = True
 
+    def __post_init__(self) -> None:
+        Config.__post_init__(self)
+        self.without_effect("a ResNet has no dropout", dropout=0.0)
+
 
 def resnet(depth: int, config: ResNetConfig, variant: str = "default") -> Network:
     """A stem, four stages of bottleneck blocks, logits; depth: one of BLOCKS. Shapes at 224."""

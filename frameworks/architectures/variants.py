@@ -26,7 +26,7 @@ def overrides(model: str, config: type, variants: Mapping[str, Overrides], varia
     said: dict[str, str] = {}
     for part in variant.split("+"):
         for field, value in _part(model, config, variants, part).items():
-            if found.get(field, value) != value:
+            if field in found and found[field] != value:
                 raise InvalidConfiguration(
                     f"variant '{variant}' of {model}: {said[field]} sets {field} to {found[field]}, {part} to {value}; "
                     "leave one of them out"

@@ -22,6 +22,11 @@ class VGGConfig(Config):
 
     resolution: int = 224
 
+    def __post_init__(self) -> None:
+        Config.__post_init__(self)
+        idle = {field: getattr(Config(), field) for field in ("epsilon", "momentum", "batch_norm_scale")}
+        self.without_effect("VGG-16 has no batch norm", **idle)
+
 
 def vgg16(config: VGGConfig, variant: str = "default") -> Network:
     """Five stages of 3 x 3 convolutions, each halved by a pool, and three dense layers. Shapes at 224."""

@@ -43,6 +43,9 @@ class XceptionConfig(HeadConfig):
 
     def __post_init__(self) -> None:
         HeadConfig.__post_init__(self)
+        if self.operator == "regular":
+            whole = "a regular convolution is one, without segments, order or anything between"
+            self.without_effect(whole, segments=0, order="spatial_first", intermediate="none")
         narrowest = scaled(64 if self.order == "spatial_first" else 128, self.width)
         if not 0 <= self.segments <= narrowest:
             raise InvalidConfiguration(

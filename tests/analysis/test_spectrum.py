@@ -16,7 +16,7 @@ from xibench.record.schema import Case, Record
 from xibench.run.plan import Selection, all_cases
 
 
-def at(variant: str, step_s: float, attainable_s: float, framework: str = "pytorch", **case: object) -> Record:
+def at(variant: str, step_s: float, attainable_s: float | None, framework: str = "pytorch", **case: object) -> Record:
     """Three processes whose steps take that long; every one of them is a little different."""
     fields: dict[str, object] = {"framework": framework, "model": "xception", "variant": variant, "batch": 1} | case
     made = record(Case(**fields), *([step_s * f] * 5 for f in (0.99, 1.0, 1.01)))  # type: ignore[arg-type]
@@ -130,6 +130,42 @@ def test_a_network_that_could_not_be_measured_is_a_point_without_a_step() -> Non
     curve = only(*FALLING, lost)
     assert [p.member.segments for p in curve.points] == [1, 2, 4, EXTREME]
     assert [(s.before.segments, s.after.segments) for s in steps(curve)] == [(1, 4), (4, EXTREME)]
+
+
+def test_without_ceilings_nothing_is_said_of_where_a_framework_falls_off() -> None:
+    bare = [at(f"segments_{g}", 1.0, None) for g in (1, 2, 4)]
+    (curve,) = curves(bare)
+    assert falls_off(curve) is None
+    told = finding(curve, "JAX")
+    assert told.endswith("The run has no ceilings, so that nothing can be said of what is attained.")
+    assert "No step" not in told
+
+
+def test_a_fall_to_an_uneven_split_names_the_form_that_was_measured() -> None:
+    curve = only(at("segments_2", 1.0, 0.7), at("segments_3", 1.0, 0.2), at("segments_4", 1.0, 0.2))
+    assert "falls off most from g = 2 to g = 3, whose segments are convolutions on slices:" in finding(curve, "JAX")
+
+
+def test_a_narrowed_network_is_at_equal_parameters_only_if_it_has_as_many() -> None:
+    assert curves([at(f"segments_{g}+width=0.5", 1.0, 0.5) for g in (1, 2, 4)]) == []
+    equal = [at(member.variant, 1.0, 0.5) for member in members(["equal"], (1, 2, 4))]
+    assert [c.widths for c in curves(equal)] == ["equal"]
+
+
+@pytest.mark.parametrize("segments", [5, 33, 64])
+def test_equal_parameters_are_found_for_any_number_of_segments_that_the_network_takes(segments: int) -> None:
+    (member,) = members(["equal"], (segments,))
+    assert abs(member.parameters_trainable / 22_855_952 - 1) <= AGREE
+
+
+def test_one_network_under_three_spellings_makes_no_curve() -> None:
+    assert curves([at(v, 1.0, 0.5) for v in ("default", "segments=0", "width=1")]) == []
+
+
+@pytest.mark.parametrize("variant", ["width=wide", "segments_5", "segments=x", "segments_4+width=-1"])
+def test_a_variant_that_cannot_be_built_is_no_point(variant: str) -> None:
+    (curve,) = (c for c in curves([*FALLING, at(variant, 1.0, 0.5)]) if c.widths == "paper")
+    assert len(curve.points) == len(FALLING)
 
 
 def test_labels() -> None:

@@ -9,29 +9,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
 from frameworks.runtime import FRAMEWORKS
+from tests.analysis.proofs import proven
 from xibench.analysis import workers
 from xibench.analysis.checks import array_errors, relative_error, rms_error
 from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES
-from xibench.analysis.verify import Report, verify
+from xibench.analysis.verify import Report, prove, verify
 from xibench.analysis.workers import Workers
 from xibench.errors import XibenchError
 
+SMALL = "channels=24+features=16+segments=3"
+UNEVEN = ("xception", "narrow+pointwise_first+segments_3")
+
 
 @pytest.fixture(scope="module")
-def reports() -> Sequence[Report]:
-    """Both networks, each at the least of METHOD's sizes, with every mistake."""
-    return verify(["xception"], [71]), verify(["inception_v3"], [75])
+def proof() -> Report:
+    """Both networks, each at the least of METHOD's sizes, with every mistake; a variant; every operator, small.
+
+    At once, so that the frameworks' processes start once.
+    """
+    subjects = [("xception", "default"), ("inception_v3", "default"), UNEVEN, *((name, SMALL) for name in OPERATORS)]
+    return prove(subjects, {"xception": (71,), "inception_v3": (75,)})
 
 
-def test_all_three_frameworks_and_keras_compute_the_same(reports: Sequence[Report]) -> None:
-    for one in reports:
-        assert one.ok
-        assert one.skipped == []
-        fp64 = [c for c in one.checks if c.precision == "fp64"]
-        fp32 = [c for c in one.checks if c.precision == "fp32" and "rms" not in c.what]
+def test_all_three_frameworks_and_keras_compute_the_same(proof: Report) -> None:
+    assert proof.ok
+    assert proof.skipped == []
+    for model in ("xception", "inception_v3"):
+        found = [c for c in proof.checks if (c.model, c.variant) == (model, "default")]
+        fp64 = [c for c in found if c.precision == "fp64"]
+        fp32 = [c for c in found if c.precision == "fp32" and "rms" not in c.what]
         assert all(c.max_relative_error <= 1e-12 for c in fp64)
         assert all(c.max_relative_error <= 1e-5 for c in fp32)
         pairs = {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
@@ -39,16 +49,16 @@ def test_all_three_frameworks_and_keras_compute_the_same(reports: Sequence[Repor
         assert {frozenset((name, "keras")) for name in FRAMEWORKS} < pairs
 
 
-def test_blocks_logits_and_running_statistics_are_all_compared(reports: Sequence[Report]) -> None:
-    xception = reports[0]
-    inference = next(c for c in xception.checks if c.what.startswith("inference") and c.precision == "fp64")
-    training = next(c for c in xception.checks if c.what.startswith("training") and c.right == "keras")
+def test_blocks_logits_and_running_statistics_are_all_compared(proof: Report) -> None:
+    xception = [c for c in proof.checks if (c.model, c.variant) == ("xception", "default")]
+    inference = next(c for c in xception if c.what.startswith("inference") and c.precision == "fp64")
+    training = next(c for c in xception if c.what.startswith("training") and c.right == "keras")
     assert set(inference.errors) == {*(f"block{i}" for i in range(1, 15)), "head"}
     assert "block9.sepconv2.bn.variance" in training.errors
 
 
-def test_at_least_twelve_mistakes_are_each_caught_in_each_framework(reports: Sequence[Report]) -> None:
-    caught = {(c.mistake, c.framework) for one in reports for c in one.mistakes if c.caught}
+def test_at_least_twelve_mistakes_are_each_caught_in_each_framework(proof: Report) -> None:
+    caught = {(c.mistake, c.framework) for c in proof.mistakes if c.caught}
     assert len(MISTAKES) >= 12
     assert caught == {(m.name, framework) for m in MISTAKES for framework in FRAMEWORKS}
 
@@ -63,8 +73,8 @@ def test_an_error_is_relative_to_the_largest_value_and_nothing_hides() -> None:
     assert rms_error(np.array([np.nan, -4.0]), right) == float("inf")
 
 
-def test_what_a_run_times_is_compared_as_a_whole_graph_with_one_frameworks_float64(reports: Sequence[Report]) -> None:
-    graphs = [c for one in reports for c in one.checks if c.what.startswith("whole graph")]
+def test_what_a_run_times_is_compared_as_a_whole_graph_with_one_frameworks_float64(proof: Report) -> None:
+    graphs = [c for c in proof.checks if c.what.startswith("whole graph")]
     assert {c.right for c in graphs} == {"pytorch float64"}
     for framework in FRAMEWORKS:
         found = {(c.left, c.precision) for c in graphs if c.left.startswith(framework)}
@@ -72,6 +82,16 @@ def test_what_a_run_times_is_compared_as_a_whole_graph_with_one_frameworks_float
             (f"{framework} default", "fp64"), (f"{framework} default", "fp32"),
             (f"{framework} tuned", "fp64"), (f"{framework} tuned", "fp32"), (f"{framework} tuned", "bf16"),
         }  # fmt: skip
+
+
+def test_an_uneven_split_and_the_other_order_are_proven_in_training_mode_too(proof: Report) -> None:
+    assert UNEVEN in proven(proof)
+    (training,) = {c.what for c in proof.checks if (c.model, c.variant) == UNEVEN and c.what.startswith("training")}
+    assert training == "training mode at 96"
+
+
+def test_every_operator_is_proven(proof: Report) -> None:
+    assert {(name, SMALL) for name in OPERATORS} <= proven(proof)
 
 
 def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +109,7 @@ def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
             return {name: {"head": np.ones(3)} for name in names if name in present}
 
     monkeypatch.setattr("xibench.analysis.verify.Workers", Lonely)
-    report = verify(["xception"], [71])
+    report = verify(["xception"], ["narrow"])
     assert not report.ok
     assert report.skipped[-1] == "nothing was proven: at least two frameworks are needed to compare"
 
@@ -101,7 +121,7 @@ def test_a_worker_that_dies_ends_the_proof_at_once_though_others_still_work(monk
     monkeypatch.setattr(workers.interpreters, "module_command", command)
     began = time.monotonic()
     with pytest.raises(XibenchError, match="the worker of jax ended with code 3"):
-        verify(["xception"], [71])
+        verify(["xception"])
     assert time.monotonic() - began < 20
 
 

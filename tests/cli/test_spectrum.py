@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import said, xibench
+from tests.dashboards import examples
+from xibench.record.schema import Case
 
 
 def test_a_plan_names_every_network_in_both_ways_of_widths(tmp_path: Path) -> None:
@@ -23,11 +25,12 @@ def test_a_measured_spectrum_is_told_in_a_table_a_sentence_and_json(tmp_path: Pa
     run = tmp_path / "spectrum.jsonl"
     done = xibench(
         "spectrum", "-f", "pytorch", "--segments", "4,8,C", "--widths", "equal", "--resolution", "71", "--batch", "1",
-        "--processes", "1", "--budget", "0.2", "--no-ceilings", "--out", run, cwd=tmp_path,
+        "--processes", "1", "--budget", "2", "--no-ceilings", "--out", run, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "at equal parameters" in done.stdout
     assert "from g = 4 to g = C" in done.stdout
+    assert "has no ceilings" in done.stdout
     (curve,) = json.loads(xibench("spectrum", run, "--json", cwd=tmp_path).stdout)["curves"]
     assert [point["segments"] for point in curve["points"]] == ["4", "8", "C"]
     assert all(point["images_per_s"]["median"] > 0 for point in curve["points"])
@@ -40,6 +43,14 @@ def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "received zero, expected whole numbers" in said("spectrum", "--segments", "zero", cwd=tmp_path, code=2)
     assert "segments is 99, expected 1 to 64" in said("spectrum", "--segments", "99", cwd=tmp_path, code=2)
     assert "did you mean paper" in said("spectrum", "--widths", "papr", cwd=tmp_path, code=2)
+    assert "received 1, C, expected at least 3 numbers" in said("spectrum", "--segments", "1,C", cwd=tmp_path, code=2)
+
+
+def test_what_would_be_ignored_is_refused_in_one_line(tmp_path: Path) -> None:
+    line = said("spectrum", "latest", "-f", "jax", "--dry-run", cwd=tmp_path, code=2)
+    assert "RUN tells what a run file says: received --framework, --dry-run too, expected nothing else" in line
+    line = said("spectrum", "--resume", "run.jsonl", "--segments", "1,2,C", cwd=tmp_path, code=2)
+    assert "--resume goes on with the plan of its file: received --segments too" in line
 
 
 def test_a_run_without_the_spectrum_says_what_would_hold_one(tmp_path: Path) -> None:
@@ -48,3 +59,38 @@ def test_a_run_without_the_spectrum_says_what_would_hold_one(tmp_path: Path) -> 
     done = xibench("spectrum", RUN, cwd=tmp_path)
     assert done.returncode == 1
     assert "holds no curve of the spectrum" in done.stderr
+
+
+@pytest.fixture
+def with_a_framework_that_fails(tmp_path: Path) -> Path:
+    """A run in which JAX ran out of time on all but one network, and a process of PyTorch's was disturbed."""
+
+    def case(framework: str, variant: str) -> Case:
+        return Case(framework=framework, model="xception", variant=variant, recipe="tuned")
+
+    along = (("segments_1", 2.0), ("segments_4", 1.2), ("default", 0.5))
+    records = [examples.several(case("pytorch", v), *([s * f] * 5 for f in (0.99, 1, 1.01))) for v, s in along]
+    records[1] = examples.disturb(records[1], 1)
+    records += [
+        examples.refused(case("jax", v), "timeout", "stopped after 300 s during first step") for v, _ in along[:2]
+    ]
+    records.append(examples.ok(case("jax", "default"), [0.4] * 5))
+    head = examples.header([r.case for r in records], preset=None)
+    return examples.write(tmp_path / "failing.jsonl", head, records, examples.calibration())
+
+
+def test_what_failed_or_was_disturbed_is_told_beside_what_was_measured(
+    with_a_framework_that_fails: Path, tmp_path: Path
+) -> None:
+    done = xibench("spectrum", with_a_framework_that_fails, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "jax tuned, at the paper's widths" in done.stdout
+    assert "timeout: stopped after 300 s during first step" in done.stdout
+    assert "ok ‡" in done.stdout
+    assert "‡ disturbed: others took 31 %" in done.stdout
+    assert "1.67 x [" in done.stdout
+    curves = json.loads(xibench("spectrum", with_a_framework_that_fails, "--json", cwd=tmp_path).stdout)["curves"]
+    (theirs,) = (c for c in curves if c["case"]["framework"] == "jax")
+    assert [p["status"] for p in theirs["points"]] == ["timeout", "timeout", "ok"]
+    assert theirs["finding"] is None
+    assert {p["reason"] for p in theirs["points"]} == {"stopped after 300 s during first step", None}

@@ -24,6 +24,15 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(tmp_path: Path)
     assert made("a", "1") == made("b", "1") != made("c", "2")
 
 
+def test_a_file_for_another_resolution_fits_there_alone(tmp_path: Path) -> None:
+    init = ("weights", "init", "vgg16", "--variant", "narrow", "--out", "x.safetensors")
+    assert xibench(*init, "--resolution", "96", cwd=tmp_path).returncode == 0
+    use = ("run", "-f", "pytorch", "-m", "vgg16", "--variant", "narrow", "--weights", "x.safetensors", "--dry-run")
+    done = xibench(*use, "--resolution", "96", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "head.dense1.kernel" in said(*use, cwd=tmp_path, code=2)
+
+
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     line = said("weights", "init", "xception", "--out", "nowhere/x.safetensors", cwd=tmp_path, code=1)
     assert "there is no folder nowhere" in line

@@ -39,7 +39,7 @@ from xibench.record.schema import (
 STEP_S = {"pytorch": 0.62, "tensorflow": 0.81, "jax": 2.4}
 FASTER = {"default": 1.0, "compiled": 0.7, "tuned": 0.45}
 LIGHTER = {"xception": 1.0, "inception_v3": 0.61}
-MACS = {"xception": 8_357_403_496, "inception_v3": 5_713_216_096}
+MACS = {"xception": 8_357_403_496, "inception_v3": 5_713_216_096, "separable": 193_689_496}
 VERSIONS = {
     "pytorch": {"torch": "2.13.0+cpu"}, "tensorflow": {"tensorflow": "2.21.0"},
     "jax": {"jax": "0.10.2", "jaxlib": "0.10.2", "flax": "0.12.8"},

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from xibench.analysis.costs import KINDS, model_cost
+from xibench.analysis.costs import KINDS, model_cost, usual_resolutions
 from xibench.analysis.published import published_accuracies, reference_accuracy, wilson_interval
 
 
-@pytest.mark.parametrize(("model", "macs"), [("xception", 8_357_403_496), ("inception_v3", 5_713_216_096)])
-def test_blocks_and_kinds_both_add_up_to_the_network(model: str, macs: int) -> None:
-    cost = model_cost(model, "default", 299)
+@pytest.mark.parametrize(
+    ("model", "variant", "macs"),
+    [
+        ("xception", "default", 8_357_403_496), ("inception_v3", "default", 5_713_216_096),
+        ("xception", "segments_4", 24_023_880_976), ("xception", "segments_3", 29_290_501_948),
+    ],
+)  # fmt: skip
+def test_blocks_and_kinds_both_add_up_to_the_network(model: str, variant: str, macs: int) -> None:
+    cost = model_cost(model, variant, 299)
     assert cost.macs == macs
     assert sum(block.macs for block in cost.blocks) == macs
     assert sum(cost.macs_of(kind) for kind in KINDS) == macs
     assert sum(block.parameters for block in cost.blocks) == cost.parameters_total
+
+
+def test_a_cost_is_told_at_the_usual_sizes_that_the_network_takes_its_own_last() -> None:
+    assert usual_resolutions("xception", "default") == (224, 299)
+    assert usual_resolutions("vgg16", "default") == (299, 224)
+    assert usual_resolutions("inception_v3", "torchvision") == (299,)
+    assert usual_resolutions("separable", "entry_64_128") == (147,)
 
 
 def test_blocks_stand_in_the_order_in_which_they_run() -> None:

@@ -242,3 +242,17 @@ def test_device_time_stands_beside_host_time(tmp_path: Path) -> None:
     text = text_of(site_of(tmp_path, head, [record]) / "latency.html")
     assert "On the device's clock, ms" in text
     assert "30.0 30.0 0 + 0 28.0" in text
+
+
+def test_costs_of_variants_and_operators_are_told_at_sizes_that_they_take(tmp_path: Path) -> None:
+    found = [
+        Case(framework="pytorch", model="inception_v3", variant="torchvision"),
+        Case(framework="pytorch", model="xception", variant="segments_4"),
+        Case(framework="pytorch", model="separable", images="noise", resolution=19),
+    ]
+    page = site_of_records(tmp_path, *(examples.ok(case, [0.5] * 5) for case in found)) / "costs.html"
+    text = text_of(page)
+    assert "65.8 % of 24.0 G multiply-adds at 299 px are grouped convolutions" in text
+    assert "multiply-adds at 19 px" in text
+    assert "whole block at 224 px" in text, "Xception's"
+    assert "Inception V3, torchvision 224 px" not in text

@@ -50,9 +50,23 @@ def test_parameters_and_multiply_adds_are_those_of_the_networks(spectrum: Path) 
 def test_findings_latency_and_the_uneven_split_are_told(spectrum: Path) -> None:
     text = text_of(spectrum)
     assert "PyTorch tuned at the paper's widths: from g = 1 to g = C multiply-adds fall 8.55-fold" in text
-    assert "243 + 243 + 242" in text
+    assert "g = 3 at the paper's widths: the segments do not divide every width (728 in 3 is 243 + 243 + 242)" in text
     assert "Latency of one image along g" in text
     assert "What happens along the spectrum" in text
+
+
+def test_the_latencys_caption_is_of_the_cases_of_one_image(spectrum: Path) -> None:
+    after = text_of(spectrum).split("Latency of one image along g")[1].split("Peak memory along g")[0]
+    assert "tuned, one image at a time, fp32, 299 px, CPU. n = 1 process and 12 timed steps per case" in after
+    assert "batch 8" not in after
+
+
+def test_without_ceilings_there_is_no_chart_of_what_is_attained(tmp_path: Path) -> None:
+    made = [examples.without_ceilings(record) for record in records("jax")]
+    text = text_of(site_of(tmp_path, examples.header([r.case for r in made], preset=None), made) / "spectrum.html")
+    assert "Images per second along g" in text
+    assert "Attained fraction of the roofline along g" not in text
+    assert "The run has no ceilings" in text
 
 
 def test_runs_without_a_spectrum_say_how_one_is_measured(site: Path) -> None:

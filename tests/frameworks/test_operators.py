@@ -27,8 +27,8 @@ SMALL = "channels=12+features=12+segments=3"
         ("pointwise", 529_984, 191_324_224),
         ("separable", 536_536, 193_689_496),
         ("grouped", 9 * 728**2 // 4, 9 * 728**2 // 4 * 361),
-        ("inception_segments", 1_722_448, 621_803_728),
-        ("inception_simplified", 1_722_448, 621_803_728),
+        ("inception_segments", 2_119_942, 361 * 2_119_942),
+        ("inception_simplified", 2_119_942, 361 * 2_119_942),
         ("inception_extreme", 536_536, 193_689_496),
     ],
 )
@@ -37,9 +37,31 @@ def test_an_operator_costs_what_its_text_says(operator: str, weights: int, macs:
     assert (found.parameters_total, found.macs) == (weights, macs)
 
 
+def test_figures_in_four_segments_cost_what_a_layer_of_the_spectrum_does() -> None:
+    for operator in ("inception_segments", "inception_simplified"):
+        found = cost(network(operator, "segments=4"))
+        assert (found.parameters_total, found.macs) == (1_722_448, 621_803_728)
+
+
+def test_an_operator_without_segments_takes_any_number_of_channels() -> None:
+    assert cost(network("depthwise", "channels=3+features=3")).parameters_total == 27
+
+
 def test_shapes_are_those_of_the_network_that_they_are_named_after() -> None:
     inside = {layer.name: layer for layer in cost(network("xception")).layers}
-    for variant, block in (("entry_64_128", "block2.sepconv1"), ("exit_1536_2048", "block14.sepconv2")):
+    places = {
+        "entry_64_128": "block2.sepconv1", "entry_128_128": "block2.sepconv2", "entry_128_256": "block3.sepconv1",
+        "entry_256_256": "block3.sepconv2", "entry_256_728": "block4.sepconv1", "entry_728_728": "block4.sepconv2",
+        "middle_728_728": "block8.sepconv1", "exit_728_1024": "block13.sepconv2",
+        "exit_1024_1536": "block14.sepconv1", "exit_1536_2048": "block14.sepconv2",
+    }  # fmt: skip
+    modules = {"mixed_35_288": "mixed_5d", "mixed_17_768": "mixed_6b", "mixed_8_2048": "mixed_7c"}
+    assert set(places) | set(modules) | {"default"} == set(OPERATORS["separable"].variants)
+    theirs = cost(network("inception_v3")).layers
+    for variant, module in modules.items():
+        entering = next(layer for layer in theirs if layer.name.startswith(module))
+        assert network("inception", variant).input_shape == entering.input_shape
+    for variant, block in places.items():
         alone = {layer.name.rpartition(".")[2]: layer for layer in cost(network("separable", variant)).layers}
         for part in ("depthwise", "pointwise"):
             there = inside[f"{block}.{part}"]

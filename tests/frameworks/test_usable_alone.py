@@ -25,7 +25,6 @@ def close(left: Any, right: Any) -> bool:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_names_are_the_same_everywhere(model: str) -> None:
-    import jax
     from flax import nnx
 
     from frameworks import jax as ours_jax
@@ -38,7 +37,6 @@ def test_names_are_the_same_everywhere(model: str) -> None:
     built = tensorflow.build(model, variant="narrow")
     assert len(built.variables) == len(names)
     assert set(built.weights()) == names
-    assert jax.tree_util.tree_leaves(state)
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow", "jax"])

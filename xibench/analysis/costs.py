@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from frameworks.architectures import network
+from frameworks.architectures import OPERATORS, network
+from frameworks.blueprint import least_resolution
 from frameworks.cost import LayerCost, NetworkCost, as_written, cost, fused_layers
 from xibench.errors import InputError
 from xibench.measure.roofline import attainable_s, layer_s
 from xibench.record.schema import Calibration
 
-KINDS = ("pointwise", "conv", "depthwise", "dense")
+KINDS = ("pointwise", "conv", "grouped", "depthwise", "dense")
 """Kinds of layer that have multiply-adds. A 1 x 1 convolution is pointwise wherever it stands."""
+USUAL = (224, 299)
+"""Pixels at which networks are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,19 @@ def _roof(layer: LayerCost, flops: int, moved: int, peak: float, bandwidth: floa
     bound: Literal["compute", "memory", "fused"] = "compute" if flops * bandwidth > moved * peak else "memory"
     least_s = layer_s(flops, moved, peak, bandwidth)
     return LayerRoof(layer.name, layer.kind, flops, moved, least_s, bound if least_s else "fused")
+
+
+def usual_resolutions(model: str, variant: str) -> tuple[int, ...]:
+    """The sizes in pixels at which a subject's cost is told, its own last.
+
+    An operator has its own only. Raises UnknownName for a model or variant that is not registered.
+    """
+    built = network(model, variant)
+    own = built.input_shape[0]
+    if model in OPERATORS:
+        return (own,)
+    least = least_resolution(built)
+    return (*(pixels for pixels in USUAL if pixels != own and pixels >= least), own)
 
 
 def model_cost(model: str, variant: str, resolution: int, precision: str = "fp32") -> ModelCost:

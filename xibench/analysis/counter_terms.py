@@ -73,7 +73,10 @@ def _normalisation(placed: Placed, batch: int) -> int:
 
 
 def _activation(placed: Placed, batch: int) -> int:
-    return batch * _outputs(placed) if isinstance(placed.layer, Activation) else 0
+    if not isinstance(placed.layer, Activation):
+        return 0
+    each = 4 if placed.layer.function == "elu" else 1  # jax.nn.elu takes the value apart twice; exp is no FLOP to XLA
+    return each * batch * _outputs(placed)
 
 
 def _comparisons(placed: Placed, batch: int) -> int:
@@ -126,7 +129,7 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
     "jax": {
         "convolution windows: no cell outside the picture": _outside,
         "batch norm: 3 a value, and the gain of each channel": _normalisation,
-        "activations: 1 a value": _activation,
+        "activations: 1 a value, 4 of an ELU": _activation,
         "max pools: a comparison less than a window has cells": _comparisons,
         "average pools: a sum and a division": _averages,
         "average pools: counting the cells inside the picture": _cell_counts,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from frameworks.architectures import MODELS, network
 from frameworks.cost import cost
+from frameworks.errors import InvalidConfiguration
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio
 from xibench.record.schema import Calibration, Case, Record, Rule
@@ -58,6 +59,7 @@ class Point:
     member: Member
     record: Record
     throughput: Summary
+    alone: Record | None
     latency: Summary | None
 
 
@@ -98,7 +100,8 @@ def label(segments: int) -> str:
 def members(ways: Iterable[Widths] = WAYS, segments: Sequence[int] = SEGMENTS) -> tuple[Member, ...]:
     """The networks of the spectrum; the depthwise one stands in either way and is the same network.
 
-    Raises InvalidConfiguration for a number of segments that cannot split the narrowest width.
+    Raises InvalidConfiguration for a number of segments that cannot split the narrowest width, or for which no
+    narrower network has the depthwise one's parameters.
     """
     return tuple(_member(g, way) for way in ways for g in segments)
 
@@ -120,23 +123,20 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
     """
     members_of = {r.case: _read(r.case.variant, r.case.resolution) for r in found if r.case.model == MODEL}
     records = [record for record in found if members_of.get(record.case)]
-    latency = {
-        (_setup(record.case), record.case.variant): summarise(record, calibration)
-        for record in records
-        if record.case.scenario == "single-stream"
-    }
+    alone = {(_setup(r.case), r.case.variant): r for r in records if r.case.scenario == "single-stream"}
     series: dict[tuple[tuple[object, ...], int, Widths], list[Point]] = {}
     for record in records:
         case = record.case
         for member in members_of[case] if case.scenario == "offline" else ():
-            alone = latency.get((_setup(case), case.variant))
-            point = Point(member, record, summarise(record, calibration), alone)
+            one = alone.get((_setup(case), case.variant))
+            latency = summarise(one, calibration) if one else None
+            point = Point(member, record, summarise(record, calibration), one, latency)
             series.setdefault((_setup(case), case.batch, member.widths), []).append(point)
     ordered = [tuple(sorted(points, key=lambda p: place(p.member.segments))) for points in series.values()]
     return [
         Curve(points[0].record.case, points[0].member.widths, points)
         for points in ordered
-        if len(points) >= LEAST_POINTS
+        if len({point.member.segments for point in points}) >= LEAST_POINTS
     ]
 
 
@@ -168,6 +168,7 @@ def equal_width(segments: int) -> float:
     """The factor of all widths at which the network has as many parameters as the depthwise one, within AGREE.
 
     Widths are multiples of 8, so that parameters go in steps: the nearest factor of a grid of 0.0005 is taken.
+    Raises InvalidConfiguration if none agrees.
     """
     wanted = _parameters(EXTREME, 1.0)
     low, high = 0.05, 1.0
@@ -175,11 +176,27 @@ def equal_width(segments: int) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if _parameters(segments, middle) > wanted else (middle, high)
     grid = [round(round(low, 3) + i * 5e-4, 4) for i in range(-20, 21)]
-    return min(grid, key=lambda width: abs(_parameters(segments, width) - wanted))
+    nearest = min(grid, key=lambda width: abs(_parameters(segments, width) - wanted))
+    if not agree(_parameters(segments, nearest), wanted):
+        raise InvalidConfiguration(
+            f"segments is {segments}: no factor of all widths gives the {wanted:,} parameters of one segment a channel "
+            f"within {AGREE:.0%}; expected other segments, or --widths paper alone"
+        )
+    return nearest
 
 
+def agree(parameters: int, wanted: int) -> bool:
+    """Whether two counts of parameters are equal within AGREE."""
+    return abs(parameters - wanted) <= AGREE * wanted
+
+
+@cache
 def _parameters(segments: int, width: float) -> int:
-    return cost(network(MODEL, segments=segments, width=width, resolution=COUNTED_AT)).parameters_trainable
+    """Trainable parameters; none of a network that is too narrow for its segments."""
+    try:
+        return cost(network(MODEL, segments=segments, width=width, resolution=COUNTED_AT)).parameters_trainable
+    except InvalidConfiguration:
+        return 0
 
 
 def _member(segments: int, way: Widths) -> Member:
@@ -188,12 +205,24 @@ def _member(segments: int, way: Widths) -> Member:
         name = f"segments={segments}"
     if way == "paper" or segments == EXTREME:
         return _described(segments, way, 1.0, name)
+    network(MODEL, name)  # raises for segments that no width splits
     width = equal_width(segments)
     return _described(segments, way, width, f"{name}+width={width:g}")
 
 
 def _read(variant: str, resolution: int) -> tuple[Member, ...]:
-    """The members that a variant is: none, one, or the depthwise network in both ways."""
+    """The members that a variant is: none, one, or the depthwise network in both ways.
+
+    A narrowed one is a member if its parameters are those of the depthwise network. A variant that cannot be built,
+    as a run file of another version may have one, is none.
+    """
+    try:
+        return _members_that(variant, resolution)
+    except ValueError:
+        return ()
+
+
+def _members_that(variant: str, resolution: int) -> tuple[Member, ...]:
     segments, width = EXTREME, 1.0
     for part in variant.split("+"):
         name, _, value = part.partition("=")
@@ -207,7 +236,10 @@ def _read(variant: str, resolution: int) -> tuple[Member, ...]:
             return ()
     if segments == EXTREME:
         return tuple(_described(segments, way, width, variant, resolution) for way in WAYS if width == 1)
-    return (_described(segments, "paper" if width == 1 else "equal", width, variant, resolution),)
+    member = _described(segments, "paper" if width == 1 else "equal", width, variant, resolution)
+    if member.widths == "equal" and not agree(member.parameters_trainable, _parameters(EXTREME, 1.0)):
+        return ()
+    return (member,)
 
 
 def _described(segments: int, way: Widths, width: float, variant: str, resolution: int | None = None) -> Member:

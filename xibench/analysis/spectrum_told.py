@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from xibench.analysis.spectrum import Curve, Step, falls_off, label, step
+from frameworks.architectures import network
+from frameworks.blueprint import Slice, place
+from xibench.analysis.spectrum import MODEL, Curve, Member, Step, falls_off, label, step, steps
 
+NO_CEILINGS = "the run has no ceilings, so that nothing can be said of what is attained"
 WAY_TOLD = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 
 
@@ -19,11 +22,30 @@ def finding(curve: Curve, name: str) -> str:
     )
     worst = falls_off(curve)
     if worst is None:
-        return f"{text} No step along g loses a tenth of what it attains."
+        return f"{text} {_no_fall(curve)}"
     return (
-        f"{text} It falls off most from g = {label(worst.before.segments)} to g = {label(worst.after.segments)}: "
-        f"{_work(worst)}, and {_speed(worst)}."
+        f"{text} It falls off most from g = {label(worst.before.segments)} to g = {label(worst.after.segments)}"
+        f"{_in_slices(worst.after)}: {_work(worst)}, and {_speed(worst)}."
     )
+
+
+def in_slices(member: Member) -> bool:
+    """Whether segments of unlike sizes, as convolutions on slices, stand in the network for grouped convolutions."""
+    return any(isinstance(placed.layer, Slice) for placed in place(network(MODEL, member.variant)))
+
+
+def why_none(curve: Curve) -> str | None:
+    """Why a curve says nothing of where it falls off, or None if it does say something."""
+    return None if any(found.kept is not None for found in steps(curve)) else NO_CEILINGS
+
+
+def _no_fall(curve: Curve) -> str:
+    reason = why_none(curve)
+    return f"{reason[0].upper()}{reason[1:]}." if reason else "No step along g loses a tenth of what it attains."
+
+
+def _in_slices(member: Member) -> str:
+    return ", whose segments are convolutions on slices" if in_slices(member) else ""
 
 
 def _work(found: Step) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
 from frameworks.blueprint import least_resolution
-from frameworks.errors import UnknownName
+from frameworks.errors import InvalidConfiguration, UnknownName
 from xibench.analysis import passes
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Caught, Check, array_errors, pair
 from xibench.analysis.forward import Job
@@ -46,28 +46,45 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 Found = tuple[list[Check], list[Caught]]
 Part = Callable[[Workers], Found]
 Watch = Callable[[str], None]
+Subject = tuple[str, str]
+"""A model and a variant of it."""
 
 
 def verify(
     models: Sequence[str] | None = None,
-    resolutions: Sequence[int] | None = None,
-    watch: Watch = lambda line: None,
     variants: Sequence[str] = ("default",),
+    watch: Watch = lambda line: None,
 ) -> Report:
     """Proves equality of all installed frameworks, and of keras.applications where that has the network.
 
     models: networks and operators; the paper's two networks if none is named. variants: of each of them; `all` stands
-    for every one that is registered. resolutions: input sizes of the paper's two networks instead of RESOLUTIONS. watch
-    hears one line per step. Raises UnknownName, or XibenchError if a worker dies.
+    for every one that is registered. watch hears one line per step. Raises UnknownName, or XibenchError if a worker
+    dies.
     """
-    parts: list[Part] = []
+    subjects: list[Subject] = []
     for model in models or [name for name, model in MODELS.items() if model.main]:
         if model not in SUBJECTS:
             raise UnknownName("model", model, SUBJECTS)
-        for variant in SUBJECTS[model].variants if "all" in variants else variants:
-            network(model, variant)
-            main = model in RESOLUTIONS and variant == "default"
-            parts += _main(model, resolutions, watch) if main else [partial(_other, model, variant, watch)]
+        known = SUBJECTS[model].variants
+        for variant in dict.fromkeys(name for asked in variants for name in (known if asked == "all" else (asked,))):
+            subjects.append((model, variant))
+    return prove(subjects, watch=watch)
+
+
+def prove(
+    subjects: Sequence[Subject],
+    resolutions: Mapping[str, Sequence[int]] = RESOLUTIONS,
+    watch: Watch = lambda line: None,
+) -> Report:
+    """The same of networks and operators by model and variant, by one set of processes.
+
+    resolutions: input sizes of the paper's two networks.
+    """
+    parts: list[Part] = []
+    for model, variant in subjects:
+        network(model, variant)
+        main = model in RESOLUTIONS and variant == "default"
+        parts += _main(model, resolutions[model], watch) if main else [partial(_other, model, variant, watch)]
     with (
         TemporaryDirectory(prefix="xibench-verify-") as folder,
         ThreadPoolExecutor(AT_ONCE) as pool,
@@ -84,10 +101,10 @@ def verify(
     return Report(ok=ok, checks=checks, mistakes=caught, skipped=skipped)
 
 
-def _main(model: str, resolutions: Sequence[int] | None, watch: Watch) -> list[Part]:
+def _main(model: str, resolutions: Sequence[int], watch: Watch) -> list[Part]:
     """One of the paper's two networks: at several sizes, with recipes and seeded mistakes."""
     return [
-        *(partial(_size, model, resolution, watch) for resolution in resolutions or RESOLUTIONS[model]),
+        *(partial(_size, model, resolution, watch) for resolution in resolutions),
         partial(_recipes, model, watch),
         *(partial(_mistakes, model, training, watch) for training in (False, True)),
     ]
@@ -123,15 +140,21 @@ def _other(model: str, variant: str, watch: Watch, workers: Workers) -> Found:
     checks = passes.inference(workers, job)
     if not MODELS[model].main:
         checks += passes.inference(workers, msgspec.structs.replace(job, resolution=own))
-    narrow = msgspec.structs.replace(job, variant=_narrowed(variant))
+    narrow = msgspec.structs.replace(job, variant=_narrowed(model, variant))
     checks += passes.training(workers, job if variant == "default" else narrow, built)
     return checks + passes.recipes(workers, narrow, built), []
 
 
-def _narrowed(variant: str) -> str:
+def _narrowed(model: str, variant: str) -> str:
+    """The variant at a quarter of its widths; itself, where it has widths of its own or cannot be narrowed so far."""
     if any(part == "narrow" or part.startswith("width=") for part in variant.split("+")):
         return variant
-    return "narrow" if variant == "default" else f"narrow+{variant}"
+    narrow = "narrow" if variant == "default" else f"narrow+{variant}"
+    try:
+        network(model, narrow)
+    except InvalidConfiguration:
+        return variant
+    return narrow
 
 
 def _mistakes(model: str, training: bool, watch: Watch, workers: Workers) -> Found:

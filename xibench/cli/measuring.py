@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xibench.cli.options import print_json
+from xibench.errors import UsageError
 
 if TYPE_CHECKING:
+    import typer
+
     from xibench.record.schema import Case, Rule
     from xibench.record.store import RunFile
     from xibench.run.parent import Watch
+
+WITH_RESUME = ("resume", "as_json", "no_ceilings")
+"""The options that do not change a run file's plan."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,24 @@ def rule_with(rule: Rule, options: Mapping[str, Any]) -> Rule:
         max_steps=max(rule.max_steps, rule.min_steps),
         warmup_steps=min(rule.warmup_steps, rule.max_warmup_steps),
     )
+
+
+def refuse_beside_resume(context: typer.Context) -> None:
+    """Raises UsageError if the plan of a run file is to be gone on with and changed at once."""
+    refuse_others(context, WITH_RESUME, "--resume goes on with the plan of its file: received")
+
+
+def refuse_others(context: typer.Context, allowed: Sequence[str], because: str) -> None:
+    """Raises UsageError if other options were typed than the allowed ones. because: the line's beginning."""
+    given = [name for name in context.params if name not in allowed and _typed(context, name)]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise UsageError(f"{because} {options} too, expected nothing else")
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _open(fresh: Fresh | None, resume: Path | None, watch: Watch) -> RunFile:

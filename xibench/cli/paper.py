@@ -52,7 +52,8 @@ def paper(
     else:
         format.show(_speed_table(found))
         print(f"Measured in {path}. By work: the ratio if both ran as many multiply-adds per second.")
-    sources = dict.fromkeys(f"{table.source.name}, {table.source.address}" for table in TABLES)
+        print("Inception V3 here is the released network (inception_v3/default), not the edition of Table 3's row.")
+    sources = dict.fromkeys(f"{s.name}, {s.address}" for table in TABLES for s in (table.source, *table.also))
     print(f"Stated in: {'; '.join(sources)}")
 
 
@@ -75,7 +76,7 @@ def _document(table: PaperTable) -> dict[str, Any]:
 
     return {
         "number": table.number, "title": table.title, "conditions": table.conditions,
-        "source": {"name": table.source.name, "address": table.source.address},
+        "sources": [{"name": s.name, "address": s.address} for s in (table.source, *table.also)],
         "rows": [
             {
                 "network": row.network, "model": row.model, "variant": row.variant, "note": row.note,
@@ -111,11 +112,12 @@ def _speed_table(found: list[Speed]) -> Table:
         ratio, case = speed.measured, speed.case
         bounds = NONE if ratio.low is None or ratio.high is None else f"[{ratio.low:.3f}, {ratio.high:.3f}]"
         rows.append((
-            case.framework, case.recipe, case.precision, str(case.batch), case.device, case.task, f"{ratio.ratio:.3f}",
-            bounds, str(ratio.n), f"{speed.by_work:.3f}", f"{speed.stated:.3f}",
+            case.framework, case.recipe, case.precision, str(case.batch), str(case.resolution), case.device, case.task,
+            f"{ratio.ratio:.3f}", bounds, str(ratio.n), f"{speed.by_work:.3f}", f"{speed.stated:.3f}",
         ))  # fmt: skip
     columns = (
-        "framework", "recipe", "precision", "batch", "device", "task", "measured", "[95 %]", "processes", "by work",
-        "paper, training",
+        "framework", "recipe", "precision", "batch", "px", "device", "task", "measured", "[95 %]", "processes",
+        "by work", "paper, training",
     )  # fmt: skip
-    return table_of("Xception's images per second over Inception V3's", columns, rows, right=("batch", *columns[6:]))
+    right = ("batch", "px", *columns[7:])
+    return table_of("Xception's images per second over Inception V3's", columns, rows, right=right)

@@ -13,17 +13,13 @@ import typer
 
 from frameworks.errors import UnknownName
 from xibench.cli import run_options as option
-from xibench.cli.measuring import Fresh, measure, only_given, print_plan, rule_with
+from xibench.cli.measuring import Fresh, measure, only_given, print_plan, refuse_beside_resume, rule_with
 from xibench.cli.options import RUNS, Json, print_json, split, whole_numbers
 from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
     from xibench.record.schema import Rule
     from xibench.run.plan import Preset, Selection
-
-WITH_RESUME = ("resume", "as_json", "no_ceilings")
-"""The options that do not change a run file's plan."""
-
 
 def run(
     context: typer.Context,
@@ -71,7 +67,7 @@ def run(
               xibench run -m xception --scenario server --latency-bound 0.5
     """
     if resume is not None:
-        _refuse_beside_resume(context)
+        refuse_beside_resume(context)
         _print_result(measure(None, resume, not no_ceilings), as_json)
         return
     from xibench.run import plan
@@ -145,16 +141,3 @@ def _preset_name(base: Preset | None, selections: Sequence[Selection], rule: Rul
     if base is None or rule != base.rule or tuple(replace(s, device="auto") for s in selections) != base.selections:
         return None
     return base.name
-
-
-def _refuse_beside_resume(context: typer.Context) -> None:
-    """Raises UsageError if the plan of a run file is to be gone on with and changed at once."""
-    given = [name for name in context.params if name not in WITH_RESUME and _typed(context, name)]
-    if given:
-        options = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise UsageError(f"--resume goes on with the plan of its file: received {options} too, expected nothing else")
-
-
-def _typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

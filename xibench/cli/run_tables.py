@@ -115,7 +115,8 @@ def _joules(value: float | None) -> str:
     return NONE if value is None else figures(value)
 
 
-def _status(summary: Summary) -> str:
+def status(summary: Summary) -> str:
+    """The status, with a mark for each thing that must be read beside the figures."""
     marks = [
         (INSTEAD, bool(summary.substitutions)), (DISTURBED, bool(summary.disturbed)), (UNSTEADY, summary.unsteady > 0)
     ]  # fmt: skip
@@ -134,7 +135,7 @@ _ENERGY = (
     Column("J/image\nabove idle", lambda s: _joules(s.joules_per_image_above_idle), "if any"),
 )
 _ATTAINED = Column("attained", lambda s: percent(s.attained))
-_STATUS = Column("status", _status)
+_STATUS = Column("status", status)
 
 _COLUMNS: dict[Scenario, tuple[Column, ...]] = {
     "offline": (

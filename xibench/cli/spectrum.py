@@ -12,12 +12,20 @@ import typer
 
 from frameworks.errors import UnknownName
 from xibench.cli import run_options as option
-from xibench.cli.measuring import Fresh, measure, only_given, print_plan, rule_with
+from xibench.cli.measuring import (
+    Fresh,
+    measure,
+    only_given,
+    print_plan,
+    refuse_beside_resume,
+    refuse_others,
+    rule_with,
+)
 from xibench.cli.options import RUNS, Json, print_json, run_path, split, whole_numbers
 from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
-    from xibench.analysis.spectrum import Curve, Widths
+    from xibench.analysis.spectrum import Curve, Member, Widths
 
 Run = Annotated[
     str | None,
@@ -37,6 +45,7 @@ Ways = Annotated[
 
 
 def spectrum(
+    context: typer.Context,
     run: Run = None,
     segments: Segments = None,
     widths: Ways = None,
@@ -46,6 +55,7 @@ def spectrum(
     batch: option.Batches = None,
     resolution: option.Resolutions = None,
     device: option.Device = None,
+    images: option.Images = None,
     processes: option.Processes = None,
     budget: option.Budget = None,
     no_ceilings: option.NoCeilings = False,
@@ -66,20 +76,23 @@ def spectrum(
               xibench spectrum latest
     """
     if run is not None:
+        refuse_others(context, ("run", "as_json"), "RUN tells what a run file says: received")
         tell(run_path(run), as_json)
         return
     if resume is not None:
+        refuse_beside_resume(context)
         tell(measure(None, resume, not no_ceilings), as_json)
         return
     from xibench.analysis import spectrum as spectrum_
     from xibench.run import plan
 
     found = spectrum_.members(_ways(widths), _segments(segments))
+    _check_enough(found)
     chosen = plan.Selection(recipes=("tuned",))
     given = only_given({
         "frameworks": split(framework, "--framework"), "recipes": split(recipe, "--recipe"),
         "precisions": split(precision, "--precision"), "batches": whole_numbers(batch, "--batch"),
-        "resolutions": whole_numbers(resolution, "--resolution"), "device": device,
+        "resolutions": whole_numbers(resolution, "--resolution"), "device": device, "images": images,
     })  # fmt: skip
     cases = plan.all_cases(spectrum_.selections(replace(chosen, **given), found))
     rule = rule_with(spectrum_.RULE, {"processes": processes, "budget_s": budget})
@@ -95,20 +108,21 @@ def tell(path: Path, as_json: bool) -> None:
     from xibench.record.store import read
 
     stored = read(path)
-    found = [curve for curve in curves(stored.records, stored.calibration) if len(curve.measured) > 1]
+    found = curves(stored.records, stored.calibration)
+    told = [curve for curve in found if len(curve.measured) > 1]
     if as_json:
         print_json({"file": str(path), "curves": [_document(curve) for curve in found]})
     else:
         from xibench.cli import format
-        from xibench.cli.spectrum_tables import curve_table, finding_of
+        from xibench.cli.spectrum_tables import curve_notes, curve_table, finding_of
 
         for curve in found:
             format.show(curve_table(curve))
-        for curve in found:
-            print(finding_of(curve))
+        for line in (*map(finding_of, told), *curve_notes(stored, found)):
+            print(line)
         quoted = shlex.quote(str(path))
         print(f"\nRun file:  {path}\nCharts:    xibench report {quoted}", file=sys.stderr)
-    if not found:
+    if not told:
         raise XibenchError(
             f"{path} holds no curve of the spectrum: expected at least {LEAST_POINTS} numbers of segments of one "
             "framework and recipe, measured; `xibench spectrum` measures them"
@@ -117,22 +131,27 @@ def tell(path: Path, as_json: bool) -> None:
 
 def _document(curve: Curve) -> dict[str, Any]:
     from xibench.analysis.spectrum import falls_off, label, steps
+    from xibench.analysis.spectrum_told import why_none
     from xibench.cli.spectrum_tables import finding_of
 
     worst = falls_off(curve)
+    none = None if worst else why_none(curve) or "no step along g loses a tenth of what it attains"
     return {
         "case": curve.case,
         "widths": curve.widths,
-        "finding": finding_of(curve),
+        "finding": finding_of(curve) if len(curve.measured) > 1 else None,
         "falls_off": worst and {"from": label(worst.before.segments), "to": label(worst.after.segments)},
+        "falls_off_reason": none,
         "points": [
             {
                 "segments": label(point.member.segments), "variant": point.member.variant, "width": point.member.width,
-                "parameters_trainable": point.member.parameters_trainable, "macs": point.record.costs.macs,
+                "parameters_trainable": point.member.parameters_trainable, "macs": point.member.macs,
                 "images_per_s": point.throughput.images_per_s, "attained": point.throughput.attained,
                 "peak_bytes": point.throughput.peak_bytes, "device_peak_bytes": point.throughput.device_peak_bytes,
                 "latency_s": point.latency.latency if point.latency else {},
                 "status": point.throughput.status, "reason": point.throughput.reason,
+                "disturbed": point.throughput.disturbed, "unsteady": point.throughput.unsteady,
+                "substitutions": point.throughput.substitutions,
             }
             for point in curve.points
         ],
@@ -142,6 +161,18 @@ def _document(curve: Curve) -> dict[str, Any]:
             for s in steps(curve)
         ],
     }  # fmt: skip
+
+
+def _check_enough(found: tuple[Member, ...]) -> None:
+    """Raises UsageError for fewer numbers of segments than make a curve."""
+    from xibench.analysis.spectrum import LEAST_POINTS, label
+
+    asked = dict.fromkeys(label(member.segments) for member in found)
+    if len(asked) < LEAST_POINTS:
+        raise UsageError(
+            f"--segments: received {', '.join(asked)}, expected at least {LEAST_POINTS} numbers, which make a curve; "
+            "`xibench run --variant` measures single networks"
+        )
 
 
 def _ways(asked: option.Names) -> tuple[Widths, ...]:

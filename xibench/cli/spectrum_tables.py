@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING
 
 from xibench.analysis.spectrum import label, steps
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
-from xibench.cli.format import NONE, count, interval, percent, percentile, size, table_of
+from xibench.cli.format import NONE, count, figures, interval, percent, percentile, size, table_of
+from xibench.cli.run_notes import run_notes
+from xibench.cli.run_tables import status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from xibench.analysis.spectrum import Curve, Point, Step
+    from xibench.measure.comparing import Ratio
+    from xibench.record.store import Run
 
 COLUMNS = (
     "g", "parameters", "MACs/image", "images/s\n[95 %]", "p50 of one,\nms [95 %]", "peak\nmemory", "attained",
-    "MACs saved\nfrom the row above", "faster\nthan it", "status",
+    "MACs saved over the\ng measured before", "faster than\nit [95 %]", "status",
 )  # fmt: skip
 
 
@@ -38,11 +44,21 @@ def finding_of(curve: Curve) -> str:
 
 def _row(point: Point, found: Step | None) -> tuple[str, ...]:
     one = point.latency.latency.get("p50") if point.latency else None
-    macs = point.record.costs.macs / point.record.case.batch
     return (
-        label(point.member.segments), f"{point.member.parameters_trainable:,}", count(macs),
+        label(point.member.segments), f"{point.member.parameters_trainable:,}", count(point.member.macs),
         interval(point.throughput.images_per_s), percentile(one, 1e3),
         size(point.throughput.device_peak_bytes or point.throughput.peak_bytes), percent(point.throughput.attained),
-        NONE if found is None else f"{found.work:.3g} x", NONE if found is None else f"{found.faster.ratio:.3g} x",
-        point.throughput.status,
+        NONE if found is None else f"{found.work:.3g} x", NONE if found is None else _ratio(found.faster),
+        status(point.throughput),
     )  # fmt: skip
+
+
+def curve_notes(run: Run, curves: Sequence[Curve]) -> list[str]:
+    """What must be read beside the tables, each once."""
+    summaries = {point.record.case: point.throughput for curve in curves for point in curve.points}
+    return run_notes(run, list(summaries.values()))
+
+
+def _ratio(ratio: Ratio) -> str:
+    bounds = "" if ratio.low is None or ratio.high is None else f" [{figures(ratio.low)}, {figures(ratio.high)}]"
+    return f"{figures(ratio.ratio)} x{bounds}"

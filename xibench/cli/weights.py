@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Model, Variant, count_from_zero
+from xibench.cli.options import Model, Variant, count_from_zero, whole_number
 from xibench.errors import StoreError
 
 app = typer.Typer(help="Canonical weight files.", rich_markup_mode=None, no_args_is_help=False)
@@ -25,6 +25,13 @@ def init(
     model: Model,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The safetensors file to write.")],
     variant: Variant = "default",
+    resolution: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number, metavar="PX",
+            help="Pixels, square: VGG-16's first dense layer depends on them.  [default: the network's own]",
+        ),
+    ] = None,
     seed: Annotated[
         int, typer.Option(parser=count_from_zero, metavar="N", help="The same seed gives the same weights everywhere.")
     ] = 0,
@@ -41,7 +48,7 @@ def init(
     from frameworks.architectures import network
     from frameworks.weights import initial, save
 
-    built = network(model, variant)
+    built = network(model, variant, **({} if resolution is None else {"resolution": resolution}))
     values = initial(built, seed)
     if not out.parent.is_dir():
         raise StoreError(f"weights: cannot write {out}: there is no folder {out.parent}; make it first")

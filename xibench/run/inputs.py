@@ -18,14 +18,16 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from frameworks.architectures import network
 from xibench.errors import InputError, StoreError
 from xibench.record.schema import Case, Pictures
 from xibench.run import interpreters
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NOISE = "noise"
 """The source that needs no photographs, and the only one of operators: their inputs have more than three channels."""
@@ -97,6 +99,7 @@ def _channels(case: Case) -> int:
 
 def prepared(path: Path, resolution: int) -> NDArray[np.float32]:
     """One photograph as (resolution, resolution, 3) in -1..1. Raises InputError, naming the file."""
+    import numpy as np
     from PIL import Image, ImageOps
 
     try:
@@ -114,6 +117,8 @@ def prepared(path: Path, resolution: int) -> NDArray[np.float32]:
 
 def _write(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
     """Writes the batch one image at a time: no more than one is ever in memory."""
+    import numpy as np
+
     header = {"descr": "<f4", "fortran_order": False, "shape": (batch, *shape)}
     try:
         with path.open("wb") as file:
@@ -169,6 +174,8 @@ def _is_large(path: Path) -> bool:
 def _images(source: str, most: int, shape: tuple[int, int, int], seed: int) -> Iterator[NDArray[np.float32]]:
     """Endless: the source's images in order, again and again."""
     if source == NOISE:
+        import numpy as np
+
         random = np.random.default_rng(seed)
         while True:
             yield np.clip(random.standard_normal(shape, np.float32), -1, 1)

@@ -281,7 +281,8 @@ def _check_weights(selection: Selection) -> None:
             "`xibench weights init MODEL` writes one"
         )
     for model, variant in itertools.product(selection.models, selection.variants):
-        check_file(network(model, variant), selection.weights)
+        for pixels in _resolutions(model, variant, selection.resolutions):
+            check_file(network(model, variant, resolution=pixels), selection.weights)
 
 
 def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
