@@ -7,6 +7,12 @@ VENV     := .venv
 BIN      := $(VENV)/bin
 LOCKED   := constraints.txt
 SITE     := site
+JOBS     ?= 2
+
+# Files of tests side by side, but for the tests marked `alone`. Threads that wait for each other must not spin
+# meanwhile; pytest-benchmark measures nothing beside others, and would warn.
+SIDE_BY_SIDE := OMP_WAIT_POLICY=PASSIVE
+JOBS_ARGS    := -n $(JOBS) --dist loadfile --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -30,7 +36,8 @@ site: $(VENV)/installed  ## write the site from the runs in results/runs
 	@$(BIN)/xibench report
 
 test: $(VENV)/installed-dev tools lint  ## ruff, mypy and the tests; needs git and chromium
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(SIDE_BY_SIDE) $(BIN)/python -m pytest -m "not slow and not alone" $(JOBS_ARGS)
+	@$(BIN)/python -m pytest -m "alone and not slow"
 
 slow: $(VENV)/installed-dev  ## the tests that take minutes each: every variant's proof and measurement
 	@$(BIN)/python -m pytest -m slow

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from xibench.errors import InputError
+from xibench.errors import InputError, XibenchError
 from xibench.record import environment, lines, pair_store
 from xibench.record.comparison import Compared, differing_machines, differing_versions
 from xibench.record.pair_store import PairsFile
@@ -41,7 +41,10 @@ class Folder:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._done_file = path / "done.jsonl"
-        found = self._done_file.read_bytes().splitlines() if self._done_file.exists() else []
+        content = self._done_file.read_bytes() if self._done_file.exists() else b""
+        *found, cut = content.split(b"\n")
+        if cut:  # the power went while it was written: its comparison is measured anew
+            os.truncate(self._done_file, len(content) - len(cut))
         self._here = environment.read(interpreters.described())
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
@@ -73,7 +76,8 @@ class Folder:
             found = compare_sides([case], sides, limits, pairs_file, _Quiet())
         wall_s = time.monotonic() - began
         if not found.pairs:
-            raise RuntimeError(f"comparison {name} gave nothing: {'; '.join(found.not_compared[0].why)}")
+            why = "; ".join(found.not_compared[0].why)
+            raise XibenchError(f"comparison {name} gave nothing: {why}; does it lack a framework? `xibench doctor`")
         line = _Line(name=name, wall_s=wall_s, verdict=found.pairs[0])
         descriptor = lines.open_or_create(self._done_file)
         try:

@@ -13,6 +13,7 @@ from xibench.record.schema import Environment
 
 BEGIN = "<!-- claims:begin -->"
 END = "<!-- claims:end -->"
+PACKAGES = ("torch", "tensorflow", "jax", "numpy")
 Figures = Mapping[str, Any]
 
 
@@ -44,11 +45,12 @@ def _overhead(figures: Figures) -> str:
 def _noise_floor(figures: Figures) -> str:
     cases = figures["by_case"].values()
     found = [case["detectable_with_20_pairs"] for case in cases]
+    pairs = min(case["pairs"] for case in cases)
     return (
         f"{figures['called_different']} of {figures['subjects']} called different; one process differs from the next "
         f"by {_percent(figures['median_process_deviation'])}, one pair from the next by "
-        f"{_percent(figures['median_pair_deviation'])} (standard deviations, median case); 20 pairs find changes of "
-        f"{_percent(min(found))} to {_percent(max(found))}, by case"
+        f"{_percent(figures['median_pair_deviation'])} (standard deviations, median case, {pairs} pairs each); "
+        f"20 pairs find changes of {_percent(min(found))} to {_percent(max(found))}, by case"
     )
 
 
@@ -85,15 +87,22 @@ def _peers(figures: Figures) -> list[str]:
 
 
 def _conditions(answers: Mapping[str, Figures]) -> str:
-    machine = next(iter(answers.values()))["environment"]
-    processor = msgspec.convert(machine, Environment).processor
-    packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in ("torch", "numpy"))
     days = sorted({answer["created_utc"][:10] for answer in answers.values()})
-    gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
+    told: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        told.setdefault(_measured_on(answer["environment"]), []).append(name)
+    on = [where if len(told) == 1 else f"{', '.join(names)}: {where}" for where, names in told.items()]
     return (
-        f"{processor}, {machine['cores_usable']} cores, {gpus}; {machine['python']}; {packages}; "
-        f"{' to '.join(dict.fromkeys((days[0], days[-1])))}. Each row is a program in `benches/claims/`."
+        f"{'; '.join(on)}; {' to '.join(dict.fromkeys((days[0], days[-1])))}. "
+        "Each row is a program in `benches/claims/`."
     )
+
+
+def _measured_on(machine: Figures) -> str:
+    processor = msgspec.convert(machine, Environment).processor
+    packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in PACKAGES)
+    gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
+    return f"{processor}, {machine['cores_usable']} cores, {gpus}; {machine['python']}; {packages}"
 
 
 def _percent(share: float) -> str:

@@ -17,7 +17,7 @@ from benches.claims.claim import Answer, Claim, Figures, Target, keep
 from benches.claims.comparisons import Folder
 from tests.builders import ENVIRONMENT, small_case
 from tests.run.test_ab import SIDES, made_pair
-from xibench.errors import InputError
+from xibench.errors import InputError, XibenchError
 from xibench.record import environment
 from xibench.record.pairs import Pair
 from xibench.run import ab
@@ -92,7 +92,7 @@ def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, monke
         calls.append(number)
         return made_pair(small_case(), number, 0.05 + 0.001 * number)
 
-    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
     monkeypatch.setattr(ab.compare_sides, "__defaults__", (None, measure))
     first = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
     taken = len(calls)
@@ -106,7 +106,7 @@ def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "one.jsonl").write_text("half of a comparison\n")
-    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
     monkeypatch.setattr(
         ab.compare_sides, "__defaults__",
         (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
@@ -116,11 +116,33 @@ def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(
     assert kept.read_text() == "half of a comparison\n"
 
 
+def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
+    monkeypatch.setattr(
+        ab.compare_sides, "__defaults__",
+        (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
+    )  # fmt: skip
+    Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/2]")
+    done = tmp_path / "done.jsonl"
+    done.write_bytes(done.read_bytes() + b'{"name":"two","wall')
+    Folder(tmp_path).compare("two", small_case(), SIDES, Limits(), "[2/2]")
+    assert [json.loads(line)["name"] for line in done.read_text().splitlines()] == ["one", "two"]
+
+
+def test_a_comparison_that_gives_nothing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
+    monkeypatch.setattr(
+        ab.compare_sides, "__defaults__", (None, lambda case, sides, number, *_: made_pair(small_case(), number, None))
+    )
+    with pytest.raises(XibenchError, match="comparison one gave nothing: failed: it exited; does it lack"):
+        Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+
+
 @pytest.mark.parametrize("other", ["versions", "processor"])
 def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(
     other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
     monkeypatch.setattr(
         ab.compare_sides, "__defaults__",
         (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import said, xibench
+from tests.cli.command import ROOT, said, xibench
 from xibench.record import pair_store
 
 NARROW = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "75", "--batch", "1",
@@ -50,3 +54,26 @@ def test_a_framework_that_is_missing_on_one_side_is_said_and_nothing_was_compare
     assert done.returncode == 1
     assert "exited with code 5" in done.stdout
     assert done.stderr.splitlines()[-1] == "xibench: nothing was compared: the reasons are above"
+
+
+def test_two_forms_of_output_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    line = said("ab", "--base", "tree", *NARROW, "--json", "--markdown", cwd=tmp_path, code=2)
+    assert "--json and --markdown" in line
+    assert not (tmp_path / "results").exists()
+
+
+def test_ctrl_c_prints_what_is_known_and_where_the_pairs_are(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "xibench", "ab", "--base", "tree", *NARROW, "--out", "pairs.jsonl"]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert running.stderr is not None
+    first = running.stderr.readline()
+    assert first.startswith("pair 1 of pytorch xception/narrow")
+    os.killpg(running.pid, signal.SIGINT)
+    shown, told = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "pytorch xception/narrow" in shown
+    assert told.splitlines()[-1] == "xibench: interrupted; the pairs that were measured are in pairs.jsonl"
+    assert pair_store.read(tmp_path / "pairs.jsonl").pairs

@@ -17,6 +17,7 @@ COMMANDS = [
 ]  # fmt: skip
 
 
+@pytest.mark.alone
 def test_help_comes_in_under_0_3_seconds(tmp_path: Path) -> None:
     def once() -> float:
         began = time.perf_counter()

@@ -117,6 +117,9 @@ def test_the_bound_of_a_server_case_is_said() -> None:
     found = notes(measured(in_scenario("server"), served))
     assert "within 250 ms" in the_one(found, "Highest rate of queries")
     assert "kept p99 within 0.25 s" in the_one(found, "highest rate is empty")
+    other = msgspec.structs.replace(served, server=Server(bound_s=0.3, highest_rate_hz=None, trials=[trial]))
+    found = notes(measured(in_scenario("server"), served, other))
+    assert "within 250 ms to 300 ms, by process" in the_one(found, "Highest rate of queries")
 
 
 def test_a_percentile_without_enough_queries_is_explained() -> None:

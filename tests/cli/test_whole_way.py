@@ -60,6 +60,7 @@ def test_the_layers_of_its_network_are_held_against_its_ceilings(folder: Path) -
     assert roof["attainable_s"] == pytest.approx(record["costs"]["attainable_s"])
 
 
+@pytest.mark.alone
 def test_a_run_beside_a_busy_process_is_marked_disturbed_and_says_why(folder: Path) -> None:
     arguments = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1")
     short = ("--device", "cpu", "--budget", "0.5", "--repeats", "1", "--no-ceilings", "--out", "busy.jsonl")

@@ -92,6 +92,25 @@ def test_only_processes_that_are_not_the_runs_are_strangers(with_cards: Program)
     assert reading["strangers"] == 1
 
 
+@pytest.mark.parametrize(
+    ("visible", "indices"),
+    [("1", [1]), ("2,0", [0, 2]), ("GPU-1", [1]), ("0,7,1", [0]), ("MIG-1/2", [0, 1, 2]), ("", []), ("-1", [])],
+)
+def test_cards_that_cuda_may_not_use_are_not_the_runs(visible: str, indices: list[int], with_cards: Program) -> None:
+    program = f"""
+os.environ["CUDA_VISIBLE_DEVICES"] = {visible!r}
+from xibench.measure import nvml
+cards(whole, whole | {{"instant_mw": 130000}}, whole | {{"instant_mw": 150000}})
+with Monitor() as monitor:
+    readings = monitor.read()
+    power = monitor.power_watts() if readings else monitor.absent
+print(json.dumps([[reading.index for reading in readings], power, nvml.count()]))
+"""
+    watts = [120.0, 130.0, 150.0]
+    power = sum(watts[i] for i in indices) if indices else "no NVIDIA device: CUDA_VISIBLE_DEVICES hides 3"
+    assert with_cards(program) == [indices, power, len(indices)]
+
+
 def test_the_memory_of_a_process_is_summed_over_the_cards(with_cards: Program) -> None:
     program = """
 from xibench.measure import nvml

@@ -37,6 +37,14 @@ def test_the_interval_over_processes_holds_the_truth_about_95_times_in_100(proce
     assert held / trials > 0.92, f"95 % intervals held the truth in {held} of {trials}"
 
 
+@pytest.mark.parametrize("steps", [3, 4, 5, 6, 8, 20])
+def test_the_interval_of_one_process_holds_its_median_about_95_times_in_100_however_few_steps(steps: int) -> None:
+    rng = np.random.default_rng(11)
+    trials = 400
+    held = sum(covers(median_interval(drawn(rng, 1, 0.0, 0.02, steps)[0], t), 1.0) for t in range(trials))
+    assert held / trials > 0.92, f"95 % intervals held the truth in {held} of {trials}"
+
+
 def test_pooling_the_steps_of_several_processes_would_be_far_too_sure() -> None:
     rng = np.random.default_rng(7)
     held = 0

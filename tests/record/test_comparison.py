@@ -113,3 +113,27 @@ def test_compile_times_are_compared_over_processes() -> None:
         ])  # fmt: skip
 
     assert compare(run(compiled(1.0)), run(compiled(1.5))).pairs[0].verdict == "slower"
+
+
+def test_other_commits_and_systems_are_compared_and_said() -> None:
+    later = msgspec.structs.replace(ENVIRONMENT, git_commit="f" * 40, git_dirty=True, kernel="Linux 6.9.0")
+    made = msgspec.structs.replace(header([CASE]), environment=later)
+    (pair,) = compare(run(record(CASE, *STEPS)), run(record(CASE, *STEPS), made=made)).pairs
+    assert f"kernel {ENVIRONMENT.kernel} -> Linux 6.9.0" in pair.changed
+    assert any(text.endswith("-> ffffffffff with uncommitted changes") for text in pair.changed)
+
+
+def test_processes_that_failed_or_were_repeated_are_said() -> None:
+    good = record(CASE, *STEPS)
+    crashed = msgspec.structs.replace(failure(CASE).attempts[0], number=4, order=9)
+    aside = msgspec.structs.replace(good.attempts[0], set_aside=True, order=8)
+    (pair,) = compare(run(good), run(Record(case=CASE, attempts=[aside, *good.attempts, crashed]))).pairs
+    assert "new: a process failed: failed, the worker exited with code 3" in pair.notes
+    assert "new: 1 disturbed and repeated, left out" in pair.notes
+
+
+def test_rates_of_a_server_are_refused_and_not_taken_for_times() -> None:
+    case = msgspec.structs.replace(CASE, scenario="server")
+    found = compare(run(record(case, *STEPS)), run(record(case, *slowed(2))))
+    assert found.pairs == []
+    assert found.not_compared[0].why[0].startswith("scenario server: the highest rate is a step of a search")

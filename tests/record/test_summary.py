@@ -59,6 +59,20 @@ def test_disturbed_processes_that_were_repeated_are_counted_and_left_out_of_ever
     assert (summary.processes, summary.set_aside, summary.disturbed) == (1, 1, ["steal 4 %"])
 
 
+def test_a_disturbed_process_counts_and_is_marked_until_another_one_has_taken_its_place() -> None:
+    case = small_case()
+    aside = attempt(case, (0.3, 0.3, 0.3), disturbed=["others took 60 %"], set_aside=True)
+    failed = msgspec.structs.replace(failure(case).attempts[0], order=1)
+    for attempts in ([aside], [aside, failed]):
+        made = Record(case=case, attempts=attempts)
+        summary = summarise(made)
+        assert summary.step_s is not None
+        assert summary.step_s.median == pytest.approx(0.3)
+        assert (made.status, summary.processes, summary.set_aside) == ("ok", 1, 0)
+        assert summary.disturbed == ["others took 60 %"]
+        assert summary.failed == len(attempts) - 1
+
+
 def test_p99_of_few_steps_is_null_with_the_number_needed() -> None:
     p99 = summarise(record(small_case(), [0.1] * 20)).latency["p99"]
     assert (p99.value, p99.n, p99.needed) == (None, 20, 368)
@@ -98,13 +112,21 @@ def test_a_case_that_times_no_step_has_compile_times_and_says_why_it_has_no_step
     assert (summary.compile_s.median, summary.compile_s.processes) == (pytest.approx(2.0), 3)
 
 
-def test_the_highest_rate_is_the_median_of_the_processes() -> None:
+@pytest.mark.parametrize(
+    ("rates", "middle"), [((5.0, 7.0, 6.0), 6.0), ((5.0, 7.0), 5.0), ((None, 5.0, 6.0), 5.0), ((None, None, 5.0), None)]
+)
+def test_the_highest_rate_is_the_median_of_the_processes_those_without_any_at_0(
+    rates: tuple[float | None, ...], middle: float | None
+) -> None:
     trial = RateTrial(rate_hz=5.0, latencies_s=[0.1], p99_s=0.1, within=True)
     served = [
         msgspec.structs.replace(process(order=n), server=Server(bound_s=0.5, highest_rate_hz=hz, trials=[trial]))
-        for n, hz in enumerate((5.0, 7.0, 6.0))
+        for n, hz in enumerate(rates)
     ]
-    assert summarise(measured(small_case(), *served)).highest_rate_hz == 6.0
+    summary = summarise(measured(small_case(), *served))
+    assert summary.highest_rate_hz == middle
+    if middle is None:
+        assert summary.absent["highest_rate_hz"].endswith("kept p99 within 0.5 s in 2 of 3 processes")
 
 
 def test_settings_that_differ_between_processes_of_one_case_are_named() -> None:

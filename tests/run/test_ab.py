@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.builders import small_case
@@ -15,6 +16,7 @@ from xibench.record.pairs import Half, Pair
 from xibench.record.schema import Case
 from xibench.run import ab
 from xibench.run.ab import Limits
+from xibench.run.lookout import Vigil
 from xibench.run.pair import Bursts
 from xibench.run.sides import Side
 
@@ -57,8 +59,9 @@ def measure_by(ratio: Callable[[Case, int, random.Random], float | None]) -> ab.
     noise = random.Random(5)
 
     def measure(
-        case: Case, sides: tuple[Side, Side], number: int, batch: Path, bursts: Bursts, rng: random.Random, cache: Path
-    ) -> Pair:
+        case: Case, sides: tuple[Side, Side], number: int, batch: Path, bursts: Bursts, rng: random.Random,
+        cache: Path, vigil: Vigil,
+    ) -> Pair:  # fmt: skip
         return made_pair(case, number, ratio(case, number, noise))
 
     return measure
@@ -67,7 +70,8 @@ def measure_by(ratio: Callable[[Case, int, random.Random], float | None]) -> ab.
 @pytest.fixture(autouse=True)
 def _quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """What other programs do to the machine while these tests run is not what they are about."""
-    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may_repeat: pair)
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
+    monkeypatch.setattr(ab, "WATCH_S", 0.0)
 
 
 def compared(
@@ -132,12 +136,56 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
 ) -> None:
     monkeypatch.undo()
     judge = ab._judged
-    monkeypatch.setattr(ab, "_judged", lambda pair, disturbed, may: judge(pair, ["others took 60 %"], may))
+    busy = ["others took 60 %"]
+    monkeypatch.setattr(
+        ab, "_judged", lambda pair, around, may: judge(pair, msgspec.structs.replace(around, disturbed=busy), may)
+    )
     found = compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), Limits(repeats=2))
     stored = pair_store.read(tmp_path / "pairs.jsonl").pairs
     assert [pair.set_aside for pair in stored][:3] == [True, True, False]
     assert "2 disturbed pairs were repeated and left out" in found.pairs[0].notes
     assert "disturbed: others took 60 %" in found.pairs[0].notes, "what stayed disturbed is kept and marked"
+
+
+def test_the_file_says_how_pairs_were_taken_and_what_went_on_around_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.001), Limits(most_pairs=7, seed=3))
+    stored = pair_store.read(tmp_path / "pairs.jsonl")
+    procedure, pictures = stored.header.procedure, stored.header.pictures
+    assert procedure is not None
+    assert pictures is not None
+    assert (procedure.most_pairs, procedure.seed, procedure.pair_s) == (7, 3, Bursts().pair_s)
+    assert (pictures.source, stored.header.weights_digest) == (FAST.images, None)
+    for pair in stored.pairs:
+        assert pair.surroundings is not None
+        assert pair.surroundings.before.taken_utc <= pair.surroundings.after.taken_utc
+        assert pair.disturbed == pair.surroundings.disturbed
+
+
+def test_a_comparison_that_is_stopped_says_what_it_knows_and_its_pairs_are_on_the_disk(tmp_path: Path) -> None:
+    def until_ctrl_c(case: Case, number: int, rng: random.Random) -> float:
+        if number == 2:
+            raise KeyboardInterrupt
+        return rng.choice([-0.2, 0.2])
+
+    with pytest.raises(ab.Stopped) as stopped:
+        compared(tmp_path, until_ctrl_c)
+    assert [(pair.verdict, pair.n) for pair in stopped.value.found.pairs] == [("unsure", 2)]
+    assert len(pair_store.read(tmp_path / "pairs.jsonl").pairs) == 2
+
+
+def test_a_case_that_fails_after_some_pairs_is_told_from_one_that_is_in_doubt(tmp_path: Path) -> None:
+    found = compared(tmp_path, lambda case, n, rng: None if n == 3 else rng.choice([-0.2, 0.2]))
+    assert [(pair.n, pair.failed) for pair in found.pairs] == [(3, True)]
+
+
+def test_too_few_pairs_to_call_any_change_are_said(tmp_path: Path) -> None:
+    told = "at most 4 pairs were allowed: a change takes at least 5 to be called"
+    for most, expected in ((4, True), (5, False)):
+        found = compared(tmp_path / str(most), lambda case, n, rng: rng.choice([0.4, 0.6]), Limits(most_pairs=most))
+        assert (told in found.pairs[0].notes) is expected
 
 
 def test_settings_that_differ_between_the_sides_are_said(tmp_path: Path) -> None:

@@ -29,9 +29,11 @@ def test_a_framework_runs_in_the_parents_interpreter_unless_it_has_its_own(
 def test_preallocation_is_off_and_thread_counts_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     variables = interpreters.environment()
     assert variables["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert variables["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert not [name for name in variables if name.endswith("NUM_THREADS")]
 
 

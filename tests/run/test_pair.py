@@ -28,10 +28,27 @@ def batch(tmp_path: Path) -> Path:
     return path
 
 
-def pair_of(base: Side, new: Side, batch: Path, case: Case = CASE, bursts: Bursts = QUICK) -> Pair:
-    return measure_pair(case, (base, new), 0, batch, bursts, random.Random(0), batch.parent / "cache")
+class Watching:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.ticks = 0
+
+    def phase(self, text: str) -> None:
+        self.phases.append(text)
+
+    def tick(self) -> None:
+        self.ticks += 1
 
 
+def pair_of(
+    base: Side, new: Side, batch: Path, case: Case = CASE, bursts: Bursts = QUICK, observer: Watching | None = None
+) -> Pair:
+    return measure_pair(case, (base, new), 0, batch, bursts, random.Random(0), batch.parent / "cache", observer)
+
+
+@pytest.mark.alone
 def test_two_real_processes_alternate_and_a_planted_slowdown_shows_in_their_ratio(batch: Path) -> None:
     pair = pair_of(Side("tree"), Side("tree", slowdown=1.0), batch)
     assert pair.status == "ok", f"{pair.reason}\n{pair.log}"
@@ -49,9 +66,12 @@ def test_two_real_processes_alternate_and_a_planted_slowdown_shows_in_their_rati
 
 
 def test_a_side_in_another_recipe_reads_back_its_own_settings(batch: Path) -> None:
-    pair = pair_of(Side("recipe:default", recipe="default"), Side("tree"), batch)
+    watching = Watching()
+    pair = pair_of(Side("recipe:default", recipe="default"), Side("tree"), batch, observer=watching)
     assert pair.base is not None
     assert pair.new is not None
+    assert (watching.phases, watching.ticks) == (["timing", "done"], len(pair.new_first))
+    assert pair.base.warmup_stopped_by
     assert (pair.base.settings["batch_norm_folded"], pair.new.settings["batch_norm_folded"]) == (False, True)
 
 

@@ -5,6 +5,8 @@ import re
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.builders import ENERGY, header, small_case
 from tests.run.conftest import Listener, Quiet, RunWith, StandIn
 from xibench.record.schema import Rule
@@ -24,6 +26,17 @@ def test_a_worker_that_is_killed_is_recorded_with_its_last_output_and_the_run_go
     assert killed.log == "last words"
     assert other.status == "ok"
     assert read(tmp_path / "run.jsonl").records == (killed, other)
+
+
+def test_a_worker_that_the_kernel_killed_for_want_of_memory_ran_out_of_it(
+    run_with: RunWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = iter([4, 5, 5, 5])
+    monkeypatch.setattr("xibench.run.process.oom_kills", lambda: next(counts))
+    killed, other = run_with("kill,ok")
+    assert killed.status == "out_of_memory"
+    assert (killed.reason or "").startswith("the worker was killed by SIGKILL during build; the kernel counts")
+    assert other.status == "ok"
 
 
 def test_a_worker_that_exits_is_recorded_with_its_last_output_and_the_run_goes_on(run_with: RunWith) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from xibench.run.resident import Resident, limit_bytes
+from xibench.run.resident import Resident, limit_bytes, oom_kills
 
+NOWHERE = Path("/no/such/file")
 GROUP = {"memory.max": "1000000\n", "memory.current": "400000\n", "memory.stat": "anon 1\ninactive_file 100000\n"}
 
 
@@ -23,17 +24,32 @@ def test_what_was_asked_for_is_the_limit() -> None:
 
 
 def test_the_limit_is_nine_tenths_of_what_the_control_group_leaves(tmp_path: Path) -> None:
-    assert limit_bytes(None, group(tmp_path)) == int(0.9 * (1_000_000 - 300_000))
+    assert limit_bytes(None, group(tmp_path), NOWHERE) == int(0.9 * (1_000_000 - 300_000))
 
 
 @pytest.mark.parametrize("most", ["max\n", "99999999999999999\n"])
 def test_a_group_without_a_limit_leaves_what_the_kernel_has(tmp_path: Path, most: str) -> None:
     available = psutil.virtual_memory().available
-    assert limit_bytes(None, group(tmp_path, memory_max=most)) == pytest.approx(0.9 * available, rel=0.2)
+    assert limit_bytes(None, group(tmp_path, memory_max=most), NOWHERE) == pytest.approx(0.9 * available, rel=0.2)
 
 
 def test_a_machine_without_control_groups_leaves_what_the_kernel_has(tmp_path: Path) -> None:
-    assert limit_bytes(None, tmp_path) == pytest.approx(0.9 * psutil.virtual_memory().available, rel=0.2)
+    assert limit_bytes(None, tmp_path, NOWHERE) == pytest.approx(0.9 * psutil.virtual_memory().available, rel=0.2)
+
+
+def test_the_limits_of_this_process_own_group_and_of_those_around_it_count(tmp_path: Path) -> None:
+    own, job = tmp_path / "cgroup", tmp_path / "groups" / "slurm" / "job_7"
+    own.write_text("1:name=systemd:/elsewhere\n0::/slurm/job_7/step_0\n")
+    (job / "step_0").mkdir(parents=True)
+    group(job / "step_0", memory_max="max\n")
+    group(job)
+    assert limit_bytes(None, tmp_path / "groups", own) == int(0.9 * (1_000_000 - 300_000))
+
+
+def test_what_the_out_of_memory_killer_did_is_counted_by_the_kernel(tmp_path: Path) -> None:
+    (tmp_path / "vmstat").write_text("nr_free_pages 5\noom_kill 3\nswap_ra 0\n")
+    assert oom_kills(tmp_path / "vmstat") == 3
+    assert oom_kills(tmp_path / "none") is None
 
 
 PARENT = """

@@ -64,6 +64,7 @@ def scenario(name: Scenario, latency_bound_s: float | None = None) -> Case:
     return msgspec.structs.replace(small_case(), scenario=name, latency_bound_s=latency_bound_s)
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("busy")
 def test_a_run_beside_busy_processes_is_repeated_and_then_marked_disturbed_with_the_reason(
     tmp_path: Path, listener: Listener

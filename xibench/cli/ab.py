@@ -15,6 +15,7 @@ import typer
 from xibench.cli import format, run_options
 from xibench.cli.compare import Markdown, Threshold
 from xibench.cli.options import Json, positive_seconds, split, whole_number, whole_numbers
+from xibench.errors import Interrupted
 
 if TYPE_CHECKING:
     from xibench.record.comparison import Compared
@@ -54,7 +55,7 @@ def ab(
     """Compare two checkouts, interpreters or recipes, interleaved, until each case is decided or the budget is spent.
 
     A pair is a fresh process of either side, both alive, only one of them working, alternating in short bursts in
-    random order. Pairs are added until the verdict is certain. Exit code 3 if anything is slower.
+    random order. Pairs are added until the verdict is certain. Exit code 3 if anything is slower, 1 if a case failed.
 
     \b
     Example:  xibench ab --base git:HEAD~1 -f pytorch -m xception --batch 1
@@ -65,6 +66,7 @@ def ab(
     from xibench.run import ab as ab_
     from xibench.run import plan, sides
 
+    comparison_tables.check_form(as_json, as_markdown)
     given: dict[str, Any] = {
         "frameworks": split(framework, "--framework"), "models": split(model, "--model"),
         "variants": split(variant, "--variant"), "recipes": split(recipe, "--recipe"),
@@ -79,8 +81,13 @@ def ab(
         both = (sides.resolve(base, Path(scratch)), sides.resolve(new, Path(scratch)))
         command = shlex.join(["xibench", *sys.argv[1:]])
         with PairsFile(out, ab_.header(cases, both, limits, command)) as pairs_file:
-            found = ab_.compare_sides(cases, both, limits, pairs_file, PlainWatch())
+            try:
+                found, stopped = ab_.compare_sides(cases, both, limits, pairs_file, PlainWatch()), False
+            except ab_.Stopped as stop:
+                found, stopped = stop.found, True
     comparison_tables.show(found, as_json, as_markdown)
+    if stopped:
+        raise Interrupted(f"interrupted; the pairs that were measured are in {pairs_file.path}")
     print(f"\nFile of pairs:  {pairs_file.path}", file=sys.stderr)
     comparison_tables.end(found, refusal_is_failure=False)
 

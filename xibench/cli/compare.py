@@ -38,6 +38,7 @@ def compare(
     from xibench.record import comparison
     from xibench.record.store import read
 
+    comparison_tables.check_form(as_json, as_markdown)
     limit = THRESHOLD if threshold is None else threshold
     found = comparison.compare(read(run_path(base)), read(run_path(new)), limit, allow_unlike)
     comparison_tables.show(found, as_json, as_markdown)

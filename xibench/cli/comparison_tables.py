@@ -22,10 +22,14 @@ ORDER = ("slower", "faster", "unsure", "same")
 COLUMNS = ("case", "new / base\n[95 %]", "change", "verdict", "n", "would find")
 
 
-def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
-    """Prints a comparison in the form asked for. Raises UsageError if two forms are."""
+def check_form(as_json: bool, as_markdown: bool) -> None:
+    """Raises UsageError if two forms are asked for: before anything is measured."""
     if as_json and as_markdown:
         raise UsageError("received --json and --markdown, expected one of them")
+
+
+def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
+    """Prints a comparison in the form asked for."""
     if as_json:
         print_json(found)
     elif as_markdown:
@@ -37,16 +41,21 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
 
 
 def end(found: Comparison, refusal_is_failure: bool) -> None:
-    """Ends the command: REGRESSION if a case is slower; else a failure if nothing, or not everything, was compared.
+    """Ends the command: REGRESSION if a case is slower; else a failure if nothing was compared, or one case failed.
 
     refusal_is_failure: whether a single case without a verdict is a failure. Raises XibenchError, typer.Exit.
     """
     if found.slower:
         raise typer.Exit(REGRESSION)
-    refused = len(found.not_compared)
-    if refused and (refusal_is_failure or not found.pairs):
+    if not found.pairs and not found.not_compared:
+        raise XibenchError("nothing was compared: neither side holds a case that was measured")
+    failed = sum(refused.failed for refused in found.not_compared) + sum(pair.failed for pair in found.pairs)
+    refused = len(found.not_compared) if refusal_is_failure or not found.pairs else 0
+    if refused:
         none = "nothing was compared" if not found.pairs else f"{format.cases(refused)} not compared"
         raise XibenchError(f"{none}: the reasons are above")
+    if failed:
+        raise XibenchError(f"{format.cases(failed)} failed while being compared: the reasons are above")
 
 
 def table(found: Comparison) -> Table:

@@ -149,7 +149,7 @@ def outcome(record: Record) -> str:
     if last.status != "ok":
         return f"{name}: {last.status}: {last.reason}"
     disturbed = last.surroundings.disturbed if last.surroundings else []
-    said = [headline(summarise(record))] if record.counted else []
+    said = [headline(summarise(record))] if record.counted and not last.set_aside else []
     if disturbed:
         kept = "to be repeated" if last.set_aside else "kept and marked"
         said.append(f"disturbed ({kept}): {'; '.join(disturbed)}")

@@ -106,11 +106,16 @@ def _memory(summaries: Sequence[Summary]) -> Notes:
 def _bounds(records: Sequence[Record]) -> Notes:
     text = "Highest rate of queries (Poisson arrivals) whose 99th percentile of latency, waiting included, is within"
     return _grouped([
-        (f"{text} {seconds(process.server.bound_s)}", record.case)
+        (f"{text} {_range(bounds)}", record.case)
         for record in records
-        for process in record.processes[:1]
-        if process.server is not None
+        if (bounds := [process.server.bound_s for process in record.processes if process.server is not None])
     ], len(records))  # fmt: skip
+
+
+def _range(bounds_s: Sequence[float]) -> str:
+    """The bound; of processes that took a multiple of their own lone query's time, the least and the greatest."""
+    least, most = seconds(min(bounds_s)), seconds(max(bounds_s))
+    return least if least == most else f"{least} to {most}, by process"
 
 
 def _disturbed(summaries: Sequence[Summary]) -> Notes:

@@ -10,6 +10,7 @@ every pair (`e_value`), and the confidence sequence that belongs to it (`confide
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -136,6 +137,11 @@ def detectable(pair_deviation: float, pairs: int, power: float = 0.95) -> float 
         return None
     effect = brentq(lambda d: nct.sf(critical, n - 1, d * math.sqrt(n)) - power, 0.0, 2 * critical + 10)
     return math.expm1(pair_deviation * float(effect))
+
+
+def least_pairs() -> int:
+    """The fewest pairs with which any change, however great, can be called slower or faster."""
+    return next(n for n in itertools.count(2) if math.isfinite(_critical_t(n, FALSE_DISCOVERIES)))
 
 
 def _critical_t(n: int, doubt: float) -> float:

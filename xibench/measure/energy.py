@@ -23,7 +23,7 @@ class Energy:
     """Energy over a window, in joules. What is not known is None, with the reason under its name in `absent`."""
 
     window_s: float
-    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards
+    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards that CUDA may use
     gpu_integrated_joules: float | None  # NVML's power readings, integrated over the window (trapezoids)
     gpu_power_samples: int  # readings that went into that
     cpu_package_joules: float | None  # RAPL, all packages

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
@@ -56,20 +57,22 @@ class Reading:
 
 
 class Monitor:
-    """The cards, held open to be read again and again. Nothing it is asked raises anything but NoNvml.
+    """The cards that CUDA may use, held open to be read again and again. Nothing it is asked raises but NoNvml.
 
-    A context manager; `close` gives NVML back.
+    visible: CUDA_VISIBLE_DEVICES, the environment's unless given: cards that it hides are not the run's, neither their
+    energy nor who computes on them. Its numbers are NVML's, for workers count cards in the order of the bus as NVML
+    does. A context manager; `close` gives NVML back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, visible: str | None = None) -> None:
         self.absent: str | None = None  # why there is no card to read; None where there is one
         self._nvml: ModuleType | None = None
-        self._handles: list[object] = []  # of each card; the reason in words where it gave none
+        self._handles: dict[int, object] = {}  # by NVML's index; the reason in words where a card gave none
         try:
             self._nvml = _started()
-            self._handles = [_handle(self._nvml, index) for index in range(_count(self._nvml))]
+            self._handles = _visible(self._nvml, visible)
             if not self._handles:
-                raise NoNvml("no NVIDIA device: NVML lists none")
+                raise NoNvml(_none(self._nvml))
         except NoNvml as error:
             self.absent = str(error)
 
@@ -86,25 +89,25 @@ class Monitor:
         if self._nvml is not None:
             _stop(self._nvml)
             self._nvml = None
-            self._handles = []
+            self._handles = {}
             self.absent = self.absent or "NVML was closed"
 
     def read(self, own: Collection[int] = ()) -> list[Reading]:
-        """Every card, in NVML's order; empty where there is none (`absent` says why).
+        """Every visible card, in NVML's order; empty where there is none (`absent` says why).
 
         own: ids of the run's processes: they are no strangers.
         """
-        return [_reading(self._nvml, index, handle, own) for index, handle in enumerate(self._handles) if self._nvml]
+        return [_reading(self._nvml, index, handle, own) for index, handle in self._handles.items() if self._nvml]
 
     def power_watts(self) -> float:
-        """Power of all cards together, in watts: at this moment where the driver tells it, else its running average.
+        """Power of the visible cards together, in watts: at this moment where the driver tells it, else an average.
 
         Raises NoNvml, with the card and the reason, unless every card tells.
         """
         return sum(self._every(_power_watts))
 
     def energy_joules(self) -> float:
-        """Counter of the energy of all cards together, in joules since the driver was loaded.
+        """Counter of the energy of the visible cards together, in joules since the driver was loaded.
 
         Raises NoNvml, with the card and the reason, unless every card has one.
         """
@@ -115,7 +118,7 @@ class Monitor:
         if nvml is None or not self._handles:
             raise NoNvml(self.absent or "NVML was closed")
         values = []
-        for index, handle in enumerate(self._handles):
+        for index, handle in self._handles.items():
             try:
                 values.append(_answer(nvml, handle, ask))
             except NoNvml as error:
@@ -123,24 +126,71 @@ class Monitor:
         return values
 
 
+def visible_cards(
+    visible: str | None, handles: Mapping[int, object], uuid: Callable[[object], str]
+) -> list[int]:
+    """The indices of the cards that CUDA may use, in NVML's order.
+
+    visible: CUDA_VISIBLE_DEVICES, None where it is not set: numbers, or beginnings of UUIDs, up to the first that names
+    no card, as CUDA reads it. A part of a card (MIG) cannot be told from the whole: all cards are taken then.
+    """
+    if visible is None or "MIG-" in visible:
+        return list(handles)
+    uuids: dict[int, str] | None = None
+    found = []
+    for entry in visible.split(","):
+        name = entry.strip()
+        if name.isascii() and name.isdigit():
+            index = int(name) if int(name) in handles else None
+        else:
+            uuids = uuids or {i: uuid(handle) for i, handle in handles.items()}
+            index = next((i for i, known in uuids.items() if name and known.startswith(name)), None)
+        if index is None:
+            break
+        found.append(index)
+    return sorted(set(found))
+
+
+def _visible(nvml: ModuleType, visible: str | None = None) -> dict[int, object]:
+    """The handles of the cards that CUDA may use, by NVML's index; the reason in words where a card gave none."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+    found = {index: _handle(nvml, index) for index in range(_count(nvml))}
+    return {index: found[index] for index in visible_cards(visible, found, lambda handle: _uuid(nvml, handle))}
+
+
+def _none(nvml: ModuleType) -> str:
+    there = _count(nvml)
+    return f"no NVIDIA device: CUDA_VISIBLE_DEVICES hides {there}" if there else "no NVIDIA device: NVML lists none"
+
+
+def _uuid(nvml: ModuleType, handle: object) -> str:
+    try:
+        return _answer(nvml, handle, lambda n, h: _text(n.nvmlDeviceGetUUID(h)))
+    except NoNvml:
+        return ""
+
+
 def cards() -> tuple[Card, ...]:
-    """Every card of the machine, in NVML's order. Raises NoNvml with the reason."""
+    """Every card that CUDA may use, in NVML's order. Raises NoNvml with the reason."""
     with _session() as nvml:
         driver = _text(nvml.nvmlSystemGetDriverVersion())
-        return tuple(_card(nvml, handle, driver) for handle in _open_handles(nvml))
+        found = tuple(_card(nvml, handle, driver) for handle in _open_handles(nvml))
+        if not found:
+            raise NoNvml(_none(nvml))
+        return found
 
 
 def count() -> int:
-    """How many cards there are; 0 without NVML."""
+    """How many cards CUDA may use; 0 without NVML."""
     try:
         with _session() as nvml:
-            return _count(nvml)
+            return len(_visible(nvml))
     except NoNvml:
         return 0
 
 
 def process_bytes(pid: int) -> int:
-    """Memory that a process holds on all cards together, in bytes.
+    """Memory that a process holds on all visible cards together, in bytes.
 
     Raises NoNvml if there is none, or if it does not list the process (in a container it may not see process ids).
     """
@@ -196,7 +246,8 @@ def _count(nvml: ModuleType) -> int:
 
 
 def _open_handles(nvml: ModuleType) -> list[object]:
-    return [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
+    """Of the visible cards. Raises NVML's error for a card that is lost."""
+    return [nvml.nvmlDeviceGetHandleByIndex(index) for index in _visible(nvml)]
 
 
 def _handle(nvml: ModuleType, index: int) -> object:

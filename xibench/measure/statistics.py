@@ -53,17 +53,24 @@ class Outliers:
 def median_interval(samples: Sequence[float], seed: int = 0) -> Interval:
     """Median with its 95 % percentile-bootstrap interval (Efron and Tibshirani 1993, section 13.3), seeded.
 
-    samples: at least one value, taken one after another in one process: the interval leaves out what differs from
-    one process to the next. Raises ValueError without samples.
+    samples: at least one value, all above 0, taken one after another in one process: the interval leaves out what
+    differs from one process to the next. It is made on the log scale and widened for few samples as
+    `hierarchical_median` is for few processes: of three samples the bootstrap alone reaches from the least to the
+    greatest, which hold the true median three times in four only, and the larger of the two distances stands on both
+    sides. Raises ValueError without samples.
     """
     if not samples:
         raise ValueError("a median needs at least one sample, received none")
     values = np.asarray(samples, dtype=np.float64)
+    median = float(np.median(values))
     if len(values) < 3:
-        return Interval(float(np.median(values)), None, None, len(values))
-    medians = _resampled_medians(values, np.random.default_rng(seed))
-    low, high = np.percentile(medians, _tails())
-    return Interval(float(np.median(values)), float(low), float(high), len(values))
+        return Interval(median, None, None, len(values))
+    medians = _resampled_medians(np.log(values), np.random.default_rng(seed))
+    low, high = _around(math.log(median), medians, len(values))
+    if len(values) == 3:
+        reach = max(math.log(median) - low, high - math.log(median))
+        low, high = math.log(median) - reach, math.log(median) + reach
+    return Interval(median, math.exp(low), math.exp(high), len(values))
 
 
 def hierarchical_median(processes: Sequence[Sequence[float]], seed: int = 0) -> Interval:
@@ -96,9 +103,7 @@ def resampled_means(samples: Sequence[NDArray[np.float64]], rng: np.random.Gener
 def widened(means: NDArray[np.float64], samples: Sequence[NDArray[np.float64]]) -> tuple[float, float, float]:
     """Estimate and 95 % bounds from resampled means, widened for few processes as `hierarchical_median` says."""
     centre = float(np.mean([np.median(values) for values in samples]))
-    low, high = np.percentile(means, _tails())
-    factor = few_units_factor(len(samples))
-    return centre, centre - factor * max(centre - float(low), 0.0), centre + factor * max(float(high) - centre, 0.0)
+    return centre, *_around(centre, means, len(samples))
 
 
 def few_units_factor(units: int) -> float:
@@ -139,6 +144,13 @@ def outliers(samples: Sequence[float]) -> Outliers:
     beyond = np.maximum(first - values, values - third)
     severe = int(np.count_nonzero(beyond > SEVERE * (third - first)))
     return Outliers(int(np.count_nonzero(beyond > MILD * (third - first))) - severe, severe, len(values))
+
+
+def _around(centre: float, resampled: NDArray[np.float64], units: int) -> tuple[float, float]:
+    """The 95 % bounds of a percentile bootstrap, their distances from the estimate widened for few units."""
+    low, high = np.percentile(resampled, _tails())
+    factor = few_units_factor(units)
+    return centre - factor * max(centre - float(low), 0.0), centre + factor * max(float(high) - centre, 0.0)
 
 
 def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

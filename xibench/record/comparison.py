@@ -33,6 +33,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     unlike: list[str] = []  # what differs outside the case's own axis
     changed: list[str] = []  # versions and commits that differ: what a comparison of two runs is usually about
     notes: list[str] = []  # disturbances, repetitions, failures
+    failed: bool = False  # a pair of it could not be measured, so that none was taken after it
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +41,7 @@ class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
 
     case: Case
     why: list[str]
+    failed: bool = False  # it could not be measured; else it was not tried, or is not alike
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +73,9 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
             alike.append((record, other, unlike))
     not_compared += [NotCompared(case=r.case, why=["only in the new run"]) for r in theirs.values()]
     ratios = [_ratio(record, other) for record, other, _ in alike]
+    around = _changed_around(base.header.environment, new.header.environment)
     pairs = [
-        compared(record.case, ratio, verdict, unlike, _changed(record, other), _notes(record, other))
+        compared(record.case, ratio, verdict, unlike, _changed(record, other) + around, _notes(record, other))
         for (record, other, unlike), ratio, verdict in zip(
             alike, ratios, comparing.verdicts(ratios, threshold), strict=True
         )
@@ -85,12 +88,12 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
 
 def compared(
     case: Case, ratio: Ratio, verdict: Verdict, unlike: list[str], changed: list[str], notes: list[str],
-    detectable: float | None = None,
+    detectable: float | None = None, failed: bool = False,
 ) -> Compared:  # fmt: skip
     """A ratio with its verdict and what stands beside it."""
     return Compared(
         case=case, ratio=ratio.ratio, low=ratio.low, high=ratio.high, verdict=verdict, p=ratio.p, n=ratio.n,
-        paired=ratio.paired, detectable=detectable, unlike=unlike, changed=changed, notes=notes,
+        paired=ratio.paired, detectable=detectable, unlike=unlike, changed=changed, notes=notes, failed=failed,
     )  # fmt: skip
 
 
@@ -155,6 +158,22 @@ def _changed(base: Record, new: Record) -> list[str]:
     return differing_versions(base.processes[0].versions, new.processes[0].versions)
 
 
+def _changed_around(base: Environment, new: Environment) -> list[str]:
+    """What the runs themselves differ in: commit, system, driver."""
+
+    def told(environment: Environment) -> dict[str, str]:
+        commit = (environment.git_commit or "unknown")[:10]
+        return {
+            "commit": f"{commit} with uncommitted changes" if environment.git_dirty else commit,
+            "os": environment.os,
+            "kernel": environment.kernel,
+            "driver": ", ".join(gpu.driver for gpu in environment.gpus) or "none",
+        }
+
+    left, right = told(base), told(new)
+    return [f"{name} {left[name]} -> {right[name]}" for name in left if left[name] != right[name]]
+
+
 def _obstacles(base: Record, new: Record | None) -> list[str]:
     if new is None:
         return ["only in the base run"]
@@ -163,8 +182,8 @@ def _obstacles(base: Record, new: Record | None) -> list[str]:
         for side, record in (("base", base), ("new", new))
         if record.status != "ok"
     ]
-    if not found and not all(_samples(record) for record in (base, new)):
-        found.append(f"scenario {base.case.scenario} has no time to compare")
+    if not found and base.case.scenario == "server":
+        found.append("scenario server: the highest rate is a step of a search, not a time; compare single-stream")
     return found
 
 
@@ -183,9 +202,12 @@ def _notes(base: Record, new: Record) -> list[str]:
     notes = []
     for side, record in (("base", base), ("new", new)):
         notes += [f"{side}: disturbed: {phrase}" for phrase in disturbances(record.counted)]
+        notes += [f"{side}: a process failed: {a.status}, {a.reason}" for a in record.attempts if a.process is None]
+        if record.set_aside:
+            notes.append(f"{side}: {len(record.set_aside)} disturbed and repeated, left out")
     if min(len(base.processes), len(new.processes)) < 2:
         notes.append(
-            "one process a side: what differs from one process to the next cannot be told from a change; "
+            "one process on a side: what differs from one process to the next cannot be told from a change; "
             "measure again with `--processes 3` or more, or use `xibench ab`"
         )
     return notes

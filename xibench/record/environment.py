@@ -7,7 +7,6 @@ and the output of a worker that did not end well (`Record.reason`, `Record.log`)
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
 import platform
 import re
@@ -100,9 +99,11 @@ def differences(then: Environment, now: Environment) -> list[str]:
 
 def version(distribution: str) -> str | None:
     """The version of an installed distribution; None if it is not installed in this interpreter."""
+    from importlib import metadata  # takes 20 ms, a tenth of the parent's start
+
     try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
         return None
 
 

@@ -34,10 +34,17 @@ class PairsFile:
         self.header = header
         try:
             self._descriptor = lines.create(self.path)
-            lines.append(self._descriptor, header)
-        except FileExistsError:
-            raise StoreError(f"file of pairs {self.path} exists already and is not overwritten; name another") from None
         except OSError as error:
+            if self.path.is_file():
+                raise StoreError(
+                    f"file of pairs {self.path} exists already and is not overwritten; name another"
+                ) from None
+            raise _unwritable(self.path, error) from None
+        try:
+            lines.append(self._descriptor, header)
+        except OSError as error:
+            self.path.unlink()
+            os.close(self._descriptor)
             raise _unwritable(self.path, error) from None
 
     def append(self, pair: Pair) -> None:

@@ -3,14 +3,15 @@
 The same rules as for run files: JSON lines, SI units named in the field, raw samples kept, null with a reason.
 
 Format history
-  1  first format (pairs that were measured before `core` was there have null)
+  1  first format (files that were written before `core`, `surroundings`, `warmup_stopped_by`, `procedure`, `pictures`
+     and `weights_digest` were there have null)
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from xibench.record.schema import Case, Environment, Setting
+from xibench.record.schema import Case, Environment, Pictures, Setting, Surroundings
 
 PAIRS_VERSION = 1
 
@@ -21,6 +22,22 @@ class SideLine(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # as it was asked for: tree, git:REV, python:PATH, recipe:NAME
     commit: str | None  # of a side that is a checkout
     slowdown: float = 0.0  # planted: each step is followed by a busy wait of this share of its own length
+
+
+class Procedure(msgspec.Struct, frozen=True, kw_only=True):
+    """How pairs were taken, and when a case had enough."""
+
+    burst_s: float  # timed steps of one burst go on for so long
+    least_steps: int  # and are at least so many
+    pair_s: float  # timed steps of a pair, both sides together, about so long
+    least_bursts: int  # a side
+    most_bursts: int
+    warmup_budget_s: float  # of either side
+    budget_s: float | None  # of the whole comparison; null: none
+    least_pairs: int  # a case
+    most_pairs: int
+    repeats: int  # pairs a case that are repeated because they were disturbed
+    seed: int  # of the order of cases and bursts
 
 
 class PairsHeader(msgspec.Struct, frozen=True, kw_only=True, tag="pairs_header", tag_field="type"):
@@ -35,6 +52,9 @@ class PairsHeader(msgspec.Struct, frozen=True, kw_only=True, tag="pairs_header",
     threshold: float  # a change within this share is the same
     environment: Environment
     plan: list[Case]
+    procedure: Procedure | None = None
+    pictures: Pictures | None = None
+    weights_digest: str | None = None  # null where weights are seeded
 
 
 class Half(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +64,7 @@ class Half(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Setting]  # read back from the framework
     first_step_s: float
     warmup_s: list[float]
+    warmup_stopped_by: str | None = None  # `no trend`, or the limit that cut the warm-up off
     bursts_s: list[list[float]]  # the timed steps of each burst, in the order taken
     output_mean: float  # mean of the logits: the output was consumed
 
@@ -61,6 +82,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     base: Half | None  # null where the pair failed
     new: Half | None
     log_ratio: float | None  # median over the bursts of log(median of new / median of base)
+    surroundings: Surroundings | None = None  # conditions before, during and after it
     disturbed: list[str]  # what disturbed it, each with figure and limit
     set_aside: bool  # disturbed and repeated: kept here, left out of the verdict
     status: str  # ok, or why there is no ratio: unsupported, out_of_memory, failed, timeout

@@ -109,7 +109,7 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True):
 
     window_s: float  # length of the window: from before the first timed step until after the last
     images: int  # computed within it
-    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards
+    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards that CUDA may use
     gpu_integrated_joules: float | None  # NVML's power readings, integrated over the window (trapezoids)
     gpu_power_samples: int  # readings that went into that
     cpu_package_joules: float | None  # RAPL, all packages
@@ -240,18 +240,25 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def processes(self) -> list[Process]:
-        """The processes that count: measured, and not set aside."""
+        """The processes that count."""
         return [attempt.process for attempt in self.counted if attempt.process]
 
     @property
     def counted(self) -> list[Attempt]:
-        """The attempts whose processes count."""
-        return [a for a in self.attempts if a.process is not None and not a.set_aside]
+        """The attempts whose processes count: measured, and not repeated.
+
+        What was set aside counts, marked as disturbed, until the process that is to take its place has measured:
+        a run may be stopped before that, or that process may fail.
+        """
+        measured = [a for a in self.attempts if a.process is not None]
+        latest = {a.number: a for a in measured}
+        return [a for a in measured if not a.set_aside or latest[a.number] is a]
 
     @property
     def set_aside(self) -> list[Attempt]:
         """Attempts that were disturbed and repeated."""
-        return [a for a in self.attempts if a.set_aside]
+        counted = {id(a) for a in self.counted}
+        return [a for a in self.attempts if a.set_aside and id(a) not in counted]
 
     @property
     def status(self) -> Status:

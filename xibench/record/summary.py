@@ -44,7 +44,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     attained: float | None  # attainable time by the run's own ceilings / median step time; 1 is the roofline
     joules_per_image: float | None
     joules_per_image_above_idle: float | None
-    highest_rate_hz: float | None  # scenario server: the median of its processes
+    highest_rate_hz: float | None  # scenario server: median of its processes (the lower of two); at least half kept it
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
     loop_overhead_share: float | None  # of the median step, in the process where it is largest
     unsteady: int  # processes whose warm-up was cut off before a trend test found the steps steady
@@ -223,11 +223,14 @@ def _highest_rate(processes: Sequence[Process], absent: dict[str, str]) -> float
     servers = [p.server for p in processes if p.server]
     if not servers:
         return None
-    rates = sorted(s.highest_rate_hz for s in servers if s.highest_rate_hz is not None)
-    if not rates:
-        absent["highest_rate_hz"] = f"no rate that was tried kept p99 within {servers[0].bound_s:g} s"
+    rates = sorted(s.highest_rate_hz or 0.0 for s in servers)  # 0: not even the lowest that was tried
+    middle = rates[(len(rates) - 1) // 2]
+    if not middle:
+        kept = sum(rate > 0 for rate in rates)
+        some = f" in {len(rates) - kept} of {len(rates)} processes" if kept else ""
+        absent["highest_rate_hz"] = f"no rate that was tried kept p99 within {servers[0].bound_s:g} s{some}"
         return None
-    return rates[len(rates) // 2]
+    return middle
 
 
 def _differing(processes: Sequence[Process]) -> list[str]:

@@ -49,6 +49,11 @@ def memory_reason(held_bytes: int, limit_bytes: int, phase: str) -> str:
     return f"the worker held {held} of memory during {phase}, more than its limit of {limit}, and was killed"
 
 
+def killed_for_memory(phase: str) -> str:
+    """Why a worker is gone that was killed while the kernel's out-of-memory killer was at work."""
+    return f"the worker was killed by SIGKILL during {phase}; the kernel counts one process more that ran out of memory"
+
+
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error

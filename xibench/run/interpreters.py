@@ -38,6 +38,7 @@ def environment() -> dict[str, str]:
     """The environment variables of such a process: the parent's, with our packages importable and preallocation off.
 
     JAX and TensorFlow take most of a card at the start unless told otherwise, and memory could not be measured.
+    Cards are counted in the order of the bus, as NVML counts them, unless the user has another order.
     Thread counts are left alone: they are what a user would get.
     """
     variables = {
@@ -48,6 +49,7 @@ def environment() -> dict[str, str]:
         "PYTHONFAULTHANDLER": "1",
     }
     variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     if ROOT.name not in ("site-packages", "dist-packages"):
         others = variables.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))

@@ -15,9 +15,11 @@ from pathlib import Path
 from xibench.measure.machine import usable_cores
 from xibench.record.pairs import Half, Pair
 from xibench.record.schema import Case
+from xibench.run.messages import DONE, TIMING
 from xibench.run.pair_messages import Burst, Finish, Imported, PairRequest, Prepare, Ready, Report, Steps
 from xibench.run.pair_process import PairFailed, PairProcess
 from xibench.run.plan import weights_seed
+from xibench.run.process import Observer
 from xibench.run.sides import Side
 
 
@@ -39,17 +41,30 @@ class Bursts:
         return min(self.most, max(self.least, round(self.pair_s / (2 * one))))
 
 
+class Unobserved:
+    """An observer that does not look."""
+
+    def phase(self, text: str) -> None:
+        """Says nothing."""
+
+    def tick(self) -> None:
+        """Does nothing."""
+
+
 def measure_pair(
-    case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: Bursts, rng: random.Random, cache: Path
-) -> Pair:
+    case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: Bursts, rng: random.Random,
+    cache: Path, observer: Observer | None = None,
+) -> Pair:  # fmt: skip
     """Starts a fresh worker of either side, alternates them, ends them. A failure is the pair's result.
 
     sides: base and new. Both import their framework at the same time, for nothing is timed then; from there on only
     one works at a time. Which is started and warmed up first is drawn for each pair: it has an effect of its own
     (docs/decisions.md). So is the core on which the main threads of both begin, again before every burst: cores are
     not equally fast, and a process that stayed on the slower one would be the slower one.
-    cache: a folder for what compilers keep; each worker gets one of its own in it.
+    cache: a folder for what compilers keep; each worker gets one of its own in it. observer: looks at the machine
+    between bursts, when neither side works.
     """
+    observer = observer or Unobserved()
     began = time.monotonic()
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
     halves: list[Half] = []
@@ -68,7 +83,9 @@ def measure_pair(
             ready = [prepared[0], prepared[1]]
             step_s = max(statistics.median(side.warmup_s) for side in ready)
             new_first = [rng.random() < 0.5 for _ in range(bursts.count(step_s))]
-            timed = _alternate(workers, new_first, bursts, core)
+            observer.phase(TIMING)
+            timed = _alternate(workers, new_first, bursts, core, observer)
+            observer.phase(DONE)
             halves = [_half(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
     except PairFailed as error:
         status, reason, log = error.status, str(error), error.log
@@ -102,7 +119,7 @@ def _prepare(worker: PairProcess, bursts: Bursts, core: int) -> Ready:
 
 
 def _alternate(
-    workers: Sequence[PairProcess], new_first: Sequence[bool], bursts: Bursts, core: int
+    workers: Sequence[PairProcess], new_first: Sequence[bool], bursts: Bursts, core: int, observer: Observer
 ) -> list[list[list[float]]]:
     """Per side the timed steps of each burst."""
     timed: list[list[list[float]]] = [[], []]
@@ -110,6 +127,7 @@ def _alternate(
         for side in (1, 0) if first else (0, 1):
             workers[side].order(Burst(bursts.burst_s, bursts.least_steps, core))
             timed[side].append(workers[side].answer(Steps, bursts.patience_s).steps_s)
+        observer.tick()
     return timed
 
 
@@ -118,5 +136,5 @@ def _half(worker: PairProcess, ready: Ready, timed: list[list[float]], bursts: B
     report = worker.answer(Report, bursts.patience_s)
     return Half(
         versions=report.versions, settings=report.settings, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
-        bursts_s=timed, output_mean=report.output_mean,
+        warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, output_mean=report.output_mean,
     )  # fmt: skip

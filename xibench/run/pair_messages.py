@@ -49,6 +49,7 @@ class Ready(msgspec.Struct, frozen=True, tag="ready", tag_field="type"):
 
     first_step_s: float
     warmup_s: list[float]
+    warmup_stopped_by: str
 
 
 class Steps(msgspec.Struct, frozen=True, tag="steps", tag_field="type"):

@@ -106,10 +106,10 @@ class _Side:
         warmup_s: list[float] = []
         warmup = Warmup(WarmupLimits(LEAST_WARMUP_STEPS, MOST_WARMUP_STEPS, budget_s))
         warmup.begin(self._clock.now())
-        while warmup.finished(self._clock.now()) is None:
+        while (stopped_by := warmup.finished(self._clock.now())) is None:
             warmup_s.append(self._timed())
             warmup.add(warmup_s[-1])
-        return Ready(first_step_s, warmup_s)
+        return Ready(first_step_s, warmup_s, stopped_by)
 
     def burst(self, seconds: float, least: int) -> list[float]:
         """Timed steps. The one before them is not counted: the other side has just had the caches and the cores."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,9 @@ from typing import Protocol
 import msgspec
 
 from xibench.record.schema import Process, Status
-from xibench.run.failures import exit_reason, memory_reason
+from xibench.run.failures import exit_reason, killed_for_memory, memory_reason
 from xibench.run.messages import TIMING, Answer, Ceilings, CeilingsRequest, Measured, Phase, Refused, Request
-from xibench.run.resident import Resident, limit_bytes
+from xibench.run.resident import Resident, limit_bytes, oom_kills
 from xibench.run.spawn import CHUNK_BYTES, LOG_BYTES, kill, spawn
 
 LINE_BYTES = 16 * 1024 * 1024
@@ -72,6 +73,7 @@ def converse(
 
 class _Worker:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], observer: Observer) -> None:
+        self._oom_kills = oom_kills()
         self._child, self._answers = spawn(command, environment, subprocess.PIPE)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -137,6 +139,8 @@ class _Worker:
         if code is None:
             reason = f"the worker was still in {self._phase} after its limit of {time_limit_s:g} s and was killed"
             return Ending("timeout", reason, log)
+        if code == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
+            return Ending("out_of_memory", killed_for_memory(self._phase), log)
         return Ending("failed", exit_reason(code, self._phase), log)
 
     def _tick(self, memory_limit_bytes: int) -> None:

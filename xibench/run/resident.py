@@ -11,20 +11,44 @@ import psutil
 
 SHARE = 0.9  # of the memory that is available when a worker starts
 CHILDREN_EVERY_S = 1.0  # finding them reads the whole process table
-CGROUP = Path("/sys/fs/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
+VMSTAT = Path("/proc/vmstat")
 
 
-def limit_bytes(asked: int | None, cgroup: Path = CGROUP) -> int:
+def limit_bytes(asked: int | None, cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:
     """The resident set at which a worker counts as out of memory: what was asked for, else 90 % of what is available.
 
-    Available is what the kernel says, or what the limit of this process's control group (version 2) leaves, if less.
+    Available is what the kernel says, or what the limits of this process's control group (version 2) and of those that
+    it lies in leave, if less.
     """
     if asked is not None:
         return asked
     available = psutil.virtual_memory().available
-    with contextlib.suppress(OSError, ValueError):  # no such group, or `max`: no limit
-        available = min(available, int((cgroup / "memory.max").read_text()) - _held_bytes(cgroup))
+    for group in _groups(cgroups, own):
+        with contextlib.suppress(OSError, ValueError):  # no such group, or `max`: no limit
+            available = min(available, int((group / "memory.max").read_text()) - _held_bytes(group))
     return int(SHARE * max(available, 0))
+
+
+def oom_kills(vmstat: Path = VMSTAT) -> int | None:
+    """How many processes the kernel's out-of-memory killer has ended since boot; None where it does not tell."""
+    try:
+        lines = vmstat.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def _groups(cgroups: Path, own: Path) -> list[Path]:
+    """This process's control group of version 2 and those that it lies in, up to the root of the mount."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        lines = []
+    inside = next((line.removeprefix("0::").strip("/") for line in lines if line.startswith("0::")), "")
+    path = cgroups / inside if ".." not in inside else cgroups  # it lies outside of what this container sees
+    return [path, *(parent for parent in path.parents if parent.is_relative_to(cgroups))]
 
 
 def _held_bytes(cgroup: Path) -> int:

@@ -101,6 +101,11 @@ def _git(revision: str, *arguments: str) -> bytes:
         ).stdout
     except FileNotFoundError:
         raise UsageError(f"side 'git:{revision}': git is not installed; install it, or name another side") from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"side 'git:{revision}': git took longer than {GIT_PATIENCE_S:.0f} s; if the clone is partial, "
+            "fetch the commit beforehand"
+        ) from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip() or "no such commit in the checkout that xibench runs from"
         raise UsageError(f"side 'git:{revision}': {said}; `git log --oneline` shows what there is") from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from xibench import __version__
 from xibench.errors import InputError, UsageError
 from xibench.record import environment
-from xibench.record.schema import FORMAT_VERSION, Case, Header, Rule
+from xibench.record.schema import FORMAT_VERSION, Case, Header, Pictures, Rule
 from xibench.record.store import RunFile
 from xibench.run import inputs, interpreters
 from xibench.run.inputs import NOISE
@@ -40,8 +40,8 @@ def start(
         preset=preset,
         command=command,
         rule=rule,
-        pictures=inputs.pictures(_source(plan), _largest_batch(plan)),
-        weights_digest=_weights_digest(plan[0].weights),
+        pictures=pictures_of(plan),
+        weights_digest=weights_digest(plan[0].weights),
         environment=machine,
         environment_hash=environment.fingerprint(machine),
         plan=list(plan),
@@ -69,6 +69,11 @@ def resume(path: str | Path, watch: Watch) -> RunFile:
     return run_file
 
 
+def pictures_of(plan: Sequence[Case]) -> Pictures:
+    """The photographs of a plan. Raises InputError."""
+    return inputs.pictures(_source(plan), _largest_batch(plan))
+
+
 def _source(plan: Sequence[Case]) -> str:
     """The one source of photographs; operators among the cases have noise whatever it is."""
     return next((case.images for case in plan if case.images != NOISE), NOISE)
@@ -81,7 +86,7 @@ def _refuse_other_inputs(header: Header) -> None:
             f"images {began_with.source}: these are not the photographs that the run began with; "
             "put those back, or begin a new run"
         )
-    if _weights_digest(weights) != header.weights_digest:
+    if weights_digest(weights) != header.weights_digest:
         raise InputError(
             f"weights {weights}: this is not the file that the run began with; put it back, or begin a new run"
         )
@@ -91,8 +96,8 @@ def _largest_batch(plan: Sequence[Case]) -> int:
     return max(case.batch for case in plan)
 
 
-def _weights_digest(weights: str) -> str | None:
-    """The SHA-256 of the weights file's bytes; None for seeded weights."""
+def weights_digest(weights: str) -> str | None:
+    """The SHA-256 of the weights file's bytes; None for seeded weights. Raises InputError."""
     if weights_seed(weights) is not None:
         return None
     try:

@@ -1,0 +1,60 @@
+"""With which exit code a comparison ends: a check of a pull request must not pass because something broke."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from tests.builders import small_case
+from xibench.cli.comparison_tables import REGRESSION, end
+from xibench.errors import XibenchError
+from xibench.measure.comparing import Verdict
+from xibench.record.comparison import Compared, Comparison, NotCompared
+
+CASE, OTHER = small_case(), small_case("jax")
+
+
+def compared(verdict: Verdict = "same", failed: bool = False) -> Compared:
+    return Compared(
+        case=CASE, ratio=1.0, low=0.99, high=1.01, verdict=verdict, p=0.5, n=7, paired=True, failed=failed
+    )  # fmt: skip
+
+
+def found(*pairs: Compared, refused: tuple[NotCompared, ...] = ()) -> Comparison:
+    slower = sum(pair.verdict == "slower" for pair in pairs)
+    return Comparison(
+        base="a", new="b", threshold=0.02, pairs=list(pairs), not_compared=list(refused), slower=slower
+    )  # fmt: skip
+
+
+UNTRIED = NotCompared(case=OTHER, why=["the budget was spent before it"])
+BROKEN = NotCompared(case=OTHER, why=["failed: it exited"], failed=True)
+
+
+def test_all_the_same_is_no_failure_and_neither_is_a_case_that_the_budget_left_out() -> None:
+    end(found(compared()), refusal_is_failure=False)
+    end(found(compared(), refused=(UNTRIED,)), refusal_is_failure=False)
+
+
+@pytest.mark.parametrize(
+    ("comparison", "refusal_is_failure", "told"),
+    [
+        (found(compared(), refused=(BROKEN,)), False, "1 case failed while being compared"),
+        (found(compared(failed=True)), False, "1 case failed while being compared"),
+        (found(refused=(UNTRIED,)), False, "nothing was compared"),
+        (found(compared(), refused=(UNTRIED,)), True, "1 case not compared"),
+        (found(), True, "nothing was compared: neither side holds a case"),
+        (found(), False, "nothing was compared: neither side holds a case"),
+    ],
+)
+def test_what_broke_or_was_not_compared_is_a_failure(
+    comparison: Comparison, refusal_is_failure: bool, told: str
+) -> None:
+    with pytest.raises(XibenchError, match=told):
+        end(comparison, refusal_is_failure)
+
+
+def test_something_slower_goes_before_all_else() -> None:
+    with pytest.raises(typer.Exit) as ended:
+        end(found(compared("slower"), refused=(BROKEN,)), refusal_is_failure=False)
+    assert ended.value.exit_code == REGRESSION
