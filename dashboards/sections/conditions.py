@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from dashboards import captions, curves, trust
@@ -33,16 +33,21 @@ def section(run: LoadedRun) -> Section:
 def _counts(run: LoadedRun) -> tuple[str, ...]:
     """How many processes ran and what became of them; nothing is dropped uncounted."""
     started = [a for a in run.attempts if a.process is not None or a.surroundings]
-    counted = sum(a.process is not None and not a.set_aside for a in run.attempts)
-    marked = sum(a.process is not None and not a.set_aside and bool(_reasons(a)) for a in run.attempts)
-    aside = sum(a.set_aside for a in run.attempts)
+    aside = _set_aside(run)
+    counting = [a for a in run.attempts if a.process is not None and a.order not in aside]
+    marked = sum(bool(_reasons(a)) for a in counting)
     failed = sum(a.process is None for a in run.attempts)
     text = (
         f"{fmt.plural(len(run.attempts), 'process')} in the run file, {fmt.count(len(started))} of them started. "
-        f"Count: {fmt.count(counted)}; disturbed, set aside and repeated: {fmt.count(aside)}; without a measurement: "
-        f"{fmt.count(failed)}. Of those that count, disturbed and marked (‡): {fmt.count(marked)}."
+        f"Count: {fmt.count(len(counting))}; disturbed, set aside and repeated: {fmt.count(len(aside))}; without a "
+        f"measurement: {fmt.count(failed)}. Of those that count, disturbed and marked (‡): {fmt.count(marked)}."
     )
     return (text,)
+
+
+def _set_aside(run: LoadedRun) -> set[int]:
+    """The orders of the attempts that were repeated; one whose repetition is still owed counts."""
+    return {a.order for row in run.rows for a in row.record.set_aside}
 
 
 def _unwatched(run: LoadedRun) -> str:
@@ -56,8 +61,9 @@ def _reasons(attempt: Attempt) -> list[str]:
 
 
 def _disturbed(run: LoadedRun) -> list[Block]:
+    aside = _set_aside(run)
     rows: list[tuple[Cell, ...]] = [
-        (str(a.order), case_words(a.case), _conditions_of(a), _became(a), "; ".join(_reasons(a)))
+        (str(a.order), case_words(a.case), _conditions_of(a), _became(a, aside), "; ".join(_reasons(a)))
         for a in run.attempts if _reasons(a)
     ]
     if not rows:
@@ -72,8 +78,8 @@ def _conditions_of(a: Attempt) -> str:
     return f"{scenario}{a.case.precision}, batch {a.case.batch}, process {a.number + 1}"
 
 
-def _became(a: Attempt) -> str:
-    if a.set_aside:
+def _became(a: Attempt, aside: Collection[int]) -> str:
+    if a.order in aside:
         return "set aside, repeated"
     return "counts, marked" if a.process else fmt.status(a.status)
 
@@ -169,8 +175,10 @@ def _sm(conditions: Conditions) -> float | None:
 def _processes(run: LoadedRun) -> Table:
     """Every process: what became of it, and the machine before and after it."""
     titles = ("Order", "Case", "Conditions", "What became of it", "Reason")
+    aside = _set_aside(run)
     named = [
-        (str(a.order), case_words(a.case), _conditions_of(a), _status(a), a.reason or fmt.NONE) for a in run.attempts
+        (str(a.order), case_words(a.case), _conditions_of(a), _status(a, aside), a.reason or fmt.NONE)
+        for a in run.attempts
     ]
     if not any(a.surroundings for a in run.attempts):
         return Table(titles, tuple(named), fold="Every process")
@@ -183,8 +191,8 @@ def _processes(run: LoadedRun) -> Table:
     return Table(columns, rows, trust.numeric(5, columns), caption=caption, fold="Every process, before and after")
 
 
-def _status(a: Attempt) -> Cell:
-    status = "set aside" if a.set_aside else fmt.status(a.status)
+def _status(a: Attempt, aside: Collection[int]) -> Cell:
+    status = "set aside" if a.order in aside else fmt.status(a.status)
     return Marked(status, "; ".join(_reasons(a))) if _reasons(a) else status
 
 

@@ -55,7 +55,9 @@ def highest(row: Row) -> list[float]:
 def _takeaway(panel: Panel) -> str:
     found = [(rate, row) for row in panel.measured if (rate := row.summary.highest_rate_hz) is not None]
     if not found:
-        return f"No case of {panel.title} kept its bound at any rate that was tried."
+        some = any(highest(row) for row in panel.measured)
+        where = "in more than half of its processes" if some else "at any rate that was tried"
+        return f"No case of {panel.title} kept its bound {where}."
     (rate, best), (least, worst) = max(found, key=lambda p: p[0]), min(found, key=lambda p: p[0])
     text = (
         f"{panel.title}: {best.framework} {best.recipe} serves the most, {fmt.queries(rate)} with p99 within "
@@ -144,7 +146,8 @@ def _table(group: Group) -> Table:
             spread = f"{fmt.number(rates[0])} to {fmt.number(rates[-1])}" if len(rates) > 1 else fmt.NONE
             rows.append((
                 panel.title, row.framework, recipe(row), fmt.listing(_each_once([s.bound_s for s in found])),
-                "none kept it" if rate is None else fmt.number(rate), spread, str(sum(len(s.trials) for s in found)),
+                _kept(len(rates), len(found)) if rate is None else fmt.number(rate), spread,
+                str(sum(len(s.trials) for s in found)),
                 *trust.cells(row),
             ))
     columns = (
@@ -152,6 +155,10 @@ def _table(group: Group) -> Table:
         "Rates tried", *trust.COLUMNS,
     )
     return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+
+
+def _kept(kept: int, processes: int) -> str:
+    return f"kept in {kept} of {processes} processes" if kept else "none kept it"
 
 
 def _each_once(seconds: Sequence[float]) -> list[str]:

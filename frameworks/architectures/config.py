@@ -11,6 +11,7 @@ from frameworks.errors import InvalidConfiguration
 
 WIDEST = 64  # times the published widths
 
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Fields of every architecture. A variant is a name for a configuration.

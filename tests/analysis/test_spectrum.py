@@ -137,7 +137,7 @@ def test_without_ceilings_nothing_is_said_of_where_a_framework_falls_off() -> No
     (curve,) = curves(bare)
     assert falls_off(curve) is None
     told = finding(curve, "JAX")
-    assert told.endswith("The run has no ceilings, so that nothing can be said of what is attained.")
+    assert told.endswith("Nothing can be said of what is attained: the run has no ceilings.")
     assert "No step" not in told
 
 

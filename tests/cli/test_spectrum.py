@@ -30,7 +30,7 @@ def test_a_measured_spectrum_is_told_in_a_table_a_sentence_and_json(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "at equal parameters" in done.stdout
     assert "from g = 4 to g = C" in done.stdout
-    assert "has no ceilings" in done.stdout
+    assert "Nothing can be said of what is attained: the run's ceilings were not measured." in done.stdout
     (curve,) = json.loads(xibench("spectrum", run, "--json", cwd=tmp_path).stdout)["curves"]
     assert [point["segments"] for point in curve["points"]] == ["4", "8", "C"]
     assert all(point["images_per_s"]["median"] > 0 for point in curve["points"])
@@ -93,4 +93,5 @@ def test_what_failed_or_was_disturbed_is_told_beside_what_was_measured(
     (theirs,) = (c for c in curves if c["case"]["framework"] == "jax")
     assert [p["status"] for p in theirs["points"]] == ["timeout", "timeout", "ok"]
     assert theirs["finding"] is None
+    assert theirs["falls_off_reason"] == "fewer than two of its networks were measured"
     assert {p["reason"] for p in theirs["points"]} == {"stopped after 300 s during first step", None}

@@ -103,6 +103,28 @@ def test_a_server_that_never_keeps_its_bound_says_so(tmp_path: Path) -> None:
     assert "Rates with too few queries to know p99, not drawn: 1." in text
 
 
+def test_a_server_that_kept_its_bound_in_a_minority_of_processes_says_so(tmp_path: Path) -> None:
+    case = Case(framework="pytorch", model="xception", scenario="server", batch=1)
+    record = examples.several(case, *([0.2] * 5 for _ in range(3)))
+    for number, rate in enumerate((None, 5.0, None)):
+        trial = examples.RateTrial(rate_hz=5.0, latencies_s=[0.2] * 400, p99_s=0.2, within=rate is not None)
+        server = examples.Server(bound_s=0.3, highest_rate_hz=rate, trials=[trial])
+        record = examples.change(record, number, server=server)
+    text = text_of(site_of_records(tmp_path, record) / "latency.html")
+    assert "No case of Xception kept its bound in more than half of its processes" in text
+    assert "kept in 1 of 3 processes" in text
+
+
+def test_a_disturbed_process_whose_repetition_is_owed_counts(tmp_path: Path) -> None:
+    record = examples.disturb(examples.ok(CASE, [0.5] * 5), 0)
+    owed = msgspec.structs.replace(
+        record, attempts=[msgspec.structs.replace(a, set_aside=True) for a in record.attempts]
+    )
+    text = text_of(site_of_records(tmp_path, owed) / "settings.html")
+    assert "Count: 1; disturbed, set aside and repeated: 0" in text
+    assert "counts, marked" in text
+
+
 def test_scenarios_that_were_not_measured_are_named_with_the_command(site: Path) -> None:
     text = text_of(site / "latency.html")
     assert "`xibench run --scenario single-stream`" in text

@@ -95,3 +95,12 @@ def test_steps_of_a_process_that_was_set_aside_are_there_and_say_so(tmp_path: Pa
     ]  # fmt: skip
     row = frame(run_file.path).iloc[0]
     assert (row["processes"], row["set_aside"], row["steps"]) == (1, 1, 2)
+
+
+def test_a_process_whose_repetition_is_owed_counts_in_both_frames(tmp_path: Path) -> None:
+    case = PLAN[0]
+    with RunFile.create(tmp_path, header([case])) as run_file:
+        run_file.append(attempt(case, (0.3,), order=0, disturbed=["load 9"], set_aside=True))
+    assert list(samples(run_file.path)["set_aside"]) == [False]
+    row = frame(run_file.path).iloc[0]
+    assert (row["processes"], row["set_aside"]) == (1, 0)

@@ -176,6 +176,20 @@ def test_a_comparison_that_is_stopped_says_what_it_knows_and_its_pairs_are_on_th
     assert len(pair_store.read(tmp_path / "pairs.jsonl").pairs) == 2
 
 
+def test_a_case_that_was_not_begun_says_what_came_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ctrl_c(case: Case, number: int, rng: random.Random) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(ab.Stopped) as stopped:
+        compared(tmp_path / "stopped", ctrl_c)
+    assert stopped.value.found.not_compared[0].why == ["it was stopped before it"]
+    found = compared(tmp_path / "spent", lambda case, n, rng: 0.1, Limits(budget_s=1e-9))
+    assert found.not_compared[0].why == ["the budget was spent before it"]
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may: msgspec.structs.replace(pair, set_aside=True))
+    found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, Limits(budget_s=0.5))
+    assert found.not_compared[0].why == ["disturbed pairs, all set aside: 1; none was taken in their place"]
+
+
 def test_a_case_that_fails_after_some_pairs_is_told_from_one_that_is_in_doubt(tmp_path: Path) -> None:
     found = compared(tmp_path, lambda case, n, rng: None if n == 3 else rng.choice([-0.2, 0.2]))
     assert [(pair.n, pair.failed) for pair in found.pairs] == [(3, True)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from frameworks.architectures import network
 from frameworks.blueprint import Slice, place
 from xibench.analysis.spectrum import MODEL, Curve, Member, Step, falls_off, label, step, steps
+from xibench.run.plan import NO_CEILINGS
 
-NO_CEILINGS = "the run has no ceilings, so that nothing can be said of what is attained"
 WAY_TOLD = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 
 
@@ -36,7 +36,12 @@ def in_slices(member: Member) -> bool:
 
 def why_none(curve: Curve) -> str | None:
     """Why a curve says nothing of where it falls off, or None if it does say something."""
-    return None if any(found.kept is not None for found in steps(curve)) else NO_CEILINGS
+    if len(curve.measured) < 2:
+        return "fewer than two of its networks were measured"
+    if any(found.kept is not None for found in steps(curve)):
+        return None
+    reason = curve.measured[0].throughput.absent.get("attained", NO_CEILINGS)
+    return f"nothing can be said of what is attained: {reason}"
 
 
 def _no_fall(curve: Curve) -> str:

@@ -165,7 +165,8 @@ def headline(summary: Summary) -> str:
             said = f"p50 {format.percentile(summary.latency.get('p50'), 1e3)} ms"
         case "server":
             rate = summary.highest_rate_hz
-            said = "no rate kept the bound" if rate is None else f"{format.figures(rate)} queries/s"
+            none = "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
+            said = none if rate is None else f"{format.figures(rate)} queries/s"
         case "compile":
             first = f"first step {format.interval(summary.first_step_s)} s"
             said = first if summary.compile_s is None else f"compile {format.interval(summary.compile_s)} s, {first}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xibench.record.schema import Rule
     from xibench.run.plan import Preset, Selection
 
+
 def run(
     context: typer.Context,
     preset: option.PresetName = None,

@@ -55,7 +55,9 @@ def _row(point: Point, found: Step | None) -> tuple[str, ...]:
 
 def curve_notes(run: Run, curves: Sequence[Curve]) -> list[str]:
     """What must be read beside the tables, each once."""
-    summaries = {point.record.case: point.throughput for curve in curves for point in curve.points}
+    points = [point for curve in curves for point in curve.points]
+    summaries = {point.record.case: point.throughput for point in points}
+    summaries |= {point.alone.case: point.latency for point in points if point.alone and point.latency}
     return run_notes(run, list(summaries.values()))
 
 

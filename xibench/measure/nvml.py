@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 Value = TypeVar("Value")
 
 IDLE = 0x1
+IN_ORDER = "PCI_BUS_ID"
 REASONS = {  # bits of nvmlClocksEventReasons (nvml.h), without the one that says that the card is idle
     0x2: "ApplicationsClocksSetting",
     0x4: "SwPowerCap",
@@ -132,9 +133,11 @@ def visible_cards(
     """The indices of the cards that CUDA may use, in NVML's order.
 
     visible: CUDA_VISIBLE_DEVICES, None where it is not set: numbers, or beginnings of UUIDs, up to the first that names
-    no card, as CUDA reads it. A part of a card (MIG) cannot be told from the whole: all cards are taken then.
+    no card, as CUDA reads it. Cards that cannot be told are not hidden: parts of a card (MIG), and numbers where
+    CUDA_DEVICE_ORDER is not PCI_BUS_ID, for NVML does not know which card is the fastest.
     """
-    if visible is None or "MIG-" in visible:
+    other_order = os.environ.get("CUDA_DEVICE_ORDER", IN_ORDER) != IN_ORDER
+    if visible is None or "MIG-" in visible or (other_order and any(e.strip().isdigit() for e in visible.split(","))):
         return list(handles)
     uuids: dict[int, str] | None = None
     found = []

@@ -184,6 +184,8 @@ def _obstacles(base: Record, new: Record | None) -> list[str]:
     ]
     if not found and base.case.scenario == "server":
         found.append("scenario server: the highest rate is a step of a search, not a time; compare single-stream")
+    elif not found and not all(_samples(record) for record in (base, new)):
+        found.append(f"scenario {base.case.scenario} has no time to compare")
     return found
 
 

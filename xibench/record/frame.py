@@ -84,8 +84,9 @@ def _frame(rows: list[dict[str, Any]]) -> DataFrame:
 
 
 def _processes(record: Record) -> list[tuple[Process, bool]]:
-    """Every process that measured, and whether it was set aside."""
-    return [(attempt.process, attempt.set_aside) for attempt in record.attempts if attempt.process is not None]
+    """Every process that measured, and whether it was set aside for another one that has measured."""
+    counted = {id(attempt) for attempt in record.counted}
+    return [(a.process, id(a) not in counted) for a in record.attempts if a.process is not None]
 
 
 def _identity(header: Header, record: Record) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,9 @@ class PairsFile:
         try:
             lines.append(self._descriptor, header)
         except OSError as error:
-            self.path.unlink()
             os.close(self._descriptor)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
             raise _unwritable(self.path, error) from None
 
     def append(self, pair: Pair) -> None:

@@ -229,7 +229,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, tag="attempt", tag_fiel
     environment: str  # hash of the environment it ran in
     surroundings: Surroundings | None  # null where no worker was started, and in files of format 1
     process: Process | None = None  # null unless ok
-    set_aside: bool = False  # it was disturbed and another process took its place: kept here, left out of figures
+    set_aside: bool = False  # it was disturbed and is repeated: counts until the repetition has measured
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     attained: float | None  # attainable time by the run's own ceilings / median step time; 1 is the roofline
     joules_per_image: float | None
     joules_per_image_above_idle: float | None
-    highest_rate_hz: float | None  # scenario server: median of its processes (the lower of two); at least half kept it
+    highest_rate_hz: float | None  # scenario server: median of its processes (the lower of two); more than half kept it
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
     loop_overhead_share: float | None  # of the median step, in the process where it is largest
     unsteady: int  # processes whose warm-up was cut off before a trend test found the steps steady

@@ -28,6 +28,7 @@ from xibench.run.lookout import Lookout, Vigil
 from xibench.run.pair import Bursts, measure_pair
 from xibench.run.sides import Side
 
+SPENT = "the budget was spent before it"
 WATCH_S = 0.1  # before and after each pair: ten of the kernel's ticks on one core
 Measure = Callable[[Case, tuple[Side, Side], int, Path, Bursts, random.Random, Path, Vigil], Pair]
 
@@ -106,7 +107,7 @@ def compare_sides(
     try:
         _take_pairs(states, sides, limits, pairs_file, watch, bursts or Bursts(), measure)
     except KeyboardInterrupt:
-        raise Stopped(_comparison(states, sides, limits)) from None
+        raise Stopped(_comparison(states, sides, limits, "it was stopped before it")) from None
     return _comparison(states, sides, limits)
 
 
@@ -170,20 +171,27 @@ def decide(states: Sequence[_Undecided], limits: Limits) -> None:
         state.verdict = verdict
 
 
-def _comparison(states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits) -> Comparison:
+def _comparison(
+    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits, ended: str = SPENT
+) -> Comparison:
+    """ended: why a case was not begun."""
     pairs = [_compared(state, sides, limits) for state in states if state.counted]
     return Comparison(
         base=sides[0].name, new=sides[1].name, threshold=limits.threshold, pairs=pairs,
         not_compared=[
-            NotCompared(case=state.case, why=_why_not(state), failed=state.failed is not None)
+            NotCompared(case=state.case, why=_why_not(state, ended), failed=state.failed is not None)
             for state in states if not state.counted
         ],
         slower=sum(pair.verdict == "slower" for pair in pairs),
     )  # fmt: skip
 
 
-def _why_not(state: _Undecided) -> list[str]:
-    return [f"{state.failed.status}: {state.failed.reason}"] if state.failed else ["the budget was spent before it"]
+def _why_not(state: _Undecided, ended: str) -> list[str]:
+    if state.failed:
+        return [f"{state.failed.status}: {state.failed.reason}"]
+    if state.pairs:
+        return [f"disturbed pairs, all set aside: {len(state.pairs)}; none was taken in their place"]
+    return [ended]
 
 
 def _compared(state: _Undecided, sides: tuple[Side, Side], limits: Limits) -> Compared:
