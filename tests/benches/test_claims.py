@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -24,6 +25,25 @@ from xibench.run import ab
 from xibench.run.ab import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
+StandIn = Callable[..., list[int]]
+
+
+@pytest.fixture
+def pairs(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    """Stands in for the measuring of pairs: pair n has the log ratio given by `ratio`. The list gets their numbers."""
+
+    def stand_in(ratio: Callable[[int], float | None] = lambda number: 0.001 * number) -> list[int]:
+        numbers: list[int] = []
+
+        def measure(case: object, sides: object, number: int, *_: object) -> Pair:
+            numbers.append(number)
+            return made_pair(small_case(), number, ratio(number))
+
+        monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
+        monkeypatch.setattr(ab.compare_sides, "__defaults__", (None, measure))
+        return numbers
+
+    return stand_in
 
 
 def answer(claim: str, figure: float) -> Answer:
@@ -85,15 +105,8 @@ def test_simulated_comparisons_find_more_with_more_pairs_and_nothing_where_nothi
     assert nothing["slower"] + nothing["faster"] <= 0.01
 
 
-def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-
-    def measure(case: object, sides: object, number: int, *_: object) -> Pair:
-        calls.append(number)
-        return made_pair(small_case(), number, 0.05 + 0.001 * number)
-
-    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
-    monkeypatch.setattr(ab.compare_sides, "__defaults__", (None, measure))
+def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, pairs: StandIn) -> None:
+    calls = pairs(lambda number: 0.05 + 0.001 * number)
     first = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
     taken = len(calls)
     again = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
@@ -102,26 +115,16 @@ def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, monke
     assert first.verdict.verdict == "slower"
 
 
-def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(tmp_path: Path, pairs: StandIn) -> None:
     (tmp_path / "one.jsonl").write_text("half of a comparison\n")
-    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
-    monkeypatch.setattr(
-        ab.compare_sides, "__defaults__",
-        (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
-    )  # fmt: skip
+    pairs()
     Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
     (kept,) = tmp_path.glob("one.interrupted-*")
     assert kept.read_text() == "half of a comparison\n"
 
 
-def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
-    monkeypatch.setattr(
-        ab.compare_sides, "__defaults__",
-        (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
-    )  # fmt: skip
+def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, pairs: StandIn) -> None:
+    pairs()
     Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/2]")
     done = tmp_path / "done.jsonl"
     done.write_bytes(done.read_bytes() + b'{"name":"two","wall')
@@ -129,24 +132,15 @@ def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, mo
     assert [json.loads(line)["name"] for line in done.read_text().splitlines()] == ["one", "two"]
 
 
-def test_a_comparison_that_gives_nothing_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
-    monkeypatch.setattr(
-        ab.compare_sides, "__defaults__", (None, lambda case, sides, number, *_: made_pair(small_case(), number, None))
-    )
+def test_a_comparison_that_gives_nothing_is_said_in_one_line(tmp_path: Path, pairs: StandIn) -> None:
+    pairs(lambda number: None)
     with pytest.raises(XibenchError, match="comparison one gave nothing: failed: it exited; does it lack"):
         Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
 
 
 @pytest.mark.parametrize("other", ["versions", "processor"])
-def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(
-    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ab, "_judged", lambda pair, around, may_repeat: pair)
-    monkeypatch.setattr(
-        ab.compare_sides, "__defaults__",
-        (None, lambda case, sides, number, *_: made_pair(small_case(), number, 0.001 * number)),
-    )  # fmt: skip
+def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(other: str, tmp_path: Path, pairs: StandIn) -> None:
+    pairs()
     Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
     path = tmp_path / "one.jsonl"
     now, cpu = version("numpy"), environment.read().cpu_model
