@@ -87,7 +87,7 @@ def test_what_a_run_times_is_compared_as_a_whole_graph_with_one_frameworks_float
 def test_an_uneven_split_and_the_other_order_are_proven_in_training_mode_too(proof: Report) -> None:
     assert UNEVEN in proven(proof)
     (training,) = {c.what for c in proof.checks if (c.model, c.variant) == UNEVEN and c.what.startswith("training")}
-    assert training == "training mode at 96"
+    assert training == "training mode at 112"
 
 
 def test_every_operator_is_proven(proof: Report) -> None:

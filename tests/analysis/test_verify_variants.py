@@ -40,7 +40,7 @@ def test_comparators_are_held_against_keras_applications() -> None:
     report = verify(["resnet50", "vgg16"])
     assert report.ok
     theirs = {(c.model, c.what) for c in report.checks if c.right == "keras"}
-    at = ("inference at 96", "inference at 224", "training mode at 96")
+    at = ("inference at 112", "inference at 224", "training mode at 112")
     assert theirs == {(model, what) for model in ("resnet50", "vgg16") for what in at}
 
 

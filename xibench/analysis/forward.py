@@ -17,22 +17,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks import architectures
-from frameworks.blueprint import BatchNorm, Dropout, Network, Parameter, parameters, place, place_auxiliary
+from frameworks.blueprint import (
+    Activation,
+    BatchNorm,
+    Conv,
+    Dropout,
+    Network,
+    Parameter,
+    parameters,
+    place,
+    place_auxiliary,
+)
 from frameworks.errors import MissingFramework
 from frameworks.runtime import FRAMEWORKS, Runtime, load
 from frameworks.weights import Weights, drawn
 from xibench.analysis.mistakes import MISTAKES
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
+Raised = tuple[tuple[str, float], ...]
+"""Parameters that are raised, and by how much."""
 
 INFERENCE_BATCH = 2
+CONV_DEVIATION = 2**0.5
+"""Standard deviation of a convolution's outputs for inputs of 1: the seeded kernels are He's. A batch norm's is 1."""
 TRAINING_CELLS = 64
-"""What batch statistics are taken over, at least: batch x height x width of the smallest batch norm."""
+"""What batch statistics are taken over, at least: batch x height x width of the smallest batch norm.
+
+Those of an auxiliary classifier, 1 x 1 at the end, are left out: they would take 64 images of 299 px, and TensorFlow,
+which sums in float32 one after another, then has the variance of the first layer wrong by 3e-4 (docs/method.md).
+"""
 OFFSET = 2.0
-"""Added to every batch-norm offset. A deep stack of random convolutions, batch statistics and ReLU around 0 multiplies
-any difference by a constant at each layer (Yang et al. 2019, arXiv 1902.08129): in float32 Inception V3's rounding
-then grows to a visible part of the logits in every framework alike, Keras too. With most units of a ReLU on it stays
-small. All checks and the mistakes use the same weights.
+"""Standard deviations by which what goes into a ReLU is raised above 0: batch norm's offset or, where the ReLU comes
+before the batch norm, the bias of the convolution, whose kernel then sums to 0: no channel's mean is elsewhere.
+
+A deep stack of random convolutions, batch statistics and ReLU around 0 multiplies any difference by a constant at each
+layer (Yang et al. 2019, arXiv 1902.08129): in float32 Inception V3's rounding then grows to a visible part of the
+logits in every framework alike, Keras too. With most units of a ReLU on it stays small. All checks and the mistakes use
+the same weights.
+"""
+CONV_DEVIATION = 2**0.5
+"""Standard deviation of a convolution's outputs for inputs of 1: the seeded kernels are He's. A batch norm's is 1."""
+TRAINING_CELLS = 32
+"""What batch statistics are taken over, at least: batch x height x width of the smallest batch norm.
+
+No more than needed: TensorFlow sums a batch's statistics in float32 one after another, and the more cells the first
+layers have, the further off it is (docs/method.md). The auxiliary classifier, 1 x 1 at its end, is therefore left out.
 """
 
 
@@ -112,7 +141,7 @@ def subject(job: Job) -> tuple[Network, Weights, NDArray[np.float32], Arrays | N
     network = architectures.network(job.model, job.variant, resolution=job.resolution)
     if any(isinstance(p.layer, Dropout) for p in place(network)):
         network = architectures.network(job.model, job.variant, resolution=job.resolution, dropout=job.dropout)
-    weights = _weights(parameters(network), job.seed)
+    weights = _weights(parameters(network), _raised(network), job.seed)
     random = np.random.default_rng(job.seed)
     count = _training_batch(network) if job.training else INFERENCE_BATCH
     batch = pictures(random, count, network.input_shape)
@@ -128,10 +157,30 @@ def _masks(network: Network, random: np.random.Generator, count: int, rate: floa
 
 
 @functools.lru_cache(maxsize=2)
-def _weights(wanted: tuple[Parameter, ...], seed: int) -> Weights:
+def _weights(wanted: tuple[Parameter, ...], raised: Raised, seed: int) -> Weights:
     """By parameters, not by network: those of other resolutions and dropout rates are the same."""
     values = drawn(wanted, seed)
-    return {n: array + np.float32(OFFSET) if n.endswith("bn.offset") else array for n, array in values.items()}
+    for name, by in raised:
+        values[name] = values[name] + np.float32(by)
+        if name.endswith(".bias"):
+            kernel = values[name.removesuffix("bias") + "kernel"]
+            kernel -= kernel.mean((0, 1, 2))
+    return values
+
+
+def _raised(network: Network) -> Raised:
+    """Which parameters OFFSET raises, and by how much."""
+    placed = [*place(network), *place_auxiliary(network)]
+    before = {
+        norm.path: conv.path
+        for conv, between, norm in zip(placed, placed[1:], placed[2:], strict=False)
+        if isinstance(conv.layer, Conv) and isinstance(between.layer, Activation) and isinstance(norm.layer, BatchNorm)
+    }
+    norms = [p.path for p in placed if isinstance(p.layer, BatchNorm)]
+    return tuple(
+        (f"{before[path]}.bias", OFFSET * CONV_DEVIATION) if path in before else (f"{path}.offset", OFFSET)
+        for path in norms
+    )
 
 
 def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
@@ -154,7 +203,7 @@ def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int
 
 def _training_batch(network: Network) -> int:
     """The smallest power of two, at least 2, with TRAINING_CELLS values per channel in every batch norm."""
-    norms = [p for p in (*place(network), *place_auxiliary(network)) if isinstance(p.layer, BatchNorm)]
+    norms = [p for p in place(network) if isinstance(p.layer, BatchNorm)]
     fewest = min((p.output_shape[0] * p.output_shape[1] for p in norms), default=TRAINING_CELLS)
     batch = 2
     while batch * fewest < TRAINING_CELLS:

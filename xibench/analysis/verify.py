@@ -27,7 +27,7 @@ RESOLUTIONS: Mapping[str, tuple[int, ...]] = {
     "xception": (71, 128, 150, 224, 299),
     "inception_v3": (75, 128, 150, 224, 299),
 }
-SMALL_RESOLUTION = 96  # of variants and comparators: even and odd sizes among their pools and strided convolutions
+SMALL_RESOLUTION = 112  # of variants and comparators: even and odd sizes among their pools and strided convolutions
 RECIPE_RESOLUTION = 128
 MISTAKE_RESOLUTION = 128
 MISTAKE_VARIANT = "narrow"
