@@ -9,6 +9,12 @@ LOCKED   := constraints.txt
 SITE     := site
 JOBS     ?= 2
 
+# What an environment of a framework's own takes, with the CUDA libraries: `make gpu`.
+GPU_pytorch    := torch keras torchvision timm
+GPU_tensorflow := 'tensorflow[and-cuda]'
+GPU_jax        := 'jax[cuda13]' flax keras
+GPU_worker     := numpy msgspec psutil safetensors nvidia-ml-py
+
 # Files of tests side by side, but for the tests marked `alone`. Threads that wait for each other must not spin
 # meanwhile; pytest-benchmark measures nothing beside others, and would warn.
 SIDE_BY_SIDE := OMP_WAIT_POLICY=PASSIVE
@@ -16,7 +22,7 @@ JOBS_ARGS    := -n $(JOBS) --dist loadfile --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench nightly claims site test slow lint tools clean
+.PHONY: help bench nightly claims site gpu test slow lint tools clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 15
@@ -35,19 +41,21 @@ claims: $(VENV)/installed-dev  ## measure what the README claims, into results/r
 site: $(VENV)/installed  ## write the site from the runs in results/runs
 	@$(BIN)/xibench report
 
+gpu: .venvs/pytorch/installed .venvs/tensorflow/installed .venvs/jax/installed  ## an environment per framework with its CUDA libraries, some 10 GB; PIP_ARGS=--dry-run resolves them only
+
 test: $(VENV)/installed-dev tools lint  ## ruff, mypy and the tests; needs git and chromium
 	@$(SIDE_BY_SIDE) $(BIN)/python -m pytest -m "not slow and not alone" $(JOBS_ARGS)
 	@$(BIN)/python -m pytest -m "alone and not slow"
 
 slow: $(VENV)/installed-dev  ## the tests that take minutes each: every variant's proof and measurement
-	@$(BIN)/python -m pytest -m slow
+	@$(SIDE_BY_SIDE) $(BIN)/python -m pytest -m slow -n $(JOBS) --dist load --benchmark-skip
 
 lint: $(VENV)/installed-dev  ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
 clean:  ## remove what make and the tools wrote; keeps results/
-	rm -rf $(VENV) $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) .venvs $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -65,6 +73,14 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@echo "installing what the tests need into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c $(LOCKED) -e '.[all,dev]'
 	@touch $@
+
+# A dry run of pip leaves the environment empty, and no mark.
+.venvs/%/installed: $(LOCKED)
+	@echo "installing $* and its CUDA libraries into .venvs/$*"
+	@$(PYTHON) -m venv .venvs/$*
+	@.venvs/$*/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCKED) $(PIP_ARGS) \
+	  $(GPU_$*) $(GPU_worker) || { rm -rf .venvs/$*; exit 1; }
+	@case "$(PIP_ARGS)" in *--dry-run*) rm -rf .venvs/$*; echo "$*: resolved";; *) touch $@;; esac
 
 # The tests let asv measure a commit, and open the site in a browser; XIBENCH_NO_BROWSER=1 leaves the latter out.
 tools:

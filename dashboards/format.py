@@ -13,6 +13,7 @@ KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 _NAMES = {
     "pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX",
+    "keras-pytorch": "Keras on PyTorch", "keras-tensorflow": "Keras on TensorFlow", "keras-jax": "Keras on JAX",
     "xception": "Xception", "inception_v3": "Inception V3", "resnet50": "ResNet-50", "resnet101": "ResNet-101",
     "resnet152": "ResNet-152", "vgg16": "VGG-16",
     "default": "default", "compiled": "compiled", "tuned": "tuned",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-_FRAMEWORKS = {"pytorch": "var(--pytorch)", "tensorflow": "var(--tensorflow)", "jax": "var(--jax)"}
+_FRAMEWORKS = (
+    "pytorch", "tensorflow", "jax", "keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"
+)  # fmt: skip
 _PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
 _SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
 _DASHES = {"default": "solid", "compiled": "dot", "tuned": "dash"}
@@ -20,8 +22,8 @@ PHASES = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
 
 
 def framework_colour(framework: str) -> str:
-    """The same for a framework on every page."""
-    return _FRAMEWORKS.get(framework, "var(--other)")
+    """The same for a framework or contender on every page; a contender's is a shade of its framework's."""
+    return f"var(--{framework})" if framework in _FRAMEWORKS else "var(--other)"
 
 
 def recipe_pattern(recipe: str) -> str:

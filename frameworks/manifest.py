@@ -28,6 +28,7 @@ MANIFEST: Mapping[str, str] = {
     "amx": "whether the CPU's matrix unit (AMX) can be used",
     "threads": "threads within an operation",
     "interop_threads": "threads for independent operations",
+    "memory_kept": "whether large arrays stay with the process when they are freed",
     "donated_buffers": "whether a step may write into its arguments' memory",
     "compilation_cache": "what compiled programs a disk cache gave: off, cold (none), warm (some)",
     "preallocation": "whether the framework took most of the device's memory when it began",

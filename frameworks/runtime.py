@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from frameworks.blueprint import Network
+from frameworks.contenders import CONTENDERS
 from frameworks.errors import MissingFramework, UnknownName
 from frameworks.manifest import MANIFEST as MANIFEST
 from frameworks.manifest import CompiledMemory as CompiledMemory
 from frameworks.manifest import Setting as Setting
+from frameworks.recipes import RECIPES as RECIPES
+from frameworks.recipes import Recipe as Recipe
 from frameworks.weights import Weights
 
 if TYPE_CHECKING:
@@ -32,11 +35,6 @@ PRECISIONS: Mapping[str, str] = {
     "fp64": "kernels, activations and batch norm in float64",
     "fp32": "everything in float32; TF32 off",
     "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
-}
-RECIPES: Mapping[str, str] = {
-    "default": "what the framework's documentation shows first",
-    "compiled": "the framework's whole-graph compiler",
-    "tuned": "the best settings known for the device; the network may be rewritten where mathematics allows",
 }
 DEVICES = ("cpu", "cuda")
 
@@ -60,6 +58,10 @@ FRAMEWORKS: Mapping[str, Installation] = {
     "jax": Installation("jax", ("jax", "jaxlib", "flax"), "pip install 'xibench[jax]'"),
 }
 
+IMPLEMENTATIONS = (*FRAMEWORKS, *CONTENDERS)
+"""What a case may name as its framework: ours, then those by other hands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Substitution:
     """What a recipe or precision asked for, why the machine could not give it, and what ran instead."""
@@ -75,14 +77,6 @@ class DeviceMemory:
 
     peak_allocated_bytes: int | None
     peak_reserved_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A recipe as a framework carries it out on a device: each setting with the reason for it."""
-
-    name: str
-    settings: tuple[tuple[str, str], ...]
 
 
 class Subject(Protocol):
@@ -195,18 +189,33 @@ class Runtime(Protocol):
         """
 
 
-def load(framework: str) -> Runtime:
-    """Imports one framework. Raises UnknownName, or MissingFramework with the command that installs it."""
-    if framework not in FRAMEWORKS:
-        raise UnknownName("framework", framework, FRAMEWORKS)
+def framework_of(name: str) -> str:
+    """The framework that an implementation runs on: its own name, unless it is a contender."""
+    return CONTENDERS[name].framework if name in CONTENDERS else name
+
+
+def distributions(name: str) -> tuple[str, ...]:
+    """The distributions whose versions an implementation's records tell: a framework's, and the contender's own."""
+    own = (CONTENDERS[name].distribution,) if name in CONTENDERS else ()
+    return (*FRAMEWORKS[framework_of(name)].distributions, *own)
+
+
+def load(name: str) -> Runtime:
+    """Imports one framework, or a contender and the framework that it runs on.
+
+    Raises UnknownName, or MissingFramework with the command that installs it.
+    """
+    if name not in IMPLEMENTATIONS:
+        raise UnknownName("framework", name, IMPLEMENTATIONS)
+    contender = CONTENDERS.get(name)
+    module = f"frameworks.contenders.{contender.file}" if contender else f"frameworks.{name}.runtime"
     try:
-        return importlib.import_module(f"frameworks.{framework}.runtime")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("frameworks"):
             raise
-        raise MissingFramework(
-            f"{framework}: module '{error.name}' is not installed; {FRAMEWORKS[framework].install}"
-        ) from error
+        cure = FRAMEWORKS[framework_of(name)].install
+        raise MissingFramework(f"{name}: module '{error.name}' is not installed; {cure}") from error
 
 
 def synchronised_step(subject: Subject, batch: Any) -> Any:

@@ -16,11 +16,12 @@ FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "
 
 ERRORS = ("xibench.errors", "frameworks.errors")
 NAMES = (  # import no framework
-    "frameworks*", "frameworks.architectures", "frameworks.cost", "frameworks.manifest", "frameworks.runtime",
+    "frameworks*", "frameworks.architectures", "frameworks.contenders*", "frameworks.cost", "frameworks.manifest",
+    "frameworks.recipes", "frameworks.runtime",
 )
 SUBJECTS = (
-    *NAMES, "frameworks.errors", "frameworks.blueprint", "frameworks.weights", "frameworks.rewrites",
-    "frameworks.published", "frameworks.paper",
+    *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.blueprint", "frameworks.weights",
+    "frameworks.rewrites", "frameworks.published", "frameworks.paper",
 )
 
 WORKER = ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS)
@@ -32,6 +33,14 @@ EDGES: dict[str, tuple[str, ...]] = {
     "frameworks.pytorch": (*SUBJECTS, "frameworks.pytorch"),
     "frameworks.tensorflow": (*SUBJECTS, "frameworks.tensorflow"),
     "frameworks.jax": (*SUBJECTS, "frameworks.jax"),
+    "frameworks.contenders*": (),
+    "frameworks.contenders": (*SUBJECTS, "frameworks.contenders"),
+    "frameworks.contenders.keras_pytorch": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
+    "frameworks.contenders.keras_tensorflow": (*SUBJECTS, "frameworks.contenders", "frameworks.tensorflow"),
+    "frameworks.contenders.keras_jax": (*SUBJECTS, "frameworks.contenders", "frameworks.jax"),
+    "frameworks.contenders.torch_modules": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
+    "frameworks.contenders.torchvision": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
+    "frameworks.contenders.timm": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
     "xibench": ("xibench*",),
     "xibench.errors": (),
     "xibench.measure": ("xibench.measure",),
@@ -49,7 +58,10 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.run.scenarios": WORKER,
     "xibench.run.ceilings": WORKER,
     "xibench.run.pair_worker": WORKER,
-    "xibench.analysis": ("xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", *SUBJECTS, *ERRORS),
+    "xibench.analysis": (
+        "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "frameworks.contenders.keras_layers",
+        *SUBJECTS, *ERRORS,
+    ),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run",
         "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
@@ -68,10 +80,10 @@ STARTED_ONLY = ("xibench.run.worker", "xibench.run.ceilings", "xibench.run.pair_
 
 # framework package -> the modules that may import it. Nothing else does, not even inside a function.
 FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
-    "torch": ("frameworks.pytorch",),
-    "tensorflow": ("frameworks.tensorflow",),
-    "keras": ("xibench.analysis.oracle",),  # keras.applications, asked in a worker process
-    "jax": ("frameworks.jax",),
+    "torch": ("frameworks.pytorch", "frameworks.contenders.keras_pytorch", "frameworks.contenders.torch_modules"),
+    "tensorflow": ("frameworks.tensorflow", "frameworks.contenders.keras_tensorflow"),
+    "keras": ("xibench.analysis.oracle", "frameworks.contenders.keras_model"),
+    "jax": ("frameworks.jax", "frameworks.contenders.keras_jax"),
     "jaxlib": ("frameworks.jax",),
     "flax": ("frameworks.jax",),
     "optax": (),

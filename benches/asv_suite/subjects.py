@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from frameworks import weights
+from frameworks import allocator, weights
 from frameworks.architectures import network
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.runtime import Runtime, Subject, load, synchronised_step
@@ -55,6 +55,7 @@ def prepared(framework: str, model: str, recipe: str) -> tuple[Subject, Any]:
 
     Raises NotImplementedError where this framework or machine cannot.
     """
+    allocator.begin(framework, recipe, "cpu")  # before the framework is imported; on a GPU no recipe asks for it
     runtime, kind, _ = device(framework)
     blueprint = network(model)
     try:

@@ -65,7 +65,30 @@ def _detection(figures: Figures) -> str:
     )
 
 
-SAID = {"overhead": _overhead, "noise_floor": _noise_floor, "detection": _detection}
+def _speed(figures: Figures) -> str:
+    default, best = figures["against_default"], figures["against_best"]
+    return (
+        f"batch 8, fp32, against the fastest contender at its default: {_times(default['geometric_mean'])} on average "
+        f"(geometric mean), {_times(default['least_but_inception_v3_in_tensorflow'])} at least, "
+        f"{_times(default['inception_v3_in_tensorflow'])} for Inception V3 in TensorFlow; against any of its settings: "
+        f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} at least; one image: "
+        f"{_times(figures['one_image_against_best']['least'])} at least; attained fraction of the roofline: "
+        f"{_percent(figures['attained']['xception'])} Xception, {_percent(figures['attained']['inception_v3'])} "
+        f"Inception V3 ({figures['processes']} processes a case)"
+    )
+
+
+def _recipes(figures: Figures) -> str:
+    return f"{figures['losing']} of {figures['settings']} settings cost speed in a network ([recipes](docs/recipes.md))"
+
+
+def _times(ratio: float | None) -> str:
+    return "not measured" if ratio is None else f"x {ratio:.2f}"
+
+
+SAID = {
+    "overhead": _overhead, "noise_floor": _noise_floor, "detection": _detection, "speed": _speed, "recipes": _recipes,
+}  # fmt: skip
 
 
 def _peers(figures: Figures) -> list[str]:

@@ -6,6 +6,7 @@ Every default on which frameworks differ is written out here, at the same place 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
 import jax
@@ -28,10 +29,12 @@ class Forms:
 
     depthwise: lax's grouped convolution, or the sum over the window of shifted pictures times one weight per channel.
     pointwise: a convolution, or a matrix product over the channel axis.
+    pools: lax's reduction over windows, or the maximum or sum of shifted pictures.
     """
 
     depthwise: Literal["grouped", "shifted"] = "grouped"
     pointwise: Literal["convolution", "product"] = "convolution"
+    pools: Literal["windows", "shifted"] = "windows"
 
 
 DEFAULT_FORMS = Forms()
@@ -117,12 +120,16 @@ class Activation(nnx.Module):
 class MaxPool(nnx.Module):
     """Padded cells count as minus infinity, the start value of the maximum; another value is padded beforehand."""
 
-    def __init__(self, layer: blueprint.MaxPool) -> None:
+    def __init__(self, layer: blueprint.MaxPool, forms: Forms) -> None:
         self.layer = layer
+        self.forms = forms
 
     def __call__(self, x: jax.Array) -> jax.Array:
         layer = self.layer
         cells = [(0, 0), *(edges(layer.padding, n, layer.window, layer.stride) for n in x.shape[1:3]), (0, 0)]
+        if self.forms.pools == "shifted":
+            padded = jnp.pad(x, cells, constant_values=layer.pad_value)
+            return reduce(jnp.maximum, _shifts(padded, (layer.window, layer.window), layer.stride))
         if layer.pad_value != float("-inf"):
             x, cells = jnp.pad(x, cells, constant_values=layer.pad_value), [(0, 0)] * 4
         window, strides = (1, layer.window, layer.window, 1), (1, layer.stride, layer.stride, 1)
@@ -132,8 +139,9 @@ class MaxPool(nnx.Module):
 class AveragePool(nnx.Module):
     """Sums of the window, divided by its cells inside the image or by all of them."""
 
-    def __init__(self, layer: blueprint.AveragePool) -> None:
+    def __init__(self, layer: blueprint.AveragePool, forms: Forms) -> None:
         self.layer = layer
+        self.forms = forms
 
     def __call__(self, x: jax.Array) -> jax.Array:
         total = self.sum(x)
@@ -145,6 +153,8 @@ class AveragePool(nnx.Module):
         layer = self.layer
         edge = layer.window // 2 if layer.padding == "same" else 0
         cells = [(0, 0), (edge, edge), (edge, edge), (0, 0)]
+        if self.forms.pools == "shifted":
+            return reduce(jnp.add, _shifts(jnp.pad(x, cells), (layer.window, layer.window), layer.stride))
         window, strides = (1, layer.window, layer.window, 1), (1, layer.stride, layer.stride, 1)
         return lax.reduce_window(x, np.asarray(0, x.dtype), lax.add, window, strides, cells)
 
@@ -210,10 +220,15 @@ class Dense(nnx.Module):
 
 def _shifted(x: jax.Array, kernel: jax.Array, edges: list[tuple[int, int]]) -> jax.Array:
     """A depthwise convolution of stride 1 as height x width shifted multiply-adds."""
-    height, width = kernel.shape[:2]
-    padded = jnp.pad(x, [(0, 0), *edges, (0, 0)])
-    rows, columns = padded.shape[1] - height + 1, padded.shape[2] - width + 1
-    shifts = [
-        padded[:, i : i + rows, j : j + columns] * kernel[i, j, 0] for i in range(height) for j in range(width)
+    window = kernel.shape[:2]
+    shifts = _shifts(jnp.pad(x, [(0, 0), *edges, (0, 0)]), window, 1)
+    return reduce(jnp.add, (part * kernel[divmod(i, window[1])][0] for i, part in enumerate(shifts)))
+
+
+def _shifts(padded: jax.Array, window: tuple[int, ...], stride: int) -> list[jax.Array]:
+    """What each cell of a window sees as it goes over a picture that has its padding, row by row of the window."""
+    height, width = window
+    last = [(n - k) // stride * stride + 1 for n, k in zip(padded.shape[1:3], window, strict=True)]
+    return [
+        padded[:, i : i + last[0] : stride, j : j + last[1] : stride] for i in range(height) for j in range(width)
     ]
-    return sum(shifts[1:], start=shifts[0])

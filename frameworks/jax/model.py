@@ -165,9 +165,9 @@ def _module(layer: Layer, path: str, weights: Weights, dtype: jnp.dtype, forms: 
         case blueprint.Activation():
             return layers.Activation(layer)
         case blueprint.MaxPool():
-            return layers.MaxPool(layer)
+            return layers.MaxPool(layer, forms)
         case blueprint.AveragePool():
-            return layers.AveragePool(layer)
+            return layers.AveragePool(layer, forms)
         case blueprint.GlobalAveragePool():
             return layers.GlobalAveragePool(layer)
         case blueprint.Flatten():

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 from flax import nnx
 
+from frameworks import allocator, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
-from frameworks.jax.layers import DEFAULT_FORMS, Forms
-from frameworks.jax.model import Model, build
+from frameworks.jax.layers import Forms
+from frameworks.jax.model import build
+from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
-from frameworks.runtime import Precision, Recipe
+from frameworks.runtime import Precision, Substitution
 from frameworks.weights import Weights
-
-JIT = ("jax.jit", "the whole graph through XLA, as the documentation's first page shows")
 
 
 def recipe(name: str, device: str) -> Recipe:
     """The settings that a recipe stands for on a device."""
-    settings: dict[str, tuple[tuple[str, str], ...]] = {
-        "default": (JIT,),
-        "compiled": (JIT,),
-        "tuned": (
-            JIT,
-            ("batch norm folded into convolutions", "one pass over each activation less; exact in real arithmetic"),
-            *(_CPU_FORMS if device == "cpu" else ()),
-        ),
-    }
-    return Recipe(name, settings[name])
+    return recipes.recipe("jax", name, device)
 
 
-_CPU_FORMS = (
-    ("depthwise as nine shifted multiply-adds", "XLA fuses them; its grouped convolution is slow on a CPU"),
-    ("pointwise as a matrix product", "leaves XLA a plain matrix product instead of a convolution"),
-)
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network as a recipe made it.
+
+    function: jitted, (state, batch) -> logits. state: the parameters, arrays by path. forms: how convolutions are
+    written; None in an implementation that is not ours. substitutions: what could not be had.
+    """
+
+    function: Any
+    state: Any
+    forms: Forms | None = None
+    substitutions: tuple[Substitution, ...] = ()
 
 
-def prepare(
-    network: Network, weights: Weights, name: str, precision: Precision, device: str
-) -> tuple[Model, Any, Any]:
-    """The model, its state, and the jitted function (state, batch) -> logits."""
-    forms = DEFAULT_FORMS
-    if name == "tuned":
+def prepare(network: Network, weights: Weights, name: str, precision: Precision, device: str) -> Prepared:
+    """The network on the device as the recipe says."""
+    chosen = recipe(name, device)
+    choices = chosen.choices
+    if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
-        forms = Forms("shifted", "product") if device == "cpu" else forms
+    lacking = allocator.prepared(chosen)
+    written: Any = {form: choices[form] for form in ("depthwise", "pointwise", "pools")}
+    forms = Forms(**written)
     with jax.default_device(jax_device(device)):
         model = build(network, weights=weights, precision=precision, forms=forms)
     graph, state = nnx.split(model)
-    return model, state, jax.jit(lambda state, x: nnx.merge(graph, state)(x))
+    return Prepared(jax.jit(lambda state, x: nnx.merge(graph, state)(x)), state, forms, lacking)
 
 
 def jax_device(device: str) -> jax.Device:

@@ -19,9 +19,10 @@ from frameworks.jax.ceilings import copy as copy
 from frameworks.jax.ceilings import product as product
 from frameworks.jax.layers import Dropout, to_canonical
 from frameworks.jax.model import DTYPES, Model, build
+from frameworks.jax.recipes import Prepared
 from frameworks.jax.recipes import recipe as recipe
 from frameworks.manifest import CompiledMemory, Setting, compiled_memory, present, reasons
-from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
+from frameworks.runtime import DeviceMemory, Precision, bf16_on_cpu, cpu_name, synchronised_step
 from frameworks.weights import Weights, running_statistics
 
 
@@ -43,7 +44,8 @@ def touch(device: str) -> str:
 
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> JaxSubject:
     """The network on the device as the recipe says. Raises Unsupported if JAX does not see the device."""
-    return JaxSubject(network, weights, recipe, precision, device)
+    prepared = recipes.prepare(network, weights, recipe, precision, device)
+    return JaxSubject(prepared, has_batch_norm(network), precision, device)
 
 
 def count_flops(network: Network, weights: Weights, batch: int) -> float:
@@ -96,14 +98,14 @@ def _dropout(model: Model, path: str) -> Dropout:
 
 
 class JaxSubject:
-    """A Model's state and the jitted function that a step runs."""
+    """A network as a recipe prepared it, on a device. normalised: whether the network has batch norm."""
 
-    def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
-        self.model, self.state, self.function = recipes.prepare(network, weights, recipe, precision, device)
-        self.normalised = has_batch_norm(network)
+    def __init__(self, prepared: Prepared, normalised: bool, precision: Precision, device: str) -> None:
+        self.function, self.state, self.forms = prepared.function, prepared.state, prepared.forms
+        self.normalised = normalised
         self.call: Any = self.function
         self.program = ""  # StableHLO, once compiled: what settings are read from
-        self.substitutions: tuple[Substitution, ...] = bf16_on_cpu("XLA", precision, device)
+        self.substitutions = (*prepared.substitutions, *bf16_on_cpu("XLA", precision, device))
         self.dtype = DTYPES[precision]
         self.device = recipes.jax_device(device)
         self.layout_put = ""
@@ -118,7 +120,9 @@ class JaxSubject:
         return placed
 
     def compile(self, batch: jax.Array) -> bool:
-        """Lowers and compiles for the batch's shape."""
+        """Lowers and compiles for the batch's shape; False if the function cannot be."""
+        if not isinstance(self.function, jax.stages.Wrapped):
+            return False
         lowered = self.function.lower(self.state, batch)
         hits = settings.cache_hits()
         self.call = lowered.compile()

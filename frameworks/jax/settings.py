@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from frameworks import allocator
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Reading = Setting | Absent
 NOT_AHEAD = Absent("the step was not compiled ahead")
+NOT_OURS = Absent("the implementation is not xibench's own")
 NO_EVENTS = Absent("JAX has no events on the device's clock")
 ONE_POOL = Absent("XLA runs operations and their parts in one pool of threads")
 BY_RULE = Absent("XLA picks its kernels by rule on a CPU")
@@ -59,11 +61,13 @@ def readings(subject: JaxSubject) -> dict[str, Reading]:
         "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "XLA"),
         "threads": _threads("tf_XLAEigen") or Absent("XLA's threads cannot be counted here"),
         "interop_threads": ONE_POOL,
+        "memory_kept": allocator.kept(),
         "donated_buffers": _donates(subject.program) if subject.program else NOT_AHEAD,
         "compilation_cache": subject.cache or NOT_AHEAD,
         "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
-        "depthwise_form": subject.model.forms.depthwise,
-        "pointwise_form": subject.model.forms.pointwise,
+        "depthwise_form": subject.forms.depthwise if subject.forms else NOT_OURS,
+        "pointwise_form": subject.forms.pointwise if subject.forms else NOT_OURS,
+        "pools_form": subject.forms.pools if subject.forms else NOT_OURS,
         "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch._dynamo.utils import counters
@@ -16,10 +16,14 @@ _planned: list[int] = []
 
 
 class Compilation:
-    """Compilations since this object was made; one network's, if nothing else is compiled meanwhile."""
+    """Compilations since this object was made; one network's, if nothing else is compiled meanwhile.
 
-    def __init__(self) -> None:
+    options: of TorchInductor, where they are not its defaults.
+    """
+
+    def __init__(self, options: Mapping[str, bool]) -> None:
         _observe_planning()
+        self._options = options
         self._before = _counts()
         self._planned_before = len(_planned)
 
@@ -49,6 +53,11 @@ class Compilation:
         if planned:
             return max(planned)
         return Absent("TorchInductor planned nothing, its disk cache gave the program") if self.graphs else NOT_STEPPED
+
+    def option(self, name: str) -> bool:
+        """What holds of an option: what was asked for, else TorchInductor's own default."""
+        owner, _, last = name.rpartition(".")
+        return bool(self._options.get(name, getattr(getattr(config, owner) if owner else config, last)))
 
     def _since(self, name: str) -> int:
         return _counts()[name] - self._before[name]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from frameworks import allocator, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
-from frameworks.pytorch.model import Model, build
+from frameworks.pytorch.model import build
+from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
-from frameworks.runtime import Precision, Recipe, Substitution, inductor_lacks
+from frameworks.runtime import Precision, Substitution, inductor_lacks
 from frameworks.weights import Weights
 
 if TYPE_CHECKING:
@@ -21,39 +25,82 @@ if TYPE_CHECKING:
 INFERENCE = ("torch.inference_mode", "no autograd bookkeeping")
 
 
+LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
+OPTIONS = {
+    "freezing": {("compiler", "frozen")},
+    "max_autotune": {("autotuning", "on")},
+    "triton.cudagraphs": {("graphs", "on")},
+}
+"""TorchInductor's options, each with the choice that turns it on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network as a recipe made it.
+
+    model: holds the parameters. call: what a step calls. axes, layout: of the batches that it takes, and how they lie
+    in memory. compilation: what is known of it, None if nothing is compiled. substitutions: what could not be had.
+    """
+
+    model: nn.Module
+    call: Callable[[Tensor], Tensor]
+    axes: Literal["NCHW", "NHWC"] = "NCHW"
+    layout: torch.memory_format = torch.contiguous_format
+    compilation: Compilation | None = None
+    substitutions: tuple[Substitution, ...] = ()
+
+
 def recipe(name: str, device: str) -> Recipe:
     """The settings that a recipe stands for on a device."""
-    settings: dict[str, tuple[tuple[str, str], ...]] = {
-        "default": (INFERENCE, ("eager, NCHW", "as the documentation's first page shows")),
-        "compiled": (INFERENCE, ("torch.compile(model)", "TorchInductor with its default options")),
-        "tuned": (
-            INFERENCE,
-            ("channels-last memory format", "oneDNN's and cuDNN's convolutions run on it without reordering"),
-            ("batch norm folded into convolutions", "one pass over each activation less; exact in real arithmetic"),
-            *((("cudnn.benchmark", "picks the fastest convolution algorithm per shape"),) if device == "cuda" else ()),
-        ),
-    }
-    return Recipe(name, settings[name])
+    return recipes.recipe("pytorch", name, device)
 
 
-def prepare(
-    network: Network, weights: Weights, name: str, precision: Precision, device: str
-) -> tuple[Model, Callable[[Tensor], Tensor], Compilation | None, tuple[Substitution, ...]]:
-    """The model on the device, what a step calls, what is known of its compilation, and what could not be had."""
-    if name == "tuned":
+def prepare(network: Network, weights: Weights, name: str, precision: Precision, device: str) -> Prepared:
+    """The network on the device as the recipe says."""
+    chosen = recipe(name, device)
+    choices = chosen.choices
+    if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
+    if choices["threads"] != "automatic":
+        torch.set_num_threads(int(choices["threads"]))
+    torch.backends.cudnn.benchmark = device == "cuda" and choices["autotuning"] == "on"
+    lacking = allocator.prepared(chosen)
     model = build(network, weights=weights, precision=precision).to(device)
-    if name == "tuned":
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks it
-        torch.backends.cudnn.benchmark = device == "cuda"
-    if name != "compiled":
-        return model, model, None, ()
-    missing = _missing_compiler(device)
+    layout = LAYOUTS[choices["layout"]]
+    options = {name: True for name, wanted in OPTIONS.items() if wanted & choices.items()}
+    found = in_layout(model, layout) if choices["compiler"] == "none" else compiled(model, device, layout, options)
+    return replace(found, substitutions=(*found.substitutions, *lacking))
+
+
+def in_layout(model: nn.Module, layout: torch.memory_format) -> Prepared:
+    """The model with its kernels, and the batches that it takes, in a memory layout."""
+    placed = model.to(memory_format=layout)  # type: ignore[call-overload]  # the stub lacks it
+    return Prepared(placed, placed, layout=layout)
+
+
+def compiled(
+    model: nn.Module,
+    device: str,
+    layout: torch.memory_format = torch.contiguous_format,
+    options: Mapping[str, bool] = MappingProxyType({}),
+) -> Prepared:
+    """The model through torch.compile; eager where that lacks a compiler, and said so.
+
+    options: TorchInductor's, beside its defaults.
+    """
+    plain = in_layout(model, layout)
+    missing = missing_compiler(device)
     if missing:
-        return model, model, None, (missing,)
+        return replace(plain, substitutions=(missing,))
+    call = torch.compile(plain.model, options=dict(options) or None)
+    return replace(plain, call=call, compilation=compilation(options))
+
+
+def compilation(options: Mapping[str, bool] = MappingProxyType({})) -> Compilation:
+    """What will be known of the compilations that begin after this, with these options of TorchInductor's."""
     from frameworks.pytorch.inductor import Compilation  # importing TorchInductor takes a second
 
-    return model, torch.compile(model), Compilation(), ()
+    return Compilation(options)
 
 
 def full_precision() -> None:
@@ -62,7 +109,7 @@ def full_precision() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _missing_compiler(device: str) -> Substitution | None:
+def missing_compiler(device: str) -> Substitution | None:
     """TorchInductor writes C++ for a CPU and Triton for a GPU; without a compiler the model runs eagerly."""
     if device == "cpu":
         lacks = inductor_lacks()

@@ -17,8 +17,9 @@ from frameworks.pytorch.ceilings import copy as copy
 from frameworks.pytorch.ceilings import product as product
 from frameworks.pytorch.layers import Dropout
 from frameworks.pytorch.model import DTYPES, build
+from frameworks.pytorch.recipes import Prepared
 from frameworks.pytorch.recipes import recipe as recipe
-from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
+from frameworks.runtime import DeviceMemory, Precision, bf16_on_cpu, cpu_name, synchronised_step
 from frameworks.weights import Weights, running_statistics
 
 
@@ -38,7 +39,8 @@ def prepare(network: Network, weights: Weights, recipe: str, precision: Precisio
     """The network on the device as the recipe says. Raises Unsupported if PyTorch does not see the device."""
     recipes.require(device)
     recipes.full_precision()
-    return PyTorchSubject(network, weights, recipe, precision, device)
+    prepared = recipes.prepare(network, weights, recipe, precision, device)
+    return PyTorchSubject(prepared, has_batch_norm(network), precision, device)
 
 
 def count_flops(network: Network, weights: Weights, batch: int) -> float:
@@ -80,13 +82,13 @@ def _nchw(array: NDArray[np.floating[Any]], precision: Precision) -> Tensor:
 
 
 class PyTorchSubject:
-    """A Model and the callable that a step runs."""
+    """A network as a recipe prepared it, on a device. normalised: whether the network has batch norm."""
 
-    def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
-        self.model, self.call, self.compilation, lacking = recipes.prepare(network, weights, recipe, precision, device)
-        self.normalised = has_batch_norm(network)
-        self.substitutions: tuple[Substitution, ...] = (*lacking, *bf16_on_cpu("oneDNN", precision, device))
-        self.layout = torch.channels_last if recipe == "tuned" else torch.contiguous_format
+    def __init__(self, prepared: Prepared, normalised: bool, precision: Precision, device: str) -> None:
+        self.model, self.call, self.compilation = prepared.model, prepared.call, prepared.compilation
+        self.normalised = normalised
+        self.substitutions = (*prepared.substitutions, *bf16_on_cpu("oneDNN", precision, device))
+        self.axes, self.layout = prepared.axes, prepared.layout
         self.dtype = DTYPES[precision]
         self.device = device
         self.layout_put = ""
@@ -96,10 +98,11 @@ class PyTorchSubject:
         self.preallocated = device == "cuda" and 2 * torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
 
     def put(self, batch: NDArray[np.float32]) -> Tensor:
-        """NHWC float32 -> a NCHW tensor on the device, in the subject's precision and memory format."""
-        tensor = torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
+        """NHWC float32 -> a tensor on the device with the subject's axes, precision and memory format."""
+        ordered = batch if self.axes == "NHWC" else batch.transpose(0, 3, 1, 2)
+        tensor = torch.from_numpy(np.ascontiguousarray(ordered))
         placed = tensor.to(self.device, self.dtype).contiguous(memory_format=self.layout)
-        self.layout_put = "NCHW" if placed.is_contiguous() else "NHWC"
+        self.layout_put = self.axes if placed.is_contiguous() else "NHWC"
         self.batch_bytes = placed.nbytes
         return placed
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from frameworks import allocator
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -32,7 +33,7 @@ NO_EVENTS = Absent("PyTorch's events exist on a CUDA device only")
 def readings(subject: PyTorchSubject) -> dict[str, Reading]:
     """Every setting of the manifest, and what only PyTorch has."""
     compiled = subject.compilation
-    kernel = next(p for name, p in subject.model.named_parameters() if name.endswith(".kernel"))
+    kernel = next(parameter for parameter in subject.model.parameters() if parameter.ndim == 4)
     on_gpu = subject.device == "cuda"
     return {
         "layout": subject.layout_put or NOT_PUT,
@@ -49,17 +50,19 @@ def readings(subject: PyTorchSubject) -> dict[str, Reading]:
         "amx": NOT_ON_GPU if on_gpu else bool(torch.cpu._is_amx_tile_supported()),
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
+        "memory_kept": allocator.kept(),
         "donated_buffers": NO_DONATION,
         "compilation_cache": NOT_COMPILED if compiled is None else compiled.cache,
         "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "constants": NOT_COMPILED if compiled is None else compiled.option("freezing"),
     }
 
 
 def _folded(subject: PyTorchSubject) -> Reading:
     if not subject.normalised:
         return NO_BATCH_NORM
-    return not any(name.endswith(".mean") for name, _ in subject.model.named_buffers())
+    return not any(type(module).__name__.startswith("BatchNorm") for module in subject.model.modules())
 
 
 def compiled_readings(subject: PyTorchSubject) -> dict[str, int | Absent]:
@@ -95,14 +98,8 @@ def _autotuning(subject: PyTorchSubject) -> Reading:
     timed = subject.device == "cuda" and torch.backends.cudnn.benchmark
     if subject.compilation is None:
         return timed if subject.device == "cuda" else BY_RULE
-    from torch._inductor import config
-
-    return bool(timed or config.max_autotune)
+    return bool(timed or subject.compilation.option("max_autotune"))
 
 
 def _graphs(subject: PyTorchSubject) -> Reading:
-    if subject.compilation is None:
-        return False
-    from torch._inductor import config
-
-    return bool(config.triton.cudagraphs)
+    return subject.compilation is not None and subject.compilation.option("triton.cudagraphs")

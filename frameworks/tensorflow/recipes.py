@@ -2,44 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
+from frameworks import allocator, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
+from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
-from frameworks.runtime import Precision, Recipe
-from frameworks.tensorflow.model import Model, build
+from frameworks.runtime import Precision, Substitution
+from frameworks.tensorflow.model import build
 from frameworks.weights import Weights
 
 
 def recipe(name: str, device: str) -> Recipe:
     """The settings that a recipe stands for on a device."""
-    settings: dict[str, tuple[tuple[str, str], ...]] = {
-        "default": (("tf.function", "a graph, optimised by grappler, as the guide on performance begins"),),
-        "compiled": (("tf.function(jit_compile=True)", "the whole graph through XLA"),),
-        "tuned": (
-            ("tf.function", "a graph whose convolutions are oneDNN's or cuDNN's"),
-            ("batch norm folded into convolutions", "one pass over each activation less; exact in real arithmetic"),
-        ),
-    }
-    return Recipe(name, settings[name])
+    return recipes.recipe("tensorflow", name, device)
 
 
-def prepare(
-    network: Network, weights: Weights, name: str, precision: Precision, device: str
-) -> tuple[Model, Any]:
-    """The model on the device, and the tf.function that a step runs."""
-    if name == "tuned":
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A network as a recipe made it.
+
+    function: the tf.function that a step runs. xla: whether XLA compiles it whole. frozen: whether its variables become
+    constants once it is traced. substitutions: what could not be had.
+    """
+
+    function: Any
+    variables: Sequence[tf.Variable]
+    xla: bool = False
+    frozen: bool = False
+    substitutions: tuple[Substitution, ...] = ()
+
+
+def prepare(network: Network, weights: Weights, name: str, precision: Precision, device: str) -> Prepared:
+    """The network on the device as the recipe says. A number of threads is set before TensorFlow's first operation."""
+    chosen = recipe(name, device)
+    choices = chosen.choices
+    if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
+    if choices["threads"] != "automatic":
+        tf.config.threading.set_intra_op_parallelism_threads(int(choices["threads"]))
+    lacking = allocator.prepared(chosen)
     with tf.device(tf_device(device)):
         model = build(network, weights=weights, precision=precision)
 
     def forward(x: tf.Tensor) -> tf.Tensor:  # its one argument is all that XLA's program can be asked for with
         return model(x)
 
-    return model, tf.function(forward, jit_compile=True if name == "compiled" else None)
+    xla = choices["graph"] == "xla"
+    function = tf.function(forward, jit_compile=True if xla else None)
+    return Prepared(function, model.variables, xla, choices["graph"] == "frozen", lacking)
+
+
+def frozen(concrete: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """A traced function with its variables as constants."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    constant = convert_variables_to_constants_v2(concrete)
+    return lambda batch: constant(batch)[0]
 
 
 def full_precision() -> None:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.manifest import NOT_STEPPED, Absent, CompiledMemory, Setting, compiled_memory, present, reasons
-from frameworks.runtime import DeviceMemory, Precision, Substitution, bf16_on_cpu, cpu_name, synchronised_step
+from frameworks.runtime import DeviceMemory, Precision, bf16_on_cpu, cpu_name, synchronised_step
 from frameworks.tensorflow import recipes, settings
 from frameworks.tensorflow.ceilings import copy as copy
 from frameworks.tensorflow.ceilings import product as product
 from frameworks.tensorflow.model import DTYPES, build
+from frameworks.tensorflow.recipes import Prepared
 from frameworks.tensorflow.recipes import recipe as recipe
 from frameworks.weights import Weights, running_statistics
 
@@ -43,7 +44,8 @@ def prepare(network: Network, weights: Weights, recipe: str, precision: Precisio
     """The network on the device as the recipe says. Raises Unsupported if TensorFlow does not see the device."""
     recipes.require(device)
     recipes.full_precision()
-    return TensorFlowSubject(network, weights, recipe, precision, device)
+    prepared = recipes.prepare(network, weights, recipe, precision, device)
+    return TensorFlowSubject(prepared, has_batch_norm(network), precision, device)
 
 
 def count_flops(network: Network, weights: Weights, batch: int) -> float:
@@ -81,16 +83,15 @@ def outputs(
 
 
 class TensorFlowSubject:
-    """A Model and the tf.function that a step runs."""
+    """A network as a recipe prepared it, on a device. normalised: whether the network has batch norm."""
 
-    def __init__(self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> None:
-        self.model, self.function = recipes.prepare(network, weights, recipe, precision, device)
-        self.normalised = has_batch_norm(network)
+    def __init__(self, prepared: Prepared, normalised: bool, precision: Precision, device: str) -> None:
+        self.function, self.variables = prepared.function, prepared.variables
+        self.xla, self.frozen = prepared.xla, prepared.frozen
+        self.normalised = normalised
         self.call: Any = self.function
-        self.substitutions: tuple[Substitution, ...] = bf16_on_cpu(
-            "XLA" if recipe == "compiled" else "oneDNN", precision, device
-        )
-        self.xla = recipe == "compiled"
+        library = "XLA" if self.xla else "oneDNN"
+        self.substitutions = (*prepared.substitutions, *bf16_on_cpu(library, precision, device))
         self.dtype = DTYPES[precision]
         self.device = device
         self.layout_put = ""
@@ -107,8 +108,11 @@ class TensorFlowSubject:
         return placed
 
     def compile(self, batch: tf.Tensor) -> bool:
-        """Traces the graph; True unless XLA compiles it within the first step."""
-        self.call = self.function.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
+        """Traces the graph; True unless XLA compiles it within the first step, or the function cannot be traced."""
+        if not isinstance(self.function, tf.types.experimental.PolymorphicFunction):
+            return False
+        traced = self.function.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
+        self.call = recipes.frozen(traced) if self.frozen else traced
         return not self.xla
 
     def step(self, batch: tf.Tensor) -> tf.Tensor:

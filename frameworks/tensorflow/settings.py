@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from frameworks import allocator
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -30,12 +31,13 @@ ONE_SWITCH = Absent("TensorFlow has one switch for it, which is tf32")
 BY_RULE = Absent("oneDNN and XLA pick their kernels by rule on a CPU")
 NO_DONATION = Absent("tf.function has no donation of arguments")
 NO_EVENTS = Absent("TensorFlow has no events on the device's clock")
+NOT_OURS = Absent("the implementation is not xibench's own and keeps XLA's program to itself")
 NO_CODE_SIZE = Absent("TensorFlow does not tell the size of XLA's code")
 
 
 def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
     """Every setting of the manifest, and what only TensorFlow has."""
-    variables = subject.model.variables
+    variables = subject.variables
     on_gpu = subject.device == "cuda"
     configured = tf.config.threading.get_intra_op_parallelism_threads()
     return {
@@ -43,9 +45,9 @@ def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
         "compiler": "xla" if subject.xla else "none",
         "compile_scope": "forward",
         "batch_norm_folded": (
-            not any(v.name.startswith("variance") for v in variables) if subject.normalised else NO_BATCH_NORM
+            not any("variance" in v.name for v in variables) if subject.normalised else NO_BATCH_NORM
         ),
-        "kernel_dtype": next(v.dtype.name for v in variables if v.name.startswith("kernel")),
+        "kernel_dtype": next(v.dtype.name for v in variables if v.shape.rank == 4),
         **_output(subject),
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "matmul_precision": ONE_SWITCH,
@@ -55,10 +57,12 @@ def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
         "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "TensorFlow"),
         "threads": configured or usable_cores(),  # what TensorFlow picks where nothing is configured
         "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
+        "memory_kept": allocator.kept(),
         "donated_buffers": NO_DONATION,
         "compilation_cache": _cache() if subject.xla else NOT_COMPILED,
         "preallocation": _preallocated() if on_gpu else NO_PREALLOCATION,
         "threads_configured": configured or "automatic",
+        "constants": subject.frozen,
     }
 
 
@@ -88,6 +92,9 @@ def compiled_readings(subject: TensorFlowSubject) -> dict[str, int | Absent]:
 def optimised_program(function: Any, batch: tf.Tensor, device: str) -> Any | Absent:
     """The program that XLA made of a tf.function, as an HloProto with its buffer assignment. XLA compiles once more."""
     from tensorflow.compiler.xla.service import hlo_pb2
+
+    if not isinstance(function, tf.types.experimental.PolymorphicFunction):
+        return NOT_OURS
 
     platform = "CUDA" if device == "cuda" else "CPU"
     try:

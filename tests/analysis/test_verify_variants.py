@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from frameworks.architectures import MODELS
+from frameworks.contenders.keras_layers import covers
 from frameworks.errors import UnknownName
 from tests.analysis.proofs import proven
-from xibench.analysis.oracle import covers
 from xibench.analysis.verify import prove, verify
 
 WITH_AUXILIARY = ("auxiliary", "torchvision")  # only from 299 px on, and slow: one test of their own

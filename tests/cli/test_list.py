@@ -16,6 +16,7 @@ def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     assert all("default" in entry["variants"] for entry in found["models"] + found["operators"])
     assert {"grouped", "separable", "inception_extreme"} < {operator["name"] for operator in found["operators"]}
     assert found["frameworks"] == ["pytorch", "tensorflow", "jax"]
+    assert found["contenders"] == ["keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"]
     assert found["recipes"] == ["default", "compiled", "tuned"]
     assert found["precisions"] == ["fp64", "fp32", "bf16"]
     assert {"quick", "nightly"} <= set(found["presets"])
@@ -45,4 +46,5 @@ def test_people_see_what_each_name_stands_for(tmp_path: Path) -> None:
     assert "batch_norm_scale" in shown
     assert "TF32 off" in shown
     assert "the regression job" in shown
+    assert "keras.applications on JAX" in shown
     assert all(name in shown for name in SCENARIOS)

@@ -45,6 +45,21 @@ def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
 
 
+@pytest.mark.parametrize("choice", ["depthwise=shifted", "pointwise=product", "pools=shifted"])
+@pytest.mark.parametrize(("model", "resolution"), [("xception", 128), ("inception_v3", 75)])
+def test_every_form_of_a_layer_in_jax_computes_the_same(choice: str, model: str, resolution: int) -> None:
+    """128 px: pools that pad an odd cell; Inception V3: pools that leave their border out of the mean."""
+    built = network(model, "narrow", resolution=resolution)
+    batch = np.random.default_rng(0).uniform(-1, 1, (1, *built.input_shape)).astype(np.float32)
+    logits = []
+    for recipe in ("default", f"default+{choice}"):
+        subject = load("jax").prepare(built, initial(built), recipe, "fp32", "cpu")
+        placed = subject.put(batch)
+        subject.compile(placed)
+        logits.append(subject.fetch(synchronised_step(subject, placed)))
+    assert np.max(np.abs(logits[1] - logits[0])) < 1e-5 * np.max(np.abs(logits[0]))
+
+
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_gpu_that_is_not_there_is_unsupported_with_the_reason(framework: str) -> None:
     runtime = load(framework)

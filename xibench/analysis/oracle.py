@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frameworks.blueprint import BatchNorm, Conv, Dense, Network, Placed, place
-from frameworks.weights import Array, Weights
+from frameworks.blueprint import BatchNorm, Network, place
+from frameworks.contenders import keras_layers
+from frameworks.weights import Weights
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Networks of one kind: how Keras' layers are found for ours.
-
-    layers: path of each layer with weights -> Keras' layer. taps: name of each block -> the layer whose output it is.
-    """
-
-    layers: Callable[[Network, Any], dict[str, Any]]
-    taps: Callable[[Network, Any], dict[str, Any]]
-
-
-def covers(model: str, variant: str) -> bool:
-    """Whether keras.applications has this network."""
-    return model in APPLICATIONS and variant == "default"
 
 
 def outputs(
@@ -42,13 +24,10 @@ def outputs(
     import keras
 
     keras.utils.clear_session()
-    application, family = APPLICATIONS[network.name]
-    build = getattr(keras.applications, application)
-    shape, classes = network.input_shape, network.config.classes
-    model = build(weights=None, input_shape=shape, classes=classes, classifier_activation=None)
-    layers = family.layers(network, model)
-    _assign(layers, weights)
-    taps = family.taps(network, model)
+    model = keras_layers.build(keras.applications, network)
+    layers = keras_layers.layers_of(network, model)
+    keras_layers.assign(layers, weights)
+    taps = keras_layers.taps_of(network, model)
     if given is None:
         blocks = keras.Model(model.input, [layer.output for layer in taps.values()])(batch, training=training)
         arrays: Arrays = {name: np.asarray(block) for name, block in zip(taps, blocks, strict=True)}
@@ -62,109 +41,3 @@ def outputs(
             arrays[f"{path}.mean"] = np.asarray(layers[path].moving_mean)
             arrays[f"{path}.variance"] = np.asarray(layers[path].moving_variance)
     return arrays
-
-
-def _assign(layers: Mapping[str, Any], weights: Weights) -> None:
-    """Gives each of Keras' layers its arrays; a separable convolution of theirs is two layers of ours."""
-    together: dict[str, tuple[Any, list[Array]]] = {}
-    for path, layer in layers.items():
-        roles = ("kernel", "bias", "scale", "offset", "mean", "variance")
-        arrays = [weights[f"{path}.{role}"] for role in roles if f"{path}.{role}" in weights]
-        if path.endswith(".depthwise"):
-            arrays = [arrays[0].transpose(0, 1, 3, 2)]
-        together.setdefault(layer.name, (layer, []))[1].extend(arrays)
-    for layer, arrays in together.values():
-        layer.set_weights(arrays)
-
-
-def _weighty(network: Network) -> Iterator[Placed]:
-    """Layers with weights, in order."""
-    return (p for p in place(network) if isinstance(p.layer, Conv | BatchNorm | Dense))
-
-
-def _numbered(model: Any, stem: str) -> list[Any]:
-    """Layers with automatic names (stem, stem_1, …) in the order of their creation: Keras' own list is by depth."""
-    found = [(re.fullmatch(rf"{stem}(?:_(\d+))?", layer.name), layer) for layer in model.layers]
-    return [layer for _, layer in sorted((int(m[1] or 0), layer) for m, layer in found if m)]
-
-
-def _xception_layers(network: Network, model: Any) -> dict[str, Any]:
-    shortcuts = {Conv: iter(_numbered(model, "conv2d")), BatchNorm: iter(_numbered(model, "batch_normalization"))}
-
-    def find(p: Placed) -> Any:
-        block, _, rest = p.path.partition(".")
-        if block == "head":
-            return model.get_layer("predictions")
-        unit, _, leaf = rest.partition(".")
-        if unit == "shortcut":
-            return next(shortcuts[type(p.layer)])
-        return model.get_layer(f"{block}_{unit}_bn" if leaf == "bn" else f"{block}_{unit}")
-
-    return {p.path: find(p) for p in _weighty(network)}
-
-
-def _xception_taps(network: Network, model: Any) -> dict[str, Any]:
-    ends = {"block1": "block1_conv2_act", "block14": "block14_sepconv2_act", "head": "predictions"}
-    additions = iter(_numbered(model, "add"))
-    names = [layer.name for layer in network.layers]
-    return {name: model.get_layer(ends[name]) if name in ends else next(additions) for name in names}
-
-
-def _inception_layers(network: Network, model: Any) -> dict[str, Any]:
-    numbered = {
-        Conv: iter(_numbered(model, "conv2d")),
-        BatchNorm: iter(_numbered(model, "batch_normalization")),
-        Dense: iter([model.get_layer("predictions")]),
-    }
-    return {p.path: next(numbered[type(p.layer)]) for p in _weighty(network)}
-
-
-def _inception_taps(network: Network, model: Any) -> dict[str, Any]:
-    activations, pools = iter(_numbered(model, "activation")), iter(_numbered(model, "max_pooling2d"))
-    mixed = iter(model.get_layer(f"mixed{i}") for i in range(11))
-    kinds = {"conv": activations, "pool": pools, "mixed": mixed, "head": iter([model.get_layer("predictions")])}
-    return {layer.name: next(kinds[layer.name.split("_")[0]]) for layer in network.layers}
-
-
-def _resnet_layers(network: Network, model: Any) -> dict[str, Any]:
-    """conv2_block1.residual.conv1.bn -> conv2_block1_1_bn; a shortcut has the number 0."""
-
-    def name(path: str) -> str:
-        parts = [part for part in path.split(".") if part != "residual"]
-        if parts[0] == "head":
-            return "predictions"
-        numbers = {"shortcut": "0", "conv1": "1", "conv2": "2", "conv3": "3"}
-        return "_".join([parts[0], *(numbers[part] for part in parts[1:-1]), parts[-1]])
-
-    return {p.path: model.get_layer(name(p.path)) for p in _weighty(network)}
-
-
-def _resnet_taps(network: Network, model: Any) -> dict[str, Any]:
-    ends = {"conv1": "conv1_relu", "pool1": "pool1_pool", "head": "predictions"}
-    return {layer.name: model.get_layer(ends.get(layer.name, f"{layer.name}_out")) for layer in network.layers}
-
-
-def _vgg_layers(network: Network, model: Any) -> dict[str, Any]:
-    """block1.conv1.conv -> block1_conv1, head.dense1 -> fc1."""
-
-    def name(path: str) -> str:
-        block, unit, *_ = path.split(".")
-        return unit.replace("dense", "fc") if block == "head" else f"{block}_{unit}"
-
-    return {p.path: model.get_layer(name(p.path)) for p in _weighty(network)}
-
-
-def _vgg_taps(network: Network, model: Any) -> dict[str, Any]:
-    names = [layer.name for layer in network.layers]
-    return {name: model.get_layer("predictions" if name == "head" else f"{name}_pool") for name in names}
-
-
-RESNET, VGG = Family(_resnet_layers, _resnet_taps), Family(_vgg_layers, _vgg_taps)
-APPLICATIONS: Mapping[str, tuple[str, Family]] = {
-    "xception": ("Xception", Family(_xception_layers, _xception_taps)),
-    "inception_v3": ("InceptionV3", Family(_inception_layers, _inception_taps)),
-    "resnet50": ("ResNet50", RESNET),
-    "resnet101": ("ResNet101", RESNET),
-    "resnet152": ("ResNet152", RESNET),
-    "vgg16": ("VGG16", VGG),
-}

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from frameworks.blueprint import Network
-from xibench.analysis import oracle
+from frameworks.contenders import keras_layers
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair, relative_error, rms_error
 from xibench.analysis.forward import Job
 from xibench.analysis.workers import Workers
@@ -83,4 +83,4 @@ def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
 
 
 def _theirs(job: Job) -> tuple[str, ...]:
-    return (KERAS,) if oracle.covers(job.model, job.variant) else ()
+    return (KERAS,) if keras_layers.covers(job.model, job.variant) else ()

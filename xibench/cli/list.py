@@ -22,7 +22,7 @@ SCENARIOS: Mapping[Scenario, str] = {
 def list_names(as_json: Json = False) -> None:
     """Every name that the other commands take.
 
-    Networks with their variants, frameworks, scenarios, recipes, precisions and presets.
+    Networks with their variants, frameworks, contenders, scenarios, recipes, precisions and presets.
 
     \b
     Example:  xibench list --json
@@ -38,46 +38,50 @@ def list_names(as_json: Json = False) -> None:
 
 
 def inventory() -> dict[str, Any]:
-    """Every registered name, and per framework the versions of its distributions, null where one is not installed.
-
-    Implementations of other people would stand under `contenders`.
+    """Every registered name, and per framework and contender the versions of its distributions, null where one is not
+    installed.
     """
     from frameworks.architectures import MODELS, OPERATORS
-    from frameworks.runtime import FRAMEWORKS, PRECISIONS, RECIPES
+    from frameworks.contenders import CONTENDERS
+    from frameworks.runtime import FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, RECIPES
     from xibench.run.plan import PRESETS
 
     return {
         "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
         "operators": [{"name": name, "variants": list(model.variants)} for name, model in OPERATORS.items()],
         "frameworks": list(FRAMEWORKS),
-        "contenders": [],
+        "contenders": list(CONTENDERS),
         "scenarios": list(SCENARIOS),
         "recipes": list(RECIPES),
         "precisions": list(PRECISIONS),
         "presets": list(PRESETS),
         "purposes": {
+            "contenders": {name: contender.what for name, contender in CONTENDERS.items()},
             "scenarios": dict(SCENARIOS),
             "recipes": dict(RECIPES),
             "precisions": dict(PRECISIONS),
             "presets": {name: preset.purpose for name, preset in PRESETS.items()},
         },
-        "versions": {name: _versions(name) for name in FRAMEWORKS},
+        "versions": {name: _versions(name) for name in IMPLEMENTATIONS},
     }
 
 
 def _versions(framework: str) -> dict[str, str | None]:
-    """The versions of a framework's distributions where its workers run, read from the disk; None: not installed."""
+    """The versions of a framework's or contender's distributions where its workers run, read from the disk.
+
+    None: not installed.
+    """
     from importlib import metadata
     from pathlib import Path
 
-    from frameworks.runtime import FRAMEWORKS
+    from frameworks.runtime import distributions
     from xibench.run.interpreters import interpreter
 
     python = Path(interpreter(framework))
     site = python.parents[1].glob("lib/python*/site-packages")
     own = None if str(python) == sys.executable else [str(folder) for folder in site]
     found = {}
-    for name in FRAMEWORKS[framework].distributions:
+    for name in distributions(framework):
         places = metadata.distributions(name=name) if own is None else metadata.distributions(name=name, path=own)
         found[name] = next((distribution.version for distribution in places), None)
     return found

@@ -17,8 +17,12 @@ PresetName = Annotated[
 
 # What is measured
 Frameworks = Annotated[
-    Names, typer.Option("-f", "--framework", metavar="NAME", help="Repeat or separate by commas; all if left out.")
-]
+    Names,
+    typer.Option(
+        "-f", "--framework", metavar="NAME",
+        help="Repeat or separate by commas, contenders too (`xibench list`); the three frameworks if left out.",
+    ),
+]  # fmt: skip
 Models = Annotated[
     Names, typer.Option("-m", "--model", metavar="NAME", help="Networks, likewise; the paper's two if left out.")
 ]
@@ -41,6 +45,9 @@ Scenarios = Annotated[
 ]  # fmt: skip
 Recipes = Annotated[
     Names, typer.Option("--recipe", metavar="NAME", help="default, compiled, tuned.  [default: default]")
+]
+TunedRecipes = Annotated[
+    Names, typer.Option("--recipe", metavar="NAME", help="default, compiled, tuned.  [default: tuned]")
 ]
 Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help="fp64, fp32, bf16.  [default: fp32]")]
 Batches = Annotated[

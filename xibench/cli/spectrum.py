@@ -50,7 +50,7 @@ def spectrum(
     segments: Segments = None,
     widths: Ways = None,
     framework: option.Frameworks = None,
-    recipe: option.Recipes = None,
+    recipe: option.TunedRecipes = None,
     precision: option.Precisions = None,
     batch: option.Batches = None,
     resolution: option.Resolutions = None,

@@ -98,6 +98,11 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
             for title, column, key in (("Networks", "model", "models"), ("Operators", "operator", "operators"))
         ),
         table_of("Frameworks", ("framework", "installed"), [(f, installed(versions[f])) for f in names["frameworks"]]),
+        table_of(
+            "Contenders: other people's implementations, measured as a framework is (-f keras-jax)",
+            ("contender", "is", "installed"),
+            [(name, what, installed(versions[name])) for name, what in purposes["contenders"].items()],
+        ),
         table_of("Scenarios", ("scenario", "measures"), purposes["scenarios"].items()),
         table_of("Recipes", ("recipe", "stands for"), purposes["recipes"].items()),
         table_of("Precisions", ("precision", "means"), purposes["precisions"].items()),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import get_args
 
-from frameworks.runtime import Precision
+from frameworks.runtime import Precision, framework_of
 from xibench.record.schema import Calibration, Case, Copy, Product
 from xibench.run import interpreters
 from xibench.run.lookout import Lookout
@@ -37,7 +37,7 @@ def calibrate(
     precisions: list[Precision] = [name for name in get_args(Precision) if name in wanted]
     products: list[Product] = []
     copies: list[Copy] = []
-    for framework in dict.fromkeys(case.framework for case in cases):
+    for framework in dict.fromkeys(framework_of(case.framework) for case in cases):
         told(f"ceilings in {framework}")
         request = CeilingsRequest(
             framework=framework,

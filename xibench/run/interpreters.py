@@ -11,14 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from frameworks.runtime import FRAMEWORKS
+from frameworks.runtime import FRAMEWORKS, framework_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def interpreter(framework: str) -> str:
-    """The path of the Python that a framework's workers run in."""
-    return str(_own(framework) or sys.executable)
+    """The path of the Python that a framework's workers run in; a contender's is its framework's."""
+    return str(_own(framework_of(framework)) or sys.executable)
 
 
 def described() -> dict[str, str]:

@@ -69,6 +69,7 @@ def main() -> None:
 def serve(next_line: Callable[[], bytes], say: Callable[[PairAnswer], None], clock: Clock) -> None:
     """Imports the framework, then carries out one order after another until they end."""
     request = msgspec.json.decode(next_line(), type=PairRequest)
+    _begin(request.case)
     runtime = load(request.case.framework)
     runtime.touch(request.case.device)
     say(Imported())
@@ -125,7 +126,7 @@ class _Side:
         mean = float(np.mean(self._subject.fetch(self._output), dtype=np.float64))
         if not math.isfinite(mean):
             raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
-        found = {name: version(name) for name in FRAMEWORKS[case.framework].distributions}
+        found = {name: version(name) for name in _distributions(case.framework)}
         known = {name: number for name, number in found.items() if number}
         return Report({"python": platform.python_version()} | known, self._subject.settings(), mean)
 
@@ -143,6 +144,22 @@ class _Side:
             until = self._began + (self._clock.now() - self._began) * (1 + self._slowdown)
             while self._clock.now() < until:
                 pass
+
+
+def _begin(case: Case) -> None:
+    try:
+        from frameworks import allocator
+    except ImportError:  # a checkout from before recipes chose it
+        return
+    allocator.begin(case.framework, case.recipe, case.device)
+
+
+def _distributions(name: str) -> tuple[str, ...]:
+    try:
+        from frameworks.runtime import distributions
+    except ImportError:  # a checkout from before there were contenders
+        return FRAMEWORKS[name].distributions
+    return distributions(name)
 
 
 def _build(case: Case, source: str | int) -> Subject:

@@ -11,9 +11,11 @@ from typing import get_args
 import msgspec
 
 from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
+from frameworks.contenders import CONTENDERS
 from frameworks.cost import as_written, cost, fused_layers
 from frameworks.errors import UnknownName
-from frameworks.runtime import DEVICES, FRAMEWORKS, PRECISIONS, RECIPES
+from frameworks.recipes import RECIPES, recipe
+from frameworks.runtime import DEVICES, FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, framework_of
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
@@ -32,7 +34,7 @@ NO_CEILINGS = "the run's ceilings were not measured"
 class Selection:
     """Names whose every combination is a case."""
 
-    frameworks: tuple[str, ...] = tuple(FRAMEWORKS)
+    frameworks: tuple[str, ...] = tuple(FRAMEWORKS)  # contenders, too
     models: tuple[str, ...] = tuple(name for name, model in MODELS.items() if model.main)  # networks and operators
     variants: tuple[str, ...] = ("default",)
     scenarios: tuple[str, ...] = ("offline",)
@@ -128,8 +130,9 @@ def all_cases(selections: Sequence[Selection]) -> tuple[Case, ...]:
 def cases(selection: Selection) -> tuple[Case, ...]:
     """Every combination once. The framework varies fastest.
 
-    Raises UnknownName (framework, model, variant, scenario, recipe, precision, device), InvalidConfiguration (a
-    resolution that the model cannot take, with the least that works), InvalidWeights (a file that is none or does not
+    Raises UnknownName (framework, model, variant, scenario, recipe or choice of one, precision, device),
+    InvalidConfiguration (a resolution that the model cannot take, with the least that works; a value that a recipe's
+    choice does not have), InvalidWeights (a file that is none or does not
     fit every selected network) or UsageError (batch, sweep, seed, weights, latency bound, nothing selected).
     """
     _check_names(selection)
@@ -205,7 +208,8 @@ def resolve_device(frameworks: Sequence[str], asked: str) -> str:
         return asked
     if nvml.count() == 0:
         return "cpu"
-    return "cuda" if any("cuda" in probe.probe(framework).devices for framework in frameworks) else "cpu"
+    asked_of = dict.fromkeys(map(framework_of, frameworks))
+    return "cuda" if any("cuda" in probe.probe(framework).devices for framework in asked_of) else "cpu"
 
 
 def weights_seed(weights: str) -> int | None:
@@ -219,15 +223,26 @@ def weights_seed(weights: str) -> int | None:
 
 
 def _check_names(selection: Selection) -> None:
-    _known("framework", selection.frameworks, FRAMEWORKS)
+    _known("framework", selection.frameworks, IMPLEMENTATIONS)
     _known("model", selection.models, SUBJECTS)
     _known("scenario", selection.scenarios, SCENARIOS)
-    _known("recipe", selection.recipes, RECIPES)
+    _check_recipes(selection)
     _known("precision", selection.precisions, PRECISIONS)
     if not selection.variants:
         raise UsageError("no variant is selected: name at least one, such as default")
     if selection.resolutions == ():
         raise UsageError("no resolution is selected: name at least one, or none at all for each model's own")
+
+
+def _check_recipes(selection: Selection) -> None:
+    """A contender takes the names alone: what they stand for there is not ours to choose."""
+    if not selection.recipes:
+        _known("recipe", (), RECIPES)
+    for framework, name in itertools.product(selection.frameworks, selection.recipes):
+        if framework in CONTENDERS:
+            _known("recipe", (name,), RECIPES)
+        else:
+            recipe(framework, name, "cpu")  # choices and their values are the same on every device
 
 
 def _check_numbers(selection: Selection) -> None:

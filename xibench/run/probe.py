@@ -12,7 +12,7 @@ import sys
 import msgspec
 
 from frameworks.errors import MissingFramework
-from frameworks.runtime import FRAMEWORKS, RECIPES, load
+from frameworks.runtime import FRAMEWORKS, RECIPES, distributions, framework_of, load
 from xibench.record.environment import version
 from xibench.run import interpreters
 
@@ -37,13 +37,13 @@ def probe(framework: str) -> Probe:
     except subprocess.TimeoutExpired:
         problem = f"{framework}: importing it took longer than {PATIENCE_S:.0f} s"
     except (OSError, msgspec.MsgspecError):
-        problem = f"{framework}: its interpreter cannot be asked; try `{FRAMEWORKS[framework].install}`"
+        problem = f"{framework}: its interpreter cannot be asked; try `{FRAMEWORKS[framework_of(framework)].install}`"
     return Probe(framework=framework, versions={}, devices=[], problem=problem)
 
 
 def versions(framework: str) -> dict[str, str | None]:
-    """The versions of a framework's distributions in this interpreter."""
-    return {name: version(name) for name in FRAMEWORKS[framework].distributions}
+    """The versions of a framework's or contender's distributions in this interpreter."""
+    return {name: version(name) for name in distributions(framework)}
 
 
 def answer(framework: str) -> Probe:

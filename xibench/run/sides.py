@@ -88,7 +88,7 @@ def _interpreter(path: str, _: Path) -> Side:
 
 
 def _recipe(name: str, _: Path) -> Side:
-    if name not in RECIPES:
+    if name.split("+")[0] not in RECIPES:
         raise UnknownName("recipe", name, RECIPES)
     return Side("", recipe=name)
 

@@ -1,0 +1,74 @@
+"""What each setting of `tuned` is worth: the recipe with all of them against the recipe without that one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benches.claims.claim import Claim, Figures, Target
+from benches.claims.runs import measured, ratio, told
+from frameworks.recipes import CHOICES, recipe
+from frameworks.runtime import FRAMEWORKS
+from xibench.record.schema import Case, Record, Rule
+from xibench.run import plan
+from xibench.run.plan import Selection
+
+MODELS = ("xception", "inception_v3")
+BATCHES = (8,)
+RULE = Rule(
+    processes=3, repeats=1, warmup_steps=2, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
+    budget_s=6.0, time_limit_s=300.0,
+)  # fmt: skip
+
+
+def without(framework: str, device: str) -> dict[str, str]:
+    """Each choice of `tuned` that is not the plain one -> the recipe in which that one alone is plain."""
+    chosen = recipe(framework, "tuned", device).choices
+    known = CHOICES[framework]
+    return {
+        name: f"tuned+{name}={known[name].plain}" for name, value in chosen.items() if value != known[name].plain
+    }  # fmt: skip
+
+
+def cases() -> tuple[Case, ...]:
+    """`default`, `tuned`, and `tuned` without each of its settings, in every framework and network."""
+    device = plan.resolve_device(tuple(FRAMEWORKS), "auto")
+    return plan.all_cases([
+        Selection(
+            frameworks=(framework,), models=MODELS, batches=BATCHES,
+            recipes=("default", "tuned", *without(framework, device).values()), device=device,
+        )
+        for framework in FRAMEWORKS
+    ])  # fmt: skip
+
+
+def measure(folder: Path) -> Figures:
+    """The run, then per framework and network what leaving a setting out costs."""
+    of = {record.case: record for record in measured(folder, cases(), RULE, "recipes").records}
+    gains = {
+        f"{framework} {model}": _gains(framework, model, of) for framework in FRAMEWORKS for model in MODELS
+    }  # fmt: skip
+    return {
+        "gains": gains,
+        "settings": sum(len(cell["settings"]) for cell in gains.values()),
+        "losing": sum((g or {}).get("high", 1) < 1 for cell in gains.values() for g in cell["settings"].values()),
+    }
+
+
+def _gains(framework: str, model: str, of: dict[Case, Record]) -> dict[str, Any]:
+    mine = {case.recipe: record for case, record in of.items() if (case.framework, case.model) == (framework, model)}
+    device = next(iter(of)).device
+    return {
+        "tuned_over_default": told(ratio(mine["tuned"], mine["default"])),
+        "settings": {
+            name: told(ratio(mine["tuned"], mine[text])) for name, text in without(framework, device).items()
+        },
+    }
+
+
+CLAIM = Claim(
+    "recipes",
+    "No setting of `tuned` costs speed.",
+    (Target("losing", at_most=0),),
+    measure,
+)

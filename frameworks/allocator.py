@@ -1,0 +1,70 @@
+"""glibc's allocator, told to keep what is freed: for recipes whose arrays would go back to the kernel in every step.
+
+An array of some MiB is mapped by itself and unmapped when it is freed; the next one of that size has each of its pages
+zeroed and mapped anew, about a microsecond each on a virtual machine. Imports no framework.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+from frameworks.manifest import Absent
+from frameworks.recipes import Recipe, recipe
+from frameworks.runtime import FRAMEWORKS, Substitution
+
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
+MOST = 2**31 - 1
+LARGE_BYTES = 2**26
+LACKING = Substitution(
+    "memory kept by the allocator", "this C library has no mallopt", "an allocator as it is by itself"
+)
+
+
+class _Mallinfo(ctypes.Structure):
+    """glibc's struct mallinfo2; hblks: arrays that are mapped by themselves."""
+
+    _fields_ = [  # as ctypes wants it
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )
+    ]  # fmt: skip
+
+
+def keep() -> bool:
+    """From now on freed memory stays with the process. Whether the C library could be told so.
+
+    One arena, since another one than the first maps what is large. Best before the framework starts its threads:
+    those that have an arena already stay with it.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    wanted = ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, MOST))
+    done = [mallopt(*pair) for pair in wanted] if mallopt else [0]
+    return all(code == 1 for code in done)
+
+
+def begin(framework: str, text: str, device: str) -> None:
+    """Does it, if the recipe wants it. framework: a contender is left alone."""
+    if framework in FRAMEWORKS:
+        prepared(recipe(framework, text, device))
+
+
+def kept() -> bool | Absent:
+    """Whether what is large is taken from memory that the process keeps, by trying it."""
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallinfo2"):
+        return Absent("this C library has no mallinfo2 to tell by")
+    libc.mallinfo2.restype = _Mallinfo
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
+    before = libc.mallinfo2().hblks
+    array = libc.malloc(ctypes.c_size_t(LARGE_BYTES))
+    mapped = libc.mallinfo2().hblks > before
+    libc.free(array)
+    return not mapped
+
+
+def prepared(asked: Recipe) -> tuple[Substitution, ...]:
+    """Does what a recipe wants of the allocator; what could not be had."""
+    if asked.choices.get("memory") != "kept":
+        return ()
+    return () if keep() else (LACKING,)

@@ -1,0 +1,163 @@
+"""Modules of other people's PyTorch libraries, carrying our weights: what torchvision and timm share."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from frameworks.blueprint import BatchNorm, Conv, Dense, Flatten, Network, Placed, has_batch_norm, place
+from frameworks.errors import MissingFramework, Unsupported
+from frameworks.pytorch import recipes
+from frameworks.pytorch.layers import to_native
+from frameworks.pytorch.model import DTYPES
+from frameworks.pytorch.recipes import Prepared
+from frameworks.pytorch.runtime import PyTorchSubject
+from frameworks.runtime import Precision, Substitution
+from frameworks.weights import Array, Weights
+
+INFERENCE = ("torch.inference_mode", "no autograd bookkeeping")
+EAGER = ("eager, NCHW", "as the library's documentation shows")
+COMPILED = ("torch.compile(model)", "TorchInductor with its default options")
+SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+    "default": (INFERENCE, EAGER),
+    "compiled": (INFERENCE, COMPILED),
+    "tuned": (
+        INFERENCE,
+        ("channels-last memory format", "what PyTorch's guide advises for convolutional networks"),
+        COMPILED,
+    ),
+}
+BORDER = Substitution(
+    "average pools that leave their border out", "the library's pools count it", "pools that divide by all nine cells"
+)
+KINDS = {Conv: nn.Conv2d, BatchNorm: nn.BatchNorm2d, Dense: nn.Linear}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model of the library for a network of ours.
+
+    name: theirs. variant: ours that computes the same. others: variants of ours with the same work, and in what the
+    library's model differs from them.
+    """
+
+    name: str
+    variant: str
+    others: Mapping[str, tuple[Substitution, ...]] = field(default_factory=dict)
+
+    def differences(self, variant: str) -> tuple[Substitution, ...] | None:
+        """In what the model differs from a variant of ours; None if it is another network."""
+        return () if variant == self.variant else self.others.get(variant)
+
+
+def imported(library: str) -> Any:
+    """The library. Raises MissingFramework, or Unsupported if it is there and cannot be imported."""
+    try:
+        return importlib.import_module(library)
+    except ModuleNotFoundError as error:
+        raise MissingFramework(
+            f"{library}: module '{error.name}' is not installed; pip install {library}"
+        ) from error
+    except Exception as error:  # a wheel built for another PyTorch raises what it likes
+        why = " ".join(str(error).split())
+        raise Unsupported(
+            f"{library} cannot be imported beside torch {torch.__version__}: {type(error).__name__}: {why}"
+        ) from error
+
+
+def offer(library: str, offers: Mapping[str, Offer], network: Network) -> tuple[Offer, tuple[Substitution, ...]]:
+    """The library's model for this network, and in what it differs. Raises Unsupported if it has none."""
+    found = offers.get(network.name)
+    differences = found.differences(network.variant) if found else None
+    if found is None or differences is None:
+        known = ", ".join(f"{name} ({', '.join((o.variant, *o.others))})" for name, o in offers.items())
+        raise Unsupported(f"{library} has no {network.name}, {network.variant}; expected one of {known}")
+    return found, differences
+
+
+def subject(
+    model: nn.Module, network: Network, weights: Weights, recipe: str, precision: Precision, device: str,
+    differences: tuple[Substitution, ...],
+) -> PyTorchSubject:  # fmt: skip
+    """The library's module with our weights as the recipe says."""
+    model.eval()
+    carry(model, network, weights)
+    model = model.to(device, DTYPES[precision])
+    layout = torch.channels_last if recipe == "tuned" else torch.contiguous_format
+    prepared = Prepared(model, model) if recipe == "default" else recipes.compiled(model, device, layout)
+    prepared = replace(prepared, substitutions=(*prepared.substitutions, *differences))
+    return PyTorchSubject(prepared, has_batch_norm(network), precision, device)
+
+
+def carry(model: nn.Module, network: Network, weights: Weights) -> None:
+    """Gives the module our weights. Layers are paired in the order in which an inference runs them.
+
+    Raises Unsupported if the layers are not as many, or not of the same kinds and shapes.
+    """
+    ours = [p for p in place(network) if isinstance(p.layer, Conv | BatchNorm | Dense)]
+    theirs = _in_order(model, network.input_shape)
+    if len(ours) != len(theirs):
+        counts = f"{len(theirs)} layers with weights, ours {len(ours)}"
+        raise Unsupported(f"{network.name}: the library's model has {counts}")
+    flattened = {p.output_shape: p.input_shape for p in place(network) if isinstance(p.layer, Flatten)}
+    for placed, module in zip(ours, theirs, strict=True):
+        _assign(placed, module, weights, flattened.get(placed.input_shape))
+
+
+def _in_order(model: nn.Module, shape: tuple[int, int, int]) -> list[nn.Module]:
+    """The module's layers with weights in the order in which a forward pass reaches them."""
+    found: list[nn.Module] = []
+
+    def note(module: nn.Module, *_: Any) -> None:
+        found.append(module)
+
+    hooks = [m.register_forward_hook(note) for m in model.modules() if isinstance(m, tuple(KINDS.values()))]
+    height, width, channels = shape
+    with torch.inference_mode():
+        model(torch.zeros(1, channels, height, width))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def _assign(placed: Placed, module: nn.Module, weights: Weights, before: tuple[int, ...] | None) -> None:
+    """before: shape of what was flattened for this dense layer; ours counts channels fastest, theirs slowest."""
+    take = partial(_found, weights, placed.path)
+    if not isinstance(module, KINDS[type(placed.layer)]):
+        raise Unsupported(f"{placed.path}: the library's model has a {type(module).__name__} there")
+    kernel = take("kernel")
+    if kernel is not None and before is not None:
+        kernel = kernel.reshape(*before, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+    if isinstance(placed.layer, BatchNorm):
+        offset = weights[f"{placed.path}.offset"]
+        scale = take("scale")
+        arrays = {
+            "weight": np.ones_like(offset) if scale is None else scale, "bias": offset,
+            "running_mean": take("mean"), "running_var": take("variance"),
+        }  # fmt: skip
+    else:
+        arrays = {"weight": kernel, "bias": take("bias")}
+    for name, array in arrays.items():
+        _copy(placed.path, getattr(module, name), array)
+
+
+def _copy(path: str, target: Tensor | None, array: Array | None) -> None:
+    if target is None and array is None:
+        return
+    native = None if array is None else to_native(array, torch.float32)
+    if target is None or native is None or target.shape != native.shape:
+        ours, theirs = (None if t is None else tuple(t.shape) for t in (native, target))
+        raise Unsupported(f"{path}: the library's model has shape {theirs} there, expected {ours}")
+    with torch.no_grad():
+        target.copy_(native)
+
+
+def _found(weights: Weights, path: str, role: str) -> Array | None:
+    return weights.get(f"{path}.{role}")

@@ -1,0 +1,96 @@
+"""What the claims on speed and recipes make of a run: no process is started here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benches.claims import recipes, runs, speed
+from frameworks.contenders import CONTENDERS
+from tests.builders import append, calibration, failure, header, measured, process, record
+from xibench.errors import InputError
+from xibench.record.schema import Case, Record
+from xibench.record.store import RunFile
+
+SLOWER = {"default": 3.0, "compiled": 2.5, "tuned": 2.0}  # times our step that contenders take
+BROKEN = ("torchvision", "timm")
+
+
+def step_s(case: Case) -> float:
+    """Ours takes 0.1 s tuned and 0.2 s plain, in bf16 half as long."""
+    if case.framework in CONTENDERS:
+        return 0.1 * SLOWER[case.recipe]
+    return {"fp32": 0.1, "bf16": 0.05}[case.precision] * (2 if case.recipe == "default" else 1)
+
+
+def taken(case: Case) -> Record:
+    if case.framework in BROKEN:
+        return failure(case, "torchvision cannot be imported")
+    return record(case, *[[step_s(case)] * 5] * 3)
+
+
+def figures() -> dict[str, object]:
+    return speed.figures([taken(case) for case in speed.cases()], calibration())
+
+
+def test_every_cell_is_held_against_the_fastest_contender_and_its_best_setting() -> None:
+    found = figures()
+    cell = found["cells"]["pytorch xception batch 8"]  # type: ignore[index]
+    assert cell["against_default"] == pytest.approx(3.0)
+    assert cell["against_best"] == pytest.approx(2.0)
+    assert cell["against"]["keras-pytorch compiled"]["ratio"] == pytest.approx(2.5)
+    assert cell["against_plain"]["ratio"] == pytest.approx(2.0)
+    assert cell["bf16_over_fp32"]["ratio"] == pytest.approx(2.0)
+    assert cell["outputs_agree"]
+    jax = found["cells"]["jax xception batch 8"]  # type: ignore[index]
+    assert jax["against_best"] == pytest.approx(3.0)  # its one setting is its best
+
+
+def test_a_contender_that_could_not_be_measured_is_told_and_decides_nothing() -> None:
+    cell = figures()["cells"]["pytorch xception batch 8"]  # type: ignore[index]
+    assert cell["against"]["timm default"] is None
+    assert cell["contenders"]["timm default"]["status"] == "failed"
+    assert cell["contenders"]["timm default"]["reason"] == "torchvision cannot be imported"
+
+
+def test_means_are_over_all_six_cells_or_not_there() -> None:
+    found = figures()
+    assert found["against_default"]["geometric_mean"] == pytest.approx(3.0)  # type: ignore[index]
+    lacking = [taken(c) if c.framework != "keras-jax" else failure(c) for c in speed.cases()]
+    assert speed.figures(lacking, calibration())["against_default"]["geometric_mean"] is None
+
+
+def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:
+    found = figures()
+    met = {target.figure: target.met(found) for target in speed.CLAIM.targets}
+    assert met["against_default.xception_in_jax"] is False  # 3.0 where 4.5 is asked for
+    assert met["against_default.geometric_mean"] is True
+
+
+def test_images_until_a_longer_start_pays_are_those_that_gain_it() -> None:
+    """40 s longer, and 0.1 s less for each 8 images."""
+    slow = process([0.1] * 5)
+    compiling = msgspec.structs.replace(slow, first_step_s=slow.first_step_s + 40)
+    records = [
+        measured(c, compiling) if (c.framework, c.recipe, c.precision) == ("pytorch", "tuned", "fp32") else taken(c)
+        for c in speed.cases()
+    ]
+    cells = speed.figures(records, calibration())["cells"]
+    assert cells["pytorch xception batch 8"]["pays_after_images"] == pytest.approx(3200)
+    assert cells["jax xception batch 8"]["pays_after_images"] == 0
+
+
+def test_a_setting_is_judged_by_the_recipe_without_it() -> None:
+    without = recipes.without("jax", "cpu")
+    assert without["depthwise"] == "tuned+depthwise=grouped"
+    assert set(without.values()) < {case.recipe for case in recipes.cases() if case.framework == "jax"}
+
+
+def test_a_run_of_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
+    plan = speed.cases()[:1]
+    with RunFile.create(tmp_path / runs.FILE, header(plan)) as run_file:
+        append(run_file, taken(plan[0]))
+    with pytest.raises(InputError, match=r"run.jsonl has another plan than this version's claim speed; move it away"):
+        runs.measured(tmp_path, speed.cases(), speed.RULE, "speed")

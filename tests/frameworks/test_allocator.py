@@ -1,0 +1,56 @@
+"""The allocator in processes of their own: what it was told holds for the whole process."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frameworks import allocator
+from frameworks.recipes import recipe
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import json, resource, sys
+import numpy as np
+from frameworks import allocator
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    np.ones(2**23, np.float32)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if sys.argv[1] == "kept":
+    assert allocator.keep()
+faults()
+print(json.dumps({"kept": allocator.kept(), "faults": min(faults() for _ in range(3))}))
+"""
+
+pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc 2.33")
+
+
+def run(*arguments: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], cwd=ROOT, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def test_an_array_that_is_freed_and_taken_again_maps_no_pages_where_memory_is_kept() -> None:
+    returned, kept = run("returned"), run("kept")
+    assert (returned["kept"], kept["kept"]) == (False, True)
+    assert returned["faults"] > 10  # 32 MiB; fewer where the kernel gives huge pages
+    assert kept["faults"] < 10
+
+
+def test_a_c_library_without_mallopt_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
+    assert allocator.prepared(recipe("jax", "tuned", "cpu")) == (allocator.LACKING,)
+    assert allocator.prepared(recipe("jax", "default", "cpu")) == ()
