@@ -57,6 +57,8 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.run.worker": WORKER,
     "xibench.run.scenarios": WORKER,
     "xibench.run.ceilings": WORKER,
+    "xibench.run.references": WORKER,
+    "xibench.run.subjects": WORKER,
     "xibench.run.pair_worker": WORKER,
     "xibench.analysis": (
         "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "frameworks.contenders.keras_layers",
@@ -76,7 +78,7 @@ EDGES: dict[str, tuple[str, ...]] = {
 }
 
 # A worker is started as a process of its own; whoever imported it would take a framework into its own process.
-STARTED_ONLY = ("xibench.run.worker", "xibench.run.ceilings", "xibench.run.pair_worker")
+STARTED_ONLY = ("xibench.run.worker", "xibench.run.ceilings", "xibench.run.pair_worker", "xibench.run.references")
 
 # framework package -> the modules that may import it. Nothing else does, not even inside a function.
 FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {

@@ -22,9 +22,6 @@ from frameworks.weights import Weights
 if TYPE_CHECKING:
     from frameworks.pytorch.inductor import Compilation
 
-INFERENCE = ("torch.inference_mode", "no autograd bookkeeping")
-
-
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 OPTIONS = {
     "freezing": {("compiler", "frozen")},

@@ -62,7 +62,8 @@ def readings(subject: PyTorchSubject) -> dict[str, Reading]:
 def _folded(subject: PyTorchSubject) -> Reading:
     if not subject.normalised:
         return NO_BATCH_NORM
-    return not any(type(module).__name__.startswith("BatchNorm") for module in subject.model.modules())
+    parts = [*subject.model.modules(), *getattr(subject.model, "layers", ())]  # Keras' layers are no modules
+    return not any(type(part).__name__.startswith("BatchNorm") for part in parts)
 
 
 def compiled_readings(subject: PyTorchSubject) -> dict[str, int | Absent]:

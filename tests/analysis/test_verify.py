@@ -14,12 +14,13 @@ from frameworks.errors import UnknownName
 from frameworks.runtime import FRAMEWORKS
 from tests.analysis.proofs import proven
 from xibench.analysis import workers
-from xibench.analysis.checks import array_errors, relative_error, rms_error
+from xibench.analysis.checks import array_errors
 from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES
 from xibench.analysis.verify import Report, prove, verify
 from xibench.analysis.workers import Workers
 from xibench.errors import XibenchError
+from xibench.measure.errors import relative_error, rms_error
 
 SMALL = "channels=24+features=16+segments=3"
 UNEVEN = ("xception", "narrow+pointwise_first+segments_3")

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests import builders
 from xibench.errors import StoreError
 from xibench.record.schema import FORMAT_VERSION
 from xibench.record.store import RunFile, read
@@ -121,3 +122,16 @@ def test_the_committed_reference_runs_stay_readable_the_oldest_too() -> None:
         run = read(path)
         assert len(run.records) == len(run.header.plan)
         assert all(record.processes[0].steps_s for record in run.records)
+
+
+def test_a_file_of_format_2_is_read_and_says_what_it_did_not_hold(tmp_path: Path) -> None:
+    made = builders.attempt(builders.small_case())
+    head = msgspec.to_builtins(builders.header([builders.small_case()])) | {"format_version": 2}
+    line = msgspec.to_builtins(made)
+    del line["process"]["equality"]
+    run = read(written(tmp_path, head, line))
+    (process,) = run.records[0].processes
+    assert run.header.format_version == FORMAT_VERSION
+    assert process.equality is None
+    assert process.absent["equality"] == "files of format 2 do not hold it"
+    assert process.steps_s == made.process.steps_s  # type: ignore[union-attr]

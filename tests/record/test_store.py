@@ -109,7 +109,7 @@ def test_a_newer_format_is_refused_with_what_to_do_and_left_alone(written: Path)
     written.write_bytes(msgspec.json.encode(fields) + b"\n" + rest)
     before = written.read_bytes()
     for refuse in (read, RunFile.resume):
-        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 2.*pip install --upgrade xibench"):
+        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 3.*pip install --upgrade xibench"):
             refuse(written)
     assert written.read_bytes() == before
 

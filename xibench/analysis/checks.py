@@ -6,14 +6,12 @@ An error is the largest absolute difference of an array over the largest magnitu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from frameworks.runtime import FRAMEWORKS
 from xibench.analysis.forward import Arrays, Job
+from xibench.measure.errors import relative_error
 
 TOLERANCE = {"fp64": 1e-12, "fp32": 1e-5}
 OURS = tuple(FRAMEWORKS)
@@ -48,20 +46,6 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
     max_relative_error: float
     tolerance: float
     caught: bool
-
-
-def relative_error(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> float:
-    """Max |left - right| / max |right|; infinite for unlike shapes or where it is not a number."""
-    if left.shape != right.shape:
-        return float("inf")
-    error = float(np.max(np.abs(left.astype(np.float64) - right)) / np.max(np.abs(right)))
-    return error if np.isfinite(error) else float("inf")
-
-
-def rms_error(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> float:
-    """Root-mean-square of the difference over that of `right`; infinite where it is not a number."""
-    error = float(np.sqrt(np.mean((left.astype(np.float64) - right) ** 2) / np.mean(right.astype(np.float64) ** 2)))
-    return error if np.isfinite(error) else float("inf")
 
 
 def array_errors(left: Arrays, right: Arrays) -> dict[str, float]:

@@ -9,11 +9,11 @@ import numpy as np
 
 from frameworks.blueprint import Network
 from frameworks.contenders import keras_layers
-from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair, relative_error, rms_error
+from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair
 from xibench.analysis.forward import Job
 from xibench.analysis.workers import Workers
-
-RECIPE_FACTOR = 3.0  # a recipe's error against float64 over that of `default` at the same precision
+from xibench.measure.errors import relative_error, rms_error
+from xibench.run.gate import FACTOR
 
 
 def inference(workers: Workers, job: Job) -> list[Check]:
@@ -52,7 +52,7 @@ def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
     """What a run times, as a whole graph, against the float64 output that a framework computed block by block.
 
     `default` to the tolerance of its precision, `tuned` likewise in float64; below that its root-mean-square error may
-    be RECIPE_FACTOR times that of `default` in the same framework and precision.
+    be FACTOR times that of `default` in the same framework and precision.
     """
     last = network.layers[-1].name
     blocks = workers.ask(OURS, msgspec.structs.replace(job, precision="fp64"))
@@ -77,7 +77,7 @@ def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
             if precision == "fp64":
                 judge(tuned_job, name, "whole graph", relative_error(rewritten, right), TOLERANCE[precision])
             else:
-                allowed = RECIPE_FACTOR * rms_error(output, right)
+                allowed = FACTOR * rms_error(output, right)
                 judge(tuned_job, name, "whole graph, rms", rms_error(rewritten, right), allowed)
     return checks
 

@@ -129,6 +129,7 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
         "costs": record.costs,
         "settings": first.settings if first else {},
         "settings_differ": summary.settings_differ,
+        "equality": max((p.equality for p in record.processes if p.equality), key=lambda e: e.rms_error, default=None),
         "versions": first.versions if first else {},
         "substitutions": summary.substitutions,
         "absent": summary.absent,

@@ -14,16 +14,19 @@ from xibench.record.schema import FORMAT_VERSION
 Line = dict[str, Any]
 
 NOT_IN_1 = "files of format 1 do not hold it"
+NOT_IN_2 = "files of format 2 do not hold it"
 
 
 def header(line: Line) -> Line:
     """The header of an older file as the present format has it."""
-    return _header_1(line) if line["format_version"] == 1 else line
+    return _header_1(line) if line["format_version"] == 1 else line | {"format_version": FORMAT_VERSION}
 
 
 def following(line: Line, header: Line) -> Line:
     """A later line of an older file as the present format has it. header: of the same file, before its migration."""
-    return _record_1(line, header) if header["format_version"] == 1 else line
+    if header["format_version"] == 1:
+        return _record_1(line, header)
+    return _attempt_2(line) if header["format_version"] == 2 and line.get("process") else line
 
 
 def _header_1(line: Line) -> Line:
@@ -54,11 +57,16 @@ def _record_1(line: Line, header: Line) -> Line:
     }
 
 
+def _attempt_2(line: Line) -> Line:
+    process = line["process"]
+    return line | {"process": process | {"absent": process.get("absent", {}) | {"equality": NOT_IN_2}}}
+
+
 def _process_1(process: Line, batch: int, warmup_steps: int) -> Line:
     steps_s = process["steps_s"]
     missing = (
         "read_s", "loop_overhead_s", "device_steps_s", "compiled_temporary_bytes", "compiled_argument_bytes",
-        "compiled_output_bytes", "compiled_code_bytes",
+        "compiled_output_bytes", "compiled_code_bytes", "equality",
     )  # fmt: skip
     return process | {
         "warmup_stopped_by": f"fixed count {warmup_steps}",  # no trend was looked for

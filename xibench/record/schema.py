@@ -10,6 +10,7 @@ Format history
   2  a line per worker process (`Attempt`), so that processes of several cases can be interleaved and none is ever lost;
      `Calibration` (ceilings, idle power); surroundings of each process; energy; what a compiler planned; warm-up
      that ends when it has ended; the clock's figures apart; scenarios. Format 1 is migrated on reading (`migrate`).
+  3  `Process.equality`. Format 2 is migrated.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 
 from xibench.record import processors
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 Status = Literal["ok", "out_of_memory", "timeout", "failed", "unsupported"]
 Scenario = Literal["offline", "single-stream", "server", "compile"]
@@ -30,12 +31,12 @@ Setting = str | int | float | bool | None
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is run."""
 
-    framework: str  # pytorch, tensorflow, jax
+    framework: str  # pytorch, tensorflow, jax, or a contender: frameworks.contenders
     model: str  # xception, inception_v3
     variant: str = "default"  # a named configuration of the model
     task: Literal["infer"] = "infer"
     scenario: Scenario = "offline"  # offline: whole batches, one after another; see docs/method.md for the others
-    recipe: str = "default"  # default, compiled, tuned
+    recipe: str = "default"  # default, compiled, tuned; choices after a +: frameworks.recipes
     precision: str = "fp32"  # fp64, fp32, bf16
     batch: int = 8  # images per step
     resolution: int = 299  # pixels, square
@@ -158,6 +159,14 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     absent: dict[str, str] = {}
 
 
+class Equality(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the logits of a recipe are from float64: root mean square, relative."""
+
+    rms_error: float
+    allowed_error: float  # 3 x that of recipe `default` in the same framework and precision
+    images: int  # of the batch that were compared
+
+
 class RateTrial(msgspec.Struct, frozen=True, kw_only=True):
     """Queries that arrived at one rate (a Poisson process)."""
 
@@ -199,6 +208,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Setting]  # read back from the framework: the manifest (frameworks.runtime.MANIFEST)
     substitutions: list[Substitution]  # what could not be had, and what ran instead
     output_mean: float  # mean of the logits: the output was consumed
+    equality: Equality | None = None  # recipes other than `default` are timed only within what is allowed
     absent: dict[str, str] = {}  # field -> why it is null; of clock, memory and settings too
 
 

@@ -11,7 +11,7 @@ from xibench.record.schema import Calibration, Case, Copy, Product
 from xibench.run import interpreters
 from xibench.run.lookout import Lookout
 from xibench.run.messages import CeilingsRequest
-from xibench.run.process import Ending, converse
+from xibench.run.process import Ending, Silent, converse
 
 BUDGET_S = 4.0  # for all ceilings of one framework, beyond its import
 MOST_BUDGET_S = 1.0  # for each
@@ -68,14 +68,4 @@ def calibrate(
 
 def _measured(request: CeilingsRequest, worker: Sequence[str] | None) -> Ending:
     command = worker or interpreters.module_command(request.framework, "xibench.run.ceilings")
-    return converse(command, interpreters.environment(), request, TIME_LIMIT_S, None, _Silent())
-
-
-class _Silent:
-    """An observer that nobody listens to."""
-
-    def phase(self, text: str) -> None:
-        """Says nothing."""
-
-    def tick(self) -> None:
-        """Does nothing."""
+    return converse(command, interpreters.environment(), request, TIME_LIMIT_S, None, Silent())

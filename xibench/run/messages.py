@@ -17,6 +17,13 @@ TIMING, DONE = "timing", "done"
 """Phases between which the timed steps are taken."""
 
 
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recipe's logits are held against."""
+
+    file: str  # .npy, float64, (images, classes): of the batch's first images
+    allowed: float  # root-mean-square error relative to them
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is to measure."""
 
@@ -24,6 +31,17 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
     batch_file: str  # .npy, float32, (batch, height, width, 3)
     order: int  # position of the process in the run, from 0
+    reference: Reference | None = None  # null: nothing is held against it
+
+
+class ReferencesRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """For which cases of a framework references are to be computed, from which batches, into which files."""
+
+    framework: str
+    device: str
+    cases: list[Case]
+    batch_files: list[str]
+    files: list[str]
 
 
 class CeilingsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +72,13 @@ class Ceilings(msgspec.Struct, frozen=True, tag="ceilings", tag_field="type"):
     copies: list[Copy]
 
 
+class References(msgspec.Struct, frozen=True, tag="references", tag_field="type"):
+    """The end of a worker that computed references."""
+
+    errors: list[float | None]  # of recipe `default`, root mean square against its own float64; null: no reference
+    reasons: list[str | None]  # why
+
+
 class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
     """The end of a worker that could not measure what it was asked for, and knows why."""
 
@@ -61,4 +86,4 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
     reason: str  # one line
 
 
-Answer = Phase | Measured | Ceilings | Refused
+Answer = Phase | Measured | Ceilings | References | Refused

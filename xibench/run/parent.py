@@ -14,12 +14,13 @@ from typing import Protocol
 import msgspec
 
 from xibench.errors import Interrupted, StoreError
-from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Rule
+from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Rule, Status
 from xibench.record.store import RunFile, resume_command
 from xibench.run import inputs, interpreters, plan
 from xibench.run.calibrate import calibrate as measure_ceilings
+from xibench.run.gate import Gates, gates, is_gated, reference_case
 from xibench.run.lookout import Lookout, Vigil
-from xibench.run.messages import Request
+from xibench.run.messages import Reference, Request
 from xibench.run.process import converse
 from xibench.run.rounds import Slot, may_repeat, next_slot, not_tried, settled
 
@@ -61,9 +62,10 @@ def run(
     wanted = set(todo)
     try:
         with lookout or Lookout(run_file.attempts) as seeing, _scratch() as folder:
-            desk = _Desk(run_file, watch, seeing, Path(folder), worker)
             if todo and calibrate and not _is_calibrated(run_file):
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, seeing, watch.preparing))
+            gates = {} if worker else _gates(todo, run_file, Path(folder), watch)
+            desk = _Desk(run_file, watch, seeing, Path(folder), worker, gates)
             while slot := next_slot(run_file.header.plan, run_file.header.rule, run_file.attempts, wanted):
                 _take(slot, desk)
     except KeyboardInterrupt:
@@ -84,6 +86,7 @@ class _Desk:
     lookout: Lookout
     folder: Path
     worker: Sequence[str] | None
+    gates: Gates
 
     @property
     def rule(self) -> Rule:
@@ -96,6 +99,11 @@ class _Desk:
         return found[0] if found and found[0].environment == self.run_file.environment_hash else None
 
 
+def _gates(todo: Sequence[Case], run_file: RunFile, folder: Path, watch: Watch) -> Gates:
+    """References of the cases that a process is still owed to."""
+    return gates(todo, lambda case: _batch_file(case, run_file.header.rule.sweep, folder), folder, watch.preparing)
+
+
 def _is_calibrated(run_file: RunFile) -> bool:
     return any(line.environment == run_file.environment_hash for line in run_file.calibrations[-1:])
 
@@ -106,14 +114,23 @@ def _take(slot: Slot, desk: _Desk) -> None:
     plan_of_all = run_file.header.plan
     done = settled(plan_of_all, desk.rule, run_file.attempts)
     desk.watch.started(case, done, len(plan_of_all) * desk.rule.processes)
-    skipped = not_tried(case, desk.rule, run_file.attempts)
-    run_file.append(_skipped(slot, skipped, desk) if skipped else _attempt(slot, desk))
+    skipped, closed = not_tried(case, desk.rule, run_file.attempts), desk.gates.get(reference_case(case))
+    if skipped:
+        run_file.append(_untimed(slot, "out_of_memory", skipped, desk))
+    elif is_gated(case) and isinstance(closed, str):
+        run_file.append(_untimed(slot, "failed", f"its float64 reference could not be computed: {closed}", desk))
+    else:
+        run_file.append(_attempt(slot, desk))
     desk.watch.finished(next(record for record in run_file.records() if record.case == case))
 
 
 def _attempt(slot: Slot, desk: _Desk) -> Attempt:
     case, rule, order = slot.case, desk.rule, len(desk.run_file.attempts)
-    request = Request(case=case, rule=rule, batch_file=str(_batch_file(case, rule.sweep, desk.folder)), order=order)
+    gate = desk.gates.get(reference_case(case)) if is_gated(case) else None
+    request = Request(
+        case=case, rule=rule, batch_file=str(_batch_file(case, rule.sweep, desk.folder)), order=order,
+        reference=gate if isinstance(gate, Reference) else None,
+    )  # fmt: skip
     command = desk.worker or interpreters.module_command(case.framework, "xibench.run.worker")
     variables = interpreters.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(desk.folder / f"inductor-{order}")}  # cold
     vigil = desk.lookout.before(lambda text: desk.watch.phase(case, text))
@@ -142,12 +159,12 @@ def _metered(process: Process, vigil: Vigil) -> Process:
     return msgspec.structs.replace(process, energy=energy) if energy else process
 
 
-def _skipped(slot: Slot, reason: str, desk: _Desk) -> Attempt:
+def _untimed(slot: Slot, status: Status, reason: str, desk: _Desk) -> Attempt:
     return Attempt(
         case=slot.case,
         number=slot.number,
         order=len(desk.run_file.attempts),
-        status="out_of_memory",
+        status=status,
         reason=reason,
         costs=plan.costs(slot.case, desk.ceilings),
         environment=desk.run_file.environment_hash,

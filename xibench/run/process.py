@@ -16,7 +16,18 @@ import msgspec
 
 from xibench.record.schema import Process, Status
 from xibench.run.failures import exit_reason, killed_for_memory, memory_reason
-from xibench.run.messages import TIMING, Answer, Ceilings, CeilingsRequest, Measured, Phase, Refused, Request
+from xibench.run.messages import (
+    TIMING,
+    Answer,
+    Ceilings,
+    CeilingsRequest,
+    Measured,
+    Phase,
+    References,
+    ReferencesRequest,
+    Refused,
+    Request,
+)
 from xibench.run.resident import Resident, limit_bytes, oom_kills
 from xibench.run.spawn import CHUNK_BYTES, LOG_BYTES, kill, spawn
 
@@ -28,13 +39,17 @@ DRAIN_READS = 256  # what a dead worker left in its pipes is far less
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What became of a worker. process, ceilings: one of them only with status ok; reason and log only without."""
+    """What became of a worker. With status ok one of process, ceilings, references; else reason and log."""
 
     status: Status
     reason: str | None = None
     log: str | None = None  # last output
     process: Process | None = None
     ceilings: Ceilings | None = None
+    references: References | None = None
+
+
+Asked = Request | CeilingsRequest | ReferencesRequest
 
 
 class Observer(Protocol):
@@ -47,10 +62,20 @@ class Observer(Protocol):
         """A tenth of a second has passed, or a little more."""
 
 
+class Silent:
+    """An observer that nobody listens to."""
+
+    def phase(self, text: str) -> None:
+        """Says nothing."""
+
+    def tick(self) -> None:
+        """Does nothing."""
+
+
 def converse(
     command: Sequence[str],
     environment: Mapping[str, str],
-    request: Request | CeilingsRequest,
+    request: Asked,
     time_limit_s: float,
     memory_limit_bytes: int | None,
     observer: Observer,
@@ -84,7 +109,7 @@ class _Worker:
         self._output = b""
         self._line = b""
         self._phase = "start"
-        self._last: Measured | Ceilings | Refused | None = None
+        self._last: Measured | Ceilings | References | Refused | None = None
         self._rubbish: str | None = None
         self._killed = False
         self._observer = observer
@@ -92,7 +117,7 @@ class _Worker:
         self._over_memory: str | None = None
         self._ticked = time.monotonic()
 
-    def ask(self, request: Request | CeilingsRequest) -> None:
+    def ask(self, request: Asked) -> None:
         """The request goes out; standard input stays open as the sign that the parent lives."""
         with contextlib.suppress(BrokenPipeError):  # it is dead already; listen() says how it died
             self._stdin.write(msgspec.json.encode(request) + b"\n")
@@ -130,6 +155,8 @@ class _Worker:
             return Ending("ok", process=self._last.process)
         if isinstance(self._last, Ceilings):
             return Ending("ok", ceilings=self._last)
+        if isinstance(self._last, References):
+            return Ending("ok", references=self._last)
         if isinstance(self._last, Refused):
             return Ending(self._last.status, self._last.reason, log)
         if self._rubbish is not None:

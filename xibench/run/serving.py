@@ -18,10 +18,11 @@ import msgspec
 
 from frameworks.errors import MissingFramework, Unsupported
 from xibench.run.failures import one_line, status_of
-from xibench.run.messages import Answer, Ceilings, Measured, Refused
+from xibench.run.messages import Answer, Ceilings, Measured, References, Refused
 
 Asked = TypeVar("Asked")
-Work = Callable[[Asked, Callable[[Answer], None]], Measured | Ceilings]
+Done = Measured | Ceilings | References
+Work = Callable[[Asked, Callable[[Answer], None]], Done]
 
 
 def serve_parent(kind: type[Asked], work: Work[Asked]) -> None:
@@ -37,7 +38,7 @@ def serve_parent(kind: type[Asked], work: Work[Asked]) -> None:
     say(answered(work, request, say))
 
 
-def answered(work: Work[Asked], request: Asked, say: Callable[[Answer], None]) -> Measured | Ceilings | Refused:
+def answered(work: Work[Asked], request: Asked, say: Callable[[Answer], None]) -> Done | Refused:
     """What the work gives. What goes wrong is the answer too, and its traceback goes to standard error."""
     try:
         return work(request, say)

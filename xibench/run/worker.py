@@ -15,25 +15,25 @@ from datetime import UTC, datetime
 import numpy as np
 
 from frameworks import allocator
-from frameworks.architectures import network
 from frameworks.runtime import DeviceMemory, Runtime, Subject, load
-from frameworks.weights import resolve
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
+from xibench.measure.errors import rms_error
 from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
 from xibench.record import schema
-from xibench.record.schema import Case, Energy, Memory, Process, Substitution
+from xibench.record.schema import Case, Energy, Equality, Memory, Process, Substitution
 from xibench.run import scenarios
 from xibench.run.messages import Answer, Measured, Phase, Refused, Request
-from xibench.run.plan import weights_seed
 from xibench.run.probe import versions
 from xibench.run.scenarios import Stand, Timed
 from xibench.run.serving import answered, serve_parent
+from xibench.run.subjects import prepare
 
 ON_CPU = "the case runs on the CPU"
 NO_COUNTER = "the framework has no such counter"
 IN_FIRST_STEP = "nothing is compiled ahead of the first step, which includes what is compiled"
+NOT_GATED = "recipe default, and other people's implementations, are not held against float64 in a run"
 NO_METER = "nothing measured energy over the timed steps"
 
 
@@ -79,7 +79,8 @@ def measure_case(
 
     say(Phase("build"))
     build_began = clock.now()
-    subject = _build(case, runtime)
+    subject = prepare(runtime, case)
+    subject.reset_device_memory()
     images = np.load(request.batch_file, mmap_mode="r")
     batch = subject.put(images)
     built = clock.now()
@@ -94,6 +95,7 @@ def measure_case(
         case, request.rule, subject, images, batch, mark, clock, lambda phase: say(Phase(phase)), request.order
     )
     timed = scenarios.run(stand)
+    equality = _equality(request, timed, absent)
     memory = _memory(case, subject, timed, mark, absent)
     return Process(
         order=request.order,
@@ -118,17 +120,9 @@ def measure_case(
         settings=subject.settings(),
         substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in subject.substitutions],
         output_mean=_output_mean(timed),
+        equality=equality,
         absent=subject.absent() | (timed.absent or {}) | absent,
     )
-
-
-def _build(case: Case, runtime: Runtime) -> Subject:
-    blueprint = network(case.model, case.variant, resolution=case.resolution)
-    seed = weights_seed(case.weights)
-    weights = resolve(blueprint, case.weights if seed is None else seed)
-    subject = runtime.prepare(blueprint, weights, case.recipe, case.precision, case.device)
-    subject.reset_device_memory()
-    return subject
 
 
 def _output_mean(timed: Timed) -> float:
@@ -136,6 +130,22 @@ def _output_mean(timed: Timed) -> float:
     if not math.isfinite(mean):
         raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
     return mean
+
+
+def _equality(request: Request, timed: Timed, absent: dict[str, str]) -> Equality | None:
+    """How far the logits are from the reference. Raises ArithmeticError if they are too far: no time is told then."""
+    if request.reference is None:
+        absent["equality"] = NOT_GATED
+        return None
+    right = np.load(request.reference.file)
+    logits = timed.logits[: len(right)]
+    error, allowed = rms_error(logits, right[: len(logits)]), request.reference.allowed
+    if not error <= allowed:
+        raise ArithmeticError(
+            f"recipe {request.case.recipe} does not compute the network: its logits are {error:.2g} from float64 (root "
+            f"mean square), allowed are {allowed:.2g}, 3 times what recipe default has; it is not timed"
+        )
+    return Equality(rms_error=error, allowed_error=allowed, images=len(logits))
 
 
 def _clock(clock: Clock, subject: Subject, timed: Timed, absent: dict[str, str]) -> schema.Clock:

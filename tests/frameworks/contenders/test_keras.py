@@ -11,9 +11,9 @@ import pytest
 
 from frameworks.contenders import CONTENDERS
 from tests.cli.command import xibench
-from xibench.analysis.checks import relative_error
 from xibench.analysis.forward import Job
 from xibench.analysis.workers import Workers
+from xibench.measure.errors import relative_error
 
 KERAS = tuple(name for name in CONTENDERS if name.startswith("keras"))
 BRIEF = ("--resolution", "75", "--images", "noise", "--no-ceilings", "--repeats", "0", "--max-warmup-steps", "1",

@@ -1,0 +1,17 @@
+"""From a case to what is stepped: its network, weights and recipe in its framework. Worker side."""
+
+from __future__ import annotations
+
+from frameworks.architectures import network
+from frameworks.runtime import Runtime, Subject
+from frameworks.weights import resolve
+from xibench.record.schema import Case
+from xibench.run.plan import weights_seed
+
+
+def prepare(runtime: Runtime, case: Case) -> Subject:
+    """The case's network on its device as its recipe says. Raises what the framework raises."""
+    blueprint = network(case.model, case.variant, resolution=case.resolution)
+    seed = weights_seed(case.weights)
+    weights = resolve(blueprint, case.weights if seed is None else seed)
+    return runtime.prepare(blueprint, weights, case.recipe, case.precision, case.device)
