@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from dashboards import captions, trust
+from dashboards import captions, embedding, trust
 from dashboards import format as fmt
-from dashboards.runs import FRAMEWORK_ORDER, Group, LoadedRun, Row, groups, load, network_title
-from xibench.errors import InputError, XibenchError
-from xibench.record.store import latest
+from dashboards.runs import FRAMEWORK_ORDER, Group, LoadedRun, Row, groups, network_title
 
-BEGIN, END = "<!-- headline:begin -->", "<!-- headline:end -->"
-RUNS = Path("results/runs")
+NAME = "headline"
+BEGIN, END = embedding.marks(NAME)
 
 
 def headline(run: LoadedRun) -> str:
@@ -29,33 +26,17 @@ def headline(run: LoadedRun) -> str:
     parts = [_table(group) for group in groups([run], "offline")]
     if not parts:
         parts = ["No case of this run has ended yet."]
-    return "\n\n".join([*parts, _conditions(run)])
+    return "\n\n".join([*parts, conditions(run)])
 
 
 def embed(document: str, text: str) -> str:
-    """The document with `text` between its markers. Raises InputError if it lacks them."""
-    if document.count(BEGIN) != 1 or document.count(END) != 1 or document.index(BEGIN) > document.index(END):
-        raise InputError(f"the document has no place for the headline: expected one {BEGIN} and, after it, one {END}")
-    before, rest = document.split(BEGIN)
-    return f"{before}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}"
+    """The document with the headline between its markers. Raises InputError if it lacks them."""
+    return embedding.embed(document, text, NAME)
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     """Prints or embeds the headline; returns the exit code."""
-    try:
-        if len(arguments) > 2:
-            raise InputError(f"{len(arguments)} arguments, expected at most two: RUN and a document")
-        path = Path(arguments[0]) if arguments else latest(RUNS)
-        text = headline(load(path))
-        if len(arguments) < 2:
-            print(text)
-            return 0
-        document = Path(arguments[1])
-        document.write_text(embed(document.read_text(encoding="utf-8"), text), encoding="utf-8")
-    except (XibenchError, OSError) as error:
-        print(f"headline: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return embedding.main(arguments, NAME, headline)
 
 
 def _table(group: Group) -> str:
@@ -108,7 +89,7 @@ def _on(row: Row) -> str:
     return f"{row.framework} {row.case.recipe} on {network_title(row.case.model, row.case.variant)}"
 
 
-def _conditions(run: LoadedRun) -> str:
+def conditions(run: LoadedRun) -> str:
     """Hardware, versions, n and the run that the figures come from."""
     machine = run.header.environment
     gpus = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"

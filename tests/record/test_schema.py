@@ -143,7 +143,9 @@ def test_a_part_with_figures_that_may_be_null_has_a_place_for_the_reason() -> No
 
 
 def test_every_unit_stands_in_the_name_of_its_field() -> None:
-    units = ("_s", "_1m", "_bytes", "_joules", "_watts", "_hz", "_celsius", "_share", "_per_s", "width", "mean", "error")
+    units = (
+        "_s", "_1m", "_bytes", "_joules", "_watts", "_hz", "_celsius", "_share", "_per_s", "width", "mean", "error"
+    )  # fmt: skip
     for kind in vars(schema).values():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             for name, hint in typing.get_type_hints(kind).items():

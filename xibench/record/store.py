@@ -240,7 +240,7 @@ def _line_reader(path: Path, header: bytes, version: int) -> Callable[[int, byte
         try:
             if older is None:
                 return _DECODER.decode(line)
-            return msgspec.convert(migrate.following(msgspec.json.decode(line), older), Line)  # type: ignore[arg-type]
+            return _DECODER.decode(msgspec.json.encode(migrate.following(msgspec.json.decode(line), older)))
         except DAMAGE as error:
             raise _damaged(path, number, error) from None
 

@@ -1,0 +1,64 @@
+"""What a run says of the spectrum, as Markdown: printed, or put between a document's two markers.
+
+    python -m dashboards.spectrum_summary RUN docs/networks.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from dashboards import embedding
+from dashboards import format as fmt
+from dashboards.headline import conditions
+from dashboards.runs import LoadedRun
+from xibench.analysis.spectrum import Curve, Point, curves, label, place
+from xibench.analysis.spectrum_told import WAY_TOLD, finding
+from xibench.errors import InputError
+
+NAME = "spectrum"
+
+
+def summary(run: LoadedRun) -> str:
+    """A table per way of widths, what each curve says, and the run's conditions. Raises InputError without a curve."""
+    found = [c for c in curves([row.record for row in run.rows], run.calibration) if len(c.measured) > 1]
+    if not found:
+        raise InputError(f"run {run.header.run_id} holds no curve of the spectrum; `xibench spectrum` measures them")
+    ways = dict.fromkeys(curve.widths for curve in found)
+    tables = [_table([curve for curve in found if curve.widths == way]) for way in ways]
+    said = "\n".join(f"- {finding(curve, _name(curve))}" for curve in found)
+    return "\n\n".join([*tables, said, conditions(run)])
+
+
+def _table(found: Sequence[Curve]) -> str:
+    case, way = found[0].case, WAY_TOLD[found[0].widths]
+    setup = f"{way[0].upper()}{way[1:]}, batch {case.batch}, {case.precision}, {case.resolution} px"
+    lines = [
+        f"{setup}: images per second, median [95 % interval], attained fraction of the roofline",
+        "",
+        f"| g | parameters | multiply-adds | {' | '.join(map(_name, found))} |",
+        f"|---|--:|--:|{'--:|' * len(found)}",
+    ]
+    members = {point.member.segments: point.member for curve in found for point in curve.points}
+    for segments in sorted(members, key=place):
+        cells = [_cell(next((p for p in curve.points if p.member.segments == segments), None)) for curve in found]
+        member = members[segments]
+        costs = f"{fmt.millions(member.parameters_trainable)} | {fmt.number(member.macs / 1e9)} G"
+        lines.append(f"| {label(segments)} | {costs} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(point: Point | None) -> str:
+    rate = point.throughput.images_per_s if point else None
+    if point is None or rate is None:
+        return fmt.NONE if point is None else fmt.status(point.throughput.status)
+    share = point.throughput.attained
+    return fmt.interval(rate) + ("" if share is None else f", {fmt.percent(100 * share)}")
+
+
+def _name(curve: Curve) -> str:
+    return f"{fmt.name(curve.case.framework)} {fmt.name(curve.case.recipe)}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(embedding.main(tuple(sys.argv[1:]), NAME, summary))
