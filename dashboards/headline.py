@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from dashboards import captions, embedding, trust
 from dashboards import format as fmt
-from dashboards.runs import FRAMEWORK_ORDER, Group, LoadedRun, Row, groups, network_title
+from dashboards.runs import Group, LoadedRun, Row, groups, network_title
+from dashboards.style import FRAMEWORK_ORDER
 
 NAME = "headline"
 BEGIN, END = embedding.marks(NAME)

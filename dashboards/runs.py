@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 
 from dashboards import format as fmt
+from dashboards.style import FRAMEWORK_ORDER
 from xibench.errors import StoreError
 from xibench.record.schema import Attempt, Calibration, Case, Header, Process, Record
 from xibench.record.store import read
 from xibench.record.summary import Summary, summarise
 
-FRAMEWORK_ORDER = ("pytorch", "tensorflow", "jax")
 RECIPE_ORDER = ("default", "compiled", "tuned")
 MODEL_ORDER = ("xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16")
 

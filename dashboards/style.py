@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-_FRAMEWORKS = (
+FRAMEWORK_ORDER = (
     "pytorch", "tensorflow", "jax", "keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"
 )  # fmt: skip
+"""Frameworks, then other people's implementations, as they stand side by side."""
 _PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
 _SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
 _DASHES = {"default": "solid", "compiled": "dot", "tuned": "dash"}
@@ -23,7 +24,7 @@ PHASES = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
 
 def framework_colour(framework: str) -> str:
     """The same for a framework or contender on every page; a contender's is a shade of its framework's."""
-    return f"var(--{framework})" if framework in _FRAMEWORKS else "var(--other)"
+    return f"var(--{framework})" if framework in FRAMEWORK_ORDER else "var(--other)"
 
 
 def recipe_pattern(recipe: str) -> str:

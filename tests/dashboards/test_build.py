@@ -13,7 +13,7 @@ from dashboards.build import build, script_json
 from tests.dashboards import examples
 from tests.dashboards.reading import figures, text_of
 from xibench.errors import NewerFormat, StoreError, UsageError
-from xibench.record.schema import FORMAT_VERSION, Pictures
+from xibench.record.schema import FORMAT_VERSION, Case, Pictures
 
 PAGES = (
     "index", "batch", "latency", "startup", "memory", "energy", "costs", "spectrum", "accuracy", "settings",
@@ -255,3 +255,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "site").write_text("a file in the way")
     with pytest.raises(StoreError, match=r"site .*site cannot be written: .*; name another folder"):
         build([examples.write(tmp_path / "r.jsonl", *examples.varied())], tmp_path / "site")
+
+
+def test_contenders_and_recipes_of_ones_own_stand_beside_ours(tmp_path: Path) -> None:
+    cases = [
+        Case(framework=framework, model="xception", recipe=recipe)
+        for framework, recipe in (
+            ("jax", "default"), ("jax", "tuned+pools=windows"), ("keras-jax", "default"), ("timm", "compiled"),
+        )
+    ]  # fmt: skip
+    records = [examples.ok(case, [0.5] * 6) for case in cases]
+    run = examples.write(tmp_path / "run.jsonl", examples.header(cases), records)
+    index = build([run], tmp_path / "site")
+    text = text_of(index)
+    assert "Keras on JAX" in text
+    assert "tuned+pools=windows" in text
+    assert sorted(path.stem for path in index.parent.glob("*.html")) == sorted(PAGES)
