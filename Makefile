@@ -54,8 +54,8 @@ lint: $(VENV)/installed-dev  ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-clean:  ## remove what make and the tools wrote; keeps results/
-	rm -rf $(VENV) .venvs $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
+clean:  ## remove what make and the tools wrote; keeps results/ and .venvs
+	rm -rf $(VENV) $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -74,13 +74,14 @@ $(VENV)/installed-dev: $(VENV)/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c $(LOCKED) -e '.[all,dev]'
 	@touch $@
 
-# A dry run of pip leaves the environment empty, and no mark.
+# A dry run of pip is made in an environment of its own, and leaves no mark.
 .venvs/%/installed: $(LOCKED)
 	@echo "installing $* and its CUDA libraries into .venvs/$*"
-	@$(PYTHON) -m venv .venvs/$*
-	@.venvs/$*/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCKED) $(PIP_ARGS) \
-	  $(GPU_$*) $(GPU_worker) || { rm -rf .venvs/$*; exit 1; }
-	@case "$(PIP_ARGS)" in *--dry-run*) rm -rf .venvs/$*; echo "$*: resolved";; *) touch $@;; esac
+	@case "$(PIP_ARGS)" in *--dry-run*) where=$$(mktemp -d);; *) where=.venvs/$*;; esac; \
+	$(PYTHON) -m venv $$where && $$where/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCKED) \
+	  $(PIP_ARGS) $(GPU_$*) $(GPU_worker); code=$$?; \
+	if [ $$where != .venvs/$* ]; then rm -rf $$where; [ $$code = 0 ] && echo "$*: resolved"; exit $$code; fi; \
+	[ $$code = 0 ] && touch $@
 
 # The tests let asv measure a commit, and open the site in a browser; XIBENCH_NO_BROWSER=1 leaves the latter out.
 tools:

@@ -24,15 +24,24 @@ def summary(run: LoadedRun) -> str:
     found = [c for c in curves([row.record for row in run.rows], run.calibration) if len(c.measured) > 1]
     if not found:
         raise InputError(f"run {run.header.run_id} holds no curve of the spectrum; `xibench spectrum` measures them")
-    ways = dict.fromkeys(curve.widths for curve in found)
-    tables = [_table([curve for curve in found if curve.widths == way]) for way in ways]
+    setups = dict.fromkeys(map(_setup, found))
+    parts = [_part(setup, [curve for curve in found if _setup(curve) == setup]) for setup in setups]
+    return "\n\n".join([*parts, conditions(run)])
+
+
+def _setup(curve: Curve) -> str:
+    case, way = curve.case, WAY_TOLD[curve.widths]
+    device = fmt.name(case.device)
+    return f"{way[0].upper()}{way[1:]}, batch {case.batch}, {case.precision}, {case.resolution} px, {device}"
+
+
+def _part(setup: str, found: Sequence[Curve]) -> str:
+    """The curves of one setup: a table, and what each of them says."""
     said = "\n".join(f"- {finding(curve, _name(curve))}" for curve in found)
-    return "\n\n".join([*tables, said, conditions(run)])
+    return f"{_table(setup, found)}\n\n{said}"
 
 
-def _table(found: Sequence[Curve]) -> str:
-    case, way = found[0].case, WAY_TOLD[found[0].widths]
-    setup = f"{way[0].upper()}{way[1:]}, batch {case.batch}, {case.precision}, {case.resolution} px"
+def _table(setup: str, found: Sequence[Curve]) -> str:
     lines = [
         f"{setup}: images per second, median [95 % interval], attained fraction of the roofline",
         "",

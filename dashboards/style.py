@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 FRAMEWORK_ORDER = (
     "pytorch", "tensorflow", "jax", "keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"
 )  # fmt: skip
@@ -9,6 +11,8 @@ FRAMEWORK_ORDER = (
 _PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
 _SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
 _DASHES = {"default": "solid", "compiled": "dot", "tuned": "dash"}
+_OWN_PATTERNS, _OWN_SYMBOLS = (".", "+", "|", "-", "\\"), ("triangle-up", "cross")
+_OWN_DASHES = ("longdash", "dashdot", "longdashdot")
 _KINDS = {
     "pointwise": "var(--part-1)", "conv": "var(--part-2)", "depthwise": "var(--part-3)", "dense": "var(--part-4)",
     "grouped": "var(--other)",
@@ -29,17 +33,22 @@ def framework_colour(framework: str) -> str:
 
 def recipe_pattern(recipe: str) -> str:
     """The hatching of a recipe's bars."""
-    return _PATTERNS.get(recipe, ".")
+    return _PATTERNS[recipe] if recipe in _PATTERNS else _own(recipe, _OWN_PATTERNS)
 
 
 def recipe_symbol(recipe: str) -> str:
     """The mark of a recipe's points."""
-    return _SYMBOLS.get(recipe, "triangle-up")
+    return _SYMBOLS.get(recipe) or _own(recipe, _OWN_SYMBOLS)
 
 
 def recipe_dash(recipe: str) -> str:
     """The stroke of a recipe's lines."""
-    return _DASHES.get(recipe, "longdash")
+    return _DASHES.get(recipe) or _own(recipe, _OWN_DASHES)
+
+
+def _own(recipe: str, marks: tuple[str, ...]) -> str:
+    """The mark of a recipe with choices of its own: always the same, and rarely another one's."""
+    return marks[zlib.crc32(recipe.encode()) % len(marks)]
 
 
 def kind_colour(kind: str) -> str:

@@ -104,7 +104,6 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
             "xla": ("tf.function(jit_compile=True)", "the whole graph through XLA"),
         }),
         "memory": MEMORY,
-        "threads": THREADS,
     },
     "jax": {
         "compiler": Choice({"xla": JIT}),
@@ -158,8 +157,17 @@ def recipe(framework: str, text: str, device: str) -> Recipe:
     tuned = TUNED_ON_CPU if device == "cpu" else TUNED_ON_GPU
     chosen = {"default": {}, "compiled": COMPILED[framework], "tuned": tuned[framework]}[name]
     choices = {choice: known[choice].plain for choice in known} | dict(chosen) | dict(_own(framework, text, parts))
+    _check_together(framework, text, choices)
     told = (known[choice].told(value) for choice, value in choices.items())
     return Recipe(text, tuple(setting for setting in told if setting), choices)
+
+
+def _check_together(framework: str, text: str, choices: Mapping[str, str]) -> None:
+    """Only TorchInductor makes CUDA graphs: in eager mode that choice would be told and not carried out."""
+    if choices.get("graphs") == "on" and choices["compiler"] == "none":
+        raise InvalidConfiguration(
+            f"recipe '{text}' in {framework}: graphs is 'on' where compiler is 'none', expected a compiler beside it"
+        )
 
 
 def _own(framework: str, text: str, parts: list[str]) -> Iterator[tuple[str, str]]:

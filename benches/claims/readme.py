@@ -79,7 +79,7 @@ def _speed(figures: Figures) -> str:
 
 
 def _recipes(figures: Figures) -> str:
-    return f"{figures['losing']} of {figures['settings']} settings cost speed in a network ([recipes](docs/recipes.md))"
+    return f"{figures['losing']} of {figures['settings']} settings, each in each network, cost speed"
 
 
 def _times(ratio: float | None) -> str:

@@ -39,13 +39,11 @@ class Prepared:
 
 
 def prepare(network: Network, weights: Weights, name: str, precision: Precision, device: str) -> Prepared:
-    """The network on the device as the recipe says. A number of threads is set before TensorFlow's first operation."""
+    """The network on the device as the recipe says."""
     chosen = recipe(name, device)
     choices = chosen.choices
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
-    if choices["threads"] != "automatic":
-        tf.config.threading.set_intra_op_parallelism_threads(int(choices["threads"]))
     lacking = allocator.prepared(chosen)
     with tf.device(tf_device(device)):
         model = build(network, weights=weights, precision=precision)

@@ -88,6 +88,11 @@ def test_a_setting_is_judged_by_the_recipe_without_it() -> None:
     assert set(without.values()) < {case.recipe for case in recipes.cases() if case.framework == "jax"}
 
 
+def test_a_setting_that_was_not_measured_is_none_that_costs_nothing() -> None:
+    gains = [{"high": 0.9}, {"high": 1.2}, {"high": None}, None]
+    assert recipes.counts(gains) == {"settings": 4, "losing": 1, "unmeasured": 2}
+
+
 def test_a_run_of_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
     plan = speed.cases()[:1]
     with RunFile.create(tmp_path / runs.FILE, header(plan)) as run_file:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
-from xibench.run.gate import FACTOR, gates, is_gated, reference_case
-from xibench.run.inputs import batch_file
-from xibench.run.messages import Reference, ReferencesRequest
-from xibench.run.references import references
+from xibench.run.gate import FACTOR, Closed, Gates, allowed_error, is_gated, reference_case
+from xibench.run.messages import Reference, ReferenceRequest
+from xibench.run.references import reference
 
 TUNED = msgspec.structs.replace(small_case(batch=3), recipe="tuned")
 BRIEF = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--images", "noise", "--no-ceilings",
@@ -30,40 +31,85 @@ def test_ours_are_gated_unless_they_are_what_others_are_held_against() -> None:
     assert not is_gated(msgspec.structs.replace(TUNED, framework="keras-jax"))
 
 
-def test_batches_and_recipes_share_the_reference_of_their_first_images() -> None:
+def test_batches_scenarios_and_recipes_share_the_reference_of_their_first_image() -> None:
     cases = [
-        msgspec.structs.replace(TUNED, batch=batch, recipe=recipe) for batch in (2, 3, 64)
-        for recipe in ("tuned", "compiled")
+        msgspec.structs.replace(TUNED, batch=batch, recipe=recipe, scenario=scenario) for batch in (1, 3, 64)
+        for recipe in ("tuned", "compiled") for scenario in ("offline", "compile")
     ]  # fmt: skip
+    assert {(reference_case(case).batch, reference_case(case).recipe) for case in cases} == {(1, "default")}
     assert len({reference_case(case) for case in cases}) == 1
-    assert reference_case(cases[0]).batch == 2
 
 
 def test_a_reference_is_float64_and_allows_three_times_what_default_has(tmp_path: Path) -> None:
-    found = gates([TUNED], lambda case: batch_file(case, tmp_path), tmp_path, lambda text: None)
-    gate = found[reference_case(TUNED)]
+    gates = Gates(tmp_path, None)
+    gate = gates.of(TUNED)
     assert isinstance(gate, Reference)
     exact = np.load(gate.file)
-    assert (exact.dtype, exact.shape) == (np.float64, (2, 1000))
+    assert (exact.dtype, exact.shape) == (np.float64, (1, 1000))
     assert 0 < gate.allowed < FACTOR * 1e-5
+    assert gates.knows(msgspec.structs.replace(TUNED, batch=8))
+    assert gates.of(msgspec.structs.replace(TUNED, batch=8)) is gate  # computed once
+    assert gates.of(small_case()) is None
 
 
-def test_what_cannot_be_computed_is_the_reason(tmp_path: Path) -> None:
-    class Broken:
+def test_where_default_has_no_error_a_rounding_is_allowed_still() -> None:
+    assert allowed_error("fp64", 0.0) == 1e-12
+    assert allowed_error("fp32", 1e-9) == 2.0**-23
+    assert allowed_error("bf16", 1e-3) == 3e-3
+
+
+def test_what_cannot_be_computed_closes_the_gate_with_the_status_and_the_reason(tmp_path: Path) -> None:
+    dying = Gates(tmp_path, None, [sys.executable, "-c", "import sys; sys.exit(3)"]).of(TUNED)
+    assert isinstance(dying, Closed)
+    assert dying.status == "failed"
+    assert dying.reason.startswith("its float64 reference could not be computed: the worker exited with code 3")
+    card = Gates(tmp_path, None).of(msgspec.structs.replace(TUNED, device="cuda"))
+    if isinstance(card, Closed):  # no card here
+        assert card.status == "unsupported"
+        assert card.reason.startswith("pytorch: no usable CUDA device")
+
+
+def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
+    class Endless:
+        substitutions = ()
+
         def touch(self, device: str) -> str:
             return device
 
-        def prepare(self, *_: Any) -> Any:
-            raise RuntimeError("no float64 here")
+        def prepare(self, *_: Any) -> Endless:
+            return self
+
+        def put(self, batch: Any) -> Any:
+            return batch
+
+        def compile(self, batch: Any) -> bool:
+            return False
+
+        def step(self, batch: Any) -> Any:
+            return np.full((1, 10), np.inf)
+
+        def synchronise(self, output: Any) -> None:
+            pass
+
+        def fetch(self, output: Any) -> Any:
+            return output
 
     np.save(tmp_path / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
-    request = ReferencesRequest(
-        framework="pytorch", device="cpu", cases=[reference_case(TUNED)], batch_files=[str(tmp_path / "batch.npy")],
-        files=[str(tmp_path / "reference.npy")],
-    )  # fmt: skip
-    answer = references(request, lambda _: None, lambda _: Broken())  # type: ignore[arg-type, return-value]
-    assert answer.errors == [None]
-    assert answer.reasons == ["RuntimeError: no float64 here"]
+    request = ReferenceRequest(
+        case=reference_case(TUNED), batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npy")
+    )
+    with pytest.raises(ArithmeticError, match="recipe default gives logits in fp32 or fp64 that are not finite"):
+        reference(request, lambda _: None, lambda _: Endless())  # type: ignore[arg-type, return-value]
+
+
+def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
+    sweep = ("--sweep", "--max-batch", "2", "--recipe", "tuned", "-f", "pytorch")
+    done = xibench("run", *sweep, *(a for a in BRIEF if a not in ("--batch", "3")), cwd=tmp_path)
+    assert [r["status"] for r in json.loads(done.stdout)["records"]] == ["ok", "ok"], done.stderr
+    done = xibench("run", "-f", "jax", "--recipe", "tuned", "--precision", "fp64", *BRIEF, cwd=tmp_path)
+    (record,) = json.loads(done.stdout)["records"]
+    assert record["status"] == "ok", record["reason"]
+    assert record["equality"]["allowed_error"] == 1e-12
 
 
 def test_a_record_tells_how_far_its_logits_were_from_float64(tmp_path: Path) -> None:
@@ -72,7 +118,7 @@ def test_a_record_tells_how_far_its_logits_were_from_float64(tmp_path: Path) -> 
     for framework in ("pytorch", "jax"):
         equality = shown[framework, "tuned"]["equality"]
         assert 0 < equality["rms_error"] <= equality["allowed_error"]
-        assert equality["images"] == 2
+        assert equality["images"] == 1
         assert shown[framework, "default"]["equality"] is None
 
 

@@ -22,5 +22,7 @@ def rms_error(left: Floats, right: Floats) -> float:
     """Root-mean-square of the difference over that of `right`; infinite for unlike shapes or where it is no number."""
     if left.shape != right.shape:
         return float("inf")
-    error = float(np.sqrt(np.mean((left.astype(np.float64) - right) ** 2) / np.mean(right.astype(np.float64) ** 2)))
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        squares = np.mean((left.astype(np.float64) - right) ** 2) / np.mean(right.astype(np.float64) ** 2)
+    error = float(np.sqrt(squares))
     return error if np.isfinite(error) else float("inf")

@@ -26,6 +26,7 @@ from xibench.record.schema import Case, Surroundings
 from xibench.run import inputs, interpreters, start
 from xibench.run.lookout import Lookout, Vigil
 from xibench.run.pair import Bursts, measure_pair
+from xibench.run.plan import check_recipe
 from xibench.run.sides import Side
 
 SPENT = "the budget was spent before it"
@@ -137,9 +138,14 @@ def _take_pairs(
 def header(
     cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, command: str, bursts: Bursts | None = None
 ) -> PairsHeader:
-    """The first line of a file of pairs. Raises UsageError without a case, InputError."""
+    """The first line of a file of pairs.
+
+    Raises UsageError without a case, UnknownName or InvalidConfiguration for a side's recipe, InputError.
+    """
     if not cases:
         raise UsageError("nothing to compare: the selection has no case; name at least one framework and model")
+    for case in (side.case(case) for side in sides for case in cases):
+        check_recipe(case.framework, case.recipe)
     return PairsHeader(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,

@@ -1,29 +1,36 @@
 """The equality gate: a recipe may be timed if it computes what the network computes.
 
 Its root-mean-square error against float64 is at most FACTOR times that of recipe `default` in the same framework and
-precision. References are computed before anything is timed, by a process per framework; each worker of a gated case
-holds its own logits against its reference, and refuses to tell a time where they are too far off.
+precision. A reference is computed, by a process of its own, before the first process that is held against it; each of
+those refuses to tell a time where its logits are too far off.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from frameworks.contenders import CONTENDERS
-from xibench.record.schema import Case
-from xibench.run import interpreters
-from xibench.run.messages import Reference, ReferencesRequest
-from xibench.run.process import Ending, Silent, converse
+from xibench.record.schema import Case, Status
+from xibench.run import inputs, interpreters
+from xibench.run.messages import Reference, ReferenceRequest
+from xibench.run.process import Silent, converse
 
 FACTOR = 3.0
+FLOOR = {"fp64": 1e-12, "fp32": 2.0**-23}  # what `default` has may be 0 in fp64, and next to nothing for an operator
+IMAGES = 1  # of a batch: inference computes each image by itself
 TIME_LIMIT_S = 600.0
-IMAGES = 2  # of a batch, at most: inference computes each image by itself
-Gates = Mapping[Case, Reference | str]
-"""What the logits of a `reference_case` are held against, or why there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Why there is nothing to hold a case against."""
+
+    status: Status
+    reason: str
 
 
 def is_gated(case: Case) -> bool:
@@ -32,60 +39,52 @@ def is_gated(case: Case) -> bool:
 
 
 def reference_case(case: Case) -> Case:
-    """What the case's reference is computed for: recipe `default` on the batch's first images."""
-    return msgspec.structs.replace(
-        case, recipe="default", scenario="offline", batch=min(case.batch, IMAGES), latency_bound_s=None
-    )
+    """What the case's reference is computed for: recipe `default` on the batch's first image."""
+    return msgspec.structs.replace(case, recipe="default", scenario="offline", batch=IMAGES, latency_bound_s=None)
 
 
-def gates(
-    cases: Iterable[Case],
-    batch_file: Callable[[Case], Path],
-    folder: Path,
-    told: Callable[[str], None],
-    worker: Sequence[str] | None = None,
-) -> Gates:
-    """The references of all gated cases, every framework's at once. Raises what `batch_file` raises.
+def allowed_error(precision: str, error: float) -> float:
+    """What a recipe may have where `default` has `error`."""
+    return max(FACTOR * error, FLOOR.get(precision, 0.0))
 
-    worker: a command to start instead of our own worker.
+
+class Gates:
+    """The references of a run, each computed when it is first needed.
+
+    folder: where they lie while the run lasts. memory_limit_bytes: as `converse` takes it. worker: a command to start
+    instead of our own worker.
     """
-    by_framework: dict[str, list[Case]] = {}
-    for case in dict.fromkeys(reference_case(case) for case in cases if is_gated(case)):
-        by_framework.setdefault(case.framework, []).append(case)
-    if not by_framework:
-        return {}
-    told(f"float64 references in {', '.join(by_framework)}")
-    requests = [
-        ReferencesRequest(
-            framework=framework, device=found[0].device, cases=found,
-            batch_files=[str(batch_file(case)) for case in found],
-            files=[str(folder / f"reference-{framework}-{i}.npy") for i in range(len(found))],
+
+    def __init__(self, folder: Path, memory_limit_bytes: int | None, worker: Sequence[str] | None = None) -> None:
+        self._folder = folder / "references"  # apart from the batches, of which a sweep keeps one at a time
+        self._memory_limit_bytes = memory_limit_bytes
+        self._worker = worker
+        self._known: dict[Case, Reference | Closed] = {}
+
+    def knows(self, case: Case) -> bool:
+        """Whether nothing is left to compute for the case."""
+        return not is_gated(case) or reference_case(case) in self._known
+
+    def of(self, case: Case) -> Reference | Closed | None:
+        """What the case is held against; None if it is not gated. Raises what writing its image raises."""
+        if not is_gated(case):
+            return None
+        wanted = reference_case(case)
+        if wanted not in self._known:
+            self._known[wanted] = self._computed(wanted)
+        return self._known[wanted]
+
+    def _computed(self, case: Case) -> Reference | Closed:
+        self._folder.mkdir(exist_ok=True)
+        file = str(self._folder / f"{len(self._known)}.npy")
+        request = ReferenceRequest(case=case, batch_file=str(inputs.batch_file(case, self._folder)), file=file)
+        command = self._worker or interpreters.module_command(case.framework, "xibench.run.references")
+        ending = converse(
+            command, interpreters.environment(), request, TIME_LIMIT_S, self._memory_limit_bytes, Silent()
         )
-        for framework, found in by_framework.items()
-    ]  # fmt: skip
-    endings: dict[str, Ending] = {}
-
-    def compute(request: ReferencesRequest) -> None:
-        endings[request.framework] = _computed(request, worker)
-
-    threads = [threading.Thread(target=compute, args=(request,), daemon=True) for request in requests]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()  # Ctrl-C ends this; the workers end with the process that they answer
-    return dict(pair for request in requests for pair in _read(request, endings[request.framework]))
-
-
-def _read(request: ReferencesRequest, ending: Ending) -> Iterable[tuple[Case, Reference | str]]:
-    for i, case in enumerate(request.cases):
-        if ending.references is None:
-            yield case, ending.reason or ending.status
-        elif (error := ending.references.errors[i]) is None:
-            yield case, ending.references.reasons[i] or "no reason was given"
-        else:
-            yield case, Reference(file=request.files[i], allowed=FACTOR * error)
-
-
-def _computed(request: ReferencesRequest, worker: Sequence[str] | None) -> Ending:
-    command = worker or interpreters.module_command(request.framework, "xibench.run.references")
-    return converse(command, interpreters.environment(), request, TIME_LIMIT_S, None, Silent())
+        if ending.referenced is not None:
+            return Reference(file=file, allowed=allowed_error(case.precision, ending.referenced.error))
+        reason = ending.reason or ending.status
+        if ending.status == "unsupported":
+            return Closed("unsupported", reason)
+        return Closed(ending.status, f"its float64 reference could not be computed: {reason}")

@@ -34,14 +34,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     reference: Reference | None = None  # null: nothing is held against it
 
 
-class ReferencesRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """For which cases of a framework references are to be computed, from which batches, into which files."""
+class ReferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The case, of recipe `default`, for which a reference is to be computed, from which batch, into which file."""
 
-    framework: str
-    device: str
-    cases: list[Case]
-    batch_files: list[str]
-    files: list[str]
+    case: Case
+    batch_file: str  # as Request has it
+    file: str  # as Reference has it
 
 
 class CeilingsRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +70,10 @@ class Ceilings(msgspec.Struct, frozen=True, tag="ceilings", tag_field="type"):
     copies: list[Copy]
 
 
-class References(msgspec.Struct, frozen=True, tag="references", tag_field="type"):
-    """The end of a worker that computed references."""
+class Referenced(msgspec.Struct, frozen=True, tag="referenced", tag_field="type"):
+    """The end of a worker that computed a reference."""
 
-    errors: list[float | None]  # of recipe `default`, root mean square against its own float64; null: no reference
-    reasons: list[str | None]  # why
+    error: float  # of recipe `default`, root mean square relative to its own float64
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
@@ -86,4 +83,4 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
     reason: str  # one line
 
 
-Answer = Phase | Measured | Ceilings | References | Refused
+Answer = Phase | Measured | Ceilings | Referenced | Refused

@@ -18,7 +18,7 @@ from xibench.record.schema import Attempt, Calibration, Case, Process, Record, R
 from xibench.record.store import RunFile, resume_command
 from xibench.run import inputs, interpreters, plan
 from xibench.run.calibrate import calibrate as measure_ceilings
-from xibench.run.gate import Gates, gates, is_gated, reference_case
+from xibench.run.gate import Closed, Gates
 from xibench.run.lookout import Lookout, Vigil
 from xibench.run.messages import Reference, Request
 from xibench.run.process import converse
@@ -64,7 +64,7 @@ def run(
         with lookout or Lookout(run_file.attempts) as seeing, _scratch() as folder:
             if todo and calibrate and not _is_calibrated(run_file):
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, seeing, watch.preparing))
-            gates = {} if worker else _gates(todo, run_file, Path(folder), watch)
+            gates = None if worker else Gates(Path(folder), run_file.header.rule.memory_limit_bytes)
             desk = _Desk(run_file, watch, seeing, Path(folder), worker, gates)
             while slot := next_slot(run_file.header.plan, run_file.header.rule, run_file.attempts, wanted):
                 _take(slot, desk)
@@ -86,7 +86,7 @@ class _Desk:
     lookout: Lookout
     folder: Path
     worker: Sequence[str] | None
-    gates: Gates
+    gates: Gates | None  # None: a stand-in's logits are held against nothing
 
     @property
     def rule(self) -> Rule:
@@ -99,11 +99,6 @@ class _Desk:
         return found[0] if found and found[0].environment == self.run_file.environment_hash else None
 
 
-def _gates(todo: Sequence[Case], run_file: RunFile, folder: Path, watch: Watch) -> Gates:
-    """References of the cases that a process is still owed to."""
-    return gates(todo, lambda case: _batch_file(case, run_file.header.rule.sweep, folder), folder, watch.preparing)
-
-
 def _is_calibrated(run_file: RunFile) -> bool:
     return any(line.environment == run_file.environment_hash for line in run_file.calibrations[-1:])
 
@@ -114,23 +109,27 @@ def _take(slot: Slot, desk: _Desk) -> None:
     plan_of_all = run_file.header.plan
     done = settled(plan_of_all, desk.rule, run_file.attempts)
     desk.watch.started(case, done, len(plan_of_all) * desk.rule.processes)
-    skipped, closed = not_tried(case, desk.rule, run_file.attempts), desk.gates.get(reference_case(case))
+    skipped = not_tried(case, desk.rule, run_file.attempts)
+    gate = None if skipped or desk.gates is None else _gate(desk.gates, case, desk.watch)
     if skipped:
         run_file.append(_untimed(slot, "out_of_memory", skipped, desk))
-    elif is_gated(case) and isinstance(closed, str):
-        run_file.append(_untimed(slot, "failed", f"its float64 reference could not be computed: {closed}", desk))
+    elif isinstance(gate, Closed):
+        run_file.append(_untimed(slot, gate.status, gate.reason, desk))
     else:
-        run_file.append(_attempt(slot, desk))
+        run_file.append(_attempt(slot, desk, gate))
     desk.watch.finished(next(record for record in run_file.records() if record.case == case))
 
 
-def _attempt(slot: Slot, desk: _Desk) -> Attempt:
+def _gate(gates: Gates, case: Case, watch: Watch) -> Reference | Closed | None:
+    if not gates.knows(case):
+        watch.phase(case, "float64 reference")
+    return gates.of(case)
+
+
+def _attempt(slot: Slot, desk: _Desk, reference: Reference | None) -> Attempt:
     case, rule, order = slot.case, desk.rule, len(desk.run_file.attempts)
-    gate = desk.gates.get(reference_case(case)) if is_gated(case) else None
-    request = Request(
-        case=case, rule=rule, batch_file=str(_batch_file(case, rule.sweep, desk.folder)), order=order,
-        reference=gate if isinstance(gate, Reference) else None,
-    )  # fmt: skip
+    batch_file = str(_batch_file(case, rule.sweep, desk.folder))
+    request = Request(case=case, rule=rule, batch_file=batch_file, order=order, reference=reference)
     command = desk.worker or interpreters.module_command(case.framework, "xibench.run.worker")
     variables = interpreters.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(desk.folder / f"inductor-{order}")}  # cold
     vigil = desk.lookout.before(lambda text: desk.watch.phase(case, text))

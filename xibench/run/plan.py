@@ -235,14 +235,21 @@ def _check_names(selection: Selection) -> None:
 
 
 def _check_recipes(selection: Selection) -> None:
-    """A contender takes the names alone: what they stand for there is not ours to choose."""
     if not selection.recipes:
         _known("recipe", (), RECIPES)
     for framework, name in itertools.product(selection.frameworks, selection.recipes):
-        if framework in CONTENDERS:
-            _known("recipe", (name,), RECIPES)
-        else:
-            recipe(framework, name, "cpu")  # choices and their values are the same on every device
+        check_recipe(framework, name)
+
+
+def check_recipe(framework: str, name: str) -> None:
+    """Raises UnknownName or InvalidConfiguration for what is no recipe of this framework or contender.
+
+    A contender takes the names alone: what they stand for there is not ours to choose.
+    """
+    if framework in CONTENDERS:
+        _known("recipe", (name,), RECIPES)
+    else:
+        recipe(framework, name, "cpu")  # choices and their values are the same on every device
 
 
 def _check_numbers(selection: Selection) -> None:

@@ -23,8 +23,8 @@ from xibench.run.messages import (
     CeilingsRequest,
     Measured,
     Phase,
-    References,
-    ReferencesRequest,
+    Referenced,
+    ReferenceRequest,
     Refused,
     Request,
 )
@@ -39,17 +39,17 @@ DRAIN_READS = 256  # what a dead worker left in its pipes is far less
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What became of a worker. With status ok one of process, ceilings, references; else reason and log."""
+    """What became of a worker. With status ok one of process, ceilings, referenced; else reason and log."""
 
     status: Status
     reason: str | None = None
     log: str | None = None  # last output
     process: Process | None = None
     ceilings: Ceilings | None = None
-    references: References | None = None
+    referenced: Referenced | None = None
 
 
-Asked = Request | CeilingsRequest | ReferencesRequest
+Asked = Request | CeilingsRequest | ReferenceRequest
 
 
 class Observer(Protocol):
@@ -109,7 +109,7 @@ class _Worker:
         self._output = b""
         self._line = b""
         self._phase = "start"
-        self._last: Measured | Ceilings | References | Refused | None = None
+        self._last: Measured | Ceilings | Referenced | Refused | None = None
         self._rubbish: str | None = None
         self._killed = False
         self._observer = observer
@@ -155,8 +155,8 @@ class _Worker:
             return Ending("ok", process=self._last.process)
         if isinstance(self._last, Ceilings):
             return Ending("ok", ceilings=self._last)
-        if isinstance(self._last, References):
-            return Ending("ok", references=self._last)
+        if isinstance(self._last, Referenced):
+            return Ending("ok", referenced=self._last)
         if isinstance(self._last, Refused):
             return Ending(self._last.status, self._last.reason, log)
         if self._rubbish is not None:

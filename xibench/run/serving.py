@@ -18,10 +18,10 @@ import msgspec
 
 from frameworks.errors import MissingFramework, Unsupported
 from xibench.run.failures import one_line, status_of
-from xibench.run.messages import Answer, Ceilings, Measured, References, Refused
+from xibench.run.messages import Answer, Ceilings, Measured, Referenced, Refused
 
 Asked = TypeVar("Asked")
-Done = Measured | Ceilings | References
+Done = Measured | Ceilings | Referenced
 Work = Callable[[Asked, Callable[[Answer], None]], Done]
 
 
