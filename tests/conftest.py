@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from frameworks import allocator
 
 # What a shell starts in its background ignores Ctrl-C, and so would every process that a test starts. A signal that is
@@ -12,7 +10,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True)
-def allocator_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A recipe that keeps memory would keep it for every test that this process runs after it."""
-    monkeypatch.setattr(allocator, "keep", lambda: True)
+def _told_to_keep() -> bool:
+    """In place of `allocator.keep`: what a recipe kept would be kept for every test that this process runs after it."""
+    return True
+
+
+_told_to_keep.__wrapped__ = allocator.keep  # type: ignore[attr-defined]
+allocator.keep = _told_to_keep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from frameworks import allocator
 from frameworks.recipes import recipe
 
 ROOT = Path(__file__).parents[2]
-KEEP = allocator.keep
+KEEP = inspect.unwrap(allocator.keep)
 PROGRAM = """
 import json, resource, sys
 import numpy as np
