@@ -1,7 +1,7 @@
 """glibc's allocator, told to keep what is freed: for recipes whose arrays would go back to the kernel in every step.
 
 An array of some MiB is mapped by itself and unmapped when it is freed; the next one of that size has each of its pages
-zeroed and mapped anew, about a microsecond each on a virtual machine. Imports no framework.
+zeroed and mapped anew. Imports no framework.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LACKING = Substitution(
 class _Mallinfo(ctypes.Structure):
     """glibc's struct mallinfo2; hblks: arrays that are mapped by themselves."""
 
-    _fields_ = [  # as ctypes wants it
+    _fields_ = [
         (name, ctypes.c_size_t)
         for name in (
             "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
@@ -44,7 +44,7 @@ def keep() -> bool:
 
 
 def begin(framework: str, text: str, device: str) -> None:
-    """Does it, if the recipe wants it. framework: a contender is left alone."""
+    """What a recipe wants of the allocator, before its framework is imported. framework: a contender is left alone."""
     if framework in FRAMEWORKS:
         prepared(recipe(framework, text, device))
 

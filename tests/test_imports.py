@@ -82,7 +82,10 @@ STARTED_ONLY = ("xibench.run.worker", "xibench.run.ceilings", "xibench.run.pair_
 
 # framework package -> the modules that may import it. Nothing else does, not even inside a function.
 FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
-    "torch": ("frameworks.pytorch", "frameworks.contenders.keras_pytorch", "frameworks.contenders.torch_modules"),
+    "torch": (
+        "frameworks.pytorch", "frameworks.contenders.keras_pytorch", "frameworks.contenders.torch_modules",
+        "frameworks.contenders.torchvision", "frameworks.contenders.timm",
+    ),
     "tensorflow": ("frameworks.tensorflow", "frameworks.contenders.keras_tensorflow"),
     "keras": ("xibench.analysis.oracle", "frameworks.contenders.keras_model"),
     "jax": ("frameworks.jax", "frameworks.contenders.keras_jax"),

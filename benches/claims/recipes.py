@@ -7,19 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.runs import measured, ratio, told
+from benches.claims.runs import MODELS, measured, ratio, told
 from frameworks.recipes import CHOICES, recipe
 from frameworks.runtime import FRAMEWORKS
-from xibench.record.schema import Case, Record, Rule
+from xibench.record.schema import Case, Record
 from xibench.run import plan
 from xibench.run.plan import Selection
 
-MODELS = ("xception", "inception_v3")
 BATCHES = (8,)
-RULE = Rule(
-    processes=3, repeats=1, warmup_steps=2, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
-    budget_s=6.0, time_limit_s=300.0,
-)  # fmt: skip
 
 
 def without(framework: str, device: str) -> dict[str, str]:
@@ -45,7 +40,7 @@ def cases() -> tuple[Case, ...]:
 
 def measure(folder: Path) -> Figures:
     """The run, then per framework and network what leaving a setting out costs."""
-    of = {record.case: record for record in measured(folder, cases(), RULE, "recipes").records}
+    of = {record.case: record for record in measured(folder, cases(), "recipes").records}
     gains = {
         f"{framework} {model}": _gains(framework, model, of) for framework in FRAMEWORKS for model in MODELS
     }  # fmt: skip

@@ -13,9 +13,14 @@ from xibench.record.store import Run, read
 from xibench.run import parent, start
 
 FILE = "run.jsonl"
+MODELS = ("xception", "inception_v3")
+RULE = Rule(
+    processes=3, repeats=1, warmup_steps=2, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
+    budget_s=6.0, time_limit_s=300.0,
+)  # fmt: skip
 
 
-def measured(folder: Path, cases: Sequence[Case], rule: Rule, claim: str) -> Run:
+def measured(folder: Path, cases: Sequence[Case], claim: str) -> Run:
     """The run of these cases, interleaved; what the folder's file has of it already is not measured again.
 
     Raises InputError if the file has another plan, and what a run raises.
@@ -27,7 +32,7 @@ def measured(folder: Path, cases: Sequence[Case], rule: Rule, claim: str) -> Run
             run_file.close()
             raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to begin again")
     else:
-        run_file = start.start(cases, rule, None, f"python -m benches.claims {claim}", path)
+        run_file = start.start(cases, RULE, None, f"python -m benches.claims {claim}", path)
     with run_file:
         parent.run(run_file.pending(), run_file, watch)
     return read(path)

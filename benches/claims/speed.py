@@ -13,20 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.runs import measured, ratio, told
+from benches.claims.runs import MODELS, RULE, measured, ratio, told
 from frameworks.contenders import CONTENDERS
 from frameworks.runtime import FRAMEWORKS
-from xibench.record.schema import Calibration, Case, Record, Rule
+from xibench.record.schema import Calibration, Case, Record
 from xibench.record.summary import Summary, summarise
 from xibench.run import plan
 from xibench.run.plan import Selection
 
-MODELS = ("xception", "inception_v3")
 BATCHES = (8, 1)
-RULE = Rule(
-    processes=3, repeats=1, warmup_steps=2, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
-    budget_s=6.0, time_limit_s=300.0,
-)  # fmt: skip
 AGREE = 1e-3  # of the outputs' mean: the networks that are compared are the same
 
 
@@ -43,7 +38,7 @@ def cases() -> tuple[Case, ...]:
 
 def measure(folder: Path) -> Figures:
     """The run, then its ratios."""
-    stored = measured(folder, cases(), RULE, "speed")
+    stored = measured(folder, cases(), "speed")
     return figures(stored.records, stored.calibration)
 
 
@@ -58,7 +53,6 @@ def figures(records: Sequence[Record], calibration: Calibration | None) -> Figur
     large = {name: cell for name, cell in cells.items() if name.endswith("batch 8")}
     alone = [cell for name, cell in cells.items() if name.endswith("batch 1")]
     return {
-        "resolution": 299,
         "processes": RULE.processes,
         "cells": cells,
         "against_default": {
@@ -75,7 +69,7 @@ def figures(records: Sequence[Record], calibration: Calibration | None) -> Figur
         },
         "one_image_against_best": {"least": _least(cell["against_best"] for cell in alone)},
         "attained": {
-            model: max((c["ours"]["attained"] or 0 for n, c in large.items() if model in n), default=None)
+            model: _most(cell["ours"]["attained"] for name, cell in large.items() if model in name)
             for model in MODELS
         },
         "outputs_agree": all(cell["outputs_agree"] for cell in cells.values()),
@@ -143,8 +137,11 @@ def _pays(tuned: Summary, plain: Summary) -> float | None:
 
 
 def _least(values: Iterator[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return min(known, default=None)
+    return min((value for value in values if value is not None), default=None)
+
+
+def _most(values: Iterator[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _mean(values: Iterator[float | None]) -> float | None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from frameworks.blueprint import Network
-from frameworks.contenders import torch_modules
-from frameworks.contenders.torch_modules import BORDER, SETTINGS, Offer
-from frameworks.pytorch import recipes, runtime
-from frameworks.pytorch.runtime import PyTorchSubject
+from torch import nn
+
+from frameworks.contenders.torch_modules import BORDER, Library, Offer
 from frameworks.pytorch.runtime import devices as devices
-from frameworks.runtime import Precision, Recipe, Substitution
-from frameworks.weights import Weights
+from frameworks.runtime import Substitution
 
-LIBRARY = "timm"
 EPSILON = Substitution("a batch-norm epsilon of 1e-3", "the library's is PyTorch's", "an epsilon of 1e-5")
 POOLS = Substitution(
     "max pools that pad an odd cell at the bottom and right", "the library's pad alike on all sides", "those"
@@ -27,23 +24,9 @@ OFFERS: Mapping[str, Offer] = {
 }
 
 
-def touch(device: str) -> str:
-    """As PyTorch's own runtime. Raises MissingFramework or Unsupported."""
-    name = runtime.touch(device)
-    torch_modules.imported(LIBRARY)
-    return name
+def _make(package: Any, name: str, classes: int) -> nn.Module:
+    return package.create_model(name, pretrained=False, num_classes=classes)
 
 
-def recipe(name: str, device: str) -> Recipe:
-    """The settings that a recipe stands for on a device."""
-    return Recipe(name, SETTINGS[name])
-
-
-def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> PyTorchSubject:
-    """Timm's network on the device as the recipe says. Raises Unsupported if it has none."""
-    recipes.require(device)
-    recipes.full_precision()
-    found, differences = torch_modules.offer(LIBRARY, OFFERS, network)
-    make = torch_modules.imported(LIBRARY).create_model
-    model = make(found.name, pretrained=False, num_classes=network.config.classes)
-    return torch_modules.subject(model, network, weights, recipe, precision, device, differences)
+LIBRARY = Library("timm", OFFERS, _make)
+touch, recipe, prepare = LIBRARY.touch, LIBRARY.recipe, LIBRARY.prepare

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from frameworks.blueprint import BatchNorm, Conv, Dense, Flatten, Network, Placed, has_batch_norm, place
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.pytorch import recipes
+from frameworks.pytorch import recipes, runtime
 from frameworks.pytorch.layers import to_native
 from frameworks.pytorch.model import DTYPES
 from frameworks.pytorch.recipes import Prepared
 from frameworks.pytorch.runtime import PyTorchSubject
-from frameworks.runtime import Precision, Substitution
+from frameworks.runtime import Precision, Recipe, Substitution
 from frameworks.weights import Array, Weights
 
 INFERENCE = ("torch.inference_mode", "no autograd bookkeeping")
@@ -55,6 +55,39 @@ class Offer:
     def differences(self, variant: str) -> tuple[Substitution, ...] | None:
         """In what the model differs from a variant of ours; None if it is another network."""
         return () if variant == self.variant else self.others.get(variant)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A library of PyTorch modules, behind the protocol of frameworks.runtime.
+
+    name: of its package. offers: our networks that it has. make: its package, a model of its and a number of classes ->
+    the module.
+    """
+
+    name: str
+    offers: Mapping[str, Offer]
+    make: Callable[[Any, str, int], nn.Module]
+
+    def touch(self, device: str) -> str:
+        """As PyTorch's own runtime. Raises MissingFramework or Unsupported."""
+        name = runtime.touch(device)
+        imported(self.name)
+        return name
+
+    def recipe(self, name: str, device: str) -> Recipe:
+        """The settings that a recipe stands for on a device."""
+        return Recipe(name, SETTINGS[name])
+
+    def prepare(
+        self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str
+    ) -> PyTorchSubject:
+        """The library's network on the device as the recipe says. Raises Unsupported if it has none."""
+        recipes.require(device)
+        recipes.full_precision()
+        found, differences = offer(self.name, self.offers, network)
+        model = self.make(imported(self.name), found.name, network.config.classes)
+        return subject(model, network, weights, recipe, precision, device, differences)
 
 
 def imported(library: str) -> Any:

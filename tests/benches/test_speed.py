@@ -62,6 +62,17 @@ def test_means_are_over_all_six_cells_or_not_there() -> None:
     assert speed.figures(lacking, calibration())["against_default"]["geometric_mean"] is None
 
 
+def test_what_is_attained_is_null_where_no_ceiling_was_measured() -> None:
+    records = [
+        msgspec.structs.replace(
+            r, attempts=[msgspec.structs.replace(a, costs=msgspec.structs.replace(a.costs, attainable_s=None))
+                         for a in r.attempts]
+        )
+        for r in map(taken, speed.cases())
+    ]  # fmt: skip
+    assert speed.figures(records, None)["attained"] == {"xception": None, "inception_v3": None}
+
+
 def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:
     found = figures()
     met = {target.figure: target.met(found) for target in speed.CLAIM.targets}
@@ -98,4 +109,4 @@ def test_a_run_of_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
     with RunFile.create(tmp_path / runs.FILE, header(plan)) as run_file:
         append(run_file, taken(plan[0]))
     with pytest.raises(InputError, match=r"run.jsonl has another plan than this version's claim speed; move it away"):
-        runs.measured(tmp_path, speed.cases(), speed.RULE, "speed")
+        runs.measured(tmp_path, speed.cases(), "speed")

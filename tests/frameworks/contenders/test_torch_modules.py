@@ -4,6 +4,7 @@ same shape takes their place: PyTorch's own modules, in the order of torchvision
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from types import ModuleType
 from typing import Any
@@ -166,11 +167,11 @@ def test_what_differs_from_our_network_is_in_the_record() -> None:
 
 
 @pytest.mark.usefixtures("libraries")
-def test_differences_reach_the_subject(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_differences_reach_the_subject() -> None:
     built = network("resnet50", "torchvision", resolution=RESOLUTION)
     offers = {"resnet50": timm.Offer("resnet50", "", {"torchvision": (timm.EPSILON,)})}
-    monkeypatch.setattr(timm, "OFFERS", offers)
-    subject = load("timm").prepare(built, initial(built), "default", "fp32", "cpu")
+    library = dataclasses.replace(timm.LIBRARY, offers=offers)
+    subject = library.prepare(built, initial(built), "default", "fp32", "cpu")
     assert timm.EPSILON in subject.substitutions
 
 
