@@ -36,6 +36,12 @@ def test_benchmark_only_measures_a_step_and_says_under_which_settings(tmp_path: 
     assert "torch" in info["versions"]
 
 
+def test_default_is_measured_before_tuned_tells_the_allocator_of_their_process_to_keep_memory() -> None:
+    listed = pytest_on_the_suite("--benchmark-only", "--collect-only", "-q").stdout.splitlines()
+    recipes = [line.rpartition("-")[2].rstrip("]") for line in listed if "test_step[" in line]
+    assert recipes == ["default"] * 6 + ["tuned"] * 6
+
+
 def test_plain_pytest_skips_the_suite_and_says_how_to_run_it() -> None:
     done = pytest_on_the_suite()
     assert done.returncode == 0, done.stdout + done.stderr

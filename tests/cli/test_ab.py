@@ -46,6 +46,14 @@ def test_a_side_that_cannot_be_meant_is_wrong_usage(tmp_path: Path, side: str, m
     assert message in said("ab", "--base", side, *NARROW, cwd=tmp_path, code=2)
 
 
+def test_a_recipe_that_a_sides_framework_does_not_have_is_wrong_usage(tmp_path: Path) -> None:
+    line = said("ab", "--base", "tree", "--new", "recipe:tuned+compiler=fast", *NARROW, cwd=tmp_path, code=2)
+    assert "compiler is 'fast', expected one of none, inductor, frozen" in line
+    timm = said("ab", "--base", "tree", "--new", "recipe:tuned+layout=NCHW", "-f", "timm", "-m", "xception",
+                cwd=tmp_path, code=2)  # fmt: skip
+    assert "unknown recipe 'tuned+layout=NCHW'" in timm
+
+
 def test_a_framework_that_is_missing_on_one_side_is_said_and_nothing_was_compared(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.write_text("#!/bin/sh\necho no framework here; exit 5\n")

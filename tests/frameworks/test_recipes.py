@@ -46,10 +46,15 @@ def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded
 
 
 @pytest.mark.parametrize("choice", ["depthwise=shifted", "pointwise=product", "pools=shifted"])
-@pytest.mark.parametrize(("model", "resolution"), [("xception", 128), ("inception_v3", 75)])
-def test_every_form_of_a_layer_in_jax_computes_the_same(choice: str, model: str, resolution: int) -> None:
-    """128 px: pools that pad an odd cell; Inception V3: pools that leave their border out of the mean."""
-    built = network(model, "narrow", resolution=resolution)
+@pytest.mark.parametrize(
+    ("model", "variant", "resolution"),
+    [("xception", "narrow", 128), ("inception_v3", "narrow", 75), ("inception_v3", "narrow+border_included", 75)],
+)
+def test_every_form_of_a_layer_in_jax_computes_the_same(
+    choice: str, model: str, variant: str, resolution: int
+) -> None:
+    """128 px: pools that pad an odd cell; Inception V3: pools that leave their border out of the mean, or count it."""
+    built = network(model, variant, resolution=resolution)
     batch = np.random.default_rng(0).uniform(-1, 1, (1, *built.input_shape)).astype(np.float32)
     logits = []
     for recipe in ("default", f"default+{choice}"):
