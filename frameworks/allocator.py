@@ -9,8 +9,8 @@ from __future__ import annotations
 import ctypes
 
 from frameworks.manifest import Absent
-from frameworks.recipes import Recipe, recipe
-from frameworks.runtime import FRAMEWORKS, Substitution
+from frameworks.recipes import Recipe
+from frameworks.runtime import Substitution
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
 MOST = 2**31 - 1
@@ -41,12 +41,6 @@ def keep() -> bool:
     wanted = ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, MOST))
     done = [mallopt(*pair) for pair in wanted] if mallopt else [0]
     return all(code == 1 for code in done)
-
-
-def begin(framework: str, text: str, device: str) -> None:
-    """What a recipe wants of the allocator, before its framework is imported. framework: a contender is left alone."""
-    if framework in FRAMEWORKS:
-        prepared(recipe(framework, text, device))
 
 
 def kept() -> bool | Absent:

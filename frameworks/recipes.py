@@ -67,7 +67,8 @@ MEMORY = Choice({
         "large arrays are not given back to the kernel, which would zero and map their pages anew in every step",
     ),
 })  # fmt: skip
-THREADS = Choice({"automatic": None}, ("{} threads within an operation", "as asked"))
+AUTOMATIC = "automatic"
+THREADS = Choice({AUTOMATIC: None}, ("{} threads within an operation", "as asked"))
 JIT = ("jax.jit", "the whole graph through XLA, as the documentation's first page shows")
 
 CHOICES: Mapping[str, Mapping[str, Choice]] = {
@@ -103,7 +104,15 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
             ),
             "xla": ("tf.function(jit_compile=True)", "the whole graph through XLA"),
         }),
+        "images": Choice({
+            "together": None,
+            "halved": (
+                "a batch's halves side by side",
+                "one half's operations run while a core waits for the other's; an odd batch stays whole",
+            ),
+        }),
         "memory": MEMORY,
+        "threads": THREADS,
     },
     "jax": {
         "compiler": Choice({"xla": JIT}),
@@ -120,22 +129,42 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
                 "pointwise as a matrix product", "leaves XLA a plain matrix product instead of a convolution"
             ),
         }),
+        "unpadded": Choice({
+            "plain": None,
+            "cropped": (
+                "convolutions without padding computed with it, and cropped",
+                "XLA runs them on one core, and those that keep the size on all of them",
+            ),
+        }),
+        "strided": Choice({
+            "plain": None,
+            "columns": (
+                "convolutions of stride 2 as a matrix product of the windows' columns",
+                "a matrix product runs at its speed for any stride and few channels",
+            ),
+        }),
         "pools": Choice({
             "windows": None,
             "shifted": (
                 "pools as shifted maxima and sums", "XLA fuses them; its windowed reduction is slow on a CPU"
             ),
         }),
+        "vectors": Choice({
+            "automatic": None,
+            "512": ("vectors of 512 bits", "XLA prefers half of them where it fuses loops, even with AVX-512"),
+        }),
         "memory": MEMORY,
+        "threads": THREADS,
     },
 }  # fmt: skip
 """Framework -> what a recipe may choose there."""
 
 TUNED_ON_CPU: Mapping[str, Mapping[str, str]] = {
-    "pytorch": {"layout": "NHWC", "batch_norm": "folded", "memory": "kept"},
-    "tensorflow": {"batch_norm": "folded", "graph": "frozen"},
+    "pytorch": {"layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "memory": "kept"},
+    "tensorflow": {"batch_norm": "folded", "graph": "frozen", "images": "halved"},
     "jax": {
-        "batch_norm": "folded", "depthwise": "shifted", "pointwise": "product", "pools": "shifted", "memory": "kept",
+        "batch_norm": "folded", "depthwise": "shifted", "pointwise": "product", "unpadded": "cropped",
+        "strided": "columns", "pools": "shifted", "memory": "kept",
     },
 }  # fmt: skip
 TUNED_ON_GPU: Mapping[str, Mapping[str, str]] = {

@@ -20,8 +20,8 @@ NAMES = (  # import no framework
     "frameworks.recipes", "frameworks.runtime",
 )
 SUBJECTS = (
-    *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.blueprint", "frameworks.weights",
-    "frameworks.rewrites", "frameworks.published", "frameworks.paper",
+    *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.beginning", "frameworks.blueprint",
+    "frameworks.weights", "frameworks.rewrites", "frameworks.published", "frameworks.paper",
 )
 
 WORKER = ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS)

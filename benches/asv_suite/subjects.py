@@ -17,9 +17,9 @@ from frameworks.errors import MissingFramework, Unsupported
 from frameworks.runtime import Runtime, Subject, load, synchronised_step
 
 try:
-    from frameworks import allocator
+    from frameworks import beginning
 except ImportError:  # asv measures older commits with these files
-    allocator = None  # type: ignore[assignment]
+    beginning = None  # type: ignore[assignment]
 
 # Append only: asv's history of a benchmark is keyed by these names.
 FRAMEWORKS = ("pytorch", "tensorflow", "jax")
@@ -60,8 +60,8 @@ def prepared(framework: str, model: str, recipe: str) -> tuple[Subject, Any]:
 
     Raises NotImplementedError where this framework or machine cannot.
     """
-    if allocator:
-        allocator.begin(framework, recipe, "cpu")  # before the framework is imported; on a GPU no recipe asks for it
+    if beginning:
+        beginning.begin(framework, recipe, "cpu")  # before the framework is imported; on a GPU no recipe asks for it
     runtime, kind, _ = device(framework)
     blueprint = network(model)
     try:

@@ -29,11 +29,15 @@ class Forms:
 
     depthwise: lax's grouped convolution, or the sum over the window of shifted pictures times one weight per channel.
     pointwise: a convolution, or a matrix product over the channel axis.
+    unpadded: a convolution of stride 1 without padding as it is, or as the middle of one that keeps the size.
+    strided: a convolution of stride 2 as it is, or the windows' cells side by side as channels of a matrix product.
     pools: lax's reduction over windows, or the maximum or sum of shifted pictures.
     """
 
     depthwise: Literal["grouped", "shifted"] = "grouped"
     pointwise: Literal["convolution", "product"] = "convolution"
+    unpadded: Literal["plain", "cropped"] = "plain"
+    strided: Literal["plain", "columns"] = "plain"
     pools: Literal["windows", "shifted"] = "windows"
 
 
@@ -69,7 +73,12 @@ class Conv(nnx.Module):
         if self.forms.depthwise == "shifted" and is_depthwise(layer, x.shape[3]) and layer.stride == 1:
             return _shifted(x, kernel, cells)
         if self.forms.pointwise == "product" and layer.kernel == (1, 1) and layer.groups == 1:
-            return jnp.einsum("nhwi,io->nhwo", x[:, :: layer.stride, :: layer.stride], kernel[0, 0], precision=HIGHEST)
+            return _product(x[:, :: layer.stride, :: layer.stride], kernel)
+        if self.forms.strided == "columns" and layer.stride > 1 and layer.groups == 1:
+            padded = jnp.pad(x, [(0, 0), *cells, (0, 0)])
+            return _product(jnp.concatenate(_shifts(padded, layer.kernel, layer.stride), 3), kernel)
+        if self.forms.unpadded == "cropped" and _shrinks(layer, cells):
+            return _cropped(x, kernel)
         return lax.conv_general_dilated(
             x, kernel, (layer.stride, layer.stride), cells,
             dimension_numbers=NHWC, feature_group_count=layer.groups, precision=HIGHEST,
@@ -216,6 +225,26 @@ class Dense(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return jnp.matmul(x, self.kernel[...], precision=HIGHEST) + self.bias[...]
+
+
+def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Channels times a matrix: the kernel's rows, of one cell after another of its window."""
+    return jnp.einsum("nhwi,io->nhwo", x, kernel.reshape(-1, kernel.shape[3]), precision=HIGHEST)
+
+
+def _shrinks(layer: blueprint.Conv, cells: list[tuple[int, int]]) -> bool:
+    """Whether a convolution of stride 1 has no padding, and a window whose middle is a cell."""
+    odd = all(k % 2 for k in layer.kernel)
+    return layer.stride == 1 and layer.groups == 1 and odd and layer.kernel != (1, 1) and not any(map(any, cells))
+
+
+def _cropped(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """A convolution of stride 1 without padding: what keeps the size, without its border."""
+    top, left = (k // 2 for k in kernel.shape[:2])
+    whole = lax.conv_general_dilated(
+        x, kernel, (1, 1), [(top, top), (left, left)], dimension_numbers=NHWC, precision=HIGHEST
+    )
+    return whole[:, top : whole.shape[1] - top, left : whole.shape[2] - left]
 
 
 def _shifted(x: jax.Array, kernel: jax.Array, edges: list[tuple[int, int]]) -> jax.Array:

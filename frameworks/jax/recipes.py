@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import jax
 from flax import nnx
 
-from frameworks import allocator, recipes
+from frameworks import beginning, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
 from frameworks.jax.layers import Forms
@@ -17,6 +18,9 @@ from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
 from frameworks.runtime import Precision, Substitution
 from frameworks.weights import Weights
+
+VECTORS = "xla_cpu_prefer_vector_width"  # bits; XLA's own name
+FORMS = tuple(form.name for form in fields(Forms))
 
 
 def recipe(name: str, device: str) -> Recipe:
@@ -29,12 +33,14 @@ class Prepared:
     """A network as a recipe made it.
 
     function: jitted, (state, batch) -> logits. state: the parameters, arrays by path. forms: how convolutions are
-    written; None in an implementation that is not ours. substitutions: what could not be had.
+    written; None in an implementation that is not ours. options: XLA's, beside its defaults. substitutions: what could
+    not be had.
     """
 
     function: Any
     state: Any
     forms: Forms | None = None
+    options: Mapping[str, int] = field(default_factory=dict)
     substitutions: tuple[Substitution, ...] = ()
 
 
@@ -44,13 +50,16 @@ def prepare(network: Network, weights: Weights, name: str, precision: Precision,
     choices = chosen.choices
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
-    lacking = allocator.prepared(chosen)
-    written: Any = {form: choices[form] for form in ("depthwise", "pointwise", "pools")}
+    lacking = beginning.prepared("jax", chosen)
+    written: Any = {form: choices[form] for form in FORMS}
     forms = Forms(**written)
     with jax.default_device(jax_device(device)):
         model = build(network, weights=weights, precision=precision, forms=forms)
     graph, state = nnx.split(model)
-    return Prepared(jax.jit(lambda state, x: nnx.merge(graph, state)(x)), state, forms, lacking)
+    vectors = choices["vectors"]
+    options = {VECTORS: int(vectors)} if vectors != recipes.AUTOMATIC and device == "cpu" else {}
+    forward = jax.jit(lambda state, x: nnx.merge(graph, state)(x), compiler_options=options or None)
+    return Prepared(forward, state, forms, options, lacking)
 
 
 def jax_device(device: str) -> jax.Device:

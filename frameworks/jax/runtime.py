@@ -102,6 +102,7 @@ class JaxSubject:
 
     def __init__(self, prepared: Prepared, normalised: bool, precision: Precision, device: str) -> None:
         self.function, self.state, self.forms = prepared.function, prepared.state, prepared.forms
+        self.options = prepared.options
         self.normalised = normalised
         self.call: Any = self.function
         self.program = ""  # StableHLO, once compiled: what settings are read from

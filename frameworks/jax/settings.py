@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
 
 from frameworks import allocator
+from frameworks.jax.layers import Forms
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -65,11 +67,14 @@ def readings(subject: JaxSubject) -> dict[str, Reading]:
         "donated_buffers": _donates(subject.program) if subject.program else NOT_AHEAD,
         "compilation_cache": subject.cache or NOT_AHEAD,
         "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
-        "depthwise_form": subject.forms.depthwise if subject.forms else NOT_OURS,
-        "pointwise_form": subject.forms.pointwise if subject.forms else NOT_OURS,
-        "pools_form": subject.forms.pools if subject.forms else NOT_OURS,
+        **_forms(subject.forms),
+        "compiler_options": ", ".join(f"{k}={v}" for k, v in subject.options.items()) or "none",
         "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
     }
+
+
+def _forms(forms: Forms | None) -> dict[str, Reading]:
+    return {f"{field.name}_form": getattr(forms, field.name) if forms else NOT_OURS for field in fields(Forms)}
 
 
 def compiled_readings(subject: JaxSubject) -> dict[str, int | Absent]:

@@ -58,7 +58,7 @@ def prepare(network: Network, weights: Weights, name: str, precision: Precision,
     choices = chosen.choices
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
-    if choices["threads"] != "automatic":
+    if choices["threads"] != recipes.AUTOMATIC:
         torch.set_num_threads(int(choices["threads"]))
     torch.backends.cudnn.benchmark = device == "cuda" and choices["autotuning"] == "on"
     lacking = allocator.prepared(chosen)

@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from frameworks import allocator, recipes
+from frameworks import beginning, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
 from frameworks.recipes import Recipe
@@ -44,12 +44,13 @@ def prepare(network: Network, weights: Weights, name: str, precision: Precision,
     choices = chosen.choices
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
-    lacking = allocator.prepared(chosen)
+    lacking = beginning.prepared("tensorflow", chosen)
     with tf.device(tf_device(device)):
         model = build(network, weights=weights, precision=precision)
 
     def forward(x: tf.Tensor) -> tf.Tensor:  # its one argument is all that XLA's program can be asked for with
-        return model(x)
+        halves = tf.split(x, 2) if choices["images"] == "halved" and x.shape[0] and x.shape[0] % 2 == 0 else ()
+        return tf.concat([model(half) for half in halves], 0) if halves else model(x)
 
     xla = choices["graph"] == "xla"
     function = tf.function(forward, jit_compile=True if xla else None)
@@ -62,6 +63,11 @@ def frozen(concrete: Any) -> Callable[[tf.Tensor], tf.Tensor]:
 
     constant = convert_variables_to_constants_v2(concrete)
     return lambda batch: constant(batch)[0]
+
+
+def halves(concrete: Any) -> bool:
+    """Whether a traced function takes a batch apart before anything else."""
+    return any(op.type == "Split" for op in concrete.graph.get_operations())
 
 
 def full_precision() -> None:

@@ -90,6 +90,7 @@ class TensorFlowSubject:
         self.xla, self.frozen = prepared.xla, prepared.frozen
         self.normalised = normalised
         self.call: Any = self.function
+        self.halved: bool | Absent = settings.NOT_TRACED
         library = "XLA" if self.xla else "oneDNN"
         self.substitutions = (*prepared.substitutions, *bf16_on_cpu(library, precision, device))
         self.dtype = DTYPES[precision]
@@ -112,6 +113,7 @@ class TensorFlowSubject:
         if not isinstance(self.function, tf.types.experimental.PolymorphicFunction):
             return False
         traced = self.function.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
+        self.halved = recipes.halves(traced)
         self.call = recipes.frozen(traced) if self.frozen else traced
         return not self.xla
 

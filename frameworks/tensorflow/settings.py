@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from frameworks import allocator
+from frameworks.beginning import VARIABLES
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -31,6 +32,7 @@ ONE_SWITCH = Absent("TensorFlow has one switch for it, which is tf32")
 BY_RULE = Absent("oneDNN and XLA pick their kernels by rule on a CPU")
 NO_DONATION = Absent("tf.function has no donation of arguments")
 NO_EVENTS = Absent("TensorFlow has no events on the device's clock")
+NOT_TRACED = Absent("no graph has been traced ahead")
 NOT_OURS = Absent("the implementation is not xibench's own and keeps XLA's program to itself")
 NO_CODE_SIZE = Absent("TensorFlow does not tell the size of XLA's code")
 
@@ -39,7 +41,8 @@ def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
     """Every setting of the manifest, and what only TensorFlow has."""
     variables = subject.variables
     on_gpu = subject.device == "cuda"
-    configured = tf.config.threading.get_intra_op_parallelism_threads()
+    asked = int(os.environ.get(VARIABLES["tensorflow"], 0))
+    configured = tf.config.threading.get_intra_op_parallelism_threads() or asked
     return {
         "layout": subject.layout_put or NOT_PUT,
         "compiler": "xla" if subject.xla else "none",
@@ -63,6 +66,7 @@ def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
         "preallocation": _preallocated() if on_gpu else NO_PREALLOCATION,
         "threads_configured": configured or "automatic",
         "constants": subject.frozen,
+        "halves_at_once": subject.halved,
     }
 
 

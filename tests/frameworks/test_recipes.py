@@ -15,6 +15,7 @@ from frameworks.runtime import DEVICES, FRAMEWORKS, RECIPES, Subject, load, sync
 from frameworks.weights import initial
 
 COMPILERS = {"pytorch": "inductor", "tensorflow": "xla", "jax": "xla"}
+FORMS = ("depthwise=shifted", "pointwise=product", "unpadded=cropped", "strided=columns", "pools=shifted")
 BUILT = network("xception", "narrow", resolution=75)
 BATCH = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
 
@@ -45,7 +46,7 @@ def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
 
 
-@pytest.mark.parametrize("choice", ["depthwise=shifted", "pointwise=product", "pools=shifted"])
+@pytest.mark.parametrize("choice", FORMS)
 @pytest.mark.parametrize(
     ("model", "variant", "resolution"),
     [("xception", "narrow", 128), ("inception_v3", "narrow", 75), ("inception_v3", "narrow+border_included", 75)],
@@ -153,3 +154,21 @@ def test_a_framework_that_is_not_installed_comes_with_its_cure(monkeypatch: pyte
         load("pytorch")
     with pytest.raises(UnknownName, match="unknown framework 'pytroch': did you mean pytorch"):
         load("pytroch")
+
+
+@pytest.mark.parametrize(("images", "halved"), [(2, True), (3, False)])
+def test_a_batch_that_has_halves_is_taken_apart_in_tensorflow(images: int, halved: bool) -> None:
+    batch = np.random.default_rng(0).uniform(-1, 1, (images, 75, 75, 3)).astype(np.float32)
+    logits = []
+    for recipe in ("default", "default+images=halved"):
+        subject = load("tensorflow").prepare(BUILT, initial(BUILT), recipe, "fp32", "cpu")
+        placed = subject.put(batch)
+        subject.compile(placed)
+        logits.append(subject.fetch(synchronised_step(subject, placed)))
+        assert subject.settings()["halves_at_once"] is (halved and recipe != "default")
+    assert np.max(np.abs(logits[1] - logits[0])) < 1e-5 * np.max(np.abs(logits[0]))
+
+
+def test_vectors_are_asked_of_xla_and_told() -> None:
+    told = [stepped("jax", recipe)[0].settings()["compiler_options"] for recipe in ("default", "default+vectors=512")]
+    assert told == ["none", "xla_cpu_prefer_vector_width=512"]

@@ -29,7 +29,8 @@ from frameworks.blueprint import (
     place_auxiliary,
 )
 from frameworks.errors import MissingFramework
-from frameworks.runtime import FRAMEWORKS, Runtime, load
+from frameworks.recipes import CHOICES
+from frameworks.runtime import FRAMEWORKS, load
 from frameworks.weights import Weights, drawn
 from xibench.analysis.mistakes import MISTAKES
 
@@ -76,6 +77,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     dropout: float = 0.2
     seed: int = 0
     recipe: str | None = None  # None: the plain model, block by block; else the logits of what a recipe runs
+    uncompiled: bool = False  # the recipe without its compiler, where the framework can leave that out
     mistake: str | None = None  # a name of MISTAKES
 
 
@@ -132,7 +134,7 @@ def run(name: str, job: Job, given: Arrays | None = None) -> Arrays:
         return _keras(network, weights, batch, job, given)
     runtime = load(name)
     if job.recipe:
-        return {network.layers[-1].name: _recipe(runtime, network, weights, batch, job)}
+        return {network.layers[-1].name: _recipe(name, network, weights, batch, job)}
     return runtime.outputs(network, weights, job.precision, batch, masks, given)
 
 
@@ -212,9 +214,12 @@ def _training_batch(network: Network) -> int:
 
 
 def _recipe(
-    runtime: Runtime, network: Network, weights: Weights, batch: NDArray[np.float32], job: Job
+    name: str, network: Network, weights: Weights, batch: NDArray[np.float32], job: Job
 ) -> NDArray[np.floating[Any]]:
-    prepared = runtime.prepare(network, weights, job.recipe or "default", job.precision, "cpu")
+    recipe = job.recipe or "default"
+    if job.uncompiled and "compiler" in CHOICES[name] and CHOICES[name]["compiler"].takes("none"):
+        recipe += "+compiler=none"
+    prepared = load(name).prepare(network, weights, recipe, job.precision, "cpu")
     placed = prepared.put(batch)
     prepared.compile(placed)
     return prepared.fetch(prepared.step(placed))

@@ -148,10 +148,10 @@ class _Side:
 
 def _begin(case: Case) -> None:
     try:
-        from frameworks import allocator
-    except ImportError:  # a checkout from before recipes chose it
+        from frameworks import beginning
+    except ImportError:  # a checkout from before a recipe could
         return
-    allocator.begin(case.framework, case.recipe, case.device)
+    beginning.begin(case.framework, case.recipe, case.device)
 
 
 def _distributions(name: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from frameworks import allocator
+from frameworks import beginning
 from frameworks.runtime import DeviceMemory, Runtime, Subject, load
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
@@ -70,7 +70,7 @@ def measure_case(
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     say(Phase("import"))
-    allocator.begin(case.framework, case.recipe, case.device)
+    beginning.begin(case.framework, case.recipe, case.device)
     began = clock.now()
     runtime = load_runtime(case.framework)
     device_name = runtime.touch(case.device)
