@@ -11,14 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from benches.claims import detection, noise_floor, overhead, recipes, speed
+from benches.claims import detection, latency, noise_floor, overhead, recipes, speed
 from benches.claims.claim import Answer, Claim, keep
 from xibench import __version__
 from xibench.errors import XibenchError
 from xibench.record import environment
 from xibench.run import interpreters
 
-CLAIMS = {module.CLAIM.name: module.CLAIM for module in (overhead, noise_floor, detection, speed, recipes)}
+CLAIMS = {module.CLAIM.name: module.CLAIM for module in (overhead, noise_floor, detection, speed, latency, recipes)}
 WORK, KEPT = Path("results/claims"), Path("results/reference")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benches.claims import recipes, runs, speed
+from benches.claims import latency, recipes, runs, speed
 from frameworks.contenders import CONTENDERS
 from tests.builders import append, calibration, failure, header, measured, process, record
 from xibench.errors import InputError
@@ -37,19 +37,19 @@ def figures() -> dict[str, object]:
 
 def test_every_cell_is_held_against_the_fastest_contender_and_its_best_setting() -> None:
     found = figures()
-    cell = found["cells"]["pytorch xception batch 8"]  # type: ignore[index]
+    cell = found["cells"]["pytorch xception"]  # type: ignore[index]
     assert cell["against_default"] == pytest.approx(3.0)
     assert cell["against_best"] == pytest.approx(2.0)
     assert cell["against"]["keras-pytorch compiled"]["ratio"] == pytest.approx(2.5)
     assert cell["against_plain"]["ratio"] == pytest.approx(2.0)
     assert cell["bf16_over_fp32"]["ratio"] == pytest.approx(2.0)
     assert cell["outputs_agree"]
-    jax = found["cells"]["jax xception batch 8"]  # type: ignore[index]
+    jax = found["cells"]["jax xception"]  # type: ignore[index]
     assert jax["against_best"] == pytest.approx(3.0)  # its one setting is its best
 
 
 def test_a_contender_that_could_not_be_measured_is_told_and_decides_nothing() -> None:
-    cell = figures()["cells"]["pytorch xception batch 8"]  # type: ignore[index]
+    cell = figures()["cells"]["pytorch xception"]  # type: ignore[index]
     assert cell["against"]["timm default"] is None
     assert cell["contenders"]["timm default"]["status"] == "failed"
     assert cell["contenders"]["timm default"]["reason"] == "torchvision cannot be imported"
@@ -80,6 +80,20 @@ def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:
     assert met["against_default.geometric_mean"] is True
 
 
+def test_one_image_is_held_against_every_recipe_of_every_contender() -> None:
+    found = latency.figures([taken(case) for case in latency.cases()], calibration())
+    assert {case.batch for case in latency.cases()} == {1}
+    assert found["cells"]["pytorch xception"]["against_best"] == pytest.approx(2.0)
+    assert found["against_best"]["least"] == pytest.approx(2.0)
+    slow = [
+        record(c, [0.25] * 5) if (c.framework, c.recipe, c.model) == ("jax", "tuned", "xception") else taken(c)
+        for c in latency.cases()
+    ]
+    late = latency.figures(slow, calibration())
+    assert late["against_best"]["least"] == pytest.approx(0.3 / 0.25)
+    assert latency.CLAIM.targets[0].met(late)
+
+
 def test_images_until_a_longer_start_pays_are_those_that_gain_it() -> None:
     """40 s longer, and 0.1 s less for each 8 images."""
     slow = process([0.1] * 5)
@@ -89,8 +103,8 @@ def test_images_until_a_longer_start_pays_are_those_that_gain_it() -> None:
         for c in speed.cases()
     ]
     cells = speed.figures(records, calibration())["cells"]
-    assert cells["pytorch xception batch 8"]["pays_after_images"] == pytest.approx(3200)
-    assert cells["jax xception batch 8"]["pays_after_images"] == 0
+    assert cells["pytorch xception"]["pays_after_images"] == pytest.approx(3200)
+    assert cells["jax xception"]["pays_after_images"] == 0
 
 
 def test_a_setting_is_judged_by_the_recipe_without_it() -> None:

@@ -1,0 +1,97 @@
+"""`tuned` beside every contender of its framework, by each of the contender's recipes, in one run at one batch size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from benches.claims.runs import MODELS, ratio, told
+from frameworks.contenders import CONTENDERS
+from xibench.record.schema import Calibration, Case, Record
+from xibench.record.summary import Summary, summarise
+from xibench.run import plan
+from xibench.run.plan import Selection
+
+AGREE = 1e-3  # of the outputs' mean: the networks that are compared are the same
+
+
+def cases(batch: int, ours: Sequence[Selection]) -> tuple[Case, ...]:
+    """Ours in these selections, and every contender by each of its recipes in fp32."""
+    theirs = (Selection(models=MODELS, frameworks=(n,), recipes=c.recipes) for n, c in CONTENDERS.items())
+    return plan.all_cases([replace(selection, batches=(batch,)) for selection in (*ours, *theirs)])
+
+
+class Taken:
+    """What a run took of each case."""
+
+    def __init__(self, records: Sequence[Record], calibration: Calibration | None) -> None:
+        self.records = {record.case: record for record in records}
+        self.summaries = {case: summarise(record, calibration) for case, record in self.records.items()}
+
+    def find(self, name: str, model: str, recipe: str, precision: str = "fp32") -> Case:
+        """The case of an implementation and a network by a recipe."""
+        return next(
+            c for c in self.records
+            if (c.framework, c.model, c.recipe, c.precision) == (name, model, recipe, precision)
+        )  # fmt: skip
+
+    def ratio(self, ours: Case, theirs: Case) -> dict[str, float | None] | None:
+        """How many times as long their step takes as ours, with its interval."""
+        return told(ratio(self.records[ours], self.records[theirs]))
+
+    def cell(self, framework: str, model: str, alike: Iterable[Case] = ()) -> dict[str, Any]:
+        """`tuned` in fp32 against each contender. alike: further cases of ours whose outputs have to agree."""
+        ours = self.find(framework, model, "tuned")
+        rivals = {
+            f"{name} {recipe}": self.find(name, model, recipe)
+            for name, contender in CONTENDERS.items() if contender.framework == framework
+            for recipe in contender.recipes
+        }  # fmt: skip
+        against = {name: self.ratio(ours, case) for name, case in rivals.items()}
+        known = {name: found["ratio"] for name, found in against.items() if found}
+        return {
+            "ours": self.figures(ours),
+            "contenders": {name: self.figures(case) for name, case in rivals.items()},
+            "against": against,
+            "against_default": least(value for name, value in known.items() if name.endswith(" default")),
+            "against_best": least(known.values()),
+            "outputs_agree": self._agree((ours, *alike, *rivals.values())),
+        }
+
+    def _agree(self, compared: Iterable[Case]) -> bool:
+        same = [c for c in compared if self.records[c].processes and not self.summaries[c].substitutions]
+        means = [self.records[case].processes[0].output_mean for case in same]
+        return max(means) - min(means) <= AGREE * max(map(abs, means)) if means else False
+
+    def figures(self, case: Case) -> dict[str, Any]:
+        """How fast a case is, how long it takes to start, and what it could not have."""
+        summary = self.summaries[case]
+        rate, step = summary.images_per_s, summary.step_s
+        return {
+            "status": summary.status,
+            "reason": summary.reason,
+            "images_per_s": rate and {"median": rate.median, "low": rate.low, "high": rate.high},
+            "step_s": step and {"median": step.median, "low": step.low, "high": step.high},
+            "attained": summary.attained,
+            "start_s": start_s(summary),
+            "substitutions": [f"{s.ran} instead of {s.wanted}: {s.why}" for s in summary.substitutions],
+        }
+
+
+def start_s(summary: Summary) -> float | None:
+    """Compiling, if ahead, and the first step."""
+    parts = [part.median for part in (summary.compile_s, summary.first_step_s) if part]
+    return sum(parts) if parts else None
+
+
+def least(values: Iterable[float | None]) -> float | None:
+    """None if there is none."""
+    return min((value for value in values if value is not None), default=None)
+
+
+def mean(values: Iterable[float | None]) -> float | None:
+    """Geometric; None if any is missing: a mean of fewer cells is another figure."""
+    found = list(values)
+    return None if None in found else math.exp(sum(math.log(v) for v in found if v) / len(found))
