@@ -91,6 +91,11 @@ def least(values: Iterable[float | None]) -> float | None:
     return min((value for value in values if value is not None), default=None)
 
 
+def most(values: Iterable[float | None]) -> float | None:
+    """None if there is none."""
+    return max((value for value in values if value is not None), default=None)
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """Geometric; None if any is missing: a mean of fewer cells is another figure."""
     found = list(values)

@@ -12,7 +12,7 @@ from typing import Any
 
 from benches.claims import rivals
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.rivals import Taken, least, mean, start_s
+from benches.claims.rivals import Taken, least, mean, most, start_s
 from benches.claims.runs import MODELS, measured
 from frameworks.runtime import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
@@ -60,7 +60,7 @@ def figures(records: Sequence[Record], calibration: Calibration | None) -> Figur
             "geometric_mean": mean(cell["against_best"] for cell in cells.values()),
         },
         "attained": {
-            model: max(filter(None, (cells[f"{name} {model}"]["ours"]["attained"] for name in FRAMEWORKS)), default=None)
+            model: most(cells[f"{framework} {model}"]["ours"]["attained"] for framework in FRAMEWORKS)
             for model in MODELS
         },
         "outputs_agree": all(cell["outputs_agree"] for cell in cells.values()),
