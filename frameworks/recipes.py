@@ -6,7 +6,7 @@ Importing this imports no framework.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from frameworks.errors import InvalidConfiguration, UnknownName
@@ -25,11 +25,13 @@ class Choice:
     """Something that a recipe decides.
 
     values: what it may be, the plain one first; each as people are told of it, None where there is nothing to tell.
-    number: how a whole number from 1 up is told, if that is a value too, `{}` in its place.
+    number: how a whole number from 1 up is told, if that is a value too, `{}` in its place. device: the one on which it
+    does anything; None: on every one.
     """
 
     values: Mapping[str, Told | None]
     number: Told | None = None
+    device: str | None = None
 
     @property
     def plain(self) -> str:
@@ -90,7 +92,9 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
             ),
         }),
         "autotuning": Choice({"off": None, "on": ("autotuning", "kernels are picked per shape by timing them")}),
-        "graphs": Choice({"off": None, "on": ("CUDA graphs", "a step is launched at once, not kernel by kernel")}),
+        "graphs": Choice(
+            {"off": None, "on": ("CUDA graphs", "a step is launched at once, not kernel by kernel")}, device="cuda"
+        ),
         "memory": MEMORY,
         "threads": THREADS,
     },
@@ -152,7 +156,7 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
         "vectors": Choice({
             "automatic": None,
             "512": ("vectors of 512 bits", "XLA prefers half of them where it fuses loops, even with AVX-512"),
-        }),
+        }, device="cpu"),
         "memory": MEMORY,
         "threads": THREADS,
     },
@@ -168,10 +172,12 @@ TUNED_ON_CPU: Mapping[str, Mapping[str, str]] = {
     },
 }  # fmt: skip
 TUNED_ON_GPU: Mapping[str, Mapping[str, str]] = {
-    "pytorch": {"layout": "NHWC", "batch_norm": "folded", "autotuning": "on"},
+    "pytorch": {
+        "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "autotuning": "on", "graphs": "on",
+    },
     "tensorflow": {"batch_norm": "folded"},
     "jax": {"batch_norm": "folded"},
-}
+}  # fmt: skip
 COMPILED: Mapping[str, Mapping[str, str]] = {
     "pytorch": {"compiler": "inductor"}, "tensorflow": {"graph": "xla"}, "jax": {},
 }  # fmt: skip
@@ -186,17 +192,35 @@ def recipe(framework: str, text: str, device: str) -> Recipe:
     tuned = TUNED_ON_CPU if device == "cpu" else TUNED_ON_GPU
     chosen = {"default": {}, "compiled": COMPILED[framework], "tuned": tuned[framework]}[name]
     choices = {choice: known[choice].plain for choice in known} | dict(chosen) | dict(_own(framework, text, parts))
-    _check_together(framework, text, choices)
+    _check_together(framework, text, choices, device)
     told = (known[choice].told(value) for choice, value in choices.items())
     return Recipe(text, tuple(setting for setting in told if setting), choices)
 
 
-def _check_together(framework: str, text: str, choices: Mapping[str, str]) -> None:
-    """Only TorchInductor makes CUDA graphs: in eager mode that choice would be told and not carried out."""
-    if choices.get("graphs") == "on" and choices["compiler"] == "none":
-        raise InvalidConfiguration(
-            f"recipe '{text}' in {framework}: graphs is 'on' where compiler is 'none', expected a compiler beside it"
-        )
+def written(framework: str, choices: Mapping[str, str]) -> str:
+    """The recipe with these choices, whatever `tuned` may choose: `default` with each that is not the plain one."""
+    known = CHOICES[framework]
+    parts = [f"{name}={value}" for name, value in choices.items() if value != known[name].plain]
+    return "+".join(["default", *parts])
+
+
+def open_choices(framework: str, device: str, threads: Sequence[int] = ()) -> Mapping[str, tuple[str, ...]]:
+    """What can be chosen on a device: each choice with its values. threads: the numbers of them to choose from."""
+    found = {
+        name: (*choice.values, *(map(str, threads) if choice.number else ()))
+        for name, choice in CHOICES[framework].items() if choice.device in (None, device)
+    }  # fmt: skip
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def _check_together(framework: str, text: str, choices: Mapping[str, str], device: str) -> None:
+    """In eager mode TorchInductor's CUDA graphs and, on a CPU, its autotuning would be told and not carried out."""
+    if choices.get("compiler") != "none":
+        return
+    for name in ("graphs", "autotuning"):
+        if choices[name] == "on" and (name == "graphs" or device == "cpu"):
+            why = f"{name} is 'on' where compiler is 'none', expected a compiler beside it"
+            raise InvalidConfiguration(f"recipe '{text}' in {framework}: {why}")
 
 
 def _own(framework: str, text: str, parts: list[str]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from benches.claims import readme as claims
+from benches.claims import recipes_doc
+from benches.claims.marks import embed
 from dashboards.headline import BEGIN, END, headline
 from dashboards.runs import load
 from xibench.record.store import read
@@ -29,9 +31,16 @@ def test_the_headline_table_is_the_one_that_its_reference_run_gives() -> None:
 
 
 def test_the_figures_of_the_claims_are_those_of_their_programs() -> None:
-    shown = README.split(claims.BEGIN)[1].split(claims.END)[0].strip()
-    kept = [path for path in REFERENCE.glob("*/claims.jsonl") if shown == claims.table(claims.load(path))]
-    assert kept, "no claims.jsonl in results/reference gives the README's table: python -m benches.claims.readme"
+    answers = claims.load(*REFERENCE.glob("*/claims.jsonl"))
+    made = embed(README, claims.table(answers), claims.NAME)
+    assert made == README, "python -m benches.claims.readme results/reference/*/claims.jsonl README.md"
+
+
+def test_what_is_said_of_the_recipes_is_what_their_claims_measured() -> None:
+    document = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    answers = claims.load(*REFERENCE.glob("*/claims.jsonl"))
+    made = embed(document, recipes_doc.text(answers), recipes_doc.NAME)
+    assert made == document, "python -m benches.claims.recipes_doc results/reference/*/claims.jsonl docs/recipes.md"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -1,4 +1,4 @@
-"""The README's table of claims, from their answers: `python -m benches.claims.readme CLAIMS README.md`."""
+"""The README's table of claims, from their answers: `python -m benches.claims.readme CLAIMS... README.md`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 
 import msgspec
 
+from benches.claims.marks import embed
 from xibench.record.schema import Environment
 
-BEGIN = "<!-- claims:begin -->"
-END = "<!-- claims:end -->"
+NAME = "claims"
 PACKAGES = ("torch", "tensorflow", "jax", "numpy")
 Figures = Mapping[str, Any]
 
 
-def load(path: Path) -> dict[str, Figures]:
-    """The answers of a claims.jsonl, by the claim's name."""
-    return {line["claim"]: line for line in map(msgspec.json.decode, path.read_bytes().splitlines())}
+def load(*paths: Path) -> dict[str, Figures]:
+    """The answers of one claims.jsonl or several, by the claim's name; of one that was measured twice the later."""
+    lines = [msgspec.json.decode(line) for path in paths for line in path.read_bytes().splitlines()]
+    return {line["claim"]: line for line in sorted(lines, key=lambda line: (line["claim"], line["created_utc"]))}
 
 
 def table(answers: Mapping[str, Figures]) -> str:
@@ -121,7 +122,7 @@ def _conditions(answers: Mapping[str, Figures]) -> str:
     days = sorted({answer["created_utc"][:10] for answer in answers.values()})
     told: dict[str, list[str]] = {}
     for name, answer in answers.items():
-        told.setdefault(_measured_on(answer["environment"]), []).append(name)
+        told.setdefault(measured_on(answer["environment"]), []).append(name)
     on = [where if len(told) == 1 else f"{', '.join(names)}: {where}" for where, names in told.items()]
     return (
         f"{'; '.join(on)}; {' to '.join(dict.fromkeys((days[0], days[-1])))}. "
@@ -129,7 +130,8 @@ def _conditions(answers: Mapping[str, Figures]) -> str:
     )
 
 
-def _measured_on(machine: Figures) -> str:
+def measured_on(machine: Figures) -> str:
+    """Processor, cores, cards and versions, in one line."""
     processor = msgspec.convert(machine, Environment).processor
     packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in PACKAGES)
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
@@ -142,11 +144,9 @@ def _percent(share: float) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Puts the table between the marks of a file."""
-    source, target = map(Path, arguments)
-    text = target.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    target.write_text(f"{before}{BEGIN}\n{table(load(source))}\n{END}{after}", encoding="utf-8")
+    *sources, target = map(Path, arguments)
+    document = target.read_text(encoding="utf-8")
+    target.write_text(embed(document, table(load(*sources)), NAME), encoding="utf-8")
 
 
 if __name__ == "__main__":

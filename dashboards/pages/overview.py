@@ -17,6 +17,7 @@ ABOUT = (
     "One text per network builds it natively in every framework, with the same weights and the same photographs. Each "
     "case is timed in fresh processes, every step until its result has been computed."
 )
+NO_GPU = "No case here ran on a GPU: what the recipes choose on one is unmeasured."
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:
@@ -27,7 +28,8 @@ def page(runs: Sequence[LoadedRun]) -> Page:
         sections.append(Section("without-result", "Cases without a result", without))
     return Page(
         FILE, "Throughput", "Throughput",
-        "How many images per second does each framework take through the same network?", tuple(sections), ABOUT,
+        "How many images per second does each framework take through the same network?", tuple(sections),
+        ABOUT if any(row.case.device == "cuda" for run in runs for row in run.rows) else f"{ABOUT} {NO_GPU}",
     )
 
 

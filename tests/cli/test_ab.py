@@ -40,7 +40,7 @@ def test_recipes_are_sides_too_and_what_differs_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("side", "message"),
-    [("hg:tip", "expected tree, git:REV, python:PATH or recipe:NAME"), ("git:no-such", "no such commit")],
+    [("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"), ("git:no-such", "no such commit")],
 )
 def test_a_side_that_cannot_be_meant_is_wrong_usage(tmp_path: Path, side: str, message: str) -> None:
     assert message in said("ab", "--base", side, *NARROW, cwd=tmp_path, code=2)

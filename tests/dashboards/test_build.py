@@ -239,6 +239,13 @@ def test_device_memory_is_drawn_where_there_is_some_and_explained_where_not(site
     assert "peak device memory is 700 MiB (PyTorch default)" in text_of(out / "memory.html")
 
 
+def test_a_site_without_a_gpu_says_that_recipes_are_unmeasured_on_one(site: Path, tmp_path: Path) -> None:
+    told = "what the recipes choose on one is unmeasured"
+    assert told in text_of(site / "index.html")
+    run = examples.write(tmp_path / "card.jsonl", *examples.card())
+    assert told not in text_of(build([run], tmp_path / "out"))
+
+
 def test_no_run_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run file given: a site needs at least one"):
         build([], tmp_path / "site")

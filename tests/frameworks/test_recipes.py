@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from frameworks import recipes
 from frameworks import runtime as protocol
 from frameworks.architectures import network
 from frameworks.errors import MissingFramework, UnknownName, Unsupported
@@ -172,3 +173,14 @@ def test_a_batch_that_has_halves_is_taken_apart_in_tensorflow(images: int, halve
 def test_vectors_are_asked_of_xla_and_told() -> None:
     told = [stepped("jax", recipe)[0].settings()["compiler_options"] for recipe in ("default", "default+vectors=512")]
     assert told == ["none", "xla_cpu_prefer_vector_width=512"]
+
+
+def test_what_tuned_asks_of_torchinductor_on_a_gpu_computes_the_same_as_far_as_a_cpu_can() -> None:
+    """CUDA graphs do nothing here; freezing and autotuning do."""
+    chosen = recipes.recipe("pytorch", "tuned", "cuda").choices
+    asked = [f"{name}={chosen[name]}" for name in ("layout", "batch_norm", "compiler", "autotuning", "graphs")]
+    assert asked[2:] == ["compiler=frozen", "autotuning=on", "graphs=on"]
+    (_, expected), (subject, logits) = (stepped("pytorch", text) for text in ("default", "+".join(["default", *asked])))
+    assert subject.settings()["constants"] is True
+    assert subject.settings()["compile_scope"] == "forward"
+    assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))

@@ -58,9 +58,9 @@ def test_a_recipe_replaces_that_of_the_case(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected tree, git:REV, python:PATH or recipe:NAME"),
-        ("recipe:", "expected tree, git:REV, python:PATH or recipe:NAME"),
-        ("svn:12", "expected tree, git:REV, python:PATH or recipe:NAME"),
+        ("", "expected tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"),
+        ("recipe:", "expected tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"),
+        ("svn:12", "expected tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"),
         ("python:/nowhere/python", "there is no program /nowhere/python"),
         ("git:no-such-revision", "no such commit"),
     ],

@@ -15,6 +15,7 @@ import typer
 from xibench.cli import format, run_options
 from xibench.cli.compare import Markdown, Threshold
 from xibench.cli.options import Json, positive_seconds, split, whole_number, whole_numbers
+from xibench.cli.recipe_files import with_files
 from xibench.errors import Interrupted
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from xibench.record.pairs import Pair
     from xibench.record.schema import Case
 
-SIDE = "tree (the checkout as it is), git:REV, python:PATH or recipe:NAME."
+SIDE = "tree (the checkout as it is), git:REV, python:PATH, recipe:NAME or recipe:FILE."
 PAIRS = Path("results/ab")
 
 
@@ -67,13 +68,13 @@ def ab(
     from xibench.run import plan, sides
 
     comparison_tables.check_form(as_json, as_markdown)
-    given: dict[str, Any] = {
+    given: dict[str, Any] = with_files({
         "frameworks": split(framework, "--framework"), "models": split(model, "--model"),
         "variants": split(variant, "--variant"), "recipes": split(recipe, "--recipe"),
         "precisions": split(precision, "--precision"), "batches": whole_numbers(batch, "--batch"),
         "resolutions": whole_numbers(resolution, "--resolution"), "device": device, "images": images,
         "weights": weights, "seed": seed,
-    }  # fmt: skip
+    })  # fmt: skip
     cases = plan.cases(replace(plan.Selection(), **{k: v for k, v in given.items() if v not in (None, ())}))
     asked: dict[str, Any] = {"threshold": threshold, "budget_s": budget, "most_pairs": max_pairs, "seed": seed}
     limits = replace(ab_.Limits(), **{k: v for k, v in asked.items() if v is not None})

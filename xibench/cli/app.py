@@ -13,13 +13,13 @@ from typer.core import TyperGroup
 
 from frameworks.errors import MissingFramework, SubjectError, Unsupported
 from xibench import __version__
-from xibench.cli import ab, compare, cost, doctor, export, paper, report, run, show, spectrum, verify, weights
+from xibench.cli import ab, compare, cost, doctor, export, paper, report, run, show, spectrum, tune, verify, weights
 from xibench.cli import list as list_
 from xibench.errors import UsageError, XibenchError
 
 ORDER = (
-    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "spectrum", "paper", "weights", "report",
-    "export",
+    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights",
+    "report", "export",
 )  # fmt: skip
 """The order in which the commands are used."""
 
@@ -75,6 +75,7 @@ app.command("run")(run.run)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("ab")(ab.ab)
+app.command("tune")(tune.tune)
 app.command("spectrum")(spectrum.spectrum)
 app.command("paper")(paper.paper)
 app.add_typer(weights.app, name="weights")

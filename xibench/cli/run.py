@@ -15,6 +15,7 @@ from frameworks.errors import UnknownName
 from xibench.cli import run_options as option
 from xibench.cli.measuring import Fresh, measure, only_given, print_plan, refuse_beside_resume, rule_with
 from xibench.cli.options import RUNS, Json, print_json, split, whole_numbers
+from xibench.cli.recipe_files import with_files
 from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
@@ -74,14 +75,14 @@ def run(
     from xibench.run import plan
 
     base = plan.preset(preset) if preset is not None else None
-    selections = _selections(base, {
+    selections = _selections(base, with_files({
         "frameworks": split(framework, "--framework"), "models": _subjects(model, operator),
         "variants": split(variant, "--variant"), "scenarios": split(scenario, "--scenario"),
         "recipes": split(recipe, "--recipe"), "precisions": split(precision, "--precision"),
         "batches": whole_numbers(batch, "--batch"), "sweep": sweep, "max_batch": max_batch,
         "resolutions": whole_numbers(resolution, "--resolution"), "device": device, "images": images,
         "weights": weights, "seed": seed, "latency_bound_s": latency_bound,
-    })  # fmt: skip
+    }))  # fmt: skip
     cases = plan.all_cases(selections)
     rule = rule_with(base.rule if base else plan.rule_of(selections), {
         "processes": processes, "repeats": repeats, "max_warmup_steps": max_warmup_steps, "min_steps": min_steps,

@@ -44,11 +44,17 @@ Scenarios = Annotated[
     ),
 ]  # fmt: skip
 Recipes = Annotated[
-    Names, typer.Option("--recipe", metavar="NAME", help="default, compiled, tuned.  [default: default]")
-]
+    Names,
+    typer.Option(
+        "--recipe", metavar="NAME", help="default, compiled, tuned, or a file of `xibench tune`.  [default: default]"
+    ),
+]  # fmt: skip
 TunedRecipes = Annotated[
-    Names, typer.Option("--recipe", metavar="NAME", help="default, compiled, tuned.  [default: tuned]")
-]
+    Names,
+    typer.Option(
+        "--recipe", metavar="NAME", help="default, compiled, tuned, or a file of `xibench tune`.  [default: tuned]"
+    ),
+]  # fmt: skip
 Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help="fp64, fp32, bf16.  [default: fp32]")]
 Batches = Annotated[
     Names,

@@ -22,6 +22,7 @@ from xibench.cli.measuring import (
     rule_with,
 )
 from xibench.cli.options import RUNS, Json, print_json, run_path, split, whole_numbers
+from xibench.cli.recipe_files import with_files
 from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
@@ -89,11 +90,11 @@ def spectrum(
     found = spectrum_.members(_ways(widths), _segments(segments))
     _check_enough(found)
     chosen = plan.Selection(recipes=("tuned",))
-    given = only_given({
+    given = only_given(with_files({
         "frameworks": split(framework, "--framework"), "recipes": split(recipe, "--recipe"),
         "precisions": split(precision, "--precision"), "batches": whole_numbers(batch, "--batch"),
         "resolutions": whole_numbers(resolution, "--resolution"), "device": device, "images": images,
-    })  # fmt: skip
+    }))  # fmt: skip
     cases = plan.all_cases(spectrum_.selections(replace(chosen, **given), found))
     rule = rule_with(spectrum_.RULE, {"processes": processes, "budget_s": budget})
     if dry_run:

@@ -145,7 +145,7 @@ def header(
     if not cases:
         raise UsageError("nothing to compare: the selection has no case; name at least one framework and model")
     for case in (side.case(case) for side in sides for case in cases):
-        check_recipe(case.framework, case.recipe)
+        check_recipe(case.framework, case.recipe, case.device)
     return PairsHeader(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,

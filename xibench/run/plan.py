@@ -139,6 +139,7 @@ def cases(selection: Selection) -> tuple[Case, ...]:
     _check_numbers(selection)
     _check_weights(selection)
     device = resolve_device(selection.frameworks, selection.device)
+    _check_recipes(selection, device)
     planned = [
         Case(
             framework=framework,
@@ -226,7 +227,6 @@ def _check_names(selection: Selection) -> None:
     _known("framework", selection.frameworks, IMPLEMENTATIONS)
     _known("model", selection.models, SUBJECTS)
     _known("scenario", selection.scenarios, SCENARIOS)
-    _check_recipes(selection)
     _known("precision", selection.precisions, PRECISIONS)
     if not selection.variants:
         raise UsageError("no variant is selected: name at least one, such as default")
@@ -234,14 +234,14 @@ def _check_names(selection: Selection) -> None:
         raise UsageError("no resolution is selected: name at least one, or none at all for each model's own")
 
 
-def _check_recipes(selection: Selection) -> None:
+def _check_recipes(selection: Selection, device: str) -> None:
     if not selection.recipes:
         _known("recipe", (), RECIPES)
     for framework, name in itertools.product(selection.frameworks, selection.recipes):
-        check_recipe(framework, name)
+        check_recipe(framework, name, device)
 
 
-def check_recipe(framework: str, name: str) -> None:
+def check_recipe(framework: str, name: str, device: str) -> None:
     """Raises UnknownName or InvalidConfiguration for what is no recipe of this framework or contender.
 
     A contender takes the names alone: what they stand for there is not ours to choose.
@@ -249,7 +249,7 @@ def check_recipe(framework: str, name: str) -> None:
     if framework in CONTENDERS:
         _known("recipe", (name,), RECIPES)
     else:
-        recipe(framework, name, "cpu")  # choices and their values are the same on every device
+        recipe(framework, name, device)
 
 
 def _check_numbers(selection: Selection) -> None:

@@ -15,11 +15,12 @@ import msgspec
 from frameworks.errors import UnknownName
 from frameworks.runtime import RECIPES
 from xibench.errors import UsageError
+from xibench.record import recipe_file
 from xibench.record.pairs import SideLine
 from xibench.record.schema import Case
 from xibench.run import interpreters
 
-FORMS = "tree, git:REV, python:PATH or recipe:NAME"
+FORMS = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
 GIT_PATIENCE_S = 60.0
 
 
@@ -88,6 +89,8 @@ def _interpreter(path: str, _: Path) -> Side:
 
 
 def _recipe(name: str, _: Path) -> Side:
+    if name.endswith(recipe_file.SUFFIX):
+        return Side("", recipe=recipe_file.read(name).recipe)
     if name.split("+")[0] not in RECIPES:
         raise UnknownName("recipe", name, RECIPES)
     return Side("", recipe=name)

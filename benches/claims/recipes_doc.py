@@ -1,0 +1,166 @@
+"""The generated part of docs/recipes.md, from the answers of the claims:
+
+    python -m benches.claims.recipes_doc results/reference/*/claims.jsonl docs/recipes.md
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benches.claims.marks import embed
+from benches.claims.readme import load, measured_on
+from benches.claims.recipes import without
+from benches.claims.runs import MODELS
+from frameworks.contenders import CONTENDERS
+from frameworks.recipes import CHOICES, recipe
+from frameworks.runtime import FRAMEWORKS
+
+NAME = "recipes"
+TITLES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
+NETWORKS = {"xception": "Xception", "inception_v3": "Inception V3"}
+NONE = "–"
+UNMEASURED = "not measured"
+Figures = Mapping[str, Any]
+
+
+def text(answers: Mapping[str, Figures]) -> str:
+    """Markdown: the settings of `tuned` with their gains, the whole of it, the contenders, one image, and a GPU's."""
+    parts = [_settings(framework, answers.get("recipes")) for framework in FRAMEWORKS]
+    if "speed" in answers:
+        parts += [_whole(answers["speed"]), _rivals(answers["speed"], "## Beside public implementations, batch 8")]
+    if "latency" in answers:
+        parts.append(_rivals(answers["latency"], "## Beside public implementations, one image"))
+    return "\n\n".join([*parts, _on_gpu()])
+
+
+def _settings(framework: str, answer: Figures | None) -> str:
+    """What `tuned` chooses on a CPU: each setting, why, and what leaving it out costs."""
+    chosen = recipe(framework, "tuned", "cpu").choices
+    columns = " | ".join(f"{NETWORKS[model]}" for model in MODELS)
+    lines = [
+        f"## {TITLES[framework]} on a CPU", "", f"| setting | written | why | {columns} |",
+        f"|---|---|---|{'--:|' * len(MODELS)}",
+    ]  # fmt: skip
+    for name in without(framework, "cpu"):
+        told = CHOICES[framework][name].told(chosen[name])
+        assert told is not None  # a choice that is not the plain one is told
+        gains = [_gain(answer, f"{framework} {model}", name) for model in MODELS]
+        lines.append(f"| {told[0]} | `{name}={chosen[name]}` | {told[1]} | {' | '.join(gains)} |")
+    return "\n".join([*lines, "", *_conditions("Times as fast as `tuned` without that one setting", answer)])
+
+
+def _gain(answer: Figures | None, cell: str, name: str) -> str:
+    found = answer and answer["figures"]["gains"][cell]["settings"].get(name)
+    return _ratio(found) if found else UNMEASURED
+
+
+def _whole(answer: Figures) -> str:
+    """`default`, `tuned`, its start and bf16."""
+    columns = (
+        "framework", "network", "`default`, images/s", "`tuned`, images/s", "times as fast",
+        "first result of `default`, s", "of `tuned`, s", "pays after, images", "attained",
+        "`tuned` in bf16, times as fast as in fp32",
+    )  # fmt: skip
+    lines = ["## The whole of it", "", f"| {' | '.join(columns)} |", f"|---|---|{'--:|' * (len(columns) - 2)}"]
+    for framework in FRAMEWORKS:
+        for model in MODELS:
+            cell = answer["figures"]["cells"][f"{framework} {model}"]
+            plain, ours = cell["ours_plain"], cell["ours"]
+            after = cell["pays_after_images"]
+            lines.append(
+                f"| {TITLES[framework]} | {NETWORKS[model]} | {_rate(plain)} | {_rate(ours)} "
+                f"| {_ratio(cell['against_plain'])} | {_figure(plain['start_s'])} | {_figure(ours['start_s'])} "
+                f"| {NONE if after is None else f'{after:.0f}'} | {_percent(ours['attained'])} "
+                f"| {_ratio(cell['bf16_over_fp32'])} |"
+            )
+    return "\n".join([
+        *lines, "",
+        *_conditions(
+            "Batch 8, fp32. First result: compiling, if ahead, and the first step. Pays after: the images in which a "
+            "longer start is gained back. Attained: the least time by the run's ceilings over the median step time",
+            answer,
+        ),
+        *_instead(answer),
+    ])  # fmt: skip
+
+
+def _instead(answer: Figures) -> Iterator[str]:
+    """What bf16 ran with, where it could not have what it wanted."""
+    cells = answer["figures"]["cells"]
+    found = {f"{TITLES[name.split()[0]]}: {s}" for name, c in cells.items() for s in c["ours_bf16"]["substitutions"]}
+    if found:
+        yield f"bf16 ran {'; '.join(sorted(found))}."
+
+
+def _rivals(answer: Figures, title: str) -> str:
+    """How many times as long each contender takes, by each of its recipes."""
+    lines = [
+        title, "", "| contender | its recipe | " + " | ".join(
+            f"{NETWORKS[m]}, images/s | `tuned`, times as fast" for m in MODELS
+        ) + " |", f"|---|---|{'--:|--:|' * len(MODELS)}",
+    ]  # fmt: skip
+    reasons = {}
+    for name, contender in CONTENDERS.items():
+        for asked in contender.recipes:
+            cells = []
+            for model in MODELS:
+                cell = answer["figures"]["cells"][f"{contender.framework} {model}"]
+                theirs = cell["contenders"][f"{name} {asked}"]
+                cells += [_rate(theirs), _ratio(cell["against"][f"{name} {asked}"])]
+                if theirs["status"] != "ok":
+                    reasons[name] = f"{name}: {theirs['status']}, {theirs['reason']}"
+            lines.append(f"| {contender.what} | {asked} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *_conditions("fp32", answer), *(f"{why}." for why in reasons.values())])
+
+
+def _on_gpu() -> str:
+    """What `tuned` chooses on a GPU, which nothing here has measured."""
+    lines = ["## On a GPU", "", "Unmeasured on GPU. What `tuned` chooses there:", ""]
+    for framework in FRAMEWORKS:
+        settings = "; ".join(f"{what} ({why})" for what, why in recipe(framework, "tuned", "cuda").settings)
+        lines.append(f"- {TITLES[framework]}: {settings}.")
+    return "\n".join(lines)
+
+
+def _conditions(what: str, answer: Figures | None) -> list[str]:
+    if answer is None:
+        return [f"{what}: {UNMEASURED} yet; `python -m benches.claims recipes` does."]
+    where = measured_on(answer["environment"])
+    return [f"{what}, [95 % interval], 3 processes a case, interleaved. {where}; {answer['created_utc'][:10]}."]
+
+
+def _rate(figures: Figures) -> str:
+    rate = figures["images_per_s"]
+    return f"{_figure(rate['median'])} [{_figure(rate['low'])}, {_figure(rate['high'])}]" if rate else figures["status"]
+
+
+def _ratio(found: Mapping[str, float | None] | None) -> str:
+    if not found or found["ratio"] is None:
+        return NONE
+    return f"{found['ratio']:.2f} [{_two(found['low'])}, {_two(found['high'])}]"
+
+
+def _two(value: float | None) -> str:
+    return NONE if value is None else f"{value:.2f}"
+
+
+def _figure(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3g}"
+
+
+def _percent(share: float | None) -> str:
+    return NONE if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Puts the part between the marks of a file."""
+    *sources, target = map(Path, arguments)
+    document = target.read_text(encoding="utf-8")
+    target.write_text(embed(document, text(load(*sources)), NAME), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,74 @@
+"""docs/recipes.md from the claims' answers: no process is started here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from benches.claims import latency, recipes_doc, speed
+from benches.claims.marks import embed
+from frameworks.recipes import recipe
+from tests.benches.test_speed import taken
+from tests.builders import calibration, header
+from xibench.record.schema import Case
+
+CASE = Case(framework="jax", model="xception")
+GAIN = {"ratio": 1.234, "low": 1.1, "high": 1.3}
+
+
+def answer(figures: dict[str, Any]) -> dict[str, Any]:
+    machine = msgspec.json.decode(msgspec.json.encode(header([CASE]).environment))
+    return {"figures": figures, "environment": machine, "created_utc": "2026-11-25T00:00:00+00:00"}
+
+
+@pytest.fixture(scope="module")
+def answers() -> dict[str, Any]:
+    cells = (f"{framework} {model}" for framework in ("pytorch", "tensorflow", "jax") for model in recipes_doc.MODELS)
+    gains: dict[str, Any] = {cell: {"settings": {}} for cell in cells}
+    gains["jax inception_v3"]["settings"] = {"depthwise": GAIN}
+    return {
+        "recipes": answer({"gains": gains}),
+        "speed": answer(speed.figures([taken(case) for case in speed.cases()], calibration())),
+        "latency": answer(latency.figures([taken(case) for case in latency.cases()], calibration())),
+    }
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    part = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
+
+
+def test_each_setting_stands_with_its_reason_and_its_gain(answers: dict[str, Any]) -> None:
+    table = rows(recipes_doc.text(answers), "JAX on a CPU")
+    (depthwise,) = [row for row in table if row[1] == "`depthwise=shifted`"]
+    assert depthwise[2:] == [
+        "XLA fuses them; its grouped convolution is slow on a CPU", "not measured", "1.23 [1.10, 1.30]"
+    ]  # fmt: skip
+    written = {row[1].strip("`").split("=")[0] for row in table[2:]}
+    plain = recipe("jax", "default", "cpu").choices
+    assert written == {name for name, value in recipe("jax", "tuned", "cpu").choices.items() if value != plain[name]}
+
+
+def test_what_is_compared_stands_beside_what_it_takes_to_start(answers: dict[str, Any]) -> None:
+    text = recipes_doc.text(answers)
+    (xception, *_) = [row for row in rows(text, "The whole of it") if row[:2] == ["PyTorch", "Xception"]]
+    assert xception[2:5] == ["40 [40, 40]", "80 [80, 80]", "2.00 [2.00, 2.00]"]
+    rivals = rows(text, "Beside public implementations, batch 8")
+    (timm,) = [row for row in rivals if row[:2] == ["timm.create_model", "default"]]
+    assert timm[2:] == ["failed", "–", "failed", "–"]
+    assert "timm: failed, torchvision cannot be imported." in text
+    assert [row[3] for row in rows(text, "Beside public implementations, one image") if row[1] == "compiled"]
+
+
+def test_without_a_measurement_nothing_is_claimed() -> None:
+    text = recipes_doc.text({})
+    assert "images/s" not in text
+    assert text.count("not measured yet; `python -m benches.claims recipes` does.") == 3
+    assert "Unmeasured on GPU." in text
+
+
+def test_a_document_without_a_place_is_refused() -> None:
+    with pytest.raises(ValueError, match="has no place for the recipes"):
+        embed("nothing", "text", "recipes")

@@ -1,0 +1,120 @@
+"""`xibench tune` as typed: a real small search, stopped and gone on with, and the recipe file that comes of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.builders import small_case
+from tests.cli.command import ROOT, said, xibench
+from xibench.record import recipe_file
+from xibench.record.recipe_file import FORMAT, RecipeFile
+
+SMALL = ("tune", "jax/xception/narrow", "--resolution", "75", "--batch", "1", "--images", "noise")
+
+
+def written_for(framework: str, path: Path, batch: int | None = None) -> Path:
+    recipe_file.write(path, RecipeFile(
+        format=FORMAT, xibench="0", created_utc="2026-11-25T00:00:00+00:00", framework=framework,
+        recipe="default+batch_norm=folded", case=small_case(framework), machine="m", environment="e", batch=batch,
+    ))  # fmt: skip
+    return path
+
+
+def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_path: Path) -> None:
+    folder = tmp_path / "search"
+    arguments = [*SMALL, "--choice", "batch_norm,depthwise", "--folder", str(folder)]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "xibench", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    first = folder / "01-start.jsonl"
+    until = time.monotonic() + 120
+    while not (first.exists() and first.read_text().count('"attempt"') >= 1) and time.monotonic() < until:
+        time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    assert child.stderr is not None
+    last = child.stderr.read().splitlines()[-1]
+    assert child.wait() == 130
+    assert last == f"xibench: interrupted in stage start; go on with `xibench tune --resume {folder}`"
+    began = first.read_bytes()
+
+    done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert first.read_bytes().startswith(began)
+    found = json.loads(done.stdout)
+    assert found["found"]["framework"] == "jax"
+    assert {stage["name"] for stage in found["stages"]} == {"start", "batch_norm", "depthwise", "confirm"}
+    again = json.loads(xibench("tune", "--resume", folder, "--json", cwd=tmp_path).stdout)
+    assert again["stages"] == found["stages"]  # all of it was read, nothing measured anew
+
+    file = folder / "recipe.json"
+    measured = xibench(
+        "run", "--recipe", file, "-m", "xception", "--variant", "narrow", "--resolution", "75", "--batch", "1",
+        "--images", "noise", "--budget", "1", "--no-ceilings", "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert measured.returncode == 0, measured.stderr
+    (record,) = json.loads(measured.stdout)["records"]
+    assert (record["case"]["framework"], record["case"]["recipe"]) == ("jax", found["found"]["recipe"])
+    table = xibench("tune", "--resume", folder, cwd=tmp_path)
+    assert "Found: default" in table.stdout
+    assert "batch_norm=folded" in table.stdout
+    assert "fresh processes each" in table.stdout
+    assert f"xibench run -f jax -m xception --recipe {file}" in table.stderr
+
+
+def test_what_would_be_searched_is_shown_without_measuring(tmp_path: Path) -> None:
+    shown = xibench(*SMALL, "--dry-run", cwd=tmp_path)
+    assert "  depthwise: grouped, shifted" in shown.stdout.splitlines()
+    assert "  pools: windows, shifted" in shown.stdout.splitlines()
+    assert list(tmp_path.iterdir()) == []
+    several = json.loads(xibench("tune", "jax/xception", "--batch", "1,8", "--dry-run", "--json", cwd=tmp_path).stdout)
+    assert (several["case"]["batch"], several["batches"]) == (1, [1, 8])
+
+
+def test_what_cannot_be_searched_is_refused_in_one_line(tmp_path: Path) -> None:
+    assert "CASE: received none, expected FRAMEWORK/MODEL" in said("tune", cwd=tmp_path, code=2)
+    assert "CASE: received jax, expected FRAMEWORK/MODEL" in said("tune", "jax", cwd=tmp_path, code=2)
+    assert "framework 'keras-jax'" in said("tune", "keras-jax/xception", cwd=tmp_path, code=2)
+    assert "model 'xceptio'" in said("tune", "jax/xceptio", cwd=tmp_path, code=2)
+    assert "choice of a recipe in jax on cpu 'graphs'" in said(*SMALL, "--choice", "graphs", cwd=tmp_path, code=2)
+    line = said("tune", "jax/xception", "--resolution", "75,99", cwd=tmp_path, code=2)
+    assert "--resolution: received 75, 99, expected one" in line
+    line = said("tune", "--resume", "nowhere", cwd=tmp_path, code=1)
+    assert "expected a folder that `xibench tune` made" in line
+    line = said("tune", "--resume", "nowhere", "--choice", "pools", cwd=tmp_path, code=2)
+    assert "received --choice too, expected nothing else" in line
+
+
+def test_a_folder_with_a_search_is_not_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "search.json").write_text("{}")
+    line = said(*SMALL, "--folder", "search", cwd=tmp_path, code=1)
+    assert "search holds a search already; go on with it (`xibench tune --resume search`)" in line
+    assert "is damaged" in said("tune", "--resume", "search", cwd=tmp_path, code=1)
+
+
+def test_a_recipe_file_brings_its_framework_and_its_batch(tmp_path: Path) -> None:
+    file = written_for("jax", tmp_path / "recipe.json", batch=16)
+    plan = json.loads(xibench("run", "--recipe", file, "--dry-run", "--json", cwd=tmp_path).stdout)["plan"]
+    assert {(entry["case"]["framework"], entry["case"]["batch"]) for entry in plan} == {("jax", 16)}
+    assert {entry["case"]["recipe"] for entry in plan} == {"default+batch_norm=folded"}
+    asked = xibench("run", "--recipe", f"{file},tuned", "--batch", "2", "--dry-run", "--json", cwd=tmp_path)
+    plan = json.loads(asked.stdout)["plan"]
+    assert {(entry["case"]["recipe"], entry["case"]["batch"]) for entry in plan} == {
+        ("default+batch_norm=folded", 2), ("tuned", 2)
+    }  # fmt: skip
+
+
+def test_a_recipe_file_of_another_framework_is_refused(tmp_path: Path) -> None:
+    file = written_for("jax", tmp_path / "recipe.json")
+    line = said("run", "-f", "pytorch", "--recipe", file, cwd=tmp_path, code=2)
+    assert "it is a recipe for jax; received --framework pytorch, expected jax alone" in line
+    other = written_for("pytorch", tmp_path / "other.json")
+    assert "is a recipe for pytorch" in said("run", "--recipe", f"{file},{other}", cwd=tmp_path, code=2)
+    assert "recipe file none.json cannot be read" in said("run", "--recipe", "none.json", cwd=tmp_path, code=1)

@@ -1,0 +1,114 @@
+"""A search as a folder: what it is, what it has spent, and a run file for each stage. It goes on where it was stopped.
+
+Each stage is decided by the files of those before it, so that reading them again leads to the same place.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from xibench.analysis.tuning import Stage
+from xibench.errors import InputError, Interrupted, StoreError
+from xibench.record.schema import Case, Record
+from xibench.record.store import read
+from xibench.run import parent, start
+from xibench.run.parent import Watch
+
+TASK = "search.json"
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """What is searched. choices: with the values. batches: further ones for the recipe that is found."""
+
+    case: Case
+    choices: dict[str, list[str]]
+    batches: list[int]
+    budget_s: float
+    command: str
+    spent_s: float = 0.0  # until the last stage that was measured whole
+
+
+class Folder:
+    """A search's folder. watch: is told how its runs go on."""
+
+    def __init__(self, path: Path, task: Task, watch: Watch) -> None:
+        self.path = path
+        self.task = task
+        self._watch = watch
+        self._began = time.monotonic()
+        self._before = task.spent_s
+
+    @classmethod
+    def create(cls, path: Path, task: Task, watch: Watch) -> Folder:
+        """A new one. Raises StoreError if there is one already or it cannot be written."""
+        if (path / TASK).exists():
+            raise StoreError(
+                f"{path} holds a search already; go on with it (`xibench tune --resume {path}`) or name another folder"
+            )
+        folder = cls(path, task, watch)
+        folder._write()
+        return folder
+
+    @classmethod
+    def resume(cls, path: Path, budget_s: float | None, watch: Watch) -> Folder:
+        """One to go on with. budget_s: another one for all of it. Raises InputError for a folder that is none."""
+        try:
+            task = msgspec.json.decode((path / TASK).read_bytes(), type=Task)
+        except OSError as error:
+            expected = "expected a folder that `xibench tune` made"
+            raise InputError(f"--resume {path}: {TASK} in it cannot be read: {error.strerror}; {expected}") from None
+        except msgspec.MsgspecError as error:
+            raise InputError(f"--resume {path}: {TASK} in it is damaged: {error}; begin a new search") from None
+        return cls(path, task if budget_s is None else msgspec.structs.replace(task, budget_s=budget_s), watch)
+
+    def spent(self) -> bool:
+        """Whether the budget is."""
+        return self._spent_s() >= self.task.budget_s
+
+    def take(self, number: int, stage: Stage) -> Mapping[Case, Record]:
+        """The records of a stage: measured, or what its file lacks of it measured, or read.
+
+        Raises Interrupted, InputError if its file has another plan, and what a run raises.
+        """
+        path = self.file(number, stage)
+        calibrate = stage.name == "confirm"
+        try:
+            if path.exists():
+                run_file = start.resume(path, self._watch)
+            else:
+                run_file = start.start(stage.cases, stage.rule, None, self.task.command, path)
+            with run_file:
+                if tuple(run_file.header.plan) != stage.cases:
+                    raise InputError(f"{path} has another plan than this version's search; begin a new one")
+                pending = run_file.pending()
+                if pending:
+                    parent.run(pending, run_file, self._watch, calibrate=calibrate)
+        except Interrupted:
+            cure = f"go on with `xibench tune --resume {self.path}`"
+            raise Interrupted(f"interrupted in stage {stage.name}; {cure}") from None
+        if pending:
+            self.task = msgspec.structs.replace(self.task, spent_s=self._spent_s())
+            self._write()
+        return {record.case: record for record in read(path).records}
+
+    def file(self, number: int, stage: Stage) -> Path:
+        """The run file of a stage."""
+        return self.path / f"{number + 1:02}-{stage.name}.jsonl"
+
+    def _spent_s(self) -> float:
+        return self._before + time.monotonic() - self._began
+
+    def _write(self) -> None:
+        new = self.path / f"{TASK}.new"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(msgspec.json.format(msgspec.json.encode(self.task), indent=2) + b"\n")
+            os.replace(new, self.path / TASK)  # noqa: PTH105  # whole or not at all
+        except OSError as error:
+            cure = "name another with --folder"
+            raise StoreError(f"{self.path / TASK} cannot be written: {error.strerror}; {cure}") from None
