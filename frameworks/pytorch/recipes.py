@@ -22,6 +22,7 @@ from frameworks.weights import Weights
 if TYPE_CHECKING:
     from frameworks.pytorch.inductor import Compilation
 
+MOST_NETWORKS = 256
 LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 OPTIONS = {
     "freezing": {("compiler", "frozen")},
@@ -85,10 +86,14 @@ def compiled(
 
     options: TorchInductor's, beside its defaults.
     """
+    from torch import _dynamo as dynamo  # importing it takes a second
+
     plain = in_layout(model, layout)
     missing = missing_compiler(device)
     if missing:
         return replace(plain, substitutions=(missing,))
+    dynamo.config.recompile_limit = MOST_NETWORKS  # of one class in a process: the next one would run eagerly
+    dynamo.config.fail_on_recompile_limit_hit = True
     call = torch.compile(plain.model, options=dict(options) or None)
     return replace(plain, call=call, compilation=compilation(options))
 

@@ -94,7 +94,7 @@ def test_where_nothing_can_be_measured_the_reason_is_said() -> None:
 def test_no_choice_is_begun_once_the_budget_is_spent_and_the_rest_is_told() -> None:
     found, stages = tuned_by(lambda choices: 1.0, patience=2)
     assert [stage.name for stage in stages] == ["start", "layout", "confirm"]
-    assert found.left_out == ["compiler", "autotuning"]
+    assert found.left_out == ["compiler"]  # nothing is compiled yet that could be autotuned
 
 
 def test_the_batch_with_the_most_images_a_second_is_found_and_confirmed() -> None:

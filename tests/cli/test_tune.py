@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.record import recipe_file
@@ -26,22 +28,22 @@ def written_for(framework: str, path: Path, batch: int | None = None) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_path: Path) -> None:
     folder = tmp_path / "search"
     arguments = [*SMALL, "--choice", "batch_norm,depthwise", "--folder", str(folder)]
-    child = subprocess.Popen(
+    first = folder / "01-start.jsonl"
+    with subprocess.Popen(
         [sys.executable, "-m", "xibench", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    first = folder / "01-start.jsonl"
-    until = time.monotonic() + 120
-    while not (first.exists() and first.read_text().count('"attempt"') >= 1) and time.monotonic() < until:
-        time.sleep(0.2)
-    child.send_signal(signal.SIGINT)
-    assert child.stderr is not None
-    last = child.stderr.read().splitlines()[-1]
-    assert child.wait() == 130
-    assert last == f"xibench: interrupted in stage start; go on with `xibench tune --resume {folder}`"
+    ) as child:  # fmt: skip
+        until = time.monotonic() + 120
+        while not (first.exists() and first.read_text().count('"attempt"') >= 1) and time.monotonic() < until:
+            time.sleep(0.2)
+        child.send_signal(signal.SIGINT)
+        _, told = child.communicate()
+    assert child.returncode == 130
+    assert told.splitlines()[-1] == f"xibench: interrupted in stage start; go on with `xibench tune --resume {folder}`"
     began = first.read_bytes()
 
     done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path)

@@ -184,3 +184,14 @@ def test_what_tuned_asks_of_torchinductor_on_a_gpu_computes_the_same_as_far_as_a
     assert subject.settings()["constants"] is True
     assert subject.settings()["compile_scope"] == "forward"
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
+
+
+@pytest.mark.slow
+def test_every_network_of_a_process_is_compiled_not_only_the_first_eight() -> None:
+    variants = ("jft", "dense", "no_residual", "relu_between", "elu_between", "pointwise_first", "segments_1",
+                "segments_2", "segments_4", "segments_8")  # fmt: skip
+    for variant in variants:
+        built = network("xception", f"narrow+{variant}", resolution=75)
+        subject = load("pytorch").prepare(built, initial(built), "tuned", "fp32", "cpu")
+        subject.fetch(synchronised_step(subject, subject.put(BATCH)))
+        assert subject.settings()["compile_scope"] == "forward", variant
