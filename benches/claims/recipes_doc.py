@@ -90,9 +90,9 @@ def _whole(answer: Figures) -> str:
 def _instead(answer: Figures) -> Iterator[str]:
     """What bf16 ran with, where it could not have what it wanted."""
     cells = answer["figures"]["cells"]
-    found = {f"{TITLES[name.split()[0]]}: {s}" for name, c in cells.items() for s in c["ours_bf16"]["substitutions"]}
+    found = {f"{TITLES[name.split()[0]]} ran {s}" for name, c in cells.items() for s in c["ours_bf16"]["substitutions"]}
     if found:
-        yield f"bf16 ran {'; '.join(sorted(found))}."
+        yield f"In bf16 {'; '.join(sorted(found))}."
 
 
 def _rivals(answer: Figures, title: str) -> str:

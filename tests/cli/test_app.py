@@ -12,7 +12,7 @@ from tests.cli.command import ROOT, said, xibench
 from xibench.cli import app
 
 COMMANDS = [
-    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "spectrum", "paper", "weights", "report",
+    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights", "report",
     "export",
 ]  # fmt: skip
 
