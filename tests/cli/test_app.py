@@ -12,8 +12,8 @@ from tests.cli.command import ROOT, said, xibench
 from xibench.cli import app
 
 COMMANDS = [
-    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights", "report",
-    "export",
+    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights",
+    "report", "export",
 ]  # fmt: skip
 
 
