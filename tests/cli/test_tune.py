@@ -46,7 +46,7 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
     assert told.splitlines()[-1] == f"xibench: interrupted in stage start; go on with `xibench tune --resume {folder}`"
     began = first.read_bytes()
 
-    done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path)
+    done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path, timeout_s=900)
     assert done.returncode == 0, done.stderr
     assert first.read_bytes().startswith(began)
     found = json.loads(done.stdout)
