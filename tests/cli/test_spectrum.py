@@ -25,7 +25,8 @@ def test_a_measured_spectrum_is_told_in_a_table_a_sentence_and_json(tmp_path: Pa
     run = tmp_path / "spectrum.jsonl"
     done = xibench(
         "spectrum", "-f", "pytorch", "--recipe", "default", "--segments", "4,8,C", "--widths", "equal",
-        "--resolution", "71", "--batch", "1", "--processes", "1", "--budget", "2", "--no-ceilings", "--out", run, cwd=tmp_path,
+        "--resolution", "71", "--batch", "1", "--processes", "1", "--budget", "2", "--no-ceilings", "--out", run,
+        cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "at equal parameters" in done.stdout
