@@ -8,23 +8,10 @@ from pathlib import Path
 
 from dashboards.runs import LoadedRun, load
 from xibench.errors import InputError, XibenchError
+from xibench.record.documents import embed
 from xibench.record.store import latest
 
 RUNS = Path("results/runs")
-
-
-def marks(name: str) -> tuple[str, str]:
-    """The markers of a generated part."""
-    return f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-
-
-def embed(document: str, text: str, name: str) -> str:
-    """The document with `text` between its markers. Raises InputError if it lacks them."""
-    begin, end = marks(name)
-    if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
-        raise InputError(f"the document has no place for the {name}: expected one {begin} and, after it, one {end}")
-    before, rest = document.split(begin)
-    return f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}"
 
 
 def main(arguments: Sequence[str], name: str, make: Callable[[LoadedRun], str]) -> int:

@@ -14,9 +14,10 @@ from dashboards import captions, embedding, trust
 from dashboards import format as fmt
 from dashboards.runs import Group, LoadedRun, Row, groups, network_title
 from dashboards.style import FRAMEWORK_ORDER
+from xibench.record import documents
 
 NAME = "headline"
-BEGIN, END = embedding.marks(NAME)
+BEGIN, END = documents.marks(NAME)
 
 
 def headline(run: LoadedRun) -> str:
@@ -32,7 +33,7 @@ def headline(run: LoadedRun) -> str:
 
 def embed(document: str, text: str) -> str:
     """The document with the headline between its markers. Raises InputError if it lacks them."""
-    return embedding.embed(document, text, NAME)
+    return documents.embed(document, text, NAME)
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:

@@ -6,6 +6,7 @@ Imports no framework.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 
 from frameworks import allocator
@@ -23,7 +24,7 @@ def begin(framework: str, text: str, device: str) -> None:
     chosen = recipe(framework, text, device)
     allocator.prepared(chosen)
     wanted = chosen.choices["threads"]
-    if framework in VARIABLES and wanted != AUTOMATIC:
+    if framework in VARIABLES and wanted != AUTOMATIC and framework not in sys.modules:
         os.environ[VARIABLES[framework]] = wanted
 
 

@@ -112,7 +112,7 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
             "together": None,
             "halved": (
                 "a batch's halves side by side",
-                "one half's operations run while a core waits for the other's; an odd batch stays whole",
+                "a core that waits for one half can go on with the other; an odd batch stays whole",
             ),
         }),
         "memory": MEMORY,
@@ -137,14 +137,14 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
             "plain": None,
             "cropped": (
                 "convolutions without padding computed with it, and cropped",
-                "XLA runs them on one core, and those that keep the size on all of them",
+                "XLA runs those that keep the size faster on a CPU",
             ),
         }),
         "strided": Choice({
             "plain": None,
             "columns": (
                 "convolutions of stride 2 as a matrix product of the windows' columns",
-                "a matrix product runs at its speed for any stride and few channels",
+                "XLA's convolutions with a stride are slower than its matrix product on a CPU",
             ),
         }),
         "pools": Choice({

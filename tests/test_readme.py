@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import ModuleType
 
+import msgspec
 import pytest
 
+from benches.claims import latency, recipes_doc, runs, speed
 from benches.claims import readme as claims
-from benches.claims import recipes_doc
-from benches.claims.marks import embed
 from dashboards.headline import BEGIN, END, headline
 from dashboards.runs import load
+from xibench.record.documents import embed
 from xibench.record.store import read
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,14 @@ def test_what_is_said_of_the_recipes_is_what_their_claims_measured() -> None:
     answers = claims.load(*REFERENCE.glob("*/claims.jsonl"))
     made = embed(document, recipes_doc.text(answers), recipes_doc.NAME)
     assert made == document, "python -m benches.claims.recipes_doc results/reference/*/claims.jsonl docs/recipes.md"
+
+
+@pytest.mark.parametrize("claim", [speed, latency])
+def test_the_figures_of_a_claim_follow_from_its_kept_run(claim: ModuleType) -> None:
+    for kept in REFERENCE.glob(f"*/{claim.CLAIM.name}/{runs.FILE}"):
+        stored = read(kept)
+        found = msgspec.json.decode(msgspec.json.encode(claim.figures(stored.records, stored.calibration)))
+        assert found == claims.load(kept.parents[1] / "claims.jsonl")[claim.CLAIM.name]["figures"], kept
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

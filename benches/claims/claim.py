@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from xibench.record import lines
 from xibench.record.schema import Environment
 
 Figures = dict[str, Any]
@@ -59,10 +59,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def keep(answer: Answer, path: Path) -> None:
     """Puts the answer into a file of answers in place of the one that it had for this claim."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = path.read_bytes().splitlines() if path.exists() else []
-    others = [line for line in lines if msgspec.json.decode(line)["claim"] != answer.claim]
+    kept = path.read_bytes().splitlines() if path.exists() else []
+    others = [line for line in kept if msgspec.json.decode(line)["claim"] != answer.claim]
     written = sorted([*others, msgspec.json.encode(answer)], key=lambda line: str(msgspec.json.decode(line)["claim"]))
-    new = path.with_suffix(".new")
-    new.write_bytes(b"\n".join(written) + b"\n")
-    os.replace(new, path)  # noqa: PTH105  # whole or not at all
+    lines.put(path, b"\n".join(written) + b"\n")

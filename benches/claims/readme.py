@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from benches.claims.marks import embed
+from xibench.record.documents import embed
 from xibench.record.schema import Environment
 
 NAME = "claims"

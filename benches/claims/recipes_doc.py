@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benches.claims.marks import embed
 from benches.claims.readme import load, measured_on
 from benches.claims.recipes import without
 from benches.claims.runs import MODELS
 from frameworks.contenders import CONTENDERS
 from frameworks.recipes import CHOICES, recipe
 from frameworks.runtime import FRAMEWORKS
+from xibench.record.documents import embed
 
 NAME = "recipes"
 TITLES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
@@ -128,8 +128,23 @@ def _on_gpu() -> str:
 def _conditions(what: str, answer: Figures | None) -> list[str]:
     if answer is None:
         return [f"{what}: {UNMEASURED} yet; `python -m benches.claims recipes` does."]
+    counts = sorted(set(_counts(answer["figures"])))
+    n = f"{_span(counts)} processes a case, interleaved" if counts else UNMEASURED
     where = measured_on(answer["environment"])
-    return [f"{what}, [95 % interval], 3 processes a case, interleaved. {where}; {answer['created_utc'][:10]}."]
+    return [f"{what}. [95 % interval]; n = {n}. {where}; {answer['created_utc'][:10]}."]
+
+
+def _counts(figures: Any) -> Iterator[int]:
+    """The processes of every ratio."""
+    if isinstance(figures, Mapping):
+        if "ratio" in figures and "n" in figures:
+            yield figures["n"]
+        for part in figures.values():
+            yield from _counts(part)
+
+
+def _span(counts: Sequence[int]) -> str:
+    return str(counts[0]) if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"
 
 
 def _rate(figures: Figures) -> str:

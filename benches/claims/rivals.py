@@ -76,6 +76,8 @@ class Taken:
             "step_s": step and {"median": step.median, "low": step.low, "high": step.high},
             "attained": summary.attained,
             "start_s": start_s(summary),
+            "processes": summary.processes,
+            "steps": step.n if step else None,
             "substitutions": [f"{s.ran} instead of {s.wanted}: {s.why}" for s in summary.substitutions],
         }
 

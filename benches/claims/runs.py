@@ -45,8 +45,8 @@ def ratio(ours: Record, theirs: Record) -> Ratio | None:
 
 
 def told(found: Ratio | None) -> dict[str, float | None] | None:
-    """A ratio with its interval, as it stands among the figures."""
-    return found and {"ratio": found.ratio, "low": found.low, "high": found.high}
+    """A ratio with its interval, as it stands among the figures. n: processes of the side that has fewer."""
+    return found and {"ratio": found.ratio, "low": found.low, "high": found.high, "n": found.n}
 
 
 class _Lines:

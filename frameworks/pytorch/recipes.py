@@ -86,12 +86,12 @@ def compiled(
 
     options: TorchInductor's, beside its defaults.
     """
-    from torch import _dynamo as dynamo  # importing it takes a second
-
     plain = in_layout(model, layout)
     missing = missing_compiler(device)
     if missing:
         return replace(plain, substitutions=(missing,))
+    from torch import _dynamo as dynamo  # importing it takes a second
+
     dynamo.config.recompile_limit = MOST_NETWORKS  # of one class in a process: the next one would run eagerly
     dynamo.config.fail_on_recompile_limit_hit = True
     call = torch.compile(plain.model, options=dict(options) or None)

@@ -41,8 +41,8 @@ def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
     """Every setting of the manifest, and what only TensorFlow has."""
     variables = subject.variables
     on_gpu = subject.device == "cuda"
-    asked = int(os.environ.get(VARIABLES["tensorflow"], 0))
-    configured = tf.config.threading.get_intra_op_parallelism_threads() or asked
+    asked = os.environ.get(VARIABLES["tensorflow"], "")
+    configured = tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdecimal() else 0)
     return {
         "layout": subject.layout_put or NOT_PUT,
         "compiler": "xla" if subject.xla else "none",

@@ -8,14 +8,15 @@ import msgspec
 import pytest
 
 from benches.claims import latency, recipes_doc, speed
-from benches.claims.marks import embed
 from frameworks.recipes import recipe
 from tests.benches.test_speed import taken
 from tests.builders import calibration, header
+from xibench.errors import InputError
+from xibench.record.documents import embed
 from xibench.record.schema import Case
 
 CASE = Case(framework="jax", model="xception")
-GAIN = {"ratio": 1.234, "low": 1.1, "high": 1.3}
+GAIN = {"ratio": 1.234, "low": 1.1, "high": 1.3, "n": 4}
 
 
 def answer(figures: dict[str, Any]) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def test_each_setting_stands_with_its_reason_and_its_gain(answers: dict[str, Any
     assert depthwise[2:] == [
         "XLA fuses them; its grouped convolution is slow on a CPU", "not measured", "1.23 [1.10, 1.30]"
     ]  # fmt: skip
+    assert "n = 4 processes a case" in recipes_doc.text(answers)
     written = {row[1].strip("`").split("=")[0] for row in table[2:]}
     plain = recipe("jax", "default", "cpu").choices
     assert written == {name for name, value in recipe("jax", "tuned", "cpu").choices.items() if value != plain[name]}
@@ -70,5 +72,5 @@ def test_without_a_measurement_nothing_is_claimed() -> None:
 
 
 def test_a_document_without_a_place_is_refused() -> None:
-    with pytest.raises(ValueError, match="has no place for the recipes"):
+    with pytest.raises(InputError, match="has no place for the recipes"):
         embed("nothing", "text", "recipes")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dashboards import embedding
 from dashboards.runs import load
 from dashboards.spectrum_summary import NAME, summary
 from tests.dashboards.examples import header, ok, write
 from xibench.errors import InputError
+from xibench.record.documents import embed
 from xibench.record.schema import Case
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,7 +19,7 @@ REFERENCE = ROOT / "results" / "reference" / "intel-xeon-avx512-2c" / "spectrum.
 
 def test_the_document_holds_what_the_reference_run_says() -> None:
     document = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
-    assert embedding.embed(document, summary(load(REFERENCE)), NAME) == document
+    assert embed(document, summary(load(REFERENCE)), NAME) == document
 
 
 def test_a_row_has_the_costs_and_every_framework_with_its_interval() -> None:

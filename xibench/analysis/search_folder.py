@@ -5,7 +5,7 @@ Each stage is decided by the files of those before it, so that reading them agai
 
 from __future__ import annotations
 
-import os
+import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ import msgspec
 
 from xibench.analysis.tuning import Stage
 from xibench.errors import InputError, Interrupted, StoreError
+from xibench.record import lines
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
 from xibench.run import parent, start
@@ -47,9 +48,8 @@ class Folder:
     def create(cls, path: Path, task: Task, watch: Watch) -> Folder:
         """A new one. Raises StoreError if there is one already or it cannot be written."""
         if (path / TASK).exists():
-            raise StoreError(
-                f"{path} holds a search already; go on with it (`xibench tune --resume {path}`) or name another folder"
-            )
+            cure = f"go on with it (`{_resume_command(path)}`) or name another folder"
+            raise StoreError(f"{path} holds a search already; {cure}")
         folder = cls(path, task, watch)
         folder._write()
         return folder
@@ -89,7 +89,7 @@ class Folder:
                 if pending:
                     parent.run(pending, run_file, self._watch, calibrate=calibrate)
         except Interrupted:
-            cure = f"go on with `xibench tune --resume {self.path}`"
+            cure = f"go on with `{_resume_command(self.path)}`"
             raise Interrupted(f"interrupted in stage {stage.name}; {cure}") from None
         if pending:
             self.task = msgspec.structs.replace(self.task, spent_s=self._spent_s())
@@ -104,11 +104,12 @@ class Folder:
         return self._before + time.monotonic() - self._began
 
     def _write(self) -> None:
-        new = self.path / f"{TASK}.new"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            new.write_bytes(msgspec.json.format(msgspec.json.encode(self.task), indent=2) + b"\n")
-            os.replace(new, self.path / TASK)  # noqa: PTH105  # whole or not at all
+            lines.put(self.path / TASK, msgspec.json.format(msgspec.json.encode(self.task), indent=2) + b"\n")
         except OSError as error:
             cure = "name another with --folder"
             raise StoreError(f"{self.path / TASK} cannot be written: {error.strerror}; {cure}") from None
+
+
+def _resume_command(path: Path) -> str:
+    return f"xibench tune --resume {shlex.quote(str(path))}"

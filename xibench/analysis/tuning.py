@@ -62,7 +62,10 @@ class Step:
 
 @dataclass(slots=True)
 class Search:
-    """What was found. left_out: choices for which the budget was spent. gains: over `tuned` and `default`."""
+    """What was found.
+
+    left_out: choices not tried, or not tried again, as the budget was spent. gains: over `tuned` and `default`.
+    """
 
     best: Case
     steps: list[Step] = field(default_factory=list)
@@ -128,8 +131,8 @@ def _rivals(best: Case, name: str, values: Sequence[str]) -> Iterator[Case]:
         yield msgspec.structs.replace(best, recipe=text)
 
 
-def _advance(found: Search, stage: Stage, take: Take) -> None:
-    """Measures a stage and goes on with its best."""
+def _advance(found: Search, stage: Stage, take: Take) -> Mapping[Case, Record]:
+    """Measures a stage and goes on with its best; returns its records."""
     records = take(len(found.steps), stage)
     times = {case: _image_s(records[case]) for case in stage.cases if case in records}
     measured = {case: time for case, time in times.items() if time is not None}
@@ -140,19 +143,19 @@ def _advance(found: Search, stage: Stage, take: Take) -> None:
     fastest = min(measured, key=measured.__getitem__)
     best = fastest if measured[before] > (1 + MARGIN) * measured[fastest] or stage.name == "start" else before
     compared = tuple(
-        Compared(c, measured[before] / measured[c] if c in measured else None, r.status, r.reason)
-        for c, r in ((c, records[c]) for c in times)
+        Compared(c, measured[before] / measured[c] if c in measured else None, records[c].status, records[c].reason)
+        for c in times
     )
     found.steps.append(Step(stage, compared, best))
     found.best = best
+    return records
 
 
 def _confirm(found: Search, known: Mapping[str, Case], take: Take) -> None:
     """`default`, `tuned` and what was found, in fresh processes."""
     named = {name: msgspec.structs.replace(known[name], batch=found.best.batch) for name in ("default", "tuned")}
     stage = Stage("confirm", tuple(dict.fromkeys((found.best, *named.values()))), CONFIRMING)
-    records = take(len(found.steps), stage)
-    _advance(found, stage, lambda number, asked: records)
+    records = _advance(found, stage, take)
     for name, case in named.items():
         sides = [[p.steps_s for p in records[c].processes if p.steps_s] for c in (found.best, case)]
         if case != found.best and all(sides):

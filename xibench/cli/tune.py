@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from xibench.analysis.search_folder import Folder
     from xibench.analysis.tuning import Search
     from xibench.measure.comparing import Ratio
-    from xibench.record.recipe_file import RecipeFile
+    from xibench.record.recipe_file import Gain, RecipeFile
     from xibench.record.schema import Case
 
 FOLDERS = Path("results/tune")
@@ -214,7 +214,7 @@ def _recipe_file(folder: Folder, found: Search) -> RecipeFile:
     )  # fmt: skip
 
 
-def _gain(over: str, ratio: Ratio) -> Any:
+def _gain(over: str, ratio: Ratio) -> Gain:
     from xibench.record.recipe_file import Gain
 
     return Gain(over=over, ratio=ratio.ratio, low=ratio.low, high=ratio.high, processes=ratio.n)

@@ -40,7 +40,7 @@ def found_lines(found: Search, written: RecipeFile) -> Iterator[str]:
         "processes of stage confirm."
     )
     if found.left_out:
-        yield f"Left out, as the budget was spent: {', '.join(found.left_out)}"
+        yield f"Not tried, or not again, as the budget was spent: {', '.join(found.left_out)}"
 
 
 def _rows(step: Step) -> Iterator[tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""JSON lines that are whole or not there: how every file of results is written."""
+"""Lines and files that are whole or not there: how every file of results is written."""
 
 from __future__ import annotations
 
@@ -36,3 +36,11 @@ def append(descriptor: int, line: msgspec.Struct) -> None:
     except BaseException:  # Ctrl-C between two partial writes, too, must not leave half a line
         os.ftruncate(descriptor, before)
         raise
+
+
+def put(path: Path, content: bytes) -> None:
+    """A whole file in place of an earlier one; its folder is made. Raises OSError."""
+    new = path.with_name(f"{path.name}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new.write_bytes(content)
+    os.replace(new, path)  # noqa: PTH105  # as one step

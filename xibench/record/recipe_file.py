@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from xibench.errors import InputError, StoreError
+from xibench.record import lines
 from xibench.record.schema import Case
 
 FORMAT = "xibench recipe"
@@ -63,10 +63,7 @@ def read(path: str | Path) -> RecipeFile:
 
 def write(path: Path, found: RecipeFile) -> None:
     """Whole or not at all, in place of an earlier one. Raises StoreError."""
-    new = path.with_name(f"{path.name}.new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
-        os.replace(new, path)  # noqa: PTH105  # whole or not at all
+        lines.put(path, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
     except OSError as error:
         raise StoreError(f"recipe file {path} cannot be written: {error.strerror}; name another with --out") from None
