@@ -13,7 +13,7 @@ from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
 from frameworks.runtime import FRAMEWORKS
 from tests.analysis.proofs import proven
-from xibench.analysis import workers
+from xibench.analysis import forward, workers
 from xibench.analysis.checks import array_errors
 from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES
@@ -93,6 +93,19 @@ def test_an_uneven_split_and_the_other_order_are_proven_in_training_mode_too(pro
 
 def test_every_operator_is_proven(proof: Report) -> None:
     assert {(name, SMALL) for name in OPERATORS} <= proven(proof)
+
+
+@pytest.mark.parametrize("uncompiled", [True, False])
+def test_a_recipe_can_be_proven_without_the_compiler_that_takes_most_of_its_time(
+    uncompiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("torch.compile", lambda model, **options: asked.append(model) or model)
+    job = Job(
+        model="xception", variant="narrow", resolution=75, precision="fp64", recipe="tuned", uncompiled=uncompiled
+    )
+    assert set(forward.run("pytorch", job)) == {"head"}
+    assert bool(asked) is not uncompiled
 
 
 def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -170,9 +171,12 @@ def test_a_batch_that_has_halves_is_taken_apart_in_tensorflow(images: int, halve
     assert np.max(np.abs(logits[1] - logits[0])) < 1e-5 * np.max(np.abs(logits[0]))
 
 
-def test_vectors_are_asked_of_xla_and_told() -> None:
+def test_vectors_are_asked_of_xla_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     told = [stepped("jax", recipe)[0].settings()["compiler_options"] for recipe in ("default", "default+vectors=512")]
     assert told == ["none", "xla_cpu_prefer_vector_width=512"]
+    monkeypatch.setattr(importlib.import_module("frameworks.jax.recipes"), "VECTORS", "xla_no_such_option")
+    with pytest.raises(Exception, match="xla_no_such_option"):  # so it does reach XLA
+        stepped("jax", "default+vectors=512")
 
 
 def test_what_tuned_asks_of_torchinductor_on_a_gpu_computes_the_same_as_far_as_a_cpu_can() -> None:
