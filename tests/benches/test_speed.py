@@ -11,6 +11,7 @@ from benches.claims import latency, recipes, runs, speed
 from frameworks.contenders import CONTENDERS
 from tests.builders import append, calibration, failure, header, measured, process, record
 from xibench.errors import InputError
+from xibench.measure.comparing import Ratio
 from xibench.record.schema import Case, Record
 from xibench.record.store import RunFile
 
@@ -71,6 +72,12 @@ def test_what_is_attained_is_null_where_no_ceiling_was_measured() -> None:
         for r in map(taken, speed.cases())
     ]  # fmt: skip
     assert speed.figures(records, None)["attained"] == {"xception": None, "inception_v3": None}
+
+
+def test_a_ratio_is_told_with_its_interval_and_how_many_processes_it_comes_from() -> None:
+    found = Ratio(1.2, 1.1, 1.3, 0.01, 7, paired=False)
+    assert runs.told(found) == {"ratio": 1.2, "low": 1.1, "high": 1.3, "n": 7}
+    assert runs.told(None) is None
 
 
 def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:

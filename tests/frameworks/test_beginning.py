@@ -12,6 +12,7 @@ import pytest
 
 from frameworks import beginning
 from frameworks.recipes import recipe
+from frameworks.runtime import usable_cores
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -22,12 +23,14 @@ from frameworks.runtime import load
 from frameworks.weights import initial
 import numpy as np
 
-framework, text, late = sys.argv[1:]
-if late == "early":
+framework, text, when = sys.argv[1:]
+if when == "early":
     beginning.begin(framework, text, "cpu")
 runtime = load(framework)
 runtime.touch("cpu")
 built = network("xception", "narrow", resolution=75)
+if when == "late":
+    beginning.begin(framework, text, "cpu")
 subject = runtime.prepare(built, initial(built), text, "fp32", "cpu")
 batch = subject.put(np.zeros((2, 75, 75, 3), np.float32))
 subject.compile(batch)
@@ -50,8 +53,12 @@ def test_a_recipe_has_the_number_of_threads_that_it_names(framework: str) -> Non
     assert threads(framework, "default+threads=3") == (3, [])
 
 
-def test_threads_that_come_too_late_are_said() -> None:
-    assert threads("jax", "default+threads=3", "late")[1] == ["3 threads"]
+@pytest.mark.parametrize("when", ["late", "never"])
+@pytest.mark.parametrize("framework", ["tensorflow", "jax"])
+def test_threads_that_come_too_late_are_said(framework: str, when: str) -> None:
+    number, wanted = threads(framework, "default+threads=3", when)
+    assert number == usable_cores()
+    assert wanted == ["3 threads"]
 
 
 def test_a_contender_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from frameworks.errors import UnknownName
 from tests.builders import small_case
+from tests.record.test_recipe_file import FOUND
 from xibench.errors import UsageError
+from xibench.record import recipe_file
 from xibench.run import interpreters, sides
 
 CASE = small_case()
@@ -53,6 +55,9 @@ def test_an_interpreter_runs_the_same_worker(tmp_path: Path) -> None:
 
 def test_a_recipe_replaces_that_of_the_case(tmp_path: Path) -> None:
     assert sides.resolve("recipe:tuned", tmp_path).case(CASE).recipe == "tuned"
+    file = tmp_path / "recipe.json"
+    recipe_file.write(file, FOUND)
+    assert sides.resolve(f"recipe:{file}", tmp_path).case(CASE).recipe == FOUND.recipe
 
 
 @pytest.mark.parametrize(
