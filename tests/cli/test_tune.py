@@ -11,9 +11,13 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from frameworks.recipes import recipe, written
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
+from xibench.analysis.tuning import Search
+from xibench.cli.tune_tables import found_lines
 from xibench.record import recipe_file
 from xibench.record.recipe_file import FORMAT, RecipeFile
 
@@ -68,6 +72,14 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
     assert "batch_norm=folded" in table.stdout
     assert "fresh processes each" in table.stdout
     assert f"xibench run -f jax -m xception --recipe {file}" in table.stderr
+
+
+def test_that_tuned_is_the_fastest_is_said(tmp_path: Path) -> None:
+    text = written("jax", recipe("jax", "tuned", "cpu").choices)
+    case = replace(small_case("jax"), recipe=text)
+    told = recipe_file.read(written_for("jax", tmp_path / "recipe.json"))
+    assert "which is what `tuned` chooses" not in "\n".join(found_lines(Search(case), told))
+    assert "which is what `tuned` chooses" in "\n".join(found_lines(Search(case), replace(told, recipe=text)))
 
 
 def test_what_would_be_searched_is_shown_without_measuring(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frameworks.recipes import recipe
+from frameworks.recipes import written as as_written
 from xibench.analysis.tuning import MARGIN
 from xibench.cli.format import NONE, figures, percent, table_of
 
@@ -30,6 +31,10 @@ def search_table(found: Search) -> Table:
 def found_lines(found: Search, written: RecipeFile) -> Iterator[str]:
     """What was found, what it is worth, and what it consists of."""
     yield f"\nFound: {written.recipe}" + (f" at batch {written.batch}" if written.batch else "")
+    for name in ("tuned", "default"):
+        choices = recipe(written.framework, name, written.case.device).choices
+        if written.recipe == as_written(written.framework, choices):
+            yield f"  which is what `{name}` chooses on this device"
     for gain in written.gains:
         between = "" if gain.low is None or gain.high is None else f" [{figures(gain.low)}, {figures(gain.high)}]"
         yield f"  x {figures(gain.ratio)}{between} as fast as {gain.over}, {gain.processes} fresh processes each"
