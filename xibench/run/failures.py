@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from collections.abc import Iterator
 from typing import Literal
@@ -44,8 +45,12 @@ def exit_reason(code: int, phase: str) -> str:
 
 
 def memory_reason(held_bytes: int, limit_bytes: int, phase: str) -> str:
-    """Why a worker was killed that held too much memory."""
-    held, limit = f"{held_bytes / 2**20:.1f} MiB", f"{limit_bytes / 2**20:.1f} MiB"
+    """Why a worker was killed that held too much memory; what it held is rounded up and its limit down.
+
+    So the one reads as more than the other, also where it is so by less than a tenth of a mebibyte.
+    """
+    held = f"{math.ceil(held_bytes * 10 / 2**20) / 10:.1f} MiB"
+    limit = f"{math.floor(limit_bytes * 10 / 2**20) / 10:.1f} MiB"
     return f"the worker held {held} of memory during {phase}, more than its limit of {limit}, and was killed"
 
 
