@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,12 +35,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence that can be measured. measure: gets a folder of its own, in which it may keep what it resumes from."""
+    """A sentence that can be measured.
+
+    measure: gets a folder of its own, in which it may keep what it resumes from. device: on which it is measured.
+    """
 
     name: str
     sentence: str
     targets: tuple[Target, ...]
     measure: Callable[[Path], Figures]
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

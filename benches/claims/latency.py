@@ -19,7 +19,7 @@ BATCH = 1
 
 def cases() -> tuple[Case, ...]:
     """Ours tuned, and every contender by each of its recipes, in fp32."""
-    return rivals.cases(BATCH, (Selection(models=MODELS, recipes=("tuned",)),))
+    return rivals.cases((BATCH,), (Selection(models=MODELS, recipes=("tuned",)),))
 
 
 def measure(folder: Path) -> Figures:

@@ -15,6 +15,7 @@ from xibench.run import plan
 from xibench.run.plan import Selection
 
 BATCHES = (8,)
+DEVICE = "cpu"
 
 
 def without(framework: str, device: str) -> dict[str, str]:
@@ -28,11 +29,10 @@ def without(framework: str, device: str) -> dict[str, str]:
 
 def cases() -> tuple[Case, ...]:
     """`default`, `tuned`, and `tuned` without each of its settings, in every framework and network."""
-    device = plan.resolve_device(tuple(FRAMEWORKS), "auto")
     return plan.all_cases([
         Selection(
             frameworks=(framework,), models=MODELS, batches=BATCHES,
-            recipes=("default", "tuned", *without(framework, device).values()), device=device,
+            recipes=("default", "tuned", *without(framework, DEVICE).values()), device=DEVICE,
         )
         for framework in FRAMEWORKS
     ])  # fmt: skip
@@ -59,11 +59,10 @@ def counts(gains: Sequence[Mapping[str, float | None] | None]) -> Figures:
 
 def _gains(framework: str, model: str, of: dict[Case, Record]) -> dict[str, Any]:
     mine = {case.recipe: record for case, record in of.items() if (case.framework, case.model) == (framework, model)}
-    device = next(iter(of)).device
     return {
         "tuned_over_default": told(ratio(mine["tuned"], mine["default"])),
         "settings": {
-            name: told(ratio(mine["tuned"], mine[text])) for name, text in without(framework, device).items()
+            name: told(ratio(mine["tuned"], mine[text])) for name, text in without(framework, DEVICE).items()
         },
     }
 

@@ -33,7 +33,7 @@ def text(answers: Mapping[str, Figures]) -> str:
         parts += [_whole(answers["speed"]), _rivals(answers["speed"], "## Beside public implementations, batch 8")]
     if "latency" in answers:
         parts.append(_rivals(answers["latency"], "## Beside public implementations, one image"))
-    return "\n\n".join([*parts, _on_gpu()])
+    return "\n\n".join([*parts, _on_gpu(answers.get("speed_gpu"))])
 
 
 def _settings(framework: str, answer: Figures | None) -> str:
@@ -116,13 +116,37 @@ def _rivals(answer: Figures, title: str) -> str:
     return "\n".join([*lines, "", *_conditions("fp32", answer), *(f"{why}." for why in reasons.values())])
 
 
-def _on_gpu() -> str:
-    """What `tuned` chooses on a GPU, which nothing here has measured."""
-    lines = ["## On a GPU", "", "Unmeasured on GPU. What `tuned` chooses there:", ""]
+def _on_gpu(answer: Figures | None) -> str:
+    """What `tuned` chooses on a GPU, and what it reached there if that has been measured."""
+    said = "Measured below" if answer else "Unmeasured on GPU; `python -m benches.claims speed_gpu` does"
+    lines = ["## On a GPU", "", f"{said}. What `tuned` chooses there:", ""]
     for framework in FRAMEWORKS:
         settings = "; ".join(f"{what} ({why})" for what, why in recipe(framework, "tuned", "cuda").settings)
         lines.append(f"- {TITLES[framework]}: {settings}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_gpu_table(answer) if answer else ())])
+
+
+def _gpu_table(answer: Figures) -> Iterator[str]:
+    """Each cell beside the fastest contender, at its default and by any of its recipes."""
+    yield ""
+    yield (
+        "| framework | network | precision | batch | `default`, images/s | `tuned`, images/s | attained "
+        "| against the fastest default | against any recipe |"
+    )
+    yield f"|---|---|---|{'--:|' * 6}"
+    for kind, cell in answer["figures"]["cells"].items():
+        framework, model, precision, batch = kind.split(" ")
+        yield (
+            f"| {TITLES[framework]} | {NETWORKS[model]} | {precision} | {batch} | {_rate(cell['ours_plain'])} "
+            f"| {_rate(cell['ours'])} | {_percent(cell['ours']['attained'])} | {_times(cell['against_default'])} "
+            f"| {_times(cell['against_best'])} |"
+        )
+    yield ""
+    yield from _conditions("Against: times as fast as keras.applications, torchvision and timm", answer)
+
+
+def _times(ratio: float | None) -> str:
+    return NONE if ratio is None else f"{ratio:.2f}"
 
 
 def _conditions(what: str, answer: Figures | None) -> list[str]:
@@ -163,7 +187,10 @@ def _two(value: float | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3g}"
+    """Three digits; all of a whole number that has more."""
+    if value is None:
+        return NONE
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
 
 
 def _percent(share: float | None) -> str:

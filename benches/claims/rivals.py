@@ -14,13 +14,18 @@ from xibench.record.summary import Summary, summarise
 from xibench.run import plan
 from xibench.run.plan import Selection
 
-AGREE = 1e-3  # of the outputs' mean: the networks that are compared are the same
+AGREE = {"fp32": 1e-3, "bf16": 0.1}  # of the outputs' mean: the networks that are compared are the same
 
 
-def cases(batch: int, ours: Sequence[Selection]) -> tuple[Case, ...]:
-    """Ours in these selections, and every contender by each of its recipes in fp32."""
-    theirs = (Selection(models=MODELS, frameworks=(n,), recipes=c.recipes) for n, c in CONTENDERS.items())
-    return plan.all_cases([replace(selection, batches=(batch,)) for selection in (*ours, *theirs)])
+def cases(
+    batches: tuple[int, ...], ours: Sequence[Selection], precisions: tuple[str, ...] = ("fp32",), device: str = "cpu"
+) -> tuple[Case, ...]:
+    """Ours in these selections, and every contender by each of its recipes in these precisions."""
+    theirs = (
+        Selection(models=MODELS, frameworks=(name,), recipes=contender.recipes, precisions=precisions)
+        for name, contender in CONTENDERS.items()
+    )
+    return plan.all_cases([replace(selection, batches=batches, device=device) for selection in (*ours, *theirs)])
 
 
 class Taken:
@@ -30,22 +35,27 @@ class Taken:
         self.records = {record.case: record for record in records}
         self.summaries = {case: summarise(record, calibration) for case, record in self.records.items()}
 
-    def find(self, name: str, model: str, recipe: str, precision: str = "fp32") -> Case:
-        """The case of an implementation and a network by a recipe."""
+    def find(
+        self, name: str, model: str, recipe: str, precision: str = "fp32", batch: int | None = None
+    ) -> Case:
+        """The case of an implementation and a network by a recipe. batch: None where the run has one."""
         return next(
             c for c in self.records
             if (c.framework, c.model, c.recipe, c.precision) == (name, model, recipe, precision)
+            and batch in (None, c.batch)
         )  # fmt: skip
 
     def ratio(self, ours: Case, theirs: Case) -> dict[str, float | None] | None:
         """How many times as long their step takes as ours, with its interval."""
         return told(ratio(self.records[ours], self.records[theirs]))
 
-    def cell(self, framework: str, model: str, alike: Iterable[Case] = ()) -> dict[str, Any]:
-        """`tuned` in fp32 against each contender. alike: further cases of ours whose outputs have to agree."""
-        ours = self.find(framework, model, "tuned")
+    def cell(
+        self, framework: str, model: str, precision: str = "fp32", batch: int | None = None, alike: Iterable[Case] = ()
+    ) -> dict[str, Any]:
+        """`tuned` against each contender. alike: further cases of ours whose outputs have to agree."""
+        ours = self.find(framework, model, "tuned", precision, batch)
         rivals = {
-            f"{name} {recipe}": self.find(name, model, recipe)
+            f"{name} {recipe}": self.find(name, model, recipe, precision, batch)
             for name, contender in CONTENDERS.items() if contender.framework == framework
             for recipe in contender.recipes
         }  # fmt: skip
@@ -63,7 +73,8 @@ class Taken:
     def _agree(self, compared: Iterable[Case]) -> bool:
         same = [c for c in compared if self.records[c].processes and not self.summaries[c].substitutions]
         means = [self.records[case].processes[0].output_mean for case in same]
-        return max(means) - min(means) <= AGREE * max(map(abs, means)) if means else False
+        tolerance = max((AGREE[case.precision] for case in same), default=0.0)
+        return max(means) - min(means) <= tolerance * max(map(abs, means)) if means else False
 
     def figures(self, case: Case) -> dict[str, Any]:
         """How fast a case is, how long it takes to start, and what it could not have."""

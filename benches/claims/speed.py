@@ -28,7 +28,7 @@ def cases() -> tuple[Case, ...]:
         Selection(models=MODELS, recipes=("default", "tuned")),
         Selection(models=MODELS, recipes=("tuned",), precisions=("bf16",)),
     )
-    return rivals.cases(BATCH, ours)
+    return rivals.cases((BATCH,), ours)
 
 
 def measure(folder: Path) -> Figures:

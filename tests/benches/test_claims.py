@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from benches.claims import __main__ as program
-from benches.claims import peers, simulation
+from benches.claims import peers, simulation, speed_gpu
 from benches.claims.claim import Answer, Claim, Figures, Target, keep
 from benches.claims.comparisons import Folder
 from tests.builders import ENVIRONMENT, small_case
@@ -181,6 +182,24 @@ def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp
     assert {"claim", "figures", "targets", "met", "environment"} <= set(found)
     assert 0 < found["figures"]["loop_overhead_s"]["median"] < 1e-3
     assert done.returncode == (0 if found["met"] else 1), done.stderr
+
+
+def test_a_claim_about_a_gpu_is_left_out_without_one_and_refused_if_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(program, "resolve_device", lambda frameworks, asked: "cpu")
+    monkeypatch.setattr(speed_gpu, "resolve_device", lambda frameworks, asked: "cpu")
+    measured: list[str] = []
+    for name, claim in program.CLAIMS.items():
+        if name != "speed_gpu":
+            counted = replace(claim, measure=lambda folder, name=name: measured.append(name) or {}, targets=())
+            monkeypatch.setitem(program.CLAIMS, name, counted)
+    assert program.main([]) == 0
+    assert measured == [name for name in program.CLAIMS if name != "speed_gpu"]
+    assert "benches.claims: speed_gpu is left out: no framework sees a CUDA device" in capsys.readouterr().err
+    assert program.main(["speed_gpu"]) == 2
+    assert "claim speed_gpu: no framework sees a CUDA device; `xibench doctor` says what" in capsys.readouterr().err
 
 
 def test_an_unknown_claim_is_named_with_those_that_there_are(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benches.claims import latency, recipes_doc, speed
+from benches.claims import latency, recipes_doc, speed, speed_gpu
 from frameworks.recipes import recipe
 from tests.benches.test_speed import taken
 from tests.builders import calibration, header
@@ -64,11 +64,23 @@ def test_what_is_compared_stands_beside_what_it_takes_to_start(answers: dict[str
     assert [row[3] for row in rows(text, "Beside public implementations, one image") if row[1] == "compiled"]
 
 
+def test_what_a_gpu_reached_stands_cell_by_cell(answers: dict[str, Any]) -> None:
+    records = [taken(case) for case in speed_gpu.cases()]
+    on_card = answer(speed_gpu.figures(records, calibration("cuda")))
+    text = recipes_doc.text({**answers, "speed_gpu": on_card})
+    table = rows(text, "On a GPU")
+    assert len(table) == 2 + 3 * 2 * 2 * 4
+    (cell,) = [row for row in table if row[:4] == ["PyTorch", "Xception", "bf16", "64"]]
+    assert cell[4:6] == ["640 [640, 640]", "1,280 [1,280, 1,280]"]
+    assert cell[7:] == ["6.00", "4.00"]
+    assert "Unmeasured on GPU" not in text
+
+
 def test_without_a_measurement_nothing_is_claimed() -> None:
     text = recipes_doc.text({})
     assert "images/s" not in text
     assert text.count("not measured yet; `python -m benches.claims recipes` does.") == 3
-    assert "Unmeasured on GPU." in text
+    assert "Unmeasured on GPU; `python -m benches.claims speed_gpu` does." in text
 
 
 def test_a_document_without_a_place_is_refused() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benches.claims import latency, recipes, runs, speed
+from benches.claims import latency, recipes, runs, speed, speed_gpu
 from frameworks.contenders import CONTENDERS
 from tests.builders import append, calibration, failure, header, measured, process, record
 from xibench.errors import InputError
@@ -99,6 +99,25 @@ def test_one_image_is_held_against_every_recipe_of_every_contender() -> None:
     late = latency.figures(slow, calibration())
     assert late["against_best"]["least"] == pytest.approx(0.3 / 0.25)
     assert latency.CLAIM.targets[0].met(late)
+
+
+def test_on_a_gpu_every_precision_and_batch_is_held_against_the_contenders_of_its_own() -> None:
+    plan = speed_gpu.cases()
+    assert {case.device for case in plan} == {"cuda"}
+    assert {case.device for claim in (speed, latency, recipes) for case in claim.cases()} == {"cpu"}
+    for case in plan:
+        others = {(c.precision, c.batch) for c in plan if (c.framework, c.recipe) == (case.framework, case.recipe)}
+        assert others == {(p, b) for p in ("fp32", "bf16") for b in (1, 8, 64, 256)}
+    slow = ("keras-jax", "bf16", 64)
+    records = [
+        record(c, [1.0] * 5) if (c.framework, c.precision, c.batch) == slow else taken(c) for c in plan
+    ]
+    found = speed_gpu.figures(records, calibration("cuda"))
+    assert found["cells"]["jax xception fp32 64"]["against_default"] == pytest.approx(3.0)
+    assert found["cells"]["jax xception bf16 8"]["against_default"] == pytest.approx(6.0)  # in bf16 ours takes half
+    assert found["cells"]["jax xception bf16 64"]["against_default"] == pytest.approx(20.0)
+    assert found["cells"]["pytorch xception fp32 1"]["against_best"] == pytest.approx(2.0)
+    assert found["against_best"]["least"] == pytest.approx(2.0)
 
 
 def test_images_until_a_longer_start_pays_are_those_that_gain_it() -> None:
