@@ -4,6 +4,7 @@ import io
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from tests.builders import attempt, failure, record, small_case
 from xibench.cli import format
@@ -41,6 +42,17 @@ def test_where_stderr_is_no_terminal_each_process_is_one_line(clock: Hands) -> N
     assert first.startswith("[3/12] pytorch xception/narrow default fp32 batch 1 75 px cpu: 5.00 [")
     assert first.endswith("images/s (1 min 5 s)")
     assert second == "warning: another kernel"
+
+
+def test_a_stage_of_a_search_is_the_heading_of_its_processes_lines(clock: Hands) -> None:
+    plain, live = io.StringIO(), io.StringIO()
+    for watch in (PlainWatch(plain, clock), LiveWatch(View(Console(file=live, width=120), clock))):
+        watch.stage("stage 3, layout: 2 side by side, 2 processes each")
+        watch.finished(record(CASE))
+    for output in (plain, live):
+        lines = output.getvalue().splitlines()
+        assert lines[0].strip() == "stage 3, layout: 2 side by side, 2 processes each"
+        assert "pytorch xception/narrow" in lines[1]
 
 
 def test_a_case_that_failed_is_a_line_with_its_reason(clock: Hands) -> None:

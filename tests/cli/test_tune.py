@@ -53,6 +53,10 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
     done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path, timeout_s=900)
     assert done.returncode == 0, done.stderr
     assert first.read_bytes().startswith(began)
+    stages = [line for line in done.stderr.splitlines() if line.startswith("stage ")]
+    assert stages[0] == "stage 1, start: 2 side by side, 2 processes each"
+    assert stages[-1].startswith(f"stage {len(stages)}, confirm: ")
+    assert stages[-1].endswith("side by side, 5 processes each")
     found = json.loads(done.stdout)
     assert found["found"]["framework"] == "jax"
     assert {stage["name"] for stage in found["stages"]} == {"start", "batch_norm", "depthwise", "confirm"}

@@ -9,6 +9,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -34,10 +35,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     spent_s: float = 0.0  # until the last stage that was measured whole
 
 
+class SearchWatch(Watch, Protocol):
+    """A watch that is told of stages, too."""
+
+    def stage(self, text: str) -> None:
+        """One begins of which something is left to measure."""
+
+
 class Folder:
     """A search's folder. watch: is told how its runs go on."""
 
-    def __init__(self, path: Path, task: Task, watch: Watch) -> None:
+    def __init__(self, path: Path, task: Task, watch: SearchWatch) -> None:
         self.path = path
         self.task = task
         self._watch = watch
@@ -45,7 +53,7 @@ class Folder:
         self._before = task.spent_s
 
     @classmethod
-    def create(cls, path: Path, task: Task, watch: Watch) -> Folder:
+    def create(cls, path: Path, task: Task, watch: SearchWatch) -> Folder:
         """A new one. Raises StoreError if there is one already or it cannot be written."""
         if (path / TASK).exists():
             cure = f"go on with it (`{_resume_command(path)}`) or name another folder"
@@ -55,7 +63,7 @@ class Folder:
         return folder
 
     @classmethod
-    def resume(cls, path: Path, budget_s: float | None, watch: Watch) -> Folder:
+    def resume(cls, path: Path, budget_s: float | None, watch: SearchWatch) -> Folder:
         """One to go on with. budget_s: another one for all of it. Raises InputError for a folder that is none."""
         try:
             task = msgspec.json.decode((path / TASK).read_bytes(), type=Task)
@@ -87,6 +95,7 @@ class Folder:
                     raise InputError(f"{path} has another plan than this version's search; begin a new one")
                 pending = run_file.pending()
                 if pending:
+                    self._watch.stage(_begins(number, stage))
                     parent.run(pending, run_file, self._watch, calibrate=calibrate)
         except Interrupted:
             cure = f"go on with `{_resume_command(self.path)}`"
@@ -109,6 +118,11 @@ class Folder:
         except OSError as error:
             cure = "name another with --folder"
             raise StoreError(f"{self.path / TASK} cannot be written: {error.strerror}; {cure}") from None
+
+
+def _begins(number: int, stage: Stage) -> str:
+    recipes, processes = len(stage.cases), stage.rule.processes
+    return f"stage {number + 1}, {stage.name}: {recipes} side by side, {processes} processes each"
 
 
 def _resume_command(path: Path) -> str:

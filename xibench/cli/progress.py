@@ -13,14 +13,14 @@ from xibench.cli import format
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from xibench.analysis.search_folder import SearchWatch
     from xibench.record.schema import Case, Record
     from xibench.record.summary import Summary
-    from xibench.run.parent import Watch
 
 
 @contextmanager
-def watching(output: TextIO = sys.stderr) -> Iterator[Watch]:
-    """A watch for a run: live where `output` is a terminal, plain lines elsewhere."""
+def watching(output: TextIO = sys.stderr) -> Iterator[SearchWatch]:
+    """A watch for a run or a search: live where `output` is a terminal, plain lines elsewhere."""
     if not output.isatty():
         yield PlainWatch(output)
         return
@@ -67,6 +67,10 @@ class PlainWatch:
         """Writes the warning."""
         print(f"warning: {text}", file=self._output, flush=True)
 
+    def stage(self, text: str) -> None:
+        """Writes what begins, as a heading of its processes' lines."""
+        print(text, file=self._output, flush=True)
+
 
 class LiveWatch:
     """A bar: the case being measured, its phase, what is done and about how long the rest takes."""
@@ -95,6 +99,10 @@ class LiveWatch:
     def warned(self, text: str) -> None:
         """Writes the warning above the bar."""
         self._view.console.print(f"warning: {text}")
+
+    def stage(self, text: str) -> None:
+        """Writes what begins above the bar, as a heading of its processes' lines."""
+        self._view.console.print(text)
 
 
 class View:
