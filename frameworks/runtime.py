@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from frameworks.blueprint import Network
 from frameworks.contenders import CONTENDERS
@@ -22,6 +22,8 @@ from frameworks.errors import MissingFramework, UnknownName
 from frameworks.manifest import MANIFEST as MANIFEST
 from frameworks.manifest import CompiledMemory as CompiledMemory
 from frameworks.manifest import Setting as Setting
+from frameworks.precision import PRECISIONS as PRECISIONS
+from frameworks.precision import Precision as Precision
 from frameworks.recipes import RECIPES as RECIPES
 from frameworks.recipes import Recipe as Recipe
 from frameworks.weights import Weights
@@ -30,12 +32,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Precision = Literal["fp64", "fp32", "bf16"]
-PRECISIONS: Mapping[str, str] = {
-    "fp64": "kernels, activations and batch norm in float64",
-    "fp32": "everything in float32; TF32 off",
-    "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
-}
 DEVICES = ("cpu", "cuda")
 
 

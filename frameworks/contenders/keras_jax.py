@@ -41,6 +41,8 @@ def recipe(name: str, device: str) -> Recipe:
 
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> JaxSubject:
     """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
+    recipes.require_products(precision, device)
+    jax.config.update("jax_default_matmul_precision", "default" if precision == "tf32" else "highest")
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)
     model = keras_model.build("jax", network, weights, precision, Options(True if recipe == "compiled" else None))

@@ -16,7 +16,7 @@ from frameworks.runtime import Precision
 from frameworks.weights import Weights
 
 Backend = Literal["torch", "tensorflow", "jax"]
-POLICIES = {"fp64": "float64", "fp32": "float32", "bf16": "mixed_bfloat16"}
+POLICIES = {"fp64": "float64", "fp32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
 PREDICT = ("model.predict_on_batch", "what `predict`, the documentation's way to run a model, does with each batch")
 
 

@@ -46,7 +46,7 @@ def recipe(name: str, device: str) -> Recipe:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> PyTorchSubject:
     """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
     recipes.require(device)
-    recipes.full_precision()
+    recipes.set_products(precision, device)
     lacking = recipes.missing_compiler(device) if recipe != "default" else None
     options = Options(True if recipe != "default" and not lacking else None, recipe == "tuned")
     model = keras_model.build("torch", network, weights, precision, options)

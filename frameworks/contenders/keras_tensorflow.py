@@ -41,7 +41,7 @@ def recipe(name: str, device: str) -> Recipe:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> TensorFlowSubject:
     """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
     recipes.require(device)
-    recipes.full_precision()
+    recipes.set_products(precision, device)
     with tf.device(recipes.tf_device(device)):
         options = Options(True if recipe == "compiled" else None)
         model = keras_model.build("tensorflow", network, weights, precision, options)

@@ -84,7 +84,7 @@ class Library:
     ) -> PyTorchSubject:
         """The library's network on the device as the recipe says. Raises Unsupported if it has none."""
         recipes.require(device)
-        recipes.full_precision()
+        recipes.set_products(precision, device)
         found, differences = offer(self.name, self.offers, network)
         model = self.make(imported(self.name), found.name, network.config.classes)
         return subject(model, network, weights, recipe, precision, device, differences)

@@ -8,18 +8,19 @@ import jax
 import jax.numpy as jnp
 
 from frameworks.jax import recipes
-from frameworks.jax.layers import HIGHEST
-from frameworks.jax.model import DTYPES
+from frameworks.jax.model import numbers
 from frameworks.runtime import Precision, square_operands
 
 
 def product(n: int, precision: Precision, device: str) -> Callable[[], jax.Array]:
     """A jitted jnp.matmul; see frameworks.runtime.Runtime."""
     target = recipes.jax_device(device)
+    recipes.require_products(precision, device)
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)
-    left, right = (jax.device_put(operand.astype(DTYPES[precision]), target) for operand in square_operands(n))
-    multiply = jax.jit(lambda left, right: jnp.matmul(left, right, precision=HIGHEST))
+    held = numbers(precision)
+    left, right = (jax.device_put(operand.astype(held.dtype), target) for operand in square_operands(n))
+    multiply = jax.jit(lambda left, right: jnp.matmul(left, right, precision=held.products))
     return lambda: multiply(left, right).block_until_ready()
 
 

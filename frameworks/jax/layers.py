@@ -24,6 +24,18 @@ HIGHEST = lax.Precision.HIGHEST  # float32 stays float32 on devices that would t
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """How numbers are held, and how they are multiplied.
+
+    products: of every matrix product and convolution. DEFAULT is TF32 on a GPU that has it, where the numbers are
+    float32; on a CPU nothing.
+    """
+
+    dtype: jnp.dtype
+    products: lax.Precision = HIGHEST
+
+
+@dataclass(frozen=True, slots=True)
 class Forms:
     """How a convolution is written where XLA runs one form of the same sum far better than another.
 
@@ -57,11 +69,12 @@ def to_canonical(array: jax.Array) -> np.ndarray:
 class Conv(nnx.Module):
     """Cross-correlation, no dilation. "same" is written out: an odd cell of padding goes to the bottom and right."""
 
-    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms) -> None:
+    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, numbers: Numbers, forms: Forms) -> None:
         self.layer = layer
         self.forms = forms
-        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], dtype))
-        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], dtype)) if layer.bias else None
+        self.products = numbers.products
+        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], numbers.dtype))
+        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], numbers.dtype)) if layer.bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = self.convolve(x, self.kernel[...])
@@ -73,24 +86,24 @@ class Conv(nnx.Module):
         if self.forms.depthwise == "shifted" and is_depthwise(layer, x.shape[3]) and layer.stride == 1:
             return _shifted(x, kernel, cells)
         if self.forms.pointwise == "product" and layer.kernel == (1, 1) and layer.groups == 1:
-            return _product(x[:, :: layer.stride, :: layer.stride], kernel)
+            return _product(x[:, :: layer.stride, :: layer.stride], kernel, self.products)
         if self.forms.strided == "columns" and layer.stride > 1 and layer.groups == 1:
             padded = jnp.pad(x, [(0, 0), *cells, (0, 0)])
-            return _product(jnp.concatenate(_shifts(padded, layer.kernel, layer.stride), 3), kernel)
+            return _product(jnp.concatenate(_shifts(padded, layer.kernel, layer.stride), 3), kernel, self.products)
         if self.forms.unpadded == "cropped" and _shrinks(layer, cells):
-            return _cropped(x, kernel)
+            return _cropped(x, kernel, self.products)
         return lax.conv_general_dilated(
             x, kernel, (layer.stride, layer.stride), cells,
-            dimension_numbers=NHWC, feature_group_count=layer.groups, precision=HIGHEST,
+            dimension_numbers=NHWC, feature_group_count=layer.groups, precision=self.products,
         )
 
 
 class BatchNorm(nnx.Module):
     """Over batch, height and width. Statistics, parameters and the normalisation itself stay in at least float32."""
 
-    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, dtype: jnp.dtype) -> None:
+    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, numbers: Numbers) -> None:
         self.layer = layer
-        wide = jnp.float64 if dtype == jnp.float64 else jnp.float32
+        wide = jnp.float64 if numbers.dtype == jnp.float64 else jnp.float32
         self.scale = nnx.Param(to_native(weights[f"{path}.scale"], wide)) if layer.scale else None
         self.offset = nnx.Param(to_native(weights[f"{path}.offset"], wide))
         self.mean = nnx.BatchStat(to_native(weights[f"{path}.mean"], wide))
@@ -218,18 +231,19 @@ class Dropout(nnx.Module):
 class Dense(nnx.Module):
     """x @ kernel + bias."""
 
-    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, dtype: jnp.dtype) -> None:
+    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, numbers: Numbers) -> None:
         self.layer = layer
-        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], dtype))
-        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], dtype))
+        self.products = numbers.products
+        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], numbers.dtype))
+        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], numbers.dtype))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return jnp.matmul(x, self.kernel[...], precision=HIGHEST) + self.bias[...]
+        return jnp.matmul(x, self.kernel[...], precision=self.products) + self.bias[...]
 
 
-def _product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _product(x: jax.Array, kernel: jax.Array, products: lax.Precision) -> jax.Array:
     """Channels times a matrix: the kernel's rows, of one cell after another of its window."""
-    return jnp.einsum("nhwi,io->nhwo", x, kernel.reshape(-1, kernel.shape[3]), precision=HIGHEST)
+    return jnp.einsum("nhwi,io->nhwo", x, kernel.reshape(-1, kernel.shape[3]), precision=products)
 
 
 def _shrinks(layer: blueprint.Conv, cells: list[tuple[int, int]]) -> bool:
@@ -238,11 +252,11 @@ def _shrinks(layer: blueprint.Conv, cells: list[tuple[int, int]]) -> bool:
     return layer.stride == 1 and layer.groups == 1 and odd and layer.kernel != (1, 1) and not any(map(any, cells))
 
 
-def _cropped(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _cropped(x: jax.Array, kernel: jax.Array, products: lax.Precision) -> jax.Array:
     """A convolution of stride 1 without padding: what keeps the size, without its border."""
     top, left = (k // 2 for k in kernel.shape[:2])
     whole = lax.conv_general_dilated(
-        x, kernel, (1, 1), [(top, top), (left, left)], dimension_numbers=NHWC, precision=HIGHEST
+        x, kernel, (1, 1), [(top, top), (left, left)], dimension_numbers=NHWC, precision=products
     )
     return whole[:, top : whole.shape[1] - top, left : whole.shape[2] - left]
 

@@ -10,27 +10,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax import lax
 
 from frameworks import blueprint
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
 from frameworks.jax import layers
-from frameworks.jax.layers import DEFAULT_FORMS, Forms
+from frameworks.jax.layers import DEFAULT_FORMS, HIGHEST, Forms, Numbers
 from frameworks.runtime import Precision
 from frameworks.weights import Weights, WeightSource, resolve
 
-DTYPES = {"fp64": jnp.float64, "fp32": jnp.float32, "bf16": jnp.bfloat16}
+DTYPES = {"fp64": jnp.float64, "fp32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}
 
 
 class Sequence(nnx.Module):
     """Layers one after another."""
 
     def __init__(
-        self, members: tuple[Layer, ...], path: str, weights: Weights, dtype: jnp.dtype, forms: Forms
+        self, members: tuple[Layer, ...], path: str, weights: Weights, numbers: Numbers, forms: Forms
     ) -> None:
         self.members = tuple(layer.name for layer in members)
         for layer in members:
-            setattr(self, layer.name, _module(layer, join(path, layer.name), weights, dtype, forms))
+            setattr(self, layer.name, _module(layer, join(path, layer.name), weights, numbers, forms))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         for name in self.members:
@@ -43,13 +44,13 @@ class Residual(nnx.Module):
     """body(x) + shortcut(x), or + x."""
 
     def __init__(
-        self, layer: blueprint.Residual, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms
+        self, layer: blueprint.Residual, path: str, weights: Weights, numbers: Numbers, forms: Forms
     ) -> None:
         self.body = tuple(member.name for member in layer.body)
         for member in layer.body:
-            setattr(self, member.name, _module(member, join(path, member.name), weights, dtype, forms))
+            setattr(self, member.name, _module(member, join(path, member.name), weights, numbers, forms))
         shortcut = layer.shortcut
-        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, dtype, forms) if shortcut else None
+        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, numbers, forms) if shortcut else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = x
@@ -63,11 +64,11 @@ class Branches(nnx.Module):
     """Every branch of the same input, concatenated along channels."""
 
     def __init__(
-        self, layer: blueprint.Branches, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms
+        self, layer: blueprint.Branches, path: str, weights: Weights, numbers: Numbers, forms: Forms
     ) -> None:
         self.branches = tuple(branch.name for branch in layer.branches)
         for branch in layer.branches:
-            setattr(self, branch.name, _module(branch, join(path, branch.name), weights, dtype, forms))
+            setattr(self, branch.name, _module(branch, join(path, branch.name), weights, numbers, forms))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         outputs = []
@@ -88,15 +89,15 @@ class Model(Sequence):
     With an auxiliary classifier, training mode returns its logits, too: (logits, auxiliary logits).
     """
 
-    def __init__(self, network: Network, weights: Weights, dtype: jnp.dtype, forms: Forms) -> None:
-        super().__init__(network.layers, "", weights, dtype, forms)
+    def __init__(self, network: Network, weights: Weights, numbers: Numbers, forms: Forms) -> None:
+        super().__init__(network.layers, "", weights, numbers, forms)
         self.network = network
-        self.dtype = dtype
+        self.numbers = numbers
         self.forms = forms
         self.deterministic = True  # flax's name: train() and eval() set it
         if network.auxiliary:
             beside = network.auxiliary.layers
-            setattr(self, beside.name, _module(beside, beside.name, weights, dtype, forms))
+            setattr(self, beside.name, _module(beside, beside.name, weights, numbers, forms))
 
     def __call__(self, x: jax.Array) -> Any:
         if self.deterministic or not self.network.auxiliary:
@@ -124,6 +125,11 @@ class Model(Sequence):
         return {name: layers.to_canonical(_variable(self, name)[...]) for name in names}
 
 
+def numbers(precision: Precision) -> Numbers:
+    """How a precision is carried out."""
+    return Numbers(DTYPES[precision], lax.Precision.DEFAULT if precision == "tf32" else HIGHEST)
+
+
 def build(
     name: str | Network,
     *,
@@ -141,7 +147,7 @@ def build(
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)
     network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), DTYPES[precision], forms)
+    return Model(network, resolve(network, weights), numbers(precision), forms)
 
 
 def _variable(model: Model, name: str) -> nnx.Variable[jax.Array]:
@@ -150,18 +156,18 @@ def _variable(model: Model, name: str) -> nnx.Variable[jax.Array]:
     return found
 
 
-def _module(layer: Layer, path: str, weights: Weights, dtype: jnp.dtype, forms: Forms) -> nnx.Module:
+def _module(layer: Layer, path: str, weights: Weights, numbers: Numbers, forms: Forms) -> nnx.Module:
     match layer:
         case blueprint.Sequence():
-            return Sequence(layer.layers, path, weights, dtype, forms)
+            return Sequence(layer.layers, path, weights, numbers, forms)
         case blueprint.Residual():
-            return Residual(layer, path, weights, dtype, forms)
+            return Residual(layer, path, weights, numbers, forms)
         case blueprint.Branches():
-            return Branches(layer, path, weights, dtype, forms)
+            return Branches(layer, path, weights, numbers, forms)
         case blueprint.Conv():
-            return layers.Conv(layer, path, weights, dtype, forms)
+            return layers.Conv(layer, path, weights, numbers, forms)
         case blueprint.BatchNorm():
-            return layers.BatchNorm(layer, path, weights, dtype)
+            return layers.BatchNorm(layer, path, weights, numbers)
         case blueprint.Activation():
             return layers.Activation(layer)
         case blueprint.MaxPool():
@@ -177,4 +183,4 @@ def _module(layer: Layer, path: str, weights: Weights, dtype: jnp.dtype, forms: 
         case blueprint.Dropout():
             return layers.Dropout(layer)
         case blueprint.Dense():
-            return layers.Dense(layer, path, weights, dtype)
+            return layers.Dense(layer, path, weights, numbers)

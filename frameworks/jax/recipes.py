@@ -14,6 +14,7 @@ from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
 from frameworks.jax.layers import Forms
 from frameworks.jax.model import build
+from frameworks.precision import require as require_precision
 from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
 from frameworks.runtime import Precision, Substitution
@@ -50,6 +51,7 @@ def prepare(network: Network, weights: Weights, name: str, precision: Precision,
     choices = chosen.choices
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
+    require_products(precision, device)
     lacking = beginning.prepared("jax", chosen)
     written: Any = {form: choices[form] for form in FORMS}
     forms = Forms(**written)
@@ -60,6 +62,13 @@ def prepare(network: Network, weights: Weights, name: str, precision: Precision,
     options = {VECTORS: int(vectors)} if vectors != recipes.AUTOMATIC and device == "cpu" else {}
     forward = jax.jit(lambda state, x: nnx.merge(graph, state)(x), compiler_options=options or None)
     return Prepared(forward, state, forms, options, lacking)
+
+
+def require_products(precision: Precision, device: str) -> None:
+    """Raises Unsupported for tf32 if the device has none."""
+    found = getattr(jax_device(device), "compute_capability", None) if device == "cuda" else None
+    major, _, minor = str(found).partition(".")
+    require_precision("jax", precision, (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None)
 
 
 def jax_device(device: str) -> jax.Device:

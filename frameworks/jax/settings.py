@@ -48,6 +48,7 @@ def readings(subject: JaxSubject) -> dict[str, Reading]:
     """Every setting of the manifest, and what only JAX has."""
     leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(subject.state)}
     on_gpu = subject.device.platform != "cpu"
+    asked = _asked(subject)
     return {
         "layout": subject.layout_put or NOT_PUT,
         "compiler": "xla",
@@ -55,8 +56,8 @@ def readings(subject: JaxSubject) -> dict[str, Reading]:
         "batch_norm_folded": not any("variance" in name for name in leaves) if subject.normalised else NO_BATCH_NORM,
         "kernel_dtype": next(str(leaf.dtype) for name, leaf in leaves.items() if "kernel" in name),
         **_output(subject),
-        "tf32": allows_tf32(subject.program) if subject.program else NOT_AHEAD,
-        "matmul_precision": ", ".join(sorted(precisions(subject.program))).lower() or NOT_AHEAD,
+        "tf32": _below_float32(asked) if asked else NOT_AHEAD,
+        "matmul_precision": ", ".join(sorted(asked)).lower() or NOT_AHEAD,
         "autotuning": _autotuning() if on_gpu else BY_RULE,
         "graphs": _graphs(subject) if on_gpu else NO_GRAPHS_ON_CPU,
         "onednn": NOT_ON_GPU if on_gpu else _onednn(subject),
@@ -102,7 +103,19 @@ def precisions(program: str) -> set[str]:
 
 def allows_tf32(program: str) -> bool:
     """Whether any product or convolution of a StableHLO program may run below full float32 precision."""
-    return not precisions(program) <= {"HIGHEST"}
+    return _below_float32(precisions(program))
+
+
+def _below_float32(asked: set[str]) -> bool:
+    return not asked <= {"HIGHEST"}
+
+
+def _asked(subject: JaxSubject) -> set[str]:
+    """The precisions of a subject's products. Of one that is not ours and not compiled ahead: JAX's default."""
+    default = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if subject.program or subject.forms is not None:
+        return precisions(subject.program)
+    return {default.upper()} if default else {"DEFAULT"}
 
 
 def cache_hits() -> int:

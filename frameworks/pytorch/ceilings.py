@@ -14,7 +14,7 @@ from frameworks.runtime import Precision, square_operands
 def product(n: int, precision: Precision, device: str) -> Callable[[], torch.Tensor]:
     """torch.mm into a tensor of its own; see frameworks.runtime.Runtime."""
     recipes.require(device)
-    recipes.full_precision()
+    recipes.set_products(precision, device)
     left, right = (torch.from_numpy(operand).to(device, DTYPES[precision]) for operand in square_operands(n))
     result = torch.empty_like(left)
 

@@ -17,7 +17,7 @@ from frameworks.pytorch import layers
 from frameworks.runtime import Precision
 from frameworks.weights import Weights, WeightSource, resolve
 
-DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Sequence(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from frameworks import allocator, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
+from frameworks.precision import require as require_precision
 from frameworks.pytorch.model import build
 from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
@@ -105,10 +106,11 @@ def compilation(options: Mapping[str, bool] = MappingProxyType({})) -> Compilati
     return Compilation(options)
 
 
-def full_precision() -> None:
-    """Float32 products in float32: TF32 off."""
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
+def set_products(precision: Precision, device: str) -> None:
+    """Float32 products in float32, with TF32 off; on for tf32. Raises Unsupported if the device has none."""
+    require_precision("pytorch", precision, torch.cuda.get_device_capability() if device == "cuda" else None)
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def missing_compiler(device: str) -> Substitution | None:

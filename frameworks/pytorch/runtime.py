@@ -38,7 +38,7 @@ def touch(device: str) -> str:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> PyTorchSubject:
     """The network on the device as the recipe says. Raises Unsupported if PyTorch does not see the device."""
     recipes.require(device)
-    recipes.full_precision()
+    recipes.set_products(precision, device)
     prepared = recipes.prepare(network, weights, recipe, precision, device)
     return PyTorchSubject(prepared, has_batch_norm(network), precision, device)
 

@@ -14,7 +14,7 @@ from frameworks.tensorflow.model import DTYPES
 def product(n: int, precision: Precision, device: str) -> Callable[[], tf.Tensor]:
     """tf.matmul; see frameworks.runtime.Runtime."""
     recipes.require(device)
-    recipes.full_precision()
+    recipes.set_products(precision, device)
     with tf.device(recipes.tf_device(device)):
         left, right = (tf.constant(operand, DTYPES[precision]) for operand in square_operands(n))
     return lambda: _finished(tf.matmul(left, right), device)

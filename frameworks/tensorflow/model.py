@@ -16,7 +16,7 @@ from frameworks.runtime import Precision
 from frameworks.tensorflow import layers
 from frameworks.weights import Weights, WeightSource, resolve
 
-DTYPES = {"fp64": tf.float64, "fp32": tf.float32, "bf16": tf.bfloat16}
+DTYPES = {"fp64": tf.float64, "fp32": tf.float32, "tf32": tf.float32, "bf16": tf.bfloat16}
 
 
 class Sequence(tf.Module):

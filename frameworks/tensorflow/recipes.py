@@ -11,6 +11,7 @@ import tensorflow as tf
 from frameworks import beginning, recipes
 from frameworks.blueprint import Network
 from frameworks.errors import Unsupported
+from frameworks.precision import require as require_precision
 from frameworks.recipes import Recipe
 from frameworks.rewrites import fold_batch_norm
 from frameworks.runtime import Precision, Substitution
@@ -70,9 +71,16 @@ def halves(concrete: Any) -> bool:
     return any(op.type == "Split" for op in concrete.graph.get_operations())
 
 
-def full_precision() -> None:
-    """Float32 products in float32: TF32 off."""
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+def set_products(precision: Precision, device: str) -> None:
+    """Float32 products in float32, with TF32 off; on for tf32. Raises Unsupported if the device has none."""
+    require_precision("tensorflow", precision, _capability() if device == "cuda" else None)
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
+
+
+def _capability() -> tuple[int, int] | None:
+    gpu = tf.config.list_physical_devices("GPU")[0]
+    found: tuple[int, int] | None = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+    return found
 
 
 def tf_device(device: str) -> str:

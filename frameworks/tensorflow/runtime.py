@@ -43,7 +43,7 @@ def touch(device: str) -> str:
 def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> TensorFlowSubject:
     """The network on the device as the recipe says. Raises Unsupported if TensorFlow does not see the device."""
     recipes.require(device)
-    recipes.full_precision()
+    recipes.set_products(precision, device)
     prepared = recipes.prepare(network, weights, recipe, precision, device)
     return TensorFlowSubject(prepared, has_batch_norm(network), precision, device)
 

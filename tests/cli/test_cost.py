@@ -56,10 +56,11 @@ def test_a_batch_multiplies_work_but_not_parameters(tmp_path: Path) -> None:
 
 
 def test_the_precision_sets_the_bytes_moved(tmp_path: Path) -> None:
-    double, single, half = (
-        cost("xception", "--precision", name, cwd=tmp_path)["bytes_moved"] for name in ("fp64", "fp32", "bf16")
+    double, single, tf32, half = (
+        cost("xception", "--precision", name, cwd=tmp_path)["bytes_moved"] for name in ("fp64", "fp32", "tf32", "bf16")
     )
     assert double == 2 * single
+    assert tf32 == single  # TF32 is how products are computed: in memory it is float32
     assert single < 2 * half < 1.01 * single  # bf16 keeps batch norm's parameters in float32
 
 

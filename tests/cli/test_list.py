@@ -18,7 +18,7 @@ def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     assert found["frameworks"] == ["pytorch", "tensorflow", "jax"]
     assert found["contenders"] == ["keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"]
     assert found["recipes"] == ["default", "compiled", "tuned"]
-    assert found["precisions"] == ["fp64", "fp32", "bf16"]
+    assert found["precisions"] == ["fp64", "fp32", "tf32", "bf16"]
     assert {"quick", "nightly"} <= set(found["presets"])
     assert found["scenarios"] == list(SCENARIOS)
 

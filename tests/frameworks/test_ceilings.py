@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from frameworks.errors import Unsupported
-from frameworks.runtime import FRAMEWORKS, PRECISIONS, Precision, load, square_operands
+from frameworks.runtime import FRAMEWORKS, Precision, load, square_operands
 
-EPSILON = {"fp64": 1e-12, "fp32": 1e-5, "bf16": 2e-2}
+EPSILON: dict[Precision, float] = {"fp64": 1e-12, "fp32": 1e-5, "bf16": 2e-2}
 DTYPE = {"fp64": "float64", "fp32": "float32", "bf16": "bfloat16"}
 
 
@@ -29,7 +29,7 @@ def address(array: Any) -> int:
     return int(np.asarray(memoryview(array)).__array_interface__["data"][0])
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("precision", EPSILON)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_product_multiplies_two_square_matrices_in_its_precision(framework: str, precision: Precision) -> None:
     left, right = (operand.astype(np.float64) for operand in square_operands(96))

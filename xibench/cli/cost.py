@@ -23,7 +23,9 @@ def cost(
         int | None, typer.Option(parser=whole_number, metavar="PX", help="Pixels; the network's own if left out.")
     ] = None,
     batch: Annotated[int, typer.Option(parser=whole_number, metavar="N", help="Images per step.")] = 1,
-    precision: Annotated[str, typer.Option(metavar="NAME", help="fp64, fp32 or bf16: sets the bytes moved.")] = "fp32",
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="fp64, fp32, tf32 or bf16: sets the bytes moved.")
+    ] = "fp32",
     layers: Annotated[bool, typer.Option("--layers", help="One line per layer.")] = False,
     run: Annotated[
         str | None,

@@ -55,7 +55,8 @@ TunedRecipes = Annotated[
         "--recipe", metavar="NAME", help="default, compiled, tuned, or a file of `xibench tune`.  [default: tuned]"
     ),
 ]  # fmt: skip
-Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help="fp64, fp32, bf16.  [default: fp32]")]
+PRECISION_HELP = "fp64, fp32, tf32 (GPU), bf16.  [default: fp32]"
+Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help=PRECISION_HELP)]
 Batches = Annotated[
     Names,
     typer.Option("--batch", metavar="N", help="Images per step.  [default: 8; 1 for single-stream and server]"),

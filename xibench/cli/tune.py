@@ -66,7 +66,7 @@ def tune(
     context: typer.Context,
     case: Subject = None,
     choice: Choices = None,
-    precision: Annotated[str | None, typer.Option(metavar="NAME", help="fp64, fp32, bf16.  [default: fp32]")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="NAME", help=option.PRECISION_HELP)] = None,
     batch: Batches = None,
     resolution: option.Resolutions = None,
     device: option.Device = None,

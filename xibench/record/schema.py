@@ -37,7 +37,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     task: Literal["infer"] = "infer"
     scenario: Scenario = "offline"  # offline: whole batches, one after another; see docs/method.md for the others
     recipe: str = "default"  # default, compiled, tuned; choices after a +: frameworks.recipes
-    precision: str = "fp32"  # fp64, fp32, bf16
+    precision: str = "fp32"  # fp64, fp32, tf32, bf16
     batch: int = 8  # images per step
     resolution: int = 299  # pixels, square
     device: str = "cpu"  # cpu, cuda

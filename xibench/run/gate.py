@@ -20,7 +20,8 @@ from xibench.run.messages import Reference, ReferenceRequest
 from xibench.run.process import Silent, converse
 
 FACTOR = 3.0
-FLOOR = {"fp64": 1e-12, "fp32": 2.0**-23}  # what `default` has may be 0 in fp64, and next to nothing for an operator
+FLOOR = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
+"""What `default` has may be 0 in fp64, and next to nothing for an operator or where it has a kernel without TF32."""
 IMAGES = 1  # of a batch: inference computes each image by itself
 TIME_LIMIT_S = 600.0
 

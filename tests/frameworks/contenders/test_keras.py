@@ -53,8 +53,18 @@ def test_contenders_are_measured_as_frameworks_are_with_their_settings_read_back
     assert {read[name]["batch_norm_folded"] for name in KERAS} == {False}
     assert {read[name]["layout"] for name in KERAS} == {"NHWC"}
     assert {read[name]["kernel_dtype"] for name in KERAS} == {"float32"}
+    assert {read[name]["tf32"] for name in KERAS} == {False}  # JAX's own default would be TF32 on a GPU
     means = [records[name]["output_mean"] for name in KERAS if "output_mean" in records[name]]
     assert np.ptp(means or [0.0]) < 1e-4
+
+
+def test_tf32_on_a_cpu_is_unsupported_with_what_to_do(tmp_path: Path) -> None:
+    done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", "--precision", "tf32", *BRIEF, cwd=tmp_path)
+    records = json.loads(done.stdout)["records"]
+    assert [r["status"] for r in records] == ["unsupported"] * len(KERAS)
+    told = [r["reason"] for r in records]
+    assert [why.partition(": ")[0] for why in told] == [CONTENDERS[name].framework for name in KERAS]
+    assert all("this device has no TF32; expected an NVIDIA GPU of compute capability 8.0" in why for why in told)
 
 
 def test_a_variant_that_keras_does_not_have_is_unsupported_in_one_line(tmp_path: Path) -> None:
