@@ -17,7 +17,7 @@ FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "
 ERRORS = ("xibench.errors", "frameworks.errors")
 NAMES = (  # import no framework
     "frameworks*", "frameworks.architectures", "frameworks.contenders*", "frameworks.cost", "frameworks.manifest",
-    "frameworks.recipes", "frameworks.runtime",
+    "frameworks.precision", "frameworks.recipes", "frameworks.runtime",
 )
 SUBJECTS = (
     *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.beginning", "frameworks.blueprint",

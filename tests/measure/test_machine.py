@@ -101,7 +101,8 @@ def test_what_this_machine_tells_is_read_without_an_error() -> None:
 
 
 def test_a_thread_that_was_moved_runs_on_that_core_and_may_leave_it() -> None:
-    found = []
+    """Most of them: between the move and the reading the kernel may move a thread on."""
+    found: list[tuple[int, tuple[int, ...]]] = []
 
     def moved(core: int) -> None:
         move_to(core)
@@ -109,7 +110,10 @@ def test_a_thread_that_was_moved_runs_on_that_core_and_may_leave_it() -> None:
         found.append((int(stat.rpartition(")")[2].split()[36]), tuple(sorted(os.sched_getaffinity(0)))))
 
     for core in usable_cores():
-        thread = threading.Thread(target=moved, args=(core,))
-        thread.start()
-        thread.join()
-    assert found == [(core, usable_cores()) for core in usable_cores()]
+        found.clear()
+        for _ in range(20):
+            thread = threading.Thread(target=moved, args=(core,))
+            thread.start()
+            thread.join()
+        assert [ran for ran, _ in found].count(core) >= 15
+        assert {may for _, may in found} == {usable_cores()}
