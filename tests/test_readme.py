@@ -9,7 +9,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from benches.claims import latency, recipes_doc, runs, speed
+from benches.claims import latency, recipes, recipes_doc, runs, speed, speed_gpu
 from benches.claims import readme as claims
 from dashboards.headline import BEGIN, END, headline
 from dashboards.runs import load
@@ -45,7 +45,7 @@ def test_what_is_said_of_the_recipes_is_what_their_claims_measured() -> None:
     assert made == document, "python -m benches.claims.recipes_doc results/reference/*/claims.jsonl docs/recipes.md"
 
 
-@pytest.mark.parametrize("claim", [speed, latency])
+@pytest.mark.parametrize("claim", [speed, latency, recipes, speed_gpu])
 def test_the_figures_of_a_claim_follow_from_its_kept_run(claim: ModuleType) -> None:
     for kept in REFERENCE.glob(f"*/{claim.CLAIM.name}/{runs.FILE}"):
         stored = read(kept)

@@ -10,7 +10,7 @@ from benches.claims.claim import Claim, Figures, Target
 from benches.claims.runs import MODELS, measured, ratio, told
 from frameworks.recipes import CHOICES, recipe
 from frameworks.runtime import FRAMEWORKS
-from xibench.record.schema import Case, Record
+from xibench.record.schema import Calibration, Case, Record
 from xibench.run import plan
 from xibench.run.plan import Selection
 
@@ -39,8 +39,13 @@ def cases() -> tuple[Case, ...]:
 
 
 def measure(folder: Path) -> Figures:
-    """The run, then per framework and network what leaving a setting out costs."""
-    of = {record.case: record for record in measured(folder, cases(), "recipes").records}
+    """The run, then its ratios."""
+    return figures(measured(folder, cases(), "recipes").records)
+
+
+def figures(records: Sequence[Record], calibration: Calibration | None = None) -> Figures:
+    """Per framework and network what leaving a setting out costs. calibration: of no account."""
+    of = {record.case: record for record in records}
     gains = {
         f"{framework} {model}": _gains(framework, model, of) for framework in FRAMEWORKS for model in MODELS
     }  # fmt: skip
