@@ -72,18 +72,14 @@ def _speed(figures: Figures) -> str:
         f"batch 8, fp32, against the fastest contender at its default: {_times(default['geometric_mean'])} on average "
         f"(geometric mean), {_times(default['least_but_inception_v3_in_tensorflow'])} at least, "
         f"{_times(default['inception_v3_in_tensorflow'])} for Inception V3 in TensorFlow; against any of its settings: "
-        f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} at least; attained fraction of the "
+        f"{_over_all(best)}; attained fraction of the "
         f"roofline: {_percent(figures['attained']['xception'])} Xception, "
         f"{_percent(figures['attained']['inception_v3'])} Inception V3"
     )
 
 
 def _latency(figures: Figures) -> str:
-    best = figures["against_best"]
-    return (
-        f"batch 1, fp32, against any setting of any contender: {_times(best['geometric_mean'])} on average, "
-        f"{_times(best['least'])} at least"
-    )
+    return f"batch 1, fp32, against any setting of any contender: {_over_all(figures['against_best'])}"
 
 
 def _recipes(figures: Figures) -> str:
@@ -91,12 +87,15 @@ def _recipes(figures: Figures) -> str:
 
 
 def _speed_gpu(figures: Figures) -> str:
-    default, best = figures["against_default"], figures["against_best"]
     return (
-        f"batch 1 to 256, fp32 and bf16, against the fastest contender at its default: "
-        f"{_times(default['geometric_mean'])} on average; against any of its settings: "
-        f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} at least"
+        "batch 1 to 256, fp32 and bf16, against the fastest contender at its default: "
+        f"{_times(figures['against_default']['geometric_mean'])} on average; against any of its settings: "
+        f"{_over_all(figures['against_best'])}"
     )
+
+
+def _over_all(best: Figures) -> str:
+    return f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} at least"
 
 
 def _times(ratio: float | None) -> str:

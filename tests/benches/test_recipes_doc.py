@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benches.claims import latency, recipes_doc, speed, speed_gpu
+from benches.claims import latency, readme, recipes_doc, speed, speed_gpu
 from frameworks.recipes import recipe
 from tests.benches.test_speed import taken
 from tests.builders import calibration, header
@@ -74,6 +74,8 @@ def test_what_a_gpu_reached_stands_cell_by_cell(answers: dict[str, Any]) -> None
     assert cell[4:6] == ["640 [640, 640]", "1,280 [1,280, 1,280]"]
     assert cell[7:] == ["6.00", "4.00"]
     assert "Unmeasured on GPU" not in text
+    row = readme.table({"speed_gpu": {**on_card, "sentence": "On a GPU", "met": True}}).splitlines()[2]
+    assert "default: x 4.24 on average; against any of its settings: x 3.49 on average, x 2.00 at least" in row
 
 
 def test_without_a_measurement_nothing_is_claimed() -> None:
