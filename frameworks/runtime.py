@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from frameworks.blueprint import Network
-from frameworks.contenders import CONTENDERS
 from frameworks.errors import MissingFramework, UnknownName
 from frameworks.manifest import MANIFEST as MANIFEST
 from frameworks.manifest import CompiledMemory as CompiledMemory
@@ -26,6 +25,7 @@ from frameworks.precision import PRECISIONS as PRECISIONS
 from frameworks.precision import Precision as Precision
 from frameworks.recipes import RECIPES as RECIPES
 from frameworks.recipes import Recipe as Recipe
+from frameworks.third_party import CONTENDERS
 from frameworks.weights import Weights
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def load(name: str) -> Runtime:
     if name not in IMPLEMENTATIONS:
         raise UnknownName("framework", name, IMPLEMENTATIONS)
     contender = CONTENDERS.get(name)
-    module = f"frameworks.contenders.{contender.file}" if contender else f"frameworks.{name}.runtime"
+    module = f"frameworks.third_party.{contender.file}" if contender else f"frameworks.{name}.runtime"
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

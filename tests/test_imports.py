@@ -16,7 +16,7 @@ FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "
 
 ERRORS = ("xibench.errors", "frameworks.errors")
 NAMES = (  # import no framework
-    "frameworks*", "frameworks.architectures", "frameworks.contenders*", "frameworks.cost", "frameworks.manifest",
+    "frameworks*", "frameworks.architectures", "frameworks.third_party*", "frameworks.cost", "frameworks.manifest",
     "frameworks.precision", "frameworks.recipes", "frameworks.runtime",
 )
 SUBJECTS = (
@@ -24,7 +24,9 @@ SUBJECTS = (
     "frameworks.weights", "frameworks.rewrites", "frameworks.published", "frameworks.paper",
 )
 
-WORKER = ("xibench.run", "xibench.record", "xibench.measure", *SUBJECTS, *ERRORS)
+WORKER = (
+    "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure", "xibench.run.plan", *SUBJECTS, *ERRORS,
+)
 
 # importer -> what of ours it may import. The most exact name that fits an importer decides; a name stands for itself
 # and everything below it, with a * for itself alone ("xibench*" is the package's own version, not its parts).
@@ -33,62 +35,61 @@ EDGES: dict[str, tuple[str, ...]] = {
     "frameworks.pytorch": (*SUBJECTS, "frameworks.pytorch"),
     "frameworks.tensorflow": (*SUBJECTS, "frameworks.tensorflow"),
     "frameworks.jax": (*SUBJECTS, "frameworks.jax"),
-    "frameworks.contenders*": (),
-    "frameworks.contenders": (*SUBJECTS, "frameworks.contenders"),
-    "frameworks.contenders.keras_pytorch": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
-    "frameworks.contenders.keras_tensorflow": (*SUBJECTS, "frameworks.contenders", "frameworks.tensorflow"),
-    "frameworks.contenders.keras_jax": (*SUBJECTS, "frameworks.contenders", "frameworks.jax"),
-    "frameworks.contenders.torch_modules": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
-    "frameworks.contenders.torchvision": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
-    "frameworks.contenders.timm": (*SUBJECTS, "frameworks.contenders", "frameworks.pytorch"),
+    "frameworks.third_party*": (),
+    "frameworks.third_party": (*SUBJECTS, "frameworks.third_party"),
+    "frameworks.third_party.keras_pytorch": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party.keras_tensorflow": (*SUBJECTS, "frameworks.third_party", "frameworks.tensorflow"),
+    "frameworks.third_party.keras_jax": (*SUBJECTS, "frameworks.third_party", "frameworks.jax"),
+    "frameworks.third_party.torch_modules": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party.torchvision": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party.timm": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
     "xibench": ("xibench*",),
     "xibench.errors": (),
     "xibench.measure": ("xibench.measure",),
     "xibench.record": ("xibench*", "xibench.record", "xibench.measure", *ERRORS),
-    "xibench.run": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", *NAMES, *ERRORS),
-    "xibench.run.plan": (
-        "xibench*", "xibench.run", "xibench.record", "xibench.measure.nvml", "xibench.measure.roofline",
-        "frameworks.weights", *NAMES, *ERRORS,
+    "xibench.workers": WORKER,
+    "xibench.scenarios": WORKER,
+    "xibench.run": (
+        "xibench*", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.nvml",
+        "xibench.measure.roofline", "frameworks.weights", *NAMES, *ERRORS,
     ),
-    "xibench.run.parent": ("xibench.run", "xibench.record", *ERRORS),
-    "xibench.run.lookout": ("xibench.run", "xibench.record", "xibench.measure"),
-    "xibench.run.pair": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.machine", *ERRORS),
-    "xibench.run.ab": ("xibench*", "xibench.run", "xibench.record", "xibench.measure.comparing", *ERRORS),
-    "xibench.run.worker": WORKER,
-    "xibench.run.scenarios": WORKER,
-    "xibench.run.ceilings": WORKER,
-    "xibench.run.references": WORKER,
-    "xibench.run.subjects": WORKER,
-    "xibench.run.pair_worker": WORKER,
+    "xibench.run.execute": ("xibench.run", "xibench.workers", "xibench.record", *ERRORS),
+    "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),
+    "xibench.ab": (
+        "xibench*", "xibench.ab", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.comparing",
+        "xibench.measure.machine", *NAMES, *ERRORS,
+    ),
     "xibench.analysis": (
-        "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "frameworks.contenders.keras_layers",
-        *SUBJECTS, *ERRORS,
+        "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "xibench.workers", "xibench.ab",
+        "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
     ),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run",
-        "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
+        "xibench.workers", "xibench.ab", "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.__main__": ("xibench.cli",),
     "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.analysis", *ERRORS),
     "benches": ("benches", "xibench.measure", *SUBJECTS),
     "benches.claims": (
-        "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.analysis", *SUBJECTS,
-        *ERRORS,
+        "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",
+        "xibench.ab", "xibench.analysis", *SUBJECTS, *ERRORS,
     ),
 }
 
 # A worker is started as a process of its own; whoever imported it would take a framework into its own process.
-STARTED_ONLY = ("xibench.run.worker", "xibench.run.ceilings", "xibench.run.pair_worker", "xibench.run.references")
+STARTED_ONLY = (
+    "xibench.workers.case", "xibench.workers.ceilings", "xibench.workers.pair_worker", "xibench.workers.golden",
+)
 
 # framework package -> the modules that may import it. Nothing else does, not even inside a function.
 FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
     "torch": (
-        "frameworks.pytorch", "frameworks.contenders.keras_pytorch", "frameworks.contenders.torch_modules",
-        "frameworks.contenders.torchvision", "frameworks.contenders.timm",
+        "frameworks.pytorch", "frameworks.third_party.keras_pytorch", "frameworks.third_party.torch_modules",
+        "frameworks.third_party.torchvision", "frameworks.third_party.timm",
     ),
-    "tensorflow": ("frameworks.tensorflow", "frameworks.contenders.keras_tensorflow"),
-    "keras": ("xibench.analysis.oracle", "frameworks.contenders.keras_model"),
-    "jax": ("frameworks.jax", "frameworks.contenders.keras_jax"),
+    "tensorflow": ("frameworks.tensorflow", "frameworks.third_party.keras_tensorflow"),
+    "keras": ("xibench.analysis.oracle", "frameworks.third_party.keras_model"),
+    "jax": ("frameworks.jax", "frameworks.third_party.keras_jax"),
     "jaxlib": ("frameworks.jax",),
     "flax": ("frameworks.jax",),
     "optax": (),
@@ -154,22 +155,22 @@ def test_a_module_imports_only_what_the_table_allows(path: Path) -> None:
 @pytest.mark.parametrize(
     ("importer", "source"),
     [
-        ("xibench.run.parent", "import torch"),
-        ("xibench.run.parent", "def f():\n    from frameworks.pytorch import build"),
-        ("xibench.run.parent", "from xibench.run import worker"),
-        ("xibench.run.parent", "from . import worker"),
-        ("xibench.run.parent", "from xibench.run import ceilings"),
-        ("xibench.run.parent", "from xibench.measure import statistics"),
+        ("xibench.run.execute", "import torch"),
+        ("xibench.run.execute", "def f():\n    from frameworks.pytorch import build"),
+        ("xibench.run.execute", "from xibench.workers import case"),
+        ("xibench.workers.session", "from . import case"),
+        ("xibench.run.execute", "from xibench.workers import ceilings"),
+        ("xibench.run.execute", "from xibench.measure import statistics"),
         ("xibench.measure.loop", "from xibench.record import schema"),
         ("xibench.record.schema", "from frameworks.runtime import FRAMEWORKS"),
-        ("xibench.cli.run", "if TYPE_CHECKING:\n    import frameworks.jax"),
-        ("xibench.cli.run", "from dashboards.pages import throughput"),
+        ("xibench.cli.commands.run", "if TYPE_CHECKING:\n    import frameworks.jax"),
+        ("xibench.cli.commands.run", "from dashboards.pages import throughput"),
         ("frameworks.jax.layers", "from frameworks.pytorch import layers"),
         ("frameworks.jax.layers", "import torch"),
         ("frameworks.cost", "import xibench"),
         ("frameworks.runtime", "from frameworks import jax"),
         ("dashboards.build", "from xibench.run import plan"),
-        ("benches.asv_suite.step", "from xibench.run import parent"),
+        ("benches.asv_suite.step", "from xibench.run import execute"),
     ],
 )
 def test_the_table_forbids_what_it_should(importer: str, source: str) -> None:
@@ -190,7 +191,7 @@ def test_importing_the_packages_imports_no_framework() -> None:
 
 
 def test_the_parent_of_a_run_imports_no_framework_and_nothing_heavy() -> None:
-    code = "import sys, xibench.run.parent, xibench.cli.app\nprint(*sorted({m.split('.')[0] for m in sys.modules}))"
+    code = "import sys, xibench.run.execute, xibench.cli.app\nprint(*sorted({m.split('.')[0] for m in sys.modules}))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {*FRAMEWORK_PACKAGES, "pandas", "plotly", "sklearn", "scipy", "pyarrow", "asv"}
     assert not heavy & set(run.stdout.split())

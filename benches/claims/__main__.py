@@ -17,8 +17,8 @@ from frameworks.runtime import FRAMEWORKS
 from xibench import __version__
 from xibench.errors import XibenchError
 from xibench.record import environment
-from xibench.run import interpreters
 from xibench.run.plan import resolve_device
+from xibench.workers import interpreters
 
 CLAIMS = {module.CLAIM.name: module.CLAIM for module in (
     overhead, noise_floor, detection, speed, latency, recipes, speed_gpu

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import msgspec
 
+from xibench.ab.compare_sides import Limits, compare_sides, header
+from xibench.ab.sides import Side
 from xibench.errors import InputError, XibenchError
 from xibench.record import environment, lines, pair_store
 from xibench.record.comparison import Compared, differing_machines, differing_versions
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
-from xibench.run import interpreters
-from xibench.run.ab import Limits, compare_sides, header
-from xibench.run.sides import Side
+from xibench.workers import interpreters
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,9 +16,9 @@ from benches.claims import simulation
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.comparisons import Done, Folder
 from benches.claims.peers import judges
+from xibench.ab.compare_sides import Limits
+from xibench.ab.sides import Side
 from xibench.record.schema import Case
-from xibench.run.ab import Limits
-from xibench.run.sides import Side
 
 IDENTICAL = 60
 PLANTED = 40

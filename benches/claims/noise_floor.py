@@ -8,11 +8,11 @@ from pathlib import Path
 
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.comparisons import Done, Folder
+from xibench.ab.compare_sides import Limits
+from xibench.ab.sides import Side
 from xibench.measure import comparing
 from xibench.record.pairs import Half
-from xibench.run.ab import Limits
 from xibench.run.plan import Selection, cases
-from xibench.run.sides import Side
 
 PAIRS = 6  # a case: few, but every framework and a short and a long step get them within minutes
 LIMITS = Limits(least_pairs=PAIRS, most_pairs=PAIRS)

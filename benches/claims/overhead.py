@@ -11,7 +11,7 @@ from typing import Any
 
 from benches.claims.claim import Claim, Figures, Target
 from xibench.measure.statistics import Interval, hierarchical_median, median_interval
-from xibench.run import interpreters
+from xibench.workers import interpreters
 
 PROCESSES = 5
 STARTS = 20
@@ -22,7 +22,7 @@ from xibench.measure.loop import overhead_s
 clock = MonotonicClock()
 print(json.dumps([[overhead_s(clock, lambda output: None, None) for _ in range(21)], read_cost_s(clock)]))
 """
-PARENT = "import xibench.cli.run, xibench.run.parent, xibench.run.start"
+PARENT = "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"
 
 
 def measure(_: Path) -> Figures:

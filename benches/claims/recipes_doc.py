@@ -13,9 +13,9 @@ from typing import Any
 from benches.claims.readme import load, measured_on
 from benches.claims.recipes import without
 from benches.claims.runs import MODELS
-from frameworks.contenders import CONTENDERS
 from frameworks.recipes import CHOICES, recipe
 from frameworks.runtime import FRAMEWORKS
+from frameworks.third_party import CONTENDERS
 from xibench.record.documents import embed
 
 NAME = "recipes"

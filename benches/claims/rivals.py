@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from benches.claims.runs import MODELS, ratio, told
-from frameworks.contenders import CONTENDERS
+from frameworks.third_party import CONTENDERS
 from xibench.record.schema import Calibration, Case, Record
 from xibench.record.summary import Summary, summarise
 from xibench.run import plan

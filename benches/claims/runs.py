@@ -10,7 +10,8 @@ from xibench.errors import InputError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, Rule
 from xibench.record.store import Run, read
-from xibench.run import parent, start
+from xibench.run import execute as parent
+from xibench.run import start
 
 FILE = "run.jsonl"
 MODELS = ("xception", "inception_v3")

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benches.claims.peers import Judge
+from xibench.ab.compare_sides import Limits
 from xibench.measure import comparing
 from xibench.record.pairs import Pair
-from xibench.run.ab import Limits
 
 COMPARISONS = 10_000
 EFFECTS = (0.0, 0.01, 0.02, 0.03, 0.05)

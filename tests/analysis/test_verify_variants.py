@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from frameworks.architectures import MODELS
-from frameworks.contenders.keras_layers import covers
 from frameworks.errors import UnknownName
+from frameworks.third_party.keras_layers import covers
 from tests.analysis.proofs import proven
 from xibench.analysis.verify import prove, verify
 

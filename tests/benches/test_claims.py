@@ -17,13 +17,13 @@ from benches.claims import __main__ as program
 from benches.claims import peers, simulation, speed_gpu
 from benches.claims.claim import Answer, Claim, Figures, Target, keep
 from benches.claims.comparisons import Folder
+from tests.ab.test_compare_sides import SIDES, made_pair
 from tests.builders import ENVIRONMENT, small_case
-from tests.run.test_ab import SIDES, made_pair
+from xibench.ab import compare_sides as ab
+from xibench.ab.compare_sides import Limits
 from xibench.errors import InputError, XibenchError
 from xibench.record import environment
 from xibench.record.pairs import Pair
-from xibench.run import ab
-from xibench.run.ab import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 StandIn = Callable[..., list[int]]

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from benches.claims import latency, recipes, runs, speed, speed_gpu
-from frameworks.contenders import CONTENDERS
+from frameworks.third_party import CONTENDERS
 from tests.builders import append, calibration, failure, header, measured, process, record
 from xibench.errors import InputError
 from xibench.measure.comparing import Ratio

@@ -6,7 +6,7 @@ import pytest
 import typer
 
 from tests.builders import small_case
-from xibench.cli.comparison_tables import REGRESSION, end
+from xibench.cli.render.comparison_tables import REGRESSION, end
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Verdict
 from xibench.record.comparison import Compared, Comparison, NotCompared

@@ -16,7 +16,7 @@ from xibench.cli.lacks import disturbing, framework_lacks, machine_lacks
 from xibench.measure.conditions import Conditions as Now
 from xibench.measure.conditions import GpuConditions
 from xibench.record.schema import Conditions, Gpu
-from xibench.run.probe import Probe
+from xibench.workers.probe import Probe
 
 GPU = Gpu(name="ACME card", memory_bytes=2**34, driver="1", power_limit_watts=None)
 CARD = GpuConditions(
@@ -93,7 +93,7 @@ def test_a_missing_framework_is_skipped_and_its_cure_is_the_install_command(monk
     def absent(framework: str) -> Probe:
         return Probe(framework=framework, versions={"torch": None}, devices=[], problem="pytorch: not installed")
 
-    monkeypatch.setattr("xibench.run.probe.probe", absent)
+    monkeypatch.setattr("xibench.workers.probe.probe", absent)
     (lack,) = framework_lacks(examination.ask_framework("pytorch"), has_gpu=False)
     assert lack.what == "pytorch: not installed"
     assert "unsupported" in lack.effect

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from tests.cli.test_doctor import CARD, QUIET
-from xibench.cli.empty_fields import BARE_METAL, FILLED_BY, GPU_CONDITIONS, Empty, empty_fields
+from xibench.cli.render.empty_fields import BARE_METAL, FILLED_BY, GPU_CONDITIONS, Empty, empty_fields
 from xibench.measure.conditions import GpuConditions as MeasuredGpu
 from xibench.measure.nvml import Monitor, NoNvml
 from xibench.record.schema import Conditions, Energy, GpuConditions, Idle, Memory, Process

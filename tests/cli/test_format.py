@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.builders import small_case
-from xibench.cli import format
+from xibench.cli.render import format
 from xibench.measure.statistics import Interval, Percentile
 
 

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from tests.builders import attempt, failure, record, small_case
-from xibench.cli import format
-from xibench.cli.progress import LiveWatch, PlainWatch, View, outcome, watching
+from xibench.cli.render import format
+from xibench.cli.render.progress import LiveWatch, PlainWatch, View, outcome, watching
 from xibench.record.schema import Record, Scenario
 
 CASE = small_case()

@@ -16,7 +16,7 @@ from tests.builders import append, attempt, failure, header, record, small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.record.schema import FORMAT_VERSION, Rule
 from xibench.record.store import RunFile, read
-from xibench.run.inputs import pictures
+from xibench.workers.inputs import pictures
 
 SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1", "--budget", "0.2")
 

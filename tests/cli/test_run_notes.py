@@ -16,7 +16,7 @@ from tests.builders import (
     record,
     small_case,
 )
-from xibench.cli.run_notes import run_notes
+from xibench.cli.render.run_notes import run_notes
 from xibench.record.schema import Case, Process, RateTrial, Record, Scenario, Server
 from xibench.record.store import Run
 from xibench.record.summary import summarise

@@ -7,7 +7,7 @@ import pytest
 
 from tests.builders import COSTS, ENERGY, attempt, calibration, failure, measured, process, record, small_case
 from tests.cli.rendering import rendered
-from xibench.cli.run_tables import plan_table, run_tables
+from xibench.cli.render.run_tables import plan_table, run_tables
 from xibench.record.schema import Case, Process, RateTrial, Record, Rule, Scenario, Server, Substitution
 from xibench.record.summary import Summary, summarise
 

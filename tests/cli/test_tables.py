@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from tests.cli.rendering import rendered
 from xibench.analysis.verify import Caught, Check, Report
-from xibench.cli.tables import verify_tables
+from xibench.cli.render.tables import verify_tables
 
 
 def test_a_broken_proof_names_the_worst_layer_and_the_mistake_that_went_unnoticed() -> None:

@@ -17,7 +17,7 @@ from frameworks.recipes import recipe, written
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.analysis.tuning import Search
-from xibench.cli.tune_tables import found_lines
+from xibench.cli.render.tune_tables import found_lines
 from xibench.record import recipe_file
 from xibench.record.recipe_file import FORMAT, RecipeFile
 

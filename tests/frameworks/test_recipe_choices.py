@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from frameworks.contenders import CONTENDERS
 from frameworks.errors import InvalidConfiguration, UnknownName
 from frameworks.recipes import CHOICES, RECIPES, recipe
 from frameworks.runtime import DEVICES, FRAMEWORKS
+from frameworks.third_party import CONTENDERS
 from tests.cli.command import said
 from xibench.run.plan import Selection, cases
 

@@ -10,8 +10,8 @@ from tests.builders import header, small_case
 from xibench.measure.conditions import Conditions, During
 from xibench.record.schema import Attempt, Case, Record, Rule
 from xibench.record.store import RunFile
-from xibench.run.lookout import Lookout
-from xibench.run.parent import run
+from xibench.run.execute import run
+from xibench.run.monitor import Lookout
 
 RunWith = Callable[..., list[Record]]
 StandIn = Callable[[str], list[str]]

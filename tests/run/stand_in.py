@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from tests.builders import process
-from xibench.run.messages import Answer, Measured, Phase, Refused, Request
+from xibench.workers.messages import Answer, Measured, Phase, Refused, Request
 
 PIPE = int(sys.argv[-1])
 

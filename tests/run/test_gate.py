@@ -15,8 +15,8 @@ import pytest
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.run.gate import FACTOR, Closed, Gates, allowed_error, is_gated, reference_case
-from xibench.run.messages import Reference, ReferenceRequest
-from xibench.run.references import reference
+from xibench.workers.golden import reference
+from xibench.workers.messages import Reference, ReferenceRequest
 
 TUNED = msgspec.structs.replace(small_case(batch=3), recipe="tuned")
 BRIEF = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--images", "noise", "--no-ceilings",

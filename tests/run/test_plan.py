@@ -15,8 +15,9 @@ from xibench.errors import UsageError
 from xibench.measure import nvml
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case
-from xibench.run import plan, probe
+from xibench.run import plan
 from xibench.run.plan import Selection, all_cases, cases, costs, resolve_device, rule_of, swept
+from xibench.workers import probe
 
 ON_CPU = Selection(device="cpu")
 

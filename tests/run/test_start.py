@@ -18,7 +18,7 @@ from xibench.errors import InputError, UsageError
 from xibench.record import environment
 from xibench.record.schema import FORMAT_VERSION, Case, Rule
 from xibench.record.store import RunFile, read
-from xibench.run.parent import run
+from xibench.run.execute import run
 from xibench.run.start import resume, start
 
 QUICK = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=120)

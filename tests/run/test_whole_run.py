@@ -19,8 +19,8 @@ from tests.run.conftest import Listener, Quiet
 from xibench.record.schema import Case, Record, Rule, Scenario
 from xibench.record.store import read
 from xibench.record.summary import summarise
-from xibench.run.lookout import Lookout
-from xibench.run.parent import run
+from xibench.run.execute import run
+from xibench.run.monitor import Lookout
 from xibench.run.start import start
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")

@@ -22,7 +22,7 @@ from frameworks.errors import MissingFramework
 from frameworks.runtime import FRAMEWORKS, load
 from frameworks.weights import initial
 from xibench.analysis.counter_terms import Term, terms
-from xibench.run import interpreters
+from xibench.workers import interpreters
 
 PATIENCE_S = 300.0
 TOLERANCE = 1e-5

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks.blueprint import BatchNorm, Network, place
-from frameworks.contenders import keras_layers
+from frameworks.third_party import keras_layers
 from frameworks.weights import Weights
 
 Arrays = dict[str, NDArray[np.floating[Any]]]

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from frameworks.blueprint import Network
-from frameworks.contenders import keras_layers
+from frameworks.third_party import keras_layers
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair
 from xibench.analysis.forward import Job
 from xibench.analysis.workers import Workers

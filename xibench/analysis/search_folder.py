@@ -18,8 +18,9 @@ from xibench.errors import InputError, Interrupted, StoreError
 from xibench.record import lines
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
-from xibench.run import parent, start
-from xibench.run.parent import Watch
+from xibench.run import execute as parent
+from xibench.run import start
+from xibench.run.execute import Watch
 
 TASK = "search.json"
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from xibench.analysis.forward import Arrays, Done, Job, Task, load_arrays
 from xibench.errors import XibenchError
-from xibench.run import interpreters
+from xibench.workers import interpreters
 
 T = TypeVar("T")
 

@@ -13,8 +13,22 @@ from typer.core import TyperGroup
 
 from frameworks.errors import MissingFramework, SubjectError, Unsupported
 from xibench import __version__
-from xibench.cli import ab, compare, cost, doctor, export, paper, report, run, show, spectrum, tune, verify, weights
-from xibench.cli import list as list_
+from xibench.cli.commands import (
+    ab,
+    compare,
+    cost,
+    doctor,
+    export,
+    paper,
+    report,
+    run,
+    show,
+    spectrum,
+    tune,
+    verify,
+    weights,
+)
+from xibench.cli.commands import list as list_
 from xibench.errors import UsageError, XibenchError
 
 ORDER = (

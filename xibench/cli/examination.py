@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from xibench.cli.empty_fields import Empty, empty_fields
 from xibench.cli.lacks import BF16_FLAGS, Lack, disturbing, framework_lacks, machine_lacks
+from xibench.cli.render.empty_fields import Empty, empty_fields
 
 if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions, GpuConditions
@@ -80,8 +80,8 @@ def examine() -> Examination:
 
 def ask_framework(name: str) -> FrameworkState:
     """Starts the framework in its own interpreter and asks for its versions and devices."""
-    from xibench.run.interpreters import interpreter
-    from xibench.run.probe import probe
+    from xibench.workers.interpreters import interpreter
+    from xibench.workers.probe import probe
 
     told = probe(name)
     problem = " ".join(told.problem.split()) if told.problem else None
@@ -93,7 +93,7 @@ def ask_framework(name: str) -> FrameworkState:
 
 def condition_facts(now: Conditions) -> list[Fact]:
     """The conditions of this moment, for reading; what is not known is said below, with what would fill it."""
-    from xibench.cli.format import NONE, count, percent
+    from xibench.cli.render.format import NONE, count, percent
 
     values = {
         "load average, 1 min": NONE if now.load_1m is None else f"{now.load_1m:.2f}",
@@ -107,7 +107,7 @@ def condition_facts(now: Conditions) -> list[Fact]:
 
 
 def _card_fact(gpu: GpuConditions) -> Fact:
-    from xibench.cli.format import count
+    from xibench.cli.render.format import count
 
     parts = [
         f"SM {count(gpu.sm_clock_hz, 'Hz')}", f"memory {count(gpu.memory_clock_hz, 'Hz')}",
@@ -118,13 +118,13 @@ def _card_fact(gpu: GpuConditions) -> Fact:
 
 
 def _whole(value: float | None) -> str:
-    from xibench.cli.format import NONE
+    from xibench.cli.render.format import NONE
 
     return NONE if value is None else f"{value:.0f}"
 
 
 def _facts(environment: Environment) -> list[Fact]:
-    from xibench.cli.format import size
+    from xibench.cli.render.format import size
 
     bf16 = [flag for flag in BF16_FLAGS if flag in environment.cpu_flags]
     gpus = "; ".join(f"{gpu.name}, {size(gpu.memory_bytes)}, driver {gpu.driver}" for gpu in environment.gpus)
@@ -143,7 +143,7 @@ def _facts(environment: Environment) -> list[Fact]:
 
 def _photographs() -> tuple[str, list[Lack]]:
     from xibench.errors import InputError
-    from xibench.run.inputs import pictures
+    from xibench.workers.inputs import pictures
 
     try:
         return ", ".join(pictures("sample", 1).files), []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from xibench.record.schema import Case, Rule
     from xibench.record.store import RunFile
-    from xibench.run.parent import Watch
+    from xibench.run.execute import Watch
 
 WITH_RESUME = ("resume", "as_json", "no_ceilings")
 """The options that do not change a run file's plan."""
@@ -38,8 +38,8 @@ def measure(fresh: Fresh | None, resume: Path | None, calibrate: bool) -> Path:
 
     calibrate: whether the device's ceilings are measured first.
     """
-    from xibench.cli.progress import watching
-    from xibench.run import parent
+    from xibench.cli.render.progress import watching
+    from xibench.run import execute as parent
 
     with watching() as watch, _open(fresh, resume, watch) as run_file:
         parent.run(run_file.pending(), run_file, watch, calibrate=calibrate)
@@ -54,8 +54,8 @@ def print_plan(cases: tuple[Case, ...], rule: Rule, as_json: bool) -> None:
     if as_json:
         print_json({"rule": rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
         return
-    from xibench.cli import format
-    from xibench.cli.run_tables import plan_table
+    from xibench.cli.render import format
+    from xibench.cli.render.run_tables import plan_table
 
     format.show(plan_table(rows, rule))
 

@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/proc/cpuinfo")) -> Environment:
     """This machine and the parent's interpreter. What cannot be read is null, with the reason in `absent`.
 
-    interpreters: framework -> the environment its workers run in (`xibench.run.interpreters.described`).
+    interpreters: framework -> the environment its workers run in (`xibench.workers.interpreters.described`).
     """
     absent: dict[str, str] = {}
     model, flags = cpu(cpuinfo, absent)

@@ -31,7 +31,7 @@ Setting = str | int | float | bool | None
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is run."""
 
-    framework: str  # pytorch, tensorflow, jax, or a contender: frameworks.contenders
+    framework: str  # pytorch, tensorflow, jax, or a contender: frameworks.third_party
     model: str  # xception, inception_v3
     variant: str = "default"  # a named configuration of the model
     task: Literal["infer"] = "infer"

@@ -8,10 +8,10 @@ from typing import get_args
 
 from frameworks.runtime import Precision, framework_of
 from xibench.record.schema import Calibration, Case, Copy, Product
-from xibench.run import interpreters
-from xibench.run.lookout import Lookout
-from xibench.run.messages import CeilingsRequest
-from xibench.run.process import Ending, Silent, converse
+from xibench.run.monitor import Lookout
+from xibench.workers import interpreters
+from xibench.workers.messages import CeilingsRequest
+from xibench.workers.session import Ending, Silent, converse
 
 BUDGET_S = 4.0  # for all ceilings of one framework, beyond its import
 MOST_BUDGET_S = 1.0  # for each
@@ -67,5 +67,5 @@ def calibrate(
 
 
 def _measured(request: CeilingsRequest, worker: Sequence[str] | None) -> Ending:
-    command = worker or interpreters.module_command(request.framework, "xibench.run.ceilings")
+    command = worker or interpreters.module_command(request.framework, "xibench.workers.ceilings")
     return converse(command, interpreters.environment(), request, TIME_LIMIT_S, None, Silent())

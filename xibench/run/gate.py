@@ -13,11 +13,11 @@ from pathlib import Path
 
 import msgspec
 
-from frameworks.contenders import CONTENDERS
+from frameworks.third_party import CONTENDERS
 from xibench.record.schema import Case, Status
-from xibench.run import inputs, interpreters
-from xibench.run.messages import Reference, ReferenceRequest
-from xibench.run.process import Silent, converse
+from xibench.workers import inputs, interpreters
+from xibench.workers.messages import Reference, ReferenceRequest
+from xibench.workers.session import Silent, converse
 
 FACTOR = 3.0
 FLOOR = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
@@ -79,7 +79,7 @@ class Gates:
         self._folder.mkdir(exist_ok=True)
         file = str(self._folder / f"{len(self._known)}.npy")
         request = ReferenceRequest(case=case, batch_file=str(inputs.batch_file(case, self._folder)), file=file)
-        command = self._worker or interpreters.module_command(case.framework, "xibench.run.references")
+        command = self._worker or interpreters.module_command(case.framework, "xibench.workers.golden")
         ending = converse(
             command, interpreters.environment(), request, TIME_LIMIT_S, self._memory_limit_bytes, Silent()
         )

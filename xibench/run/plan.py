@@ -11,18 +11,18 @@ from typing import get_args
 import msgspec
 
 from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
-from frameworks.contenders import CONTENDERS
 from frameworks.cost import as_written, cost, fused_layers
 from frameworks.errors import UnknownName
 from frameworks.recipes import RECIPES, recipe
 from frameworks.runtime import DEVICES, FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, framework_of
+from frameworks.third_party import CONTENDERS
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
 from xibench.measure.roofline import attainable_s
 from xibench.record.schema import Calibration, Case, Costs, Rule, Scenario
-from xibench.run import probe
-from xibench.run.inputs import NOISE
+from xibench.workers import probe
+from xibench.workers.inputs import NOISE
 
 SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 ONE_IMAGE = ("single-stream", "server")  # scenarios whose queries are one image each

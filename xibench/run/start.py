@@ -13,10 +13,10 @@ from xibench.errors import InputError, UsageError
 from xibench.record import environment
 from xibench.record.schema import FORMAT_VERSION, Case, Header, Pictures, Rule
 from xibench.record.store import RunFile
-from xibench.run import inputs, interpreters
-from xibench.run.inputs import NOISE
-from xibench.run.parent import Watch
+from xibench.run.execute import Watch
 from xibench.run.plan import weights_seed
+from xibench.workers import inputs, interpreters
+from xibench.workers.inputs import NOISE
 
 SHOWN = 3
 

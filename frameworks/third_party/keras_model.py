@@ -1,0 +1,61 @@
+"""keras.applications on any of its backends, carrying our weights: what the three contenders share.
+
+Keras is imported here, inside functions, once its backend has been chosen.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from frameworks.blueprint import Network
+from frameworks.errors import MissingFramework, Unsupported
+from frameworks.runtime import Precision
+from frameworks.third_party import keras_layers
+from frameworks.weights import Weights
+
+Backend = Literal["torch", "tensorflow", "jax"]
+POLICIES = {"fp64": "float64", "fp32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
+PREDICT = ("model.predict_on_batch", "what `predict`, the documentation's way to run a model, does with each batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a recipe sets of Keras. jit: None leaves it to Keras. channels_first: of activations."""
+
+    jit: bool | None = None
+    channels_first: bool = False
+
+
+def imported(backend: Backend) -> Any:
+    """Keras on this backend. Raises MissingFramework, or Unsupported if the process has it on another one."""
+    os.environ["KERAS_BACKEND"] = backend
+    try:
+        import keras
+    except ModuleNotFoundError as error:
+        raise MissingFramework(f"keras: module '{error.name}' is not installed; pip install keras") from error
+    found = keras.config.backend()
+    if found != backend:
+        raise Unsupported(f"keras: this process has it on {found} already, expected {backend}")
+    return keras
+
+
+def build(backend: Backend, network: Network, weights: Weights, precision: Precision, options: Options) -> Any:
+    """Keras' model with our weights, ready to predict. Raises Unsupported for a network that Keras does not have."""
+    keras = imported(backend)
+    if not keras_layers.covers(network.name, network.variant):
+        raise Unsupported(
+            f"keras.applications has no {network.name}, {network.variant}; expected the default variant of "
+            f"{', '.join(keras_layers.APPLICATIONS)}"
+        )
+    keras.config.set_dtype_policy(POLICIES[precision])
+    keras.config.set_floatx("float64" if precision == "fp64" else "float32")
+    keras.config.set_image_data_format("channels_first" if options.channels_first else "channels_last")
+    height, width, channels = network.input_shape
+    shape = (channels, height, width) if options.channels_first else network.input_shape
+    model = keras_layers.build(keras.applications, network, shape)
+    keras_layers.assign(keras_layers.layers_of(network, model), weights)
+    if options.jit is not None:
+        model.compile(jit_compile=options.jit)
+    return model

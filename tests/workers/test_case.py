@@ -1,0 +1,372 @@
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from frameworks.blueprint import Network
+from frameworks.errors import MissingFramework, Unsupported
+from frameworks.manifest import CompiledMemory, Setting
+from frameworks.runtime import DeviceMemory, Recipe, Substitution
+from frameworks.weights import Weights
+from tests.builders import small_case
+from xibench.measure import caches
+from xibench.measure.clock import FakeClock
+from xibench.record.schema import Case, Process, Rule, Scenario
+from xibench.scenarios import timing as scenarios
+from xibench.workers.case import answer_to
+from xibench.workers.inputs import save_batch
+from xibench.workers.messages import Answer, Measured, Phase, Refused, Request
+
+
+class FakeFramework:
+    """A runtime and its subject in one, whose every action takes a known time on a fake clock."""
+
+    substitutions = (Substitution("inductor", "no C++ compiler", "eager"),)
+
+    def __init__(self, ahead: bool = True, trouble: Exception | None = None, output: float = 0.5) -> None:
+        self.clock = FakeClock()
+        self.done: list[str] = []
+        self.ahead = ahead
+        self.trouble = trouble
+        self.output = output
+        self.batch: NDArray[np.float32] | None = None
+        self.seen: list[int] = []  # which array each step took
+        self.step_s = [0.25]  # the last one goes on
+        self.device_s: float | None = None
+
+    def spend(self, what: str, seconds: float) -> None:
+        self.done.append(what)
+        self.clock.advance(seconds)
+
+    def load(self, framework: str) -> FakeFramework:
+        self.spend(f"load {framework}", 4.0)
+        return self
+
+    def touch(self, device: str) -> str:
+        self.spend(f"touch {device}", 1.0)
+        return "ACME"
+
+    def devices(self) -> tuple[str, ...]:
+        return ("cpu",)
+
+    def recipe(self, name: str, device: str) -> Recipe:
+        return Recipe(name, ())
+
+    def prepare(self, network: Network, weights: Weights, recipe: str, precision: str, device: str) -> FakeFramework:
+        self.spend(f"prepare {network.name} {network.variant} at {network.input_shape[0]}", 2.0)
+        assert "block1.conv1.conv.kernel" in weights
+        return self
+
+    def put(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.spend("put", 0.5)
+        return np.array(batch)
+
+    def compile(self, batch: object) -> bool:
+        self.spend("compile", 7.0)
+        return self.ahead
+
+    def step(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.trouble:
+            raise self.trouble
+        self.batch = batch
+        self.seen.append(id(batch))
+        return np.full((len(batch), 10), self.output, np.float32)
+
+    def synchronise(self, output: object) -> None:
+        self.spend("step", self.step_s[0])
+        del self.step_s[: len(self.step_s) > 1]
+
+    def query(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        output = self.step(batch)
+        self.synchronise(output)
+        return output
+
+    def device_step_s(self) -> float | None:
+        return self.device_s
+
+    def compiled_memory(self) -> CompiledMemory:
+        return CompiledMemory(temporary_bytes=77)
+
+    def absent(self) -> dict[str, str]:
+        unknown = ("compiled_argument_bytes", "compiled_output_bytes", "compiled_code_bytes")
+        return dict.fromkeys(unknown, "the compiler does not tell") | {"device_steps_s": "there is no such clock"}
+
+    def fetch(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.done.append("fetch")
+        return output
+
+    def settings(self) -> dict[str, Setting]:
+        return {"threads": 2}
+
+    def reset_device_memory(self) -> None:
+        self.done.append("reset device memory")
+
+    def device_memory(self) -> DeviceMemory | None:
+        return None
+
+
+RULE = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=3, half_width=None)
+
+
+def ask(
+    tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule: Rule = RULE
+) -> tuple[Measured | Refused, list[str]]:
+    case = case or small_case(batch=2)
+    save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
+    request = Request(case=case, rule=rule, batch_file=str(tmp_path / "batch.npy"), order=4)
+    phases: list[str] = []
+
+    def say(answer: Answer) -> None:
+        assert isinstance(answer, Phase)
+        phases.append(answer.text)
+
+    return answer_to(request, say, fake.load, fake.clock), phases
+
+
+def measured(tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule: Rule = RULE) -> Process:
+    answer, _ = ask(tmp_path, fake, case, rule)
+    assert isinstance(answer, Measured), answer
+    return answer.process
+
+
+@pytest.fixture
+def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine whose last-level cache is not known: the batch is not rotated."""
+    monkeypatch.setattr(scenarios, "last_level_cache_bytes", lambda: None)
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_a_case_is_imported_built_compiled_stepped_and_only_then_fetched(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    _, phases = ask(tmp_path, fake)
+    assert phases == ["import", "build", "compile", "first step", "warm-up", "timing", "done"]
+    begun = [what for what, _ in groupby(fake.done)]
+    assert begun == [
+        "load pytorch", "touch cpu", "prepare xception narrow at 75", "reset device memory", "put", "compile", "step",
+        "fetch", "step",
+    ]  # fmt: skip
+    assert fake.done.index("fetch") == 6 + 5
+
+
+def test_each_phase_has_its_own_time(tmp_path: Path) -> None:
+    process = measured(tmp_path, FakeFramework())
+    assert (process.import_s, process.build_s, process.compile_s) == (5.0, 2.5, 7.0)
+    assert (process.first_step_s, process.warmup_s, process.steps_s) == (0.25, [0.25], [0.25] * 3)
+    assert process.stopped_by == "max_steps 3"
+
+
+def test_compilation_inside_the_first_step_is_null_with_the_reason(tmp_path: Path) -> None:
+    process = measured(tmp_path, FakeFramework(ahead=False))
+    assert process.compile_s is None
+    assert "first step" in process.absent["compile_s"]
+
+
+def test_every_null_of_a_process_has_a_reason(tmp_path: Path) -> None:
+    process = measured(tmp_path, FakeFramework(ahead=False))
+    fields = msgspec.structs.asdict(process) | msgspec.structs.asdict(process.memory)
+    fields |= msgspec.structs.asdict(process.clock)
+    assert {name for name, value in fields.items() if value is None} - {"server"} == set(process.absent)
+    nulls = {name for name, value in msgspec.structs.asdict(process.energy).items() if value is None}
+    assert nulls == set(process.energy.absent)
+    assert process.absent["device_peak_allocated_bytes"] == "the case runs on the CPU"
+
+
+def test_the_steps_see_the_batch_that_the_parent_wrote(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    measured(tmp_path, fake)
+    assert fake.batch is not None
+    assert np.array_equal(fake.batch, np.load(tmp_path / "batch.npy"))
+
+
+def test_settings_substitutions_and_output_are_recorded(tmp_path: Path) -> None:
+    process = measured(tmp_path, FakeFramework())
+    assert process.settings == {"threads": 2}
+    assert process.substitutions[0].ran == "eager"
+    assert process.output_mean == 0.5
+    assert (process.order, process.device_name) == (4, "ACME")
+    assert process.versions["python"].startswith("3.")
+    assert process.memory.host_peak_bytes is None or process.memory.host_peak_bytes >= 0
+
+
+def test_an_output_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
+    answer, _ = ask(tmp_path, FakeFramework(output=float("nan")))
+    assert isinstance(answer, Refused)
+    assert answer.reason.endswith("the mean of the output is nan, expected a finite number; check the weights")
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like PyTorch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MemoryError("Unable to allocate 8 GiB"), "out_of_memory"),
+        (OutOfMemoryError("CUDA"), "out_of_memory"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 99 bytes."), "out_of_memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"), "out_of_memory"),
+        (RuntimeError("std::bad_alloc"), "out_of_memory"),
+        (RuntimeError("shapes do not fit"), "failed"),
+    ],
+)
+def test_running_out_of_memory_is_told_from_other_failures(
+    tmp_path: Path, error: Exception, status: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer, _ = ask(tmp_path, FakeFramework(trouble=error))
+    assert isinstance(answer, Refused)
+    assert answer.status == status
+    assert str(error) in answer.reason
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_out_of_memory_is_found_behind_another_error(tmp_path: Path) -> None:
+    error = RuntimeError("the compiler failed")
+    error.__cause__ = MemoryError()
+    answer, _ = ask(tmp_path, FakeFramework(trouble=error))
+    assert isinstance(answer, Refused)
+    assert answer.status == "out_of_memory"
+
+
+@pytest.mark.parametrize("error", [MissingFramework("torch is missing; pip install it"), Unsupported("sees no cuda")])
+def test_what_cannot_be_run_here_is_unsupported_with_the_reason(tmp_path: Path, error: Exception) -> None:
+    answer, _ = ask(tmp_path, FakeFramework(trouble=error))
+    assert answer == Refused("unsupported", str(error))
+
+
+def test_a_reason_is_one_line_however_long_the_error_is(tmp_path: Path) -> None:
+    answer, _ = ask(tmp_path, FakeFramework(trouble=ValueError("a\nb\n" + "c" * 9999)))
+    assert isinstance(answer, Refused)
+    assert answer.reason.startswith("ValueError: a b ccc")
+    assert len(answer.reason) == 300
+
+
+def test_warm_up_goes_on_while_steps_still_get_faster(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    fake.step_s = [5.0, *(2.0 - n / 10 for n in range(10)), 0.5]
+    process = measured(tmp_path, fake, rule=Rule(warmup_budget_s=1e9, min_steps=2, max_steps=3))
+    assert len(process.warmup_s) > 10
+    assert process.warmup_stopped_by == "no trend"
+    assert process.steps_s == [0.5] * 3
+
+
+def test_a_warm_up_that_was_cut_off_says_so(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    fake.step_s = [5.0, *(2.0 - n / 10 for n in range(10)), 0.5]
+    process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=6, min_steps=2, max_steps=3))
+    assert process.warmup_stopped_by == "max_warmup_steps 6"
+
+
+def test_sampling_stops_once_the_median_is_known_well_enough(tmp_path: Path) -> None:
+    rule = Rule(warmup_steps=0, min_steps=3, max_steps=100, budget_s=1e9, half_width=0.01)
+    process = measured(tmp_path, FakeFramework(), rule=rule)
+    assert process.stopped_by == "half_width 0.01"
+    assert 3 <= len(process.steps_s) < 100
+
+
+def test_the_batch_is_rotated_where_it_would_wait_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, batch_bytes = FakeFramework(), 2 * 75 * 75 * 3 * 4
+    monkeypatch.setattr(scenarios, "last_level_cache_bytes", lambda: 2 * batch_bytes)
+    process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=2, min_steps=6, max_steps=6))
+    copies = caches.buffers_needed(batch_bytes, 2 * batch_bytes)
+    assert process.input_buffers == copies == len(set(fake.seen)) > 1
+    assert all(fake.seen.count(one) >= 9 // copies for one in fake.seen)
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_a_batch_that_is_not_rotated_is_one_array(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    assert measured(tmp_path, fake).input_buffers == 1 == len(set(fake.seen))
+
+
+def test_copies_for_rotation_do_not_count_as_the_networks_memory() -> None:
+    assert scenarios._less(1000, 300, 500) == 700
+    assert scenarios._less(600, 300, 500) == 500
+    assert scenarios._less(None, 300, None) is None
+
+
+def test_the_devices_own_clock_is_a_second_series(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    fake.device_s = 0.125
+    process = measured(tmp_path, fake)
+    assert process.device_steps_s == [0.125] * len(process.steps_s)
+    assert process.steps_s == [0.25] * 3
+
+
+def test_the_clock_and_the_cost_of_timing_are_recorded(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    fake.clock.read_s = 2.0**-10
+    process = measured(tmp_path, fake)
+    assert process.clock.name == "fake clock"
+    assert process.clock.read_s == pytest.approx(2.0**-10, rel=0.05)
+    assert process.clock.loop_overhead_s == pytest.approx(0.25 + 2.0**-10)  # the fake's synchronise takes 0.25 s
+
+
+def test_what_the_compiler_planned_is_in_the_memory(tmp_path: Path) -> None:
+    memory = measured(tmp_path, FakeFramework()).memory
+    assert (memory.compiled_temporary_bytes, memory.compiled_code_bytes) == (77, None)
+
+
+def single(scenario: Scenario, latency_bound_s: float | None = None) -> Case:
+    return msgspec.structs.replace(small_case(), scenario=scenario, latency_bound_s=latency_bound_s)
+
+
+def test_single_stream_times_queries_from_the_host_to_the_host(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    rule = Rule(warmup_steps=0, max_warmup_steps=0, min_steps=2, max_steps=368, budget_s=1e9, half_width=0.01)
+    process = measured(tmp_path, fake, single("single-stream"), rule)
+    assert process.steps_s == [0.25] * 368, "the half-width of the median does not cut percentiles short"
+    assert fake.batch is not None
+    assert fake.batch.shape == (1, 75, 75, 3)
+    assert process.absent["device_steps_s"] == "a query is more than what the device does"
+
+
+def test_server_finds_the_rate_at_which_queries_begin_to_queue_too_long(tmp_path: Path) -> None:
+    process = measured(tmp_path, FakeFramework(), single("server"))
+    server = process.server
+    assert server is not None
+    assert server.bound_s == scenarios.BOUND_QUERIES * 0.25
+    assert server.highest_rate_hz is not None
+    assert 0.2 * 4 < server.highest_rate_hz < 4  # queries of 0.25 s: 4 a second is all that can be answered
+    assert [trial.rate_hz for trial in server.trials][:2] == [pytest.approx(0.8), pytest.approx(4.0)]
+    assert [trial.within for trial in server.trials][:2] == [True, False]
+    for trial in server.trials:
+        assert trial.p99_s == pytest.approx(np.quantile(trial.latencies_s, 0.99))
+        assert len(trial.latencies_s) >= 368
+        assert min(trial.latencies_s) == pytest.approx(0.25)
+
+
+def test_a_bound_that_no_query_can_keep_leaves_no_rate(tmp_path: Path) -> None:
+    server = measured(tmp_path, FakeFramework(), single("server", 0.2)).server
+    assert server is not None
+    assert (server.bound_s, server.highest_rate_hz) == (0.2, None)
+
+
+def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_again(tmp_path: Path) -> None:
+    def first_latencies(order: int) -> list[float]:
+        save_batch(tmp_path / "batch.npy", "noise", 1, 75)
+        fake = FakeFramework()
+        request = Request(
+            case=single("server"), rule=RULE, batch_file=str(tmp_path / "batch.npy"), order=order
+        )
+        answer = answer_to(request, lambda _: None, fake.load, fake.clock)
+        assert isinstance(answer, Measured)
+        assert answer.process.server is not None
+        return answer.process.server.trials[0].latencies_s
+
+    assert first_latencies(1) == first_latencies(1) != first_latencies(2)
+
+
+def test_compile_takes_the_first_step_and_none_after_it(tmp_path: Path) -> None:
+    fake = FakeFramework()
+    answer, phases = ask(tmp_path, fake, msgspec.structs.replace(small_case(batch=2), scenario="compile"))
+    assert isinstance(answer, Measured), answer
+    process = answer.process
+    assert phases == ["import", "build", "compile", "first step"]
+    assert (process.compile_s, process.first_step_s) == (7.0, 0.25)
+    assert process.steps_s == process.warmup_s == []
+    assert process.stopped_by == process.energy.absent["gpu_counter_joules"] == "scenario compile times no step"

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from frameworks.errors import Unsupported
+from xibench.measure.clock import FakeClock
+from xibench.workers import ceilings
+from xibench.workers.ceilings import copy_bytes
+from xibench.workers.messages import Answer, CeilingsRequest, Phase
+
+
+class FakeDevice:
+    """A runtime on a fake clock whose products run at a rate per size, and whose copies at 2 GB/s each way."""
+
+    def __init__(self, rates: dict[int, float], trouble: Exception | None = None) -> None:
+        self.clock = FakeClock()
+        self.rates = rates
+        self.trouble = trouble
+        self.sizes: list[int] = []
+
+    def load(self, framework: str) -> FakeDevice:
+        return self
+
+    def touch(self, device: str) -> str:
+        return "ACME"
+
+    def product(self, n: int, precision: str, device: str) -> Callable[[], None]:
+        if self.trouble:
+            raise self.trouble
+        if n not in self.rates:
+            raise MemoryError(f"no room for {n} rows")
+        self.sizes.append(n)
+        return lambda: self.clock.advance(2 * n**3 / self.rates[n])
+
+    def copy(self, size_bytes: int, device: str) -> Callable[[], None]:
+        if self.trouble:
+            raise self.trouble
+        return lambda: self.clock.advance(size_bytes / 2e9)
+
+
+def measured(fake: FakeDevice, budget_s: float = 1.0) -> ceilings.Ceilings:
+    request = CeilingsRequest(framework="jax", device="cpu", precisions=["fp32"], budget_s=budget_s)
+    phases: list[Answer] = []
+    found = ceilings.ceilings(request, phases.append, fake.load, fake.clock)  # type: ignore[arg-type]
+    assert phases == [Phase("import"), Phase("matrix product fp32"), Phase("copy")]
+    return found
+
+
+def test_the_peak_is_that_of_the_fastest_size() -> None:
+    fake = FakeDevice({512: 50e9, 1024: 200e9, 2048: 100e9, 4096: 100e9})
+    (product,) = measured(fake, 100.0).products
+    assert (product.n, product.flops_per_s) == (1024, pytest.approx(200e9))
+    assert fake.sizes == [512, 1024, 2048, 4096]
+
+
+def test_a_size_that_would_take_longer_than_the_budget_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**25)  # the copy is of several caches
+    slow = FakeDevice(dict.fromkeys((512, 1024, 2048, 4096), 1e9))
+    (product,) = measured(slow).products
+    assert slow.sizes == [512]
+    assert (product.n, product.flops_per_s) == (512, pytest.approx(1e9))
+    assert slow.clock.now() < 4
+
+
+def test_a_size_that_the_device_cannot_take_leaves_the_smaller_ones() -> None:
+    (product,) = measured(FakeDevice({512: 50e9}), 100.0).products
+    assert (product.n, product.reason) == (512, None)
+
+
+def test_the_ceiling_is_the_fastest_call_and_every_call_is_kept() -> None:
+    fake = FakeDevice({512: 50e9})
+    slower = iter([0.5, 0.5, 3.0, 1.5, 1.0] + [1.2] * 1000)  # the first two calls are not among them
+
+    def product(n: int, precision: str, device: str) -> Callable[[], None]:
+        if n != 512:
+            raise MemoryError(f"no room for {n} rows")
+        return lambda: fake.clock.advance(next(slower) * 2 * n**3 / 50e9)
+
+    fake.product = product  # type: ignore[method-assign]
+    (made,) = measured(fake, 0.04).products
+    assert made.flops_per_s == pytest.approx(50e9)
+    assert made.calls_s[:3] == pytest.approx([f * 2 * 512**3 / 50e9 for f in (3.0, 1.5, 1.0)])
+
+
+def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
+    (copy,) = measured(FakeDevice({512: 50e9})).copies
+    assert copy.bytes_per_s == pytest.approx(4e9)
+    assert copy.size_bytes == copy_bytes("cpu")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(Unsupported("jax sees no cuda"), "jax sees no cuda"), (ValueError("no\nluck"), "ValueError: no luck")],
+)
+def test_what_cannot_be_measured_is_null_with_the_reason(trouble: Exception, reason: str) -> None:
+    found = measured(FakeDevice({}, trouble))
+    (product,), (copy,) = found.products, found.copies
+    assert (product.n, product.flops_per_s, product.reason) == (None, None, reason)
+    assert (copy.size_bytes, copy.bytes_per_s, copy.reason) == (None, None, reason)
+
+
+def test_what_is_copied_does_not_fit_into_the_cache_but_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**26)
+    assert copy_bytes("cpu") == min(2**28, psutil.virtual_memory().available // 8)
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: None)
+    assert copy_bytes("cpu") == 2**26
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**60)
+    assert copy_bytes("cpu") < psutil.virtual_memory().available

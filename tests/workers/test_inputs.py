@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from xibench.errors import InputError
+from xibench.workers import inputs
+from xibench.workers.inputs import pictures, save_batch
+
+Batch = Callable[..., NDArray[np.float32]]
+
+
+@pytest.fixture
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    """The batch of a source as a worker maps it."""
+
+    def saved(source: str, batch: int, resolution: int, seed: int = 0) -> NDArray[np.float32]:
+        path = tmp_path_factory.mktemp("batch") / "batch.npy"
+        save_batch(path, source, batch, resolution, seed)
+        mapped: NDArray[np.float32] = np.load(path, mmap_mode="r")
+        return mapped
+
+    return saved
+
+
+def picture(path: Path, colour: tuple[int, int, int] = (255, 0, 0), size: tuple[int, int] = (40, 30)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_the_sample_is_two_photographs_in_minus_one_to_one(batch: Batch) -> None:
+    assert pictures("sample", 8).files == ["china.jpg", "flower.jpg"]
+    images = batch("sample", 3, 75)
+    assert images.shape == (3, 75, 75, 3)
+    assert images.dtype == np.float32
+    assert -1 <= images.min() < -0.5 < 0.5 < images.max() <= 1
+    assert np.array_equal(images[0], images[2])
+    assert not np.array_equal(images[0], images[1])
+
+
+def test_colours_are_scaled_as_the_networks_expect(tmp_path: Path, batch: Batch) -> None:
+    picture(tmp_path / "red.png")
+    assert np.array_equal(batch(str(tmp_path), 1, 8)[0, 4, 4], np.array([1, -1, -1], np.float32))
+
+
+def test_the_largest_centred_square_is_taken(tmp_path: Path, batch: Batch) -> None:
+    wide = Image.new("RGB", (90, 30), (0, 0, 0))
+    wide.paste((255, 255, 255), (30, 0, 60, 30))
+    wide.save(tmp_path / "wide.png")
+    assert batch(str(tmp_path), 1, 30).min() == 1
+
+
+def test_a_photograph_is_turned_upright(tmp_path: Path, batch: Batch) -> None:
+    image = Image.new("RGB", (32, 32), (0, 0, 0))
+    image.paste((255, 255, 255), (0, 0, 32, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    image.save(tmp_path / "turned.jpg", exif=exif, quality=100)
+    upright = batch(str(tmp_path), 1, 32)[0]
+    assert upright[4].mean() < 0 < upright[28].mean()
+
+
+def test_a_large_photograph_or_batch_is_decoded_elsewhere_to_the_same_values(
+    tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (64, 48, 3), np.uint8)).save(tmp_path / "a.jpg")
+    sources = (str(tmp_path), "noise")
+    here = [batch(source, 3, 40, seed=5) for source in sources]
+    monkeypatch.setattr(inputs, "LARGE_PIXELS", 100)
+    monkeypatch.setattr(inputs, "_images", None)
+    elsewhere = [batch(source, 3, 40, seed=5) for source in sources]
+    assert np.array_equal(here, elsewhere)
+
+
+def test_noise_depends_on_its_seed_alone(batch: Batch) -> None:
+    assert np.array_equal(batch("noise", 2, 8, seed=1), batch("noise", 2, 8, seed=1))
+    assert not np.array_equal(batch("noise", 2, 8, seed=1), batch("noise", 2, 8, seed=2))
+    assert pictures("noise", 8).files == []
+
+
+def test_a_folders_files_come_before_those_of_its_subfolders_each_by_name(tmp_path: Path) -> None:
+    for name in ("b/2.JPG", "b/1.png", "z.jpeg", "a.jpeg", ".hidden.png", "c.txt"):
+        if name.endswith("txt"):
+            (tmp_path / name).write_text("no picture")
+        else:
+            Image.new("RGB", (8, 8)).save(picture(tmp_path / name))
+    assert pictures(str(tmp_path), 8).files == ["a.jpeg", "z.jpeg", "b/1.png", "b/2.JPG"]
+    assert pictures(str(tmp_path), 3).files == ["a.jpeg", "z.jpeg", "b/1.png"]
+
+
+def test_the_digest_is_that_of_the_files_bytes(tmp_path: Path) -> None:
+    path = picture(tmp_path / "red.png")
+    assert pictures(str(tmp_path), 8).digest == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_an_unreadable_image_is_one_line_naming_the_file(
+    tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, suffix: str, large: bool
+) -> None:
+    monkeypatch.setattr(inputs, "LARGE_PIXELS", 100 if large else 10**6)
+    picture(tmp_path / "a.png")
+    broken = tmp_path / f"b{suffix}"
+    broken.write_bytes(b"this is no image")
+    for take in (lambda: pictures(str(tmp_path), 2), lambda: batch(str(tmp_path), 2, 8)):
+        with pytest.raises(InputError, match="cannot be read: not a JPEG or PNG") as error:
+            take()
+        assert str(broken) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_process_that_dies_decoding_is_one_line_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "LARGE_PIXELS", 100)
+    monkeypatch.setattr(inputs.interpreters, "environment", lambda: {**os.environ, "PYTHONHOME": str(tmp_path)})
+    picture(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"the process that decodes them ended with code 1 \(.+\); make") as error:
+        pictures(str(tmp_path), 1)
+    assert "\n" not in str(error.value)
+
+
+def test_an_image_that_was_cut_off_is_one_line_naming_the_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "cut.jpg")
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(InputError, match=r"cut\.jpg cannot be read: .*truncated"):
+        pictures(str(tmp_path), 8)
+
+
+def test_an_empty_folder_is_one_line_naming_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no \.jpg, \.jpeg, \.png file in this folder or below") as error:
+        pictures(str(tmp_path), 8)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_a_missing_folder_is_one_line_naming_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such folder"):
+        pictures(str(tmp_path / "nowhere"), 8)
+
+
+def test_a_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a file; name the folder"):
+        pictures(str(picture(tmp_path / "a.png")), 8)
+
+
+def test_without_scikit_learn_the_sample_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install scikit-learn.*or name a folder"):
+        pictures("sample", 8)

@@ -1,0 +1,234 @@
+"""`xibench ab`: two sides, pair by pair, until every case is decided or the budget is spent."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from xibench import __version__
+from xibench.ab.pair import Bursts, measure_pair
+from xibench.ab.sides import Side
+from xibench.errors import UsageError
+from xibench.measure import comparing
+from xibench.measure.comparing import Verdict
+from xibench.record import environment
+from xibench.record.comparison import Compared, Comparison, NotCompared, compared, differing_versions, unlike_settings
+from xibench.record.pair_store import PairsFile
+from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
+from xibench.record.schema import Case, Surroundings
+from xibench.run import start
+from xibench.run.monitor import Lookout, Vigil
+from xibench.run.plan import check_recipe
+from xibench.workers import inputs, interpreters
+
+SPENT = "the budget was spent before it"
+WATCH_S = 0.1  # before and after each pair: ten of the kernel's ticks on one core
+Measure = Callable[[Case, tuple[Side, Side], int, Path, Bursts, random.Random, Path, Vigil], Pair]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a case is decided, and when enough has been spent."""
+
+    threshold: float = comparing.THRESHOLD  # a change within this share is the same
+    budget_s: float | None = None  # no pair starts that would end after this time; None: until decided
+    least_pairs: int = 3  # a case, whatever the verdict
+    most_pairs: int = 30  # a case; then it stays unsure
+    repeats: int = 3  # pairs a case that are repeated because they were disturbed
+    seed: int = 0  # of the order of cases and bursts
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C during a comparison. found: what its pairs said until then; they are in the file."""
+
+    def __init__(self, found: Comparison) -> None:
+        super().__init__()
+        self.found = found
+
+
+class Watch(Protocol):
+    """Who is told how a comparison goes on."""
+
+    def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
+        """Pair `number` (from 0) of a case begins; so many cases are not decided yet."""
+
+    def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
+        """A pair is on the disk; so_far: what is known of its case, None while nothing is."""
+
+
+class _Undecided:
+    """One case: its pairs so far and what they say."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.pairs: list[Pair] = []
+        self.verdict: Verdict = "unsure"
+
+    @property
+    def counted(self) -> list[Pair]:
+        return [pair for pair in self.pairs if pair.log_ratio is not None and not pair.set_aside]
+
+    @property
+    def log_ratios(self) -> list[float]:
+        return [pair.log_ratio for pair in self.counted if pair.log_ratio is not None]
+
+    @property
+    def failed(self) -> Pair | None:
+        return next((pair for pair in self.pairs if pair.log_ratio is None), None)
+
+    def may_repeat(self, limits: Limits) -> bool:
+        """Whether a disturbed pair may be repeated once more."""
+        return sum(pair.set_aside for pair in self.pairs) < limits.repeats
+
+    def is_open(self, limits: Limits) -> bool:
+        """Whether another pair could help."""
+        if self.failed or len(self.counted) >= limits.most_pairs:
+            return False
+        return self.verdict == "unsure" or len(self.counted) < limits.least_pairs
+
+
+def compare_sides(
+    cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, pairs_file: PairsFile, watch: Watch,
+    bursts: Bursts | None = None, measure: Measure = measure_pair,
+) -> Comparison:  # fmt: skip
+    """Measures base against new and returns the verdicts; each pair is in the file before the next begins.
+
+    Round by round, every case that is not decided yet gets a pair, in random order. Verdicts hold however often they
+    are looked at (`measure.comparing`). measure: what measures a pair. Raises Stopped, InputError, StoreError.
+    """
+    states = [_Undecided(case) for case in cases]
+    try:
+        _take_pairs(states, sides, limits, pairs_file, watch, bursts or Bursts(), measure)
+    except KeyboardInterrupt:
+        raise Stopped(_comparison(states, sides, limits, "it was stopped before it")) from None
+    return _comparison(states, sides, limits)
+
+
+def _take_pairs(
+    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits, pairs_file: PairsFile, watch: Watch,
+    bursts: Bursts, measure: Measure,
+) -> None:  # fmt: skip
+    rng = random.Random(limits.seed)
+    began, longest_s = time.monotonic(), 0.0
+    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, Lookout(watch_s=WATCH_S) as lookout:
+        while todo := [state for state in states if state.is_open(limits)]:
+            for state in rng.sample(todo, len(todo)):
+                if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:
+                    return
+                watch.pair_begins(state.case, len(state.pairs), len(todo))
+                batch_file, cache = inputs.batch_file(state.case, Path(folder)), Path(folder) / "compiled"
+                vigil = lookout.before(lambda _: None)
+                pair = measure(state.case, sides, len(state.pairs), batch_file, bursts, rng, cache, vigil)
+                pair = _judged(pair, vigil.end(), state.may_repeat(limits))
+                longest_s = max(longest_s, pair.wall_s)
+                pairs_file.append(pair)
+                state.pairs.append(pair)
+                decide(states, limits)
+                watch.pair_ended(pair, _compared(state, sides, limits) if state.counted else None)
+
+
+def header(
+    cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, command: str, bursts: Bursts | None = None
+) -> PairsHeader:
+    """The first line of a file of pairs.
+
+    Raises UsageError without a case, UnknownName or InvalidConfiguration for a side's recipe, InputError.
+    """
+    if not cases:
+        raise UsageError("nothing to compare: the selection has no case; name at least one framework and model")
+    for case in (side.case(case) for side in sides for case in cases):
+        check_recipe(case.framework, case.recipe, case.device)
+    return PairsHeader(
+        pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
+        environment=environment.read(interpreters.described()), plan=list(cases),
+        procedure=_procedure(bursts or Bursts(), limits), pictures=start.pictures_of(cases),
+        weights_digest=start.weights_digest(cases[0].weights),
+    )  # fmt: skip
+
+
+def _procedure(bursts: Bursts, limits: Limits) -> Procedure:
+    return Procedure(
+        burst_s=bursts.burst_s, least_steps=bursts.least_steps, pair_s=bursts.pair_s, least_bursts=bursts.least,
+        most_bursts=bursts.most, warmup_budget_s=bursts.warmup_budget_s, budget_s=limits.budget_s,
+        least_pairs=limits.least_pairs, most_pairs=limits.most_pairs, repeats=limits.repeats, seed=limits.seed,
+    )  # fmt: skip
+
+
+def _judged(pair: Pair, around: Surroundings, may_repeat: bool) -> Pair:
+    """The pair with what went on around it; set aside if it was disturbed and another one will take its place."""
+    aside = bool(around.disturbed) and may_repeat and pair.log_ratio is not None
+    return msgspec.structs.replace(pair, surroundings=around, disturbed=around.disturbed, set_aside=aside)
+
+
+def decide(states: Sequence[_Undecided], limits: Limits) -> None:
+    """Every case's verdict from what there is of all."""
+    known = [state for state in states if state.counted]
+    ratios = [comparing.paired_ratio(state.log_ratios) for state in known]
+    for state, verdict in zip(known, comparing.verdicts(ratios, limits.threshold), strict=True):
+        state.verdict = verdict
+
+
+def _comparison(
+    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits, ended: str = SPENT
+) -> Comparison:
+    """ended: why a case was not begun."""
+    pairs = [_compared(state, sides, limits) for state in states if state.counted]
+    return Comparison(
+        base=sides[0].name, new=sides[1].name, threshold=limits.threshold, pairs=pairs,
+        not_compared=[
+            NotCompared(case=state.case, why=_why_not(state, ended), failed=state.failed is not None)
+            for state in states if not state.counted
+        ],
+        slower=sum(pair.verdict == "slower" for pair in pairs),
+    )  # fmt: skip
+
+
+def _why_not(state: _Undecided, ended: str) -> list[str]:
+    if state.failed:
+        return [f"{state.failed.status}: {state.failed.reason}"]
+    if state.pairs:
+        return [f"disturbed pairs, all set aside: {len(state.pairs)}; none was taken in their place"]
+    return [ended]
+
+
+def _compared(state: _Undecided, sides: tuple[Side, Side], limits: Limits) -> Compared:
+    first = state.counted[0]
+    assert first.base is not None
+    assert first.new is not None
+    ratio = comparing.paired_ratio(state.log_ratios)
+    detectable = None
+    if ratio.n > 2:
+        detectable = comparing.detectable(statistics.stdev(state.log_ratios), ratio.n)
+    commits = [] if sides[0].commit == sides[1].commit else [f"commit {_commit(sides[0])} -> {_commit(sides[1])}"]
+    return compared(
+        state.case, ratio, state.verdict, unlike_settings(first.base.settings, first.new.settings),
+        commits + differing_versions(first.base.versions, first.new.versions), _notes(state, limits), detectable,
+        failed=state.failed is not None,
+    )  # fmt: skip
+
+
+def _commit(side: Side) -> str:
+    return side.commit[:10] if side.commit else "the checkout as it is"
+
+
+def _notes(state: _Undecided, limits: Limits) -> list[str]:
+    notes = [f"disturbed: {phrase}" for pair in state.counted for phrase in pair.disturbed]
+    aside = sum(pair.set_aside for pair in state.pairs)
+    if aside:
+        notes.append(f"{aside} disturbed pairs were repeated and left out")
+    least = comparing.least_pairs()
+    if limits.most_pairs < least:
+        notes.append(f"at most {limits.most_pairs} pairs were allowed: a change takes at least {least} to be called")
+    if state.failed:
+        notes.append(f"a pair failed, none was taken after it: {state.failed.status}: {state.failed.reason}")
+    return list(dict.fromkeys(notes))

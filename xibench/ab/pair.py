@@ -1,0 +1,140 @@
+"""One pair of processes, one of either side: both alive, only one of them working, in short bursts in random order."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from xibench.ab.sides import Side
+from xibench.measure.machine import usable_cores
+from xibench.record.pairs import Half, Pair
+from xibench.record.schema import Case
+from xibench.run.plan import weights_seed
+from xibench.workers.messages import DONE, TIMING
+from xibench.workers.pair_messages import Burst, Finish, Imported, PairRequest, Prepare, Ready, Report, Steps
+from xibench.workers.pair_process import PairFailed, PairProcess
+from xibench.workers.session import Observer
+
+
+@dataclass(frozen=True, slots=True)
+class Bursts:
+    """How a pair alternates."""
+
+    burst_s: float = 0.01  # timed steps of one burst go on for so long
+    least_steps: int = 1  # and are at least so many
+    pair_s: float = 3.0  # timed steps of a pair, both sides together, about so long
+    least: int = 5  # bursts a side, at least
+    most: int = 100
+    warmup_budget_s: float = 0.4  # of either side, before its first burst
+    patience_s: float = 300.0  # for any one answer of a worker
+
+    def count(self, step_s: float) -> int:
+        """How many bursts a side: as many as fit into `pair_s`; the uncounted step before each is in that, too."""
+        one = max(self.burst_s, self.least_steps * step_s) + step_s
+        return min(self.most, max(self.least, round(self.pair_s / (2 * one))))
+
+
+class Unobserved:
+    """An observer that does not look."""
+
+    def phase(self, text: str) -> None:
+        """Says nothing."""
+
+    def tick(self) -> None:
+        """Does nothing."""
+
+
+def measure_pair(
+    case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: Bursts, rng: random.Random,
+    cache: Path, observer: Observer | None = None,
+) -> Pair:  # fmt: skip
+    """Starts a fresh worker of either side, alternates them, ends them. A failure is the pair's result.
+
+    sides: base and new. Both import their framework at the same time, for nothing is timed then; from there on only
+    one works at a time. Which is started and warmed up first is drawn for each pair: it has an effect of its own
+    (docs/decisions.md). So is the core on which the main threads of both begin, again before every burst: cores are
+    not equally fast, and a process that stayed on the slower one would be the slower one.
+    cache: a folder for what compilers keep; each worker gets one of its own in it. observer: looks at the machine
+    between bursts, when neither side works.
+    """
+    observer = observer or Unobserved()
+    began = time.monotonic()
+    started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+    halves: list[Half] = []
+    new_first: list[bool] = []
+    order, core = rng.sample((0, 1), 2), rng.choice(usable_cores())
+    status, reason, log = "ok", None, None
+    try:
+        with ExitStack() as stack:
+            started = {
+                i: stack.enter_context(_start(case, sides[i], batch_file, cache / f"{number}-{i}")) for i in order
+            }
+            workers = [started[0], started[1]]
+            for worker in workers:
+                worker.answer(Imported, bursts.patience_s)
+            prepared = {i: _prepare(workers[i], bursts, core) for i in order}
+            ready = [prepared[0], prepared[1]]
+            step_s = max(statistics.median(side.warmup_s) for side in ready)
+            new_first = [rng.random() < 0.5 for _ in range(bursts.count(step_s))]
+            observer.phase(TIMING)
+            timed = _alternate(workers, new_first, bursts, core, observer)
+            observer.phase(DONE)
+            halves = [_half(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
+    except PairFailed as error:
+        status, reason, log = error.status, str(error), error.log
+    return Pair(
+        case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began,
+        new_started_first=order[0] == 1, core=core, new_first=new_first,
+        base=halves[0] if halves else None, new=halves[1] if halves else None,
+        log_ratio=log_ratio(halves[0].bursts_s, halves[1].bursts_s) if halves else None,
+        disturbed=[], set_aside=False, status=status, reason=reason, log=log,
+    )  # fmt: skip
+
+
+def log_ratio(base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -> float:
+    """A pair's estimate: the median over its bursts of log(median step of new / median step of base)."""
+    medians = [(statistics.median(b), statistics.median(n)) for b, n in zip(base, new, strict=True)]
+    return statistics.median(math.log(n / b) for b, n in medians)
+
+
+def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> PairProcess:
+    own = side.case(case)
+    seed = weights_seed(own.weights)
+    request = PairRequest(
+        case=own, batch_file=str(batch_file), weights=own.weights if seed is None else seed, slowdown=side.slowdown
+    )
+    return PairProcess(side.command(own), side.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}, request)
+
+
+def _prepare(worker: PairProcess, bursts: Bursts, core: int) -> Ready:
+    worker.order(Prepare(bursts.warmup_budget_s, core))
+    return worker.answer(Ready, bursts.patience_s)
+
+
+def _alternate(
+    workers: Sequence[PairProcess], new_first: Sequence[bool], bursts: Bursts, core: int, observer: Observer
+) -> list[list[list[float]]]:
+    """Per side the timed steps of each burst."""
+    timed: list[list[list[float]]] = [[], []]
+    for first in new_first:
+        for side in (1, 0) if first else (0, 1):
+            workers[side].order(Burst(bursts.burst_s, bursts.least_steps, core))
+            timed[side].append(workers[side].answer(Steps, bursts.patience_s).steps_s)
+        observer.tick()
+    return timed
+
+
+def _half(worker: PairProcess, ready: Ready, timed: list[list[float]], bursts: Bursts) -> Half:
+    worker.order(Finish())
+    report = worker.answer(Report, bursts.patience_s)
+    return Half(
+        versions=report.versions, settings=report.settings, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
+        warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, output_mean=report.output_mean,
+    )  # fmt: skip

@@ -1,0 +1,114 @@
+"""The two sides of `xibench ab`: the checkout as it is, a commit, an interpreter or a recipe."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from frameworks.errors import UnknownName
+from frameworks.runtime import RECIPES
+from xibench.errors import UsageError
+from xibench.record import recipe_file
+from xibench.record.pairs import SideLine
+from xibench.record.schema import Case
+from xibench.workers import interpreters
+
+FORMS = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
+GIT_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side, ready to be started. None: as the other side and every run has it."""
+
+    name: str
+    commit: str | None = None
+    frameworks_in: Path | None = None  # a folder whose `frameworks` is measured instead of the checkout's
+    python: str | None = None  # an interpreter
+    recipe: str | None = None
+    slowdown: float = 0.0  # planted, to test the comparison itself: share of each step's own length
+
+    @property
+    def line(self) -> SideLine:
+        """As it stands in the file of pairs."""
+        return SideLine(name=self.name, commit=self.commit, slowdown=self.slowdown)
+
+    def case(self, case: Case) -> Case:
+        """What this side runs for a case of the plan."""
+        return case if self.recipe is None else msgspec.structs.replace(case, recipe=self.recipe)
+
+    def command(self, case: Case) -> list[str]:
+        """The command that starts a worker of a pair."""
+        interpreter, *rest = interpreters.module_command(case.framework, "xibench.workers.pair_worker")
+        return [self.python or interpreter, *rest]
+
+    def environment(self) -> dict[str, str]:
+        """The worker's environment variables."""
+        variables = interpreters.environment()
+        if self.frameworks_in is not None:
+            variables["PYTHONPATH"] = os.pathsep.join([str(self.frameworks_in), variables.get("PYTHONPATH", "")])
+        return variables
+
+
+def resolve(text: str, scratch: Path) -> Side:
+    """A side from what was typed: `tree`, `git:REV`, `python:PATH` or `recipe:NAME`.
+
+    scratch: where a commit's `frameworks` is unpacked. Raises UsageError, or UnknownName for a recipe.
+    """
+    if text == "tree":
+        return Side(text)
+    kind, _, value = text.partition(":")
+    makers: dict[str, Callable[[str, Path], Side]] = {"git": _commit, "python": _interpreter, "recipe": _recipe}
+    if kind not in makers or not value:
+        raise UsageError(f"side '{text}': expected {FORMS}")
+    return replace(makers[kind](value, scratch), name=text)
+
+
+def _commit(revision: str, scratch: Path) -> Side:
+    commit = _git(revision, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+    folder = scratch / commit
+    if not folder.exists():
+        content = _git(revision, "archive", "--format=tar", commit, "frameworks")
+        folder.mkdir(parents=True)
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            archive.extractall(folder, filter="data")
+    return Side("", commit=commit, frameworks_in=folder)
+
+
+def _interpreter(path: str, _: Path) -> Side:
+    if not os.access(path, os.X_OK) or Path(path).is_dir():
+        raise UsageError(f"side 'python:{path}': there is no program {path}; name a Python, such as .venv/bin/python")
+    return Side("", python=str(Path(path).absolute()))
+
+
+def _recipe(name: str, _: Path) -> Side:
+    if name.endswith(recipe_file.SUFFIX):
+        return Side("", recipe=recipe_file.read(name).recipe)
+    if name.split("+")[0] not in RECIPES:
+        raise UnknownName("recipe", name, RECIPES)
+    return Side("", recipe=name)
+
+
+def _git(revision: str, *arguments: str) -> bytes:
+    command = ["git", "--no-optional-locks", "-C", str(interpreters.ROOT), *arguments]
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=GIT_PATIENCE_S
+        ).stdout
+    except FileNotFoundError:
+        raise UsageError(f"side 'git:{revision}': git is not installed; install it, or name another side") from None
+    except subprocess.TimeoutExpired:
+        raise UsageError(
+            f"side 'git:{revision}': git took longer than {GIT_PATIENCE_S:.0f} s; if the clone is partial, "
+            "fetch the commit beforehand"
+        ) from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip() or "no such commit in the checkout that xibench runs from"
+        raise UsageError(f"side 'git:{revision}': {said}; `git log --oneline` shows what there is") from None

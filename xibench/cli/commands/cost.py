@@ -1,0 +1,110 @@
+"""`xibench cost`: what a network costs, from its blueprint; by a run's ceilings and the frameworks' counters, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from frameworks.errors import UnknownName
+from xibench.cli.options import Json, Model, Variant, print_json, run_path, whole_number
+
+if TYPE_CHECKING:
+    from frameworks.cost import NetworkCost
+    from xibench.analysis.costs import Roofline
+    from xibench.analysis.counters import CounterCheck
+
+
+def cost(
+    model: Model,
+    variant: Variant = "default",
+    resolution: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="PX", help="Pixels; the network's own if left out.")
+    ] = None,
+    batch: Annotated[int, typer.Option(parser=whole_number, metavar="N", help="Images per step.")] = 1,
+    precision: Annotated[
+        str, typer.Option(metavar="NAME", help="fp64, fp32, tf32 or bf16: sets the bytes moved.")
+    ] = "fp32",
+    layers: Annotated[bool, typer.Option("--layers", help="One line per layer.")] = False,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Times attainable by this run's ceilings: a run file, or `latest`."),
+    ] = None,
+    counters: Annotated[
+        bool, typer.Option("--counters", help="Ask each framework's own FLOP counter, and explain what differs.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What a network costs, from its blueprint alone.
+
+    Parameters, multiply-adds, activations and bytes moved of one forward pass. Exit code 1 if --counters finds a
+    difference that is not explained.
+
+    \b
+    Example:  xibench cost xception --batch 8 --layers
+              xibench cost inception_v3 --batch 8 --layers --run latest
+              xibench cost xception --counters
+    """
+    from frameworks.architectures import network
+    from frameworks.cost import ITEM_BYTES
+    from frameworks.cost import cost as cost_of
+
+    if precision not in ITEM_BYTES:
+        raise UnknownName("precision", precision, ITEM_BYTES)
+    fields = {} if resolution is None else {"resolution": resolution}
+    costs = cost_of(network(model, variant, **fields), batch=batch, precision=precision)
+    roof = None if run is None else _roofline(costs, run)
+    checks = _counters(costs) if counters else ()
+    if as_json:
+        print_json(_document(costs, roof, checks))
+    else:
+        _print(costs, roof, checks, layers)
+    if any(check.agrees is False for check in checks):
+        raise typer.Exit(1)
+
+
+def _roofline(costs: NetworkCost, run: str) -> Roofline:
+    from xibench.analysis.costs import roofline
+    from xibench.record.store import read
+
+    return roofline(costs, read(run_path(run)).calibration)
+
+
+def _counters(costs: NetworkCost) -> Sequence[CounterCheck]:
+    from xibench.analysis.counters import counters
+
+    return counters(costs.model, costs.variant, costs.resolution, costs.batch)
+
+
+def _document(costs: NetworkCost, roof: Roofline | None, checks: Sequence[CounterCheck]) -> dict[str, Any]:
+    """The costs; under `roofline` and `counters` what was asked for besides."""
+    import msgspec
+
+    document: dict[str, Any] = msgspec.to_builtins(costs)
+    if roof is not None:
+        document["roofline"] = msgspec.to_builtins(roof) | {"attainable_s": roof.attainable_s}
+    if checks:
+        document["counters"] = [_counter(check) for check in checks]
+    return document
+
+
+def _counter(check: CounterCheck) -> dict[str, Any]:
+    import msgspec
+
+    document: dict[str, Any] = msgspec.to_builtins(check)
+    return document | {"ratio": check.ratio, "agrees": check.agrees, "explanation": check.explanation}
+
+
+def _print(costs: NetworkCost, roof: Roofline | None, checks: Sequence[CounterCheck], layers: bool) -> None:
+    from xibench.cli.render import format, tables
+
+    format.show(tables.cost_table(costs))
+    if roof is not None:
+        format.show(tables.roofline_table(roof))
+    if layers:
+        format.show(tables.layer_table(costs, roof))
+        if costs.auxiliary_layers:
+            format.show(tables.auxiliary_table(costs))
+    if checks:
+        format.show(tables.counter_table(costs, checks))

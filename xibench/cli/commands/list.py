@@ -1,0 +1,87 @@
+"""`xibench list`: every name that the other commands take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from xibench.cli.options import Json, print_json
+
+if TYPE_CHECKING:
+    from xibench.record.schema import Scenario
+
+SCENARIOS: Mapping[Scenario, str] = {
+    "offline": "whole batches, one after another: throughput; with --sweep over growing batches",
+    "single-stream": "one image at a time, from the host and back: the latency's p50, p90 and p99",
+    "server": "images that arrive by chance (Poisson): the highest rate whose p99 latency keeps a bound",
+    "compile": "fresh compiles, one a process: compile time and first step",
+}
+
+
+def list_names(as_json: Json = False) -> None:
+    """Every name that the other commands take.
+
+    Networks with their variants, frameworks, contenders, scenarios, recipes, precisions and presets.
+
+    \b
+    Example:  xibench list --json
+    """
+    if as_json:
+        print_json(inventory())
+        return
+    from xibench.cli.render import format
+    from xibench.cli.render.tables import inventory_tables
+
+    for table in inventory_tables(inventory()):
+        format.show(table)
+
+
+def inventory() -> dict[str, Any]:
+    """Every registered name, and per framework and contender the versions of its distributions, null where one is not
+    installed.
+    """
+    from frameworks.architectures import MODELS, OPERATORS
+    from frameworks.runtime import FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, RECIPES
+    from frameworks.third_party import CONTENDERS
+    from xibench.run.plan import PRESETS
+
+    return {
+        "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
+        "operators": [{"name": name, "variants": list(model.variants)} for name, model in OPERATORS.items()],
+        "frameworks": list(FRAMEWORKS),
+        "contenders": list(CONTENDERS),
+        "scenarios": list(SCENARIOS),
+        "recipes": list(RECIPES),
+        "precisions": list(PRECISIONS),
+        "presets": list(PRESETS),
+        "purposes": {
+            "contenders": {name: contender.what for name, contender in CONTENDERS.items()},
+            "scenarios": dict(SCENARIOS),
+            "recipes": dict(RECIPES),
+            "precisions": dict(PRECISIONS),
+            "presets": {name: preset.purpose for name, preset in PRESETS.items()},
+        },
+        "versions": {name: _versions(name) for name in IMPLEMENTATIONS},
+    }
+
+
+def _versions(framework: str) -> dict[str, str | None]:
+    """The versions of a framework's or contender's distributions where its workers run, read from the disk.
+
+    None: not installed.
+    """
+    from importlib import metadata
+    from pathlib import Path
+
+    from frameworks.runtime import distributions
+    from xibench.workers.interpreters import interpreter
+
+    python = Path(interpreter(framework))
+    site = python.parents[1].glob("lib/python*/site-packages")
+    own = None if str(python) == sys.executable else [str(folder) for folder in site]
+    found = {}
+    for name in distributions(framework):
+        places = metadata.distributions(name=name) if own is None else metadata.distributions(name=name, path=own)
+        found[name] = next((distribution.version for distribution in places), None)
+    return found

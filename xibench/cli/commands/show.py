@@ -1,0 +1,144 @@
+"""`xibench show`: one run's figures."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xibench.cli.options import Json, print_json, run_path
+from xibench.errors import UsageError
+
+if TYPE_CHECKING:
+    from xibench.measure.statistics import Interval
+    from xibench.record.schema import Record
+    from xibench.record.store import Run
+    from xibench.record.summary import Summary
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run file, or `latest`.")] = "latest",
+    as_json: Json = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values on stdout, a line per case.")] = False,
+) -> None:
+    """One run's figures.
+
+    Each case's throughput or latency with 95 % intervals, what it attains of the device's measured ceilings, compile
+    time, peak memory, energy where it could be read, and status. Notes below the table say what each mark means.
+
+    \b
+    Example:  xibench show latest
+    """
+    if as_json and as_csv:
+        raise UsageError("show: received --json and --csv, expected one of them")
+    path = run_path(run)
+    if as_csv:
+        from xibench.record.frame import frame
+
+        frame(path).to_csv(sys.stdout, index=False)
+        return
+    from xibench.record.store import read
+
+    stored = read(path)
+    if as_json:
+        print_json(document(path, stored))
+    else:
+        print_run(path, stored)
+
+
+def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
+    """The tables, one for each scenario, and what must be read beside them."""
+    from xibench.cli.render import format
+    from xibench.cli.render.run_notes import run_notes
+    from xibench.cli.render.run_tables import machine, run_tables
+    from xibench.record.store import resume_command
+    from xibench.record.summary import summarise
+
+    summaries = [summarise(record, run.calibration) for record in run.records]
+    output = sys.stderr if to_stderr else sys.stdout
+    if not summaries:
+        print(f"{path}: {format.cases(len(run.header.plan))} planned, none measured yet", file=output)
+        return
+    for table in run_tables(summaries, machine(run.header.environment, summaries)):
+        format.show(table, output)
+    notes = run_notes(run, summaries)
+    left = _left(run)
+    if left > 0:
+        notes.append(f"{left} of {format.cases(len(run.header.plan))} not measured yet: `{resume_command(path)}`")
+    for note in notes:
+        print(note, file=output)
+
+
+def document(path: Path, run: Run) -> dict[str, Any]:
+    """The JSON document of `show --json`: `run`, `environment`, `calibration`, and a summary per record."""
+    from xibench.record.summary import summarise
+
+    header = run.header
+    return {
+        "run": {
+            "id": header.run_id, "file": str(path), "created_utc": header.created_utc, "preset": header.preset,
+            "command": header.command, "xibench": header.xibench, "format_version": header.format_version,
+            "rule": header.rule, "pictures": header.pictures, "weights_digest": header.weights_digest,
+            "planned": len(header.plan), "cut_line": run.cut_line,
+        },
+        "environment": header.environment,
+        "calibration": run.calibration,
+        "records": [_record(record, summarise(record, run.calibration)) for record in run.records],
+    }
+
+
+def _left(run: Run) -> int:
+    """How many planned cases still owe a process."""
+    from xibench.record.store import is_complete
+
+    done = sum(is_complete(record.attempts, run.header.rule) for record in run.records)
+    return len(run.header.plan) - done
+
+
+def _record(record: Record, summary: Summary) -> dict[str, Any]:
+    throughput = summary.images_per_s
+    first = record.processes[0] if record.processes else None
+    return {
+        "case": record.case,
+        "status": record.status,
+        "reason": record.reason,
+        "log": record.log,
+        "step_s": _interval(summary.step_s),
+        "images_per_s": throughput and throughput.median,
+        "images_per_s_low": throughput and throughput.low,
+        "images_per_s_high": throughput and throughput.high,
+        "latency_s": summary.latency,
+        "highest_rate_hz": summary.highest_rate_hz,
+        "compile_s": _interval(summary.compile_s),
+        "first_step_s": _interval(summary.first_step_s),
+        "peak_bytes": summary.peak_bytes,
+        "device_peak_bytes": summary.device_peak_bytes,
+        "compiled_temporary_bytes": summary.compiled_temporary_bytes,
+        "macs_per_s": summary.macs_per_s,
+        "attained": summary.attained,
+        "joules_per_image": summary.joules_per_image,
+        "joules_per_image_above_idle": summary.joules_per_image_above_idle,
+        "processes": summary.processes,
+        "failed": summary.failed,
+        "set_aside": summary.set_aside,
+        "disturbed": summary.disturbed,
+        "unsteady": summary.unsteady,
+        "outliers": summary.outliers,
+        "costs": record.costs,
+        "settings": first.settings if first else {},
+        "settings_differ": summary.settings_differ,
+        "equality": max((p.equality for p in record.processes if p.equality), key=lambda e: e.rms_error, default=None),
+        "versions": first.versions if first else {},
+        "substitutions": summary.substitutions,
+        "absent": summary.absent,
+    }
+
+
+def _interval(value: Interval | None) -> dict[str, float | int | None] | None:
+    if value is None:
+        return None
+    return {
+        "median": value.median, "low": value.low, "high": value.high, "n": value.n, "processes": value.processes,
+    }  # fmt: skip

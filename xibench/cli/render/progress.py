@@ -1,0 +1,181 @@
+"""What a run shows while it goes on: a live bar on a terminal, a line per process elsewhere. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from xibench.cli.render import format
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from xibench.analysis.search_folder import SearchWatch
+    from xibench.record.schema import Case, Record
+    from xibench.record.summary import Summary
+
+
+@contextmanager
+def watching(output: TextIO = sys.stderr) -> Iterator[SearchWatch]:
+    """A watch for a run or a search: live where `output` is a terminal, plain lines elsewhere."""
+    if not output.isatty():
+        yield PlainWatch(output)
+        return
+    from rich.live import Live
+
+    view = View(format.console(output))
+    with Live(view, console=view.console, transient=True, refresh_per_second=4):
+        yield LiveWatch(view)
+
+
+class Clock(Protocol):
+    """Seconds that only go forward."""
+
+    def __call__(self) -> float:
+        """Now."""
+
+
+class PlainWatch:
+    """One line per process, when it is finished."""
+
+    def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
+        self._output = output
+        self._clock = clock
+        self._began = clock()
+        self._index = self._total = 0
+
+    def preparing(self, text: str) -> None:
+        """Says nothing: a log wants results."""
+
+    def started(self, case: Case, index: int, total: int) -> None:
+        """Keeps the position: the line is written when the process is finished."""
+        self._index, self._total, self._began = index, total, self._clock()
+
+    def phase(self, case: Case, text: str) -> None:
+        """Says nothing: a log wants results."""
+
+    def finished(self, record: Record) -> None:
+        """Writes the process's line."""
+        took = format.duration(self._clock() - self._began)
+        line = f"[{self._index + 1}/{self._total}] {outcome(record)} ({took})"
+        print(line, file=self._output, flush=True)
+
+    def warned(self, text: str) -> None:
+        """Writes the warning."""
+        print(f"warning: {text}", file=self._output, flush=True)
+
+    def stage(self, text: str) -> None:
+        """Writes what begins, as a heading of its processes' lines."""
+        print(text, file=self._output, flush=True)
+
+
+class LiveWatch:
+    """A bar: the case being measured, its phase, what is done and about how long the rest takes."""
+
+    def __init__(self, view: View) -> None:
+        self._view = view
+
+    def preparing(self, text: str) -> None:
+        """Shows what is measured before the first process."""
+        self._view.doing = text
+
+    def started(self, case: Case, index: int, total: int) -> None:
+        """Shows the case."""
+        self._view.begin(index, total)
+        self._view.doing = format.case_name(case)
+
+    def phase(self, case: Case, text: str) -> None:
+        """Shows what the worker does now."""
+        self._view.doing = f"{format.case_name(case)}: {text}"
+
+    def finished(self, record: Record) -> None:
+        """Writes the process's line above the bar and moves the bar on."""
+        self._view.console.print(outcome(record))
+        self._view.end()
+
+    def warned(self, text: str) -> None:
+        """Writes the warning above the bar."""
+        self._view.console.print(f"warning: {text}")
+
+    def stage(self, text: str) -> None:
+        """Writes what begins above the bar, as a heading of its processes' lines."""
+        self._view.console.print(text)
+
+
+class View:
+    """What the bar shows: two lines, drawn anew a few times a second so that the times run."""
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        self.console = console
+        self.doing = "starting"
+        self._clock = clock
+        self._began = self._pace_from = clock()
+        self._ended = 0
+        self._done = self._total = 0
+        self._ends: float | None = None
+
+    def begin(self, done: int, total: int) -> None:
+        """A process begins; `done` of `total` need not be taken any more. A resumed run begins with some done."""
+        if self._total == 0:
+            self._pace_from = self._clock()
+        self._done, self._total = done, total
+
+    def end(self) -> None:
+        """A process has ended; each of the rest is expected to take as long as those that this view has seen."""
+        self._ended += 1
+        self._done = min(self._done + 1, self._total)
+        each = (self._clock() - self._pace_from) / self._ended
+        self._ends = self._clock() + each * (self._total - self._done)
+
+    def times(self) -> str:
+        """`3/12 done, 9 left · 45 s · about 2 min 10 s left`."""
+        left = self._total - self._done
+        parts = [f"{self._done}/{self._total} done, {left} left", format.duration(self._clock() - self._began)]
+        if self._ends is not None and left:
+            parts.append(f"about {format.duration(max(self._ends - self._clock(), 1.0))} left")
+        return " · ".join(parts)
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        line = Table.grid(padding=(0, 1))
+        line.add_row(ProgressBar(total=max(self._total, 1), completed=self._done, width=24), Text(self.times()))
+        return Group(line, Text(self.doing, overflow="ellipsis", no_wrap=True))
+
+
+def outcome(record: Record) -> str:
+    """The case of a process that has ended, in one line: its figure so far, or its status with the reason."""
+    from xibench.record.summary import summarise
+
+    name, last = format.case_name(record.case), record.attempts[-1]
+    if last.status != "ok":
+        return f"{name}: {last.status}: {last.reason}"
+    disturbed = last.surroundings.disturbed if last.surroundings else []
+    said = [headline(summarise(record))] if record.counted and not last.set_aside else []
+    if disturbed:
+        kept = "to be repeated" if last.set_aside else "kept and marked"
+        said.append(f"disturbed ({kept}): {'; '.join(disturbed)}")
+    return f"{name}: {'; '.join(said)}"
+
+
+def headline(summary: Summary) -> str:
+    """The figure that the case's scenario is about, and over how many processes if there are several."""
+    match summary.case.scenario:
+        case "offline":
+            said = f"{format.interval(summary.images_per_s)} images/s"
+        case "single-stream":
+            said = f"p50 {format.percentile(summary.latency.get('p50'), 1e3)} ms"
+        case "server":
+            rate = summary.highest_rate_hz
+            none = "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
+            said = none if rate is None else f"{format.figures(rate)} queries/s"
+        case "compile":
+            first = f"first step {format.interval(summary.first_step_s)} s"
+            said = first if summary.compile_s is None else f"compile {format.interval(summary.compile_s)} s, {first}"
+    return said if summary.processes == 1 else f"{said} over {summary.processes} processes"

@@ -1,0 +1,66 @@
+"""The tables of `xibench spectrum`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from xibench.analysis.spectrum import label, steps
+from xibench.analysis.spectrum_told import WAY_TOLD, finding
+from xibench.cli.render.format import NONE, count, figures, interval, percent, percentile, size, table_of
+from xibench.cli.render.run_notes import run_notes
+from xibench.cli.render.run_tables import status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from xibench.analysis.spectrum import Curve, Point, Step
+    from xibench.measure.comparing import Ratio
+    from xibench.record.store import Run
+
+COLUMNS = (
+    "g", "parameters", "MACs/image", "images/s\n[95 %]", "p50 of one,\nms [95 %]", "peak\nmemory", "attained",
+    "MACs saved over the\ng measured before", "faster than\nit [95 %]", "status",
+)  # fmt: skip
+
+
+def curve_table(curve: Curve) -> Table:
+    """A row per number of segments."""
+    case = curve.case
+    after = {found.after.segments: found for found in steps(curve)}
+    rows = [_row(point, after.get(point.member.segments)) for point in curve.points]
+    title = (
+        f"{case.framework} {case.recipe}, {WAY_TOLD[curve.widths]}: {case.precision}, batch {case.batch}, "
+        f"{case.resolution} px, {case.device}"
+    )
+    return table_of(title, COLUMNS, rows, right=COLUMNS[:-1])
+
+
+def finding_of(curve: Curve) -> str:
+    """What a curve says, under the names that the commands use."""
+    return finding(curve, f"{curve.case.framework} {curve.case.recipe}")
+
+
+def _row(point: Point, found: Step | None) -> tuple[str, ...]:
+    one = point.latency.latency.get("p50") if point.latency else None
+    return (
+        label(point.member.segments), f"{point.member.parameters_trainable:,}", count(point.member.macs),
+        interval(point.throughput.images_per_s), percentile(one, 1e3),
+        size(point.throughput.device_peak_bytes or point.throughput.peak_bytes), percent(point.throughput.attained),
+        NONE if found is None else f"{found.work:.3g} x", NONE if found is None else _ratio(found.faster),
+        status(point.throughput),
+    )  # fmt: skip
+
+
+def curve_notes(run: Run, curves: Sequence[Curve]) -> list[str]:
+    """What must be read beside the tables, each once."""
+    points = [point for curve in curves for point in curve.points]
+    summaries = {point.record.case: point.throughput for point in points}
+    summaries |= {point.alone.case: point.latency for point in points if point.alone and point.latency}
+    return run_notes(run, list(summaries.values()))
+
+
+def _ratio(ratio: Ratio) -> str:
+    bounds = "" if ratio.low is None or ratio.high is None else f" [{figures(ratio.low)}, {figures(ratio.high)}]"
+    return f"{figures(ratio.ratio)} x{bounds}"

@@ -1,0 +1,183 @@
+"""The tables of `list`, `cost`, `verify` and `doctor`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from xibench.cli.render.format import NONE, count, error, seconds, size, table_of
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from frameworks.cost import LayerCost, NetworkCost
+    from xibench.analysis.costs import Roofline
+    from xibench.analysis.counters import CounterCheck
+    from xibench.analysis.verify import Report
+    from xibench.cli.examination import Examination, FrameworkState
+
+
+BROKEN = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
+LAYER_FIGURES = ("output", "parameters", "MACs", "element-wise", "bytes moved")
+
+
+def cost_table(costs: NetworkCost) -> Table:
+    """A network's sums, exact and rounded."""
+    rows = [
+        ("parameters, trainable", costs.parameters_trainable, count(costs.parameters_trainable)),
+        ("parameters, total", costs.parameters_total, count(costs.parameters_total)),
+        ("multiply-adds", costs.macs, count(costs.macs, "MAC")),
+        ("element-wise operations", costs.elementwise, count(costs.elementwise)),
+        ("activations", costs.activations, count(costs.activations)),
+        ("bytes moved", costs.bytes_moved, size(costs.bytes_moved)),
+    ]
+    if costs.auxiliary_macs:
+        beside = costs.auxiliary_macs
+        rows.append(("multiply-adds of the auxiliary classifier", beside, count(beside, "MAC")))
+    title = f"{costs.model}/{costs.variant}: {costs.resolution} px, batch {costs.batch}, {costs.precision}"
+    return table_of(title, ("", "exactly", "about"), [(a, f"{b:,}", c) for a, b, c in rows], right=("exactly", "about"))
+
+
+def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
+    """One row per layer, in the order in which they run; by a roofline also what each takes at least, and why."""
+    right = (*LAYER_FIGURES, *(["attainable"] if roof else []))
+    rows: list[tuple[str, ...]] = list(map(_layer_row, costs.layers))
+    bound: tuple[str, ...] = ()
+    if roof is not None:
+        bound = ("bound by",)
+        times = [(seconds(layer.attainable_s) if layer.attainable_s else NONE, layer.bound) for layer in roof.layers]
+        rows = [(*row, *time) for row, time in zip(rows, times, strict=True)]
+    title = f"{costs.model}/{costs.variant}: layers"
+    return table_of(title, ("layer", "kind", *right, *bound), rows, right)
+
+
+def auxiliary_table(costs: NetworkCost) -> Table:
+    """The layers that only training runs."""
+    title = f"{costs.model}/{costs.variant}: auxiliary classifier, in training only"
+    return table_of(title, ("layer", "kind", *LAYER_FIGURES), map(_layer_row, costs.auxiliary_layers), LAYER_FIGURES)
+
+
+def _layer_row(layer: LayerCost) -> tuple[str, ...]:
+    return (
+        layer.name, layer.kind, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.macs:,}",
+        f"{layer.elementwise:,}", size(layer.bytes_moved),
+    )  # fmt: skip
+
+
+def roofline_table(roof: Roofline) -> Table:
+    """What a network takes at least by the ceilings that a run measured."""
+    rows = [
+        ("ceiling: matrix product", count(roof.peak_flops_per_s, "FLOP/s")),
+        ("ceiling: copy", count(roof.bytes_per_s, "B/s")),
+        ("attainable, element-wise layers fused", seconds(roof.attainable_s)),
+        ("attainable, every layer as written", seconds(roof.as_written_s)),
+    ]
+    return table_of("Attainable time of a step by the run's ceilings", ("", "about"), rows, right=("about",))
+
+
+def counter_table(costs: NetworkCost, checks: Sequence[CounterCheck]) -> Table:
+    """The frameworks' own FLOP counters beside ours, with what explains each difference."""
+    rows = [
+        (check.framework, check.counter, NONE if check.flops is None else f"{check.flops:,.0f}",
+         NONE if check.ratio is None else f"{check.ratio:.4f}",
+         {True: "yes", False: "NO", None: NONE}[check.agrees], check.problem or check.explanation or "no difference")
+        for check in checks
+    ]
+    columns = ("framework", "counter", "FLOPs", "of ours", "explained", "difference")
+    title = f"FLOP counters: ours {2 * costs.macs:,}, 2 per multiply-add"
+    return table_of(title, columns, rows, right=("FLOPs", "of ours"))
+
+
+def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
+    """The tables of `xibench list`."""
+    purposes = names["purposes"]
+    versions = names["versions"]
+    return [
+        *(
+            table_of(title, (column, "variants"), [(m["name"], ", ".join(m["variants"])) for m in names[key]])
+            for title, column, key in (("Networks", "model", "models"), ("Operators", "operator", "operators"))
+        ),
+        table_of("Frameworks", ("framework", "installed"), [(f, installed(versions[f])) for f in names["frameworks"]]),
+        table_of(
+            "Contenders: other people's implementations, measured as a framework is (-f keras-jax)",
+            ("contender", "is", "installed"),
+            [(name, what, installed(versions[name])) for name, what in purposes["contenders"].items()],
+        ),
+        table_of("Scenarios", ("scenario", "measures"), purposes["scenarios"].items()),
+        table_of("Recipes", ("recipe", "stands for"), purposes["recipes"].items()),
+        table_of("Precisions", ("precision", "means"), purposes["precisions"].items()),
+        table_of("Presets", ("preset", "for"), purposes["presets"].items()),
+    ]
+
+
+def installed(versions: Mapping[str, str | None]) -> str:
+    """`torch 2.13.0`, or which distribution lacks."""
+    return ", ".join(f"{name} {version or '(not installed)'}" for name, version in versions.items())
+
+
+def verify_tables(report: Report) -> list[Table]:
+    """The proof of equality, grouped by pair, and the seeded mistakes by framework; what broke is listed one by one."""
+    groups: dict[tuple[str, str, str, str, str], list[Any]] = {}
+    for check in report.checks:
+        key = (check.model, check.variant, check.left, check.right, check.precision)
+        groups.setdefault(key, []).append(check)
+    rows = []
+    for (model, variant, left, right, precision), checks in groups.items():
+        worst = max(checks, key=lambda c: c.max_relative_error / c.tolerance)
+        state = "ok" if all(c.ok for c in checks) else "BROKEN"
+        rows.append((model, variant, left, right, precision, str(len(checks)), error(worst.max_relative_error),
+                     f"{worst.what}, {worst.worst}", error(worst.tolerance), state))
+    right_columns = ("checks", "worst error", "tolerance")
+    columns = ("model", "variant", "left", "right", "precision", "checks", "worst error", "at", "tolerance", "")
+    tables = [table_of("Equality: relative error", columns, rows, right_columns)]
+    broken = [c for c in report.checks if not c.ok]
+    if broken:
+        cells = [
+            (c.model, c.variant, c.left, c.right, c.precision, f"{c.what}, {c.worst}", error(c.max_relative_error),
+             error(c.tolerance))
+            for c in broken
+        ]
+        tables.append(table_of("Broken", BROKEN, cells))
+    if report.mistakes:
+        tables.append(_mistake_table(report))
+    return tables
+
+
+def _mistake_table(report: Report) -> Table:
+    frameworks = list(dict.fromkeys(m.framework for m in report.mistakes))
+    caught: dict[tuple[str, str], dict[str, str]] = {}
+    for m in report.mistakes:
+        caught.setdefault((m.mistake, m.model), {})[m.framework] = "caught" if m.caught else "MISSED"
+    rows = [(*seeded, *(found.get(f, NONE) for f in frameworks)) for seeded, found in caught.items()]
+    return table_of("Seeded mistakes: does the proof notice them?", ("mistake", "in", *frameworks), rows)
+
+
+def examination_tables(found: Examination) -> list[Table]:
+    """The tables of `xibench doctor`."""
+    frameworks = [
+        (f.name, installed(f.versions), f.interpreter, ", ".join(f.devices) or NONE, f.problem or "ok")
+        for f in found.frameworks
+    ]
+    machine = [(fact.name, fact.value) for fact in found.facts]
+    tables = [
+        table_of("Frameworks", ("framework", "versions", "interpreter", "devices", "state"), frameworks),
+        *(_recipe_table(framework) for framework in found.frameworks if framework.recipes),
+        table_of("Machine", ("", ""), machine),
+    ]
+    if found.lacks:
+        lacks = [(lack.what, lack.effect, lack.cure) for lack in found.lacks]
+        tables.append(table_of("Lacking", ("what", "what comes of it", "cure"), lacks))
+    if found.empty:
+        empty = [(", ".join(group.fields), group.why, group.filled_by) for group in found.empty]
+        tables.append(table_of("Fields that stay empty here", ("fields of a record", "why", "what fills them"), empty))
+    return tables
+
+
+def _recipe_table(framework: FrameworkState) -> Table:
+    rows = [
+        (recipe if i == 0 else "", setting, why)
+        for recipe, settings in framework.recipes.items()
+        for i, (setting, why) in enumerate(settings)
+    ]
+    device = "cuda" if "cuda" in framework.devices else "cpu"
+    return table_of(f"Recipes: {framework.name} on {device}", ("recipe", "setting", "why"), rows)

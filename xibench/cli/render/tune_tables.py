@@ -1,0 +1,66 @@
+"""What `xibench tune` shows of a search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frameworks.recipes import recipe
+from frameworks.recipes import written as as_written
+from xibench.analysis.tuning import MARGIN
+from xibench.cli.render.format import NONE, figures, percent, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from xibench.analysis.tuning import Compared, Search, Step
+    from xibench.record.recipe_file import RecipeFile
+
+COLUMNS = ("stage", "tried", "times as fast as\nthe best before", "taken", "status")
+
+
+def search_table(found: Search) -> Table:
+    """A row for everything that was tried, by stage."""
+    case = found.best
+    title = f"{case.framework} {case.model} {case.precision}, batch {case.batch}, {case.resolution} px, {case.device}"
+    rows = [row for step in found.steps for row in _rows(step)]
+    return table_of(title, COLUMNS, rows, right=COLUMNS[2:3])
+
+
+def found_lines(found: Search, written: RecipeFile) -> Iterator[str]:
+    """What was found, what it is worth, and what it consists of."""
+    yield f"\nFound: {written.recipe}" + (f" at batch {written.batch}" if written.batch else "")
+    for name in ("tuned", "default"):
+        choices = recipe(written.framework, name, written.case.device).choices
+        if written.recipe == as_written(written.framework, choices):
+            yield f"  which is what `{name}` chooses on this device"
+    for gain in written.gains:
+        between = "" if gain.low is None or gain.high is None else f" [{figures(gain.low)}, {figures(gain.high)}]"
+        yield f"  x {figures(gain.ratio)}{between} as fast as {gain.over}, {gain.processes} fresh processes each"
+    for setting, reason in recipe(written.framework, written.recipe, written.case.device).settings:
+        yield f"  {setting}: {reason}"
+    yield (
+        f"Taken over: what looked at least {percent(MARGIN)} faster in two processes. Intervals: 95 %, over the "
+        "processes of stage confirm."
+    )
+    if found.left_out:
+        yield f"Not tried, or not again, as the budget was spent: {', '.join(found.left_out)}"
+
+
+def _rows(step: Step) -> Iterator[tuple[str, ...]]:
+    for compared in step.compared:
+        yield (
+            step.stage.name, _told(step, compared), NONE if compared.ratio is None else figures(compared.ratio),
+            "yes" if compared.case == step.best else "", compared.reason or compared.status,
+        )  # fmt: skip
+
+
+def _told(step: Step, compared: Compared) -> str:
+    """In the stage of a choice its value; elsewhere the whole recipe, or the batch."""
+    case, name = compared.case, step.stage.name
+    if name == "batch":
+        return f"batch {case.batch}"
+    if name in ("start", "confirm"):
+        return case.recipe
+    return f"{name}={recipe(case.framework, case.recipe, case.device).choices[name]}"

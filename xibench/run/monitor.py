@@ -1,0 +1,160 @@
+"""The parent's view of the machine around its workers: conditions, energy, and whether a worker was disturbed.
+
+All of it is read in the parent's process, so that the worker does nothing but its work.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import TypeVar
+
+import msgspec
+
+from xibench.measure import conditions, energy
+from xibench.measure.clock import Clock, MonotonicClock
+from xibench.measure.conditions import Clocks
+from xibench.measure.disturbance import Limits, disturbances
+from xibench.measure.machine import Machine
+from xibench.measure.nvml import Monitor
+from xibench.record.schema import Attempt, Conditions, Energy, GpuConditions, Idle, Surroundings
+from xibench.workers.messages import DONE, TIMING
+
+WATCH_S = 0.2  # before and after each worker
+CLOCKS_EVERY_S = 1.0  # reading them costs about a millisecond of a core that the worker may need
+IDLE_S = 2.0
+OWN_ON_CARD = "while it runs the worker itself is on the card; see before and after"
+
+Made = TypeVar("Made")
+
+
+class Lookout:
+    """Watches the workers of one run, one after another. A context manager; `close` gives NVML back."""
+
+    def __init__(
+        self,
+        attempts: Sequence[Attempt] = (),
+        limits: Limits | None = None,
+        watch_s: float = WATCH_S,
+        clock: Clock | None = None,
+        machine: Machine | None = None,
+    ) -> None:
+        """attempts: those that the run has already, whose clocks later ones are held against."""
+        self.clock = clock or MonotonicClock()
+        self.machine = machine or Machine()
+        self.monitor = Monitor()
+        self.meter = energy.EnergyMeter(self.monitor, self.clock)
+        self._limits = limits
+        self._watch_s = watch_s
+        self._clocks = [clocks_of(attempt.surroundings) for attempt in attempts if attempt.surroundings]
+
+    def before(self, told: Callable[[str], None]) -> Vigil:
+        """Reads the conditions before a worker; what comes back is its observer. told: hears of its phases."""
+        return Vigil(self, self.look(), told)
+
+    def look(self) -> conditions.Conditions:
+        """The machine now, while nothing of the run works."""
+        return conditions.read(self._watch_s, self.monitor, self.clock, self.machine)
+
+    def judge(
+        self, before: conditions.Conditions, after: conditions.Conditions, during: conditions.During
+    ) -> list[str]:
+        """What disturbed a worker, a phrase each; its clocks are those that later ones are held against."""
+        found = disturbances(before, after, during, self._clocks, self._limits)
+        self._clocks.append(during.clocks)
+        return found
+
+    def idle(self) -> Idle:
+        """Power while nothing works; takes two seconds where there is anything to read it from."""
+        at_once = energy.idle(self.meter, self.clock, energy.COUNTER_PERIOD_S)
+        readable = self.meter.gpu or at_once.cpu_package_watts is not None
+        return _as(Idle, energy.idle(self.meter, self.clock, IDLE_S) if readable else at_once)
+
+    def close(self) -> None:
+        """Gives NVML back."""
+        self.monitor.close()
+
+    def __enter__(self) -> Lookout:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Vigil:
+    """The observer of one worker: follows its phases, measures energy over its timed steps and reads the clocks."""
+
+    def __init__(self, lookout: Lookout, before: conditions.Conditions, told: Callable[[str], None]) -> None:
+        self._lookout = lookout
+        self._before = before
+        self._told = told
+        self._watch = conditions.Watch(lookout.monitor, lookout.clock, lookout.machine)
+        self._timing = False
+        self._read_s = -math.inf  # when the clocks were read last
+        self._energy: energy.Energy | None = None
+
+    def phase(self, text: str) -> None:
+        """Passes it on; the window for energy lies between the phases `timing` and `done`."""
+        if text == TIMING:
+            self._lookout.meter.begin()
+            self._timing = True
+        elif self._timing:
+            self._energy = self._lookout.meter.end()
+            self._timing = False
+        if text != DONE:
+            self._told(text)
+
+    def tick(self) -> None:
+        """Reads power at each tick where there is a card, and the clocks once a second."""
+        if not self._timing:
+            return
+        due = self._lookout.clock.now() - self._read_s >= CLOCKS_EVERY_S
+        if due or self._lookout.meter.gpu:
+            self._lookout.meter.sample()
+        if due:
+            self._watch.sample()
+            self._read_s = self._lookout.clock.now()
+
+    def energy(self, images: int) -> Energy | None:
+        """Energy over the timed steps, in which the worker computed so many images; None if it timed none."""
+        if self._energy is None:
+            return None
+        return msgspec.convert(
+            {"images": images} | {field: getattr(self._energy, field) for field in Energy.__struct_fields__
+                                  if field != "images"}, Energy,
+        )  # fmt: skip
+
+    def end(self) -> Surroundings:
+        """Reads the conditions after the worker, which has ended, and says whether it was disturbed."""
+        during = self._watch.end()
+        after = self._lookout.look()
+        return Surroundings(
+            before=_as(Conditions, self._before),
+            after=_as(Conditions, after),
+            wall_s=during.wall_s,
+            others_share=during.others_share,
+            steal_share=during.steal_share,
+            cpu_hz=during.cpu_hz,
+            gpus=[_as(GpuConditions, _without_strangers(gpu)) for gpu in during.gpus],
+            disturbed=self._lookout.judge(self._before, after, during),
+            absent=during.absent,
+        )
+
+
+def clocks_of(surroundings: Surroundings) -> Clocks:
+    """The clocks that were read while a worker ran."""
+    known = {gpu.index: gpu.sm_clock_hz for gpu in surroundings.gpus if gpu.sm_clock_hz is not None}
+    return Clocks(surroundings.cpu_hz, known)
+
+
+def _without_strangers(gpu: conditions.GpuConditions) -> conditions.GpuConditions:
+    return replace(gpu, strangers=None, absent=gpu.absent | {"strangers": OWN_ON_CARD})
+
+
+def _as(kind: type[Made], value: object) -> Made:
+    """A plain dataclass of `measure` as the record's type of the same fields."""
+    return msgspec.convert(value, kind, from_attributes=True)

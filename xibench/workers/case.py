@@ -1,0 +1,212 @@
+"""A worker: one case in a fresh process. The only place where the instrument meets a framework.
+
+`python -m xibench.workers.case PIPE`: see `xibench.workers.serving` for what parent and worker owe each other.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import math
+import os
+import platform
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import numpy as np
+
+from frameworks import beginning
+from frameworks.runtime import DeviceMemory, Runtime, Subject, load
+from xibench.measure import nvml
+from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
+from xibench.measure.errors import rms_error
+from xibench.measure.loop import overhead_s
+from xibench.measure.memory import HighWaterMark
+from xibench.record import schema
+from xibench.record.schema import Case, Energy, Equality, Memory, Process, Substitution
+from xibench.scenarios import timing as scenarios
+from xibench.scenarios.timing import Stand, Timed
+from xibench.workers.messages import Answer, Measured, Phase, Refused, Request
+from xibench.workers.probe import versions
+from xibench.workers.programs import prepare
+from xibench.workers.serving import answered, serve_parent
+
+ON_CPU = "the case runs on the CPU"
+NO_COUNTER = "the framework has no such counter"
+IN_FIRST_STEP = "nothing is compiled ahead of the first step, which includes what is compiled"
+NOT_GATED = "recipe default, and other people's implementations, are not held against float64 in a run"
+NO_METER = "nothing measured energy over the timed steps"
+
+
+def main() -> None:
+    """Takes the request, answers it, ends. A hang leaves its traceback in the output before the parent's limit."""
+
+    def work(request: Request, say: Callable[[Answer], None]) -> Measured:
+        faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
+        return Measured(measure_case(request, say, load, MonotonicClock()))
+
+    serve_parent(Request, work)
+
+
+def answer_to(
+    request: Request,
+    say: Callable[[Answer], None],
+    load_runtime: Callable[[str], Runtime] = load,
+    clock: Clock | None = None,
+) -> Measured | Refused:
+    """Measures the case in this process. What goes wrong is the answer too."""
+    answer = answered(
+        lambda asked, tell: Measured(measure_case(asked, tell, load_runtime, clock or MonotonicClock())), request, say
+    )
+    assert isinstance(answer, Measured | Refused)
+    return answer
+
+
+def measure_case(
+    request: Request, say: Callable[[Answer], None], load_runtime: Callable[[str], Runtime], clock: Clock
+) -> Process:
+    """Import, build, compile, steps, memory: in this order. Raises what the framework raises."""
+    case = request.case
+    absent: dict[str, str] = {}
+    started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+
+    say(Phase("import"))
+    beginning.begin(case.framework, case.recipe, case.device)
+    began = clock.now()
+    runtime = load_runtime(case.framework)
+    device_name = runtime.touch(case.device)
+    imported = clock.now()
+    mark = HighWaterMark()
+
+    say(Phase("build"))
+    build_began = clock.now()
+    subject = prepare(runtime, case)
+    subject.reset_device_memory()
+    images = np.load(request.batch_file, mmap_mode="r")
+    batch = subject.put(images)
+    built = clock.now()
+
+    say(Phase("compile"))
+    ahead = subject.compile(batch)
+    compile_s = clock.now() - built
+    if not ahead:
+        absent["compile_s"] = IN_FIRST_STEP
+
+    stand = Stand(
+        case, request.rule, subject, images, batch, mark, clock, lambda phase: say(Phase(phase)), request.order
+    )
+    timed = scenarios.run(stand)
+    equality = _equality(request, timed, absent)
+    memory = _memory(case, subject, timed, mark, absent)
+    return Process(
+        order=request.order,
+        started_utc=started_utc,
+        versions={"python": platform.python_version()}
+        | {name: version for name, version in versions(case.framework).items() if version},
+        device_name=device_name,
+        import_s=imported - began,
+        build_s=built - build_began,
+        compile_s=compile_s if ahead else None,
+        first_step_s=timed.first_step_s,
+        warmup_s=timed.warmup_s,
+        warmup_stopped_by=timed.warmup_stopped_by,
+        steps_s=timed.steps_s,
+        device_steps_s=timed.device_steps_s,
+        stopped_by=timed.stopped_by,
+        clock=_clock(clock, subject, timed, absent),
+        input_buffers=timed.input_buffers,
+        memory=memory,
+        energy=_unmetered(case, timed),
+        server=timed.server,
+        settings=subject.settings(),
+        substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in subject.substitutions],
+        output_mean=_output_mean(timed),
+        equality=equality,
+        absent=subject.absent() | (timed.absent or {}) | absent,
+    )
+
+
+def _output_mean(timed: Timed) -> float:
+    mean = float(np.mean(timed.logits, dtype=np.float64))
+    if not math.isfinite(mean):
+        raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
+    return mean
+
+
+def _equality(request: Request, timed: Timed, absent: dict[str, str]) -> Equality | None:
+    """How far the logits are from the reference. Raises ArithmeticError if they are too far: no time is told then."""
+    if request.reference is None:
+        absent["equality"] = NOT_GATED
+        return None
+    right = np.load(request.reference.file)
+    logits = timed.logits[: len(right)]
+    error, allowed = rms_error(logits, right[: len(logits)]), request.reference.allowed
+    if not error <= allowed:
+        raise ArithmeticError(
+            f"recipe {request.case.recipe} does not compute the network: its logits are {error:.2g} from float64 (root "
+            f"mean square), allowed are {allowed:.2g}, 3 times what recipe default has; it is not timed"
+        )
+    return Equality(rms_error=error, allowed_error=allowed, images=len(logits))
+
+
+def _clock(clock: Clock, subject: Subject, timed: Timed, absent: dict[str, str]) -> schema.Clock:
+    if clock.resolution_s is None:
+        absent["resolution_s"] = "the platform does not state it"
+    return schema.Clock(
+        name=clock.name,
+        resolution_s=clock.resolution_s,
+        read_s=read_cost_s(clock),
+        loop_overhead_s=overhead_s(clock, subject.synchronise, timed.output),
+    )
+
+
+def _memory(case: Case, subject: Subject, timed: Timed, mark: HighWaterMark, absent: dict[str, str]) -> Memory:
+    host, device = timed.peaks.host, timed.peaks.device or DeviceMemory(None, None)
+    if host.absent:
+        absent["host_peak_bytes"] = host.absent
+    missing = ON_CPU if case.device == "cpu" else NO_COUNTER
+    if device.peak_allocated_bytes is None:
+        absent["device_peak_allocated_bytes"] = missing
+    if device.peak_reserved_bytes is None:
+        absent["device_peak_reserved_bytes"] = missing
+    compiled = subject.compiled_memory()
+    return Memory(
+        host_baseline_bytes=mark.baseline_bytes,
+        host_peak_bytes=host.peak_bytes,
+        host_method=mark.method,
+        device_peak_allocated_bytes=device.peak_allocated_bytes,
+        device_peak_reserved_bytes=device.peak_reserved_bytes,
+        device_process_bytes=_device_process_bytes(case, absent),
+        compiled_temporary_bytes=compiled.temporary_bytes,
+        compiled_argument_bytes=compiled.argument_bytes,
+        compiled_output_bytes=compiled.output_bytes,
+        compiled_code_bytes=compiled.code_bytes,
+    )
+
+
+def _unmetered(case: Case, timed: Timed) -> Energy:
+    """How many images the timed steps computed; the energy over them is for the parent to fill in."""
+    why = NO_METER if timed.steps_s else scenarios.NO_STEP
+    return Energy(
+        window_s=sum(timed.steps_s),
+        images=case.batch * len(timed.steps_s),
+        gpu_counter_joules=None,
+        gpu_integrated_joules=None,
+        gpu_power_samples=0,
+        cpu_package_joules=None,
+        absent=dict.fromkeys(("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"), why),
+    )
+
+
+def _device_process_bytes(case: Case, absent: dict[str, str]) -> int | None:
+    if case.device == "cpu":
+        absent["device_process_bytes"] = ON_CPU
+        return None
+    try:
+        return nvml.process_bytes(os.getpid())
+    except nvml.NoNvml as error:
+        absent["device_process_bytes"] = str(error)
+        return None
+
+
+if __name__ == "__main__":
+    main()
