@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
-FARTHEST = 1.8
-GOES_ON = "▸"  # an interval goes on beyond the drawing
+FARTHEST: Final = 1.8
+GOES_ON: Final = "▸"  # an interval goes on beyond the drawing
 
 
 def layout(axis: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,12 +17,12 @@ from dashboards.plotly_js import plotly_script
 from dashboards.runs import LoadedRun, load
 from xibench.errors import StoreError, UsageError
 
-STATIC = ("site.css", "charts.js")
-PAGES = (
+STATIC: Final = ("site.css", "charts.js")
+PAGES: Final = (
     overview.page, batch.page, latency.page, startup.page, memory.page, energy.page, costs.page, spectrum.page,
     accuracy.page, settings.page,
 )
-HERE = Path(__file__).parent
+HERE: Final = Path(__file__).parent
 
 
 def build(run_paths: Sequence[Path], out: Path) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from dashboards import format as fmt
 from dashboards import trust
@@ -14,8 +14,8 @@ from dashboards.content import Figure
 from dashboards.runs import Row
 from dashboards.style import framework_colour, recipe_pattern
 
-ROW_HEIGHT = 25
-MARGIN_LEFT = 92
+ROW_HEIGHT: Final = 25
+MARGIN_LEFT: Final = 92
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from dashboards import format as fmt
 from dashboards.axes import asymmetric, named, reach_of
@@ -13,7 +13,7 @@ from dashboards.content import Figure, Key
 from dashboards.runs import Row
 from dashboards.style import framework_colour, recipe_dash, recipe_symbol
 
-HEIGHT = 340
+HEIGHT: Final = 340
 
 
 @dataclass(frozen=True, slots=True)

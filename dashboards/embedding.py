@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 from dashboards.runs import LoadedRun, load
 from xibench.errors import InputError, XibenchError
 from xibench.record.documents import embed
 from xibench.record.store import latest
 
-RUNS = Path("results/runs")
+RUNS: Final = Path("results/runs")
 
 
 def main(arguments: Sequence[str], name: str, make: Callable[[LoadedRun], str]) -> int:

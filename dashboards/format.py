@@ -6,12 +6,12 @@ import html
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Final, Protocol
 
-NONE = "–"
+NONE: Final = "–"
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
-_NAMES = {
+_NAMES: Final = {
     "pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX",
     "keras-pytorch": "Keras on PyTorch", "keras-tensorflow": "Keras on TensorFlow", "keras-jax": "Keras on JAX",
     "xception": "Xception", "inception_v3": "Inception V3", "resnet50": "ResNet-50", "resnet101": "ResNet-101",
@@ -19,7 +19,7 @@ _NAMES = {
     "default": "default", "compiled": "compiled", "tuned": "tuned",
     "cpu": "CPU", "cuda": "CUDA",
 }
-_STATUSES = {
+_STATUSES: Final = {
     "ok": "ok", "out_of_memory": "out of memory", "timeout": "time limit reached", "failed": "failed",
     "unsupported": "unsupported",
 }

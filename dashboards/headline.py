@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from dashboards import captions, embedding, trust
 from dashboards import format as fmt
@@ -16,7 +17,7 @@ from dashboards.runs import Group, LoadedRun, Row, groups, network_title
 from dashboards.style import FRAMEWORK_ORDER
 from xibench.record import documents
 
-NAME = "headline"
+NAME: Final = "headline"
 BEGIN, END = documents.marks(NAME)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -16,8 +17,8 @@ from xibench.record.schema import Attempt, Calibration, Case, Header, Process, R
 from xibench.record.store import read
 from xibench.record.summary import Summary, summarise
 
-RECIPE_ORDER = ("default", "compiled", "tuned")
-MODEL_ORDER = ("xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16")
+RECIPE_ORDER: Final = ("default", "compiled", "tuned")
+MODEL_ORDER: Final = ("xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 from dashboards import embedding
 from dashboards import format as fmt
@@ -16,7 +17,7 @@ from xibench.analysis.spectrum import Curve, Point, curves, label, place
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
 from xibench.errors import InputError
 
-NAME = "spectrum"
+NAME: Final = "spectrum"
 
 
 def summary(run: LoadedRun) -> str:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import zlib
+from typing import Final
 
-FRAMEWORK_ORDER = (
+FRAMEWORK_ORDER: Final = (
     "pytorch", "tensorflow", "jax", "keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"
 )  # fmt: skip
 """Frameworks, then other people's implementations, as they stand side by side."""
-_PATTERNS = {"default": "", "compiled": "/", "tuned": "x"}
-_SYMBOLS = {"default": "circle", "compiled": "square", "tuned": "diamond"}
-_DASHES = {"default": "solid", "compiled": "dot", "tuned": "dash"}
+_PATTERNS: Final = {"default": "", "compiled": "/", "tuned": "x"}
+_SYMBOLS: Final = {"default": "circle", "compiled": "square", "tuned": "diamond"}
+_DASHES: Final = {"default": "solid", "compiled": "dot", "tuned": "dash"}
 _OWN_PATTERNS, _OWN_SYMBOLS = (".", "+", "|", "-", "\\"), ("triangle-up", "cross")
-_OWN_DASHES = ("longdash", "dashdot", "longdashdot")
-_KINDS = {
+_OWN_DASHES: Final = ("longdash", "dashdot", "longdashdot")
+_KINDS: Final = {
     "pointwise": "var(--part-1)", "conv": "var(--part-2)", "depthwise": "var(--part-3)", "dense": "var(--part-4)",
     "grouped": "var(--other)",
 }  # fmt: skip
-_FAMILIES = {
+_FAMILIES: Final = {
     "xception": ("Xception", "var(--part-1)", "circle"),
     "inception_v3": ("Inception V3", "var(--part-3)", "square"),
     "resnet": ("ResNet", "var(--part-2)", "diamond"),
     "aligned_xception": ("aligned Xception", "var(--part-4)", "triangle-up"),
 }
-PHASES = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
+PHASES: Final = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
 
 
 def framework_colour(framework: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dashboards import format as fmt
 from dashboards.runs import Group, Panel, Row
 from xibench.record.summary import Summary
 
-LEAST_STEPS_FOR_DRIFT = 9  # three in each third
+LEAST_STEPS_FOR_DRIFT: Final = 9  # three in each third
 
 
 @dataclass(frozen=True, slots=True)

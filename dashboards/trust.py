@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from dashboards import format as fmt
 from dashboards.content import Cell, Marked
 from dashboards.runs import Row, network_title
 
-COLUMNS = ("Attained", "Processes", "Set aside", "Failed", "Steps")
+COLUMNS: Final = ("Attained", "Processes", "Set aside", "Failed", "Steps")
 """The headings that end every table of measured cases; see `cells`."""
-MOST_NOTES = 4  # in a caption; the rest stands under Settings
+MOST_NOTES: Final = 4  # in a caption; the rest stands under Settings
 
 
 def numeric(first: int, columns: Sequence[str]) -> frozenset[int]:

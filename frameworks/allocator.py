@@ -7,15 +7,16 @@ zeroed and mapped anew. Imports no framework.
 from __future__ import annotations
 
 import ctypes
+from typing import Final
 
 from frameworks.manifest import Absent
 from frameworks.recipes import Recipe
 from frameworks.runtime import Substitution
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
-MOST = 2**31 - 1
-LARGE_BYTES = 2**26
-LACKING = Substitution(
+MOST: Final = 2**31 - 1
+LARGE_BYTES: Final = 2**26
+LACKING: Final = Substitution(
     "memory kept by the allocator", "this C library has no mallopt", "an allocator as it is by itself"
 )
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Final
 
 from frameworks import allocator
 from frameworks.recipes import AUTOMATIC, Recipe, recipe
 from frameworks.runtime import FRAMEWORKS, Substitution
 
-VARIABLES: Mapping[str, str] = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "jax": "NPROC"}
+VARIABLES: Final[Mapping[str, str]] = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "jax": "NPROC"}
 """Where a framework reads its number of threads as it starts, unless it takes one later."""
 
 

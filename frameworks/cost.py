@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from frameworks.blueprint import (
     AveragePool,
@@ -32,8 +33,8 @@ from frameworks.blueprint import (
     place_auxiliary,
 )
 
-ITEM_BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2}
-FUSED_AWAY = ("batch_norm", "activation", "dropout", "concat", "slice", "flatten")
+ITEM_BYTES: Final = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2}
+FUSED_AWAY: Final = ("batch_norm", "activation", "dropout", "concat", "slice", "flatten")
 """Kinds of layer that need no memory traffic of their own where a neighbour does their work in passing: it reads or
 writes its values already changed, into their part of a concatenation, or from their part of an input.
 """

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 Setting = str | int | float | bool | None
 
-MANIFEST: Mapping[str, str] = {
+MANIFEST: Final[Mapping[str, str]] = {
     "layout": "axis order of activations in memory: NCHW or NHWC",
     "compiler": "what compiles the graph: inductor, xla, or none",
     "compile_scope": "what one compiled or traced graph holds: forward, forward in N graphs, or none",
@@ -58,14 +58,14 @@ class CompiledMemory:
 
 T = TypeVar("T", bound=Setting)
 
-NOT_ON_CPU = Absent("the case runs on the CPU")
-NOT_ON_GPU = Absent("the case runs on a GPU")
-NOT_PUT = Absent("no batch has been put on the device yet")
-NO_BATCH_NORM = Absent("the network has no batch norm")
-NOT_STEPPED = Absent("no step has been synchronised yet")
-NOT_COMPILED = Absent("nothing is compiled")
-NO_GRAPHS_ON_CPU = Absent("CUDA graphs exist on a CUDA device only")
-NO_PREALLOCATION = Absent("a host's memory is not preallocated")
+NOT_ON_CPU: Final = Absent("the case runs on the CPU")
+NOT_ON_GPU: Final = Absent("the case runs on a GPU")
+NOT_PUT: Final = Absent("no batch has been put on the device yet")
+NO_BATCH_NORM: Final = Absent("the network has no batch norm")
+NOT_STEPPED: Final = Absent("no step has been synchronised yet")
+NOT_COMPILED: Final = Absent("nothing is compiled")
+NO_GRAPHS_ON_CPU: Final = Absent("CUDA graphs exist on a CUDA device only")
+NO_PREALLOCATION: Final = Absent("a host's memory is not preallocated")
 
 
 def present(readings: Mapping[str, T | Absent]) -> dict[str, T | None]:

@@ -6,13 +6,14 @@ Each row names the blueprint that it is about, where the registry has one. What 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from frameworks.published import Source
 
-PAPER = Source(
+PAPER: Final = Source(
     "Chollet, Xception: Deep Learning with Depthwise Separable Convolutions", "https://arxiv.org/abs/1610.02357"
 )
-RESNET_PAGE = Source("He et al., deep-residual-networks README", "https://github.com/KaimingHe/deep-residual-networks")
+RESNET_PAGE: Final = Source("He et al., deep-residual-networks README", "https://github.com/KaimingHe/deep-residual-networks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class PaperTable:
     also: tuple[Source, ...] = ()
 
 
-IMAGENET = PaperTable(
+IMAGENET: Final = PaperTable(
     1,
     "Classification on ImageNet",
     (("top-1 accuracy", "share", 3), ("top-5 accuracy", "share", 3)),
@@ -55,7 +56,7 @@ IMAGENET = PaperTable(
     "single crop, single model, validation pictures that are not blacklisted",
     also=(RESNET_PAGE,),
 )
-JFT = PaperTable(
+JFT: Final = PaperTable(
     2,
     "Classification on JFT",
     (("MAP@100 on FastEval14k", "points", 2),),
@@ -67,7 +68,7 @@ JFT = PaperTable(
     ),
     "after 30 million iterations, not converged; the weights of MAP@100 are not published, nor are JFT and FastEval14k",
 )
-SIZE_AND_SPEED = PaperTable(
+SIZE_AND_SPEED: Final = PaperTable(
     3,
     "Size and training speed on ImageNet",
     (("parameters", "", 0), ("training steps", "per second", 0)),
@@ -80,7 +81,7 @@ SIZE_AND_SPEED = PaperTable(
     ),
     "60 NVIDIA K80, synchronous; batch size and what counts as a step are not stated",
 )
-TABLES = (IMAGENET, JFT, SIZE_AND_SPEED)
+TABLES: Final = (IMAGENET, JFT, SIZE_AND_SPEED)
 
-SPEED_RATIO = 28 / 31
+SPEED_RATIO: Final = 28 / 31
 """Xception's speed over Inception V3's, Table 3. It is of training; one forward pass has another ratio."""

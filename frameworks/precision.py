@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from frameworks.errors import Unsupported
 
 Precision = Literal["fp64", "fp32", "tf32", "bf16"]
-PRECISIONS: Mapping[str, str] = {
+PRECISIONS: Final[Mapping[str, str]] = {
     "fp64": "kernels, activations and batch norm in float64",
     "fp32": "everything in float32; TF32 off",
     "tf32": "as fp32, but products and convolutions of float32 may run in TF32; on NVIDIA GPUs from Ampere on",
     "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
 }
-LEAST_FOR_TF32 = (8, 0)  # Ampere: the first that has it, by the CUDA C++ programming guide's table of capabilities
+LEAST_FOR_TF32: Final = (8, 0)
+"""Ampere: the first that has it, by the CUDA C++ programming guide's table of compute capabilities."""
 
 
 def require(framework: str, precision: Precision, capability: tuple[int, int] | None) -> None:

@@ -8,9 +8,9 @@ the registry follow from its blueprint; those of other networks are written out,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-VALIDATION_PICTURES = 50_000
+VALIDATION_PICTURES: Final = 50_000
 
 Family = Literal["xception", "inception_v3", "resnet", "aligned_xception"]
 
@@ -45,12 +45,12 @@ class Published:
     note: str = ""
 
 
-KERAS = Source("keras-applications README", "https://github.com/keras-team/keras-applications")
-KERAS_ISSUE = Source("keras issue 4660", "https://github.com/keras-team/keras/issues/4660")
-TORCHVISION = Source("torchvision weight metadata", "https://pytorch.org/vision/stable/models.html")
-CADENE = Source("Cadene pretrained-models README", "https://github.com/Cadene/pretrained-models.pytorch")
-SLIM = Source("TF-Slim README", "https://github.com/tensorflow/models/tree/master/research/slim")
-TIMM = Source("timm results", "https://github.com/huggingface/pytorch-image-models/tree/main/results")
+KERAS: Final = Source("keras-applications README", "https://github.com/keras-team/keras-applications")
+KERAS_ISSUE: Final = Source("keras issue 4660", "https://github.com/keras-team/keras/issues/4660")
+TORCHVISION: Final = Source("torchvision weight metadata", "https://pytorch.org/vision/stable/models.html")
+CADENE: Final = Source("Cadene pretrained-models README", "https://github.com/Cadene/pretrained-models.pytorch")
+SLIM: Final = Source("TF-Slim README", "https://github.com/tensorflow/models/tree/master/research/slim")
+TIMM: Final = Source("timm results", "https://github.com/huggingface/pytorch-image-models/tree/main/results")
 
 
 def _xception(weights: str, top1: float, top5: float, source: Source, note: str = "") -> Published:
@@ -95,7 +95,7 @@ def _aligned(
     )
 
 
-PUBLISHED: tuple[Published, ...] = (
+PUBLISHED: Final[tuple[Published, ...]] = (
     _xception("Keras Xception", 79.006, 94.452, KERAS, "10-crop top-5 error 4.738 %"),
     _inception("Keras Inception V3", 77.898, 93.720, KERAS, scale=False, note="10-crop top-5 error 5.038 %"),
     _resnet("Keras ResNet-50", 50, 74.928, 92.060, KERAS, "default"),
@@ -131,5 +131,5 @@ PUBLISHED: tuple[Published, ...] = (
     _resnet("timm resnet152.tv_in1k", 152, 78.330, 94.046, TIMM),
 )
 
-REFERENCE = {"xception": "Keras Xception", "inception_v3": "Keras Inception V3"}
+REFERENCE: Final = {"xception": "Keras Xception", "inception_v3": "Keras Inception V3"}
 """Model -> the weights that stand for it where one accuracy per network is needed: the same publisher for each."""

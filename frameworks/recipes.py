@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from frameworks.errors import InvalidConfiguration, UnknownName
 
-RECIPES: Mapping[str, str] = {
+RECIPES: Final[Mapping[str, str]] = {
     "default": "what the framework's documentation shows first",
     "compiled": "the framework's whole-graph compiler",
     "tuned": "the best settings known for the device; the network may be rewritten where mathematics allows",
@@ -61,19 +62,19 @@ class Recipe:
     choices: Mapping[str, str] = field(default_factory=dict)
 
 
-FOLDED = ("batch norm folded into convolutions", "one pass over each activation less; exact in real arithmetic")
-MEMORY = Choice({
+FOLDED: Final = ("batch norm folded into convolutions", "one pass over each activation less; exact in real arithmetic")
+MEMORY: Final = Choice({
     "returned": None,
     "kept": (
         "memory kept by the allocator",
         "large arrays are not given back to the kernel, which would zero and map their pages anew in every step",
     ),
 })  # fmt: skip
-AUTOMATIC = "automatic"
-THREADS = Choice({AUTOMATIC: None}, ("{} threads within an operation", "as asked"))
-JIT = ("jax.jit", "the whole graph through XLA, as the documentation's first page shows")
+AUTOMATIC: Final = "automatic"
+THREADS: Final = Choice({AUTOMATIC: None}, ("{} threads within an operation", "as asked"))
+JIT: Final = ("jax.jit", "the whole graph through XLA, as the documentation's first page shows")
 
-CHOICES: Mapping[str, Mapping[str, Choice]] = {
+CHOICES: Final[Mapping[str, Mapping[str, Choice]]] = {
     "pytorch": {
         "gradients": Choice({"none": ("torch.inference_mode", "no autograd bookkeeping")}),
         "layout": Choice({
@@ -163,7 +164,7 @@ CHOICES: Mapping[str, Mapping[str, Choice]] = {
 }  # fmt: skip
 """Framework -> what a recipe may choose there."""
 
-TUNED_ON_CPU: Mapping[str, Mapping[str, str]] = {
+TUNED_ON_CPU: Final[Mapping[str, Mapping[str, str]]] = {
     "pytorch": {"layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "memory": "kept"},
     "tensorflow": {"batch_norm": "folded", "graph": "frozen", "images": "halved"},
     "jax": {
@@ -171,14 +172,14 @@ TUNED_ON_CPU: Mapping[str, Mapping[str, str]] = {
         "strided": "columns", "pools": "shifted", "memory": "kept",
     },
 }  # fmt: skip
-TUNED_ON_GPU: Mapping[str, Mapping[str, str]] = {
+TUNED_ON_GPU: Final[Mapping[str, Mapping[str, str]]] = {
     "pytorch": {
         "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "autotuning": "on", "graphs": "on",
     },
     "tensorflow": {"batch_norm": "folded"},
     "jax": {"batch_norm": "folded"},
 }  # fmt: skip
-COMPILED: Mapping[str, Mapping[str, str]] = {
+COMPILED: Final[Mapping[str, Mapping[str, str]]] = {
     "pytorch": {"compiler": "inductor"}, "tensorflow": {"graph": "xla"}, "jax": {},
 }  # fmt: skip
 

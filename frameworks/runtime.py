@@ -14,7 +14,7 @@ import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, UnknownName
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DEVICES = ("cpu", "cuda")
+DEVICES: Final = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class Installation:
     install: str
 
 
-FRAMEWORKS: Mapping[str, Installation] = {
+FRAMEWORKS: Final[Mapping[str, Installation]] = {
     "pytorch": Installation("torch", ("torch",), "pip install 'xibench[pytorch]'"),
     "tensorflow": Installation("tensorflow", ("tensorflow",), "pip install 'xibench[tensorflow]'"),
     "jax": Installation("jax", ("jax", "jaxlib", "flax"), "pip install 'xibench[jax]'"),
 }
 
-IMPLEMENTATIONS = (*FRAMEWORKS, *CONTENDERS)
+IMPLEMENTATIONS: Final = (*FRAMEWORKS, *CONTENDERS)
 """What a case may name as its framework: ours, then those by other hands."""
 
 

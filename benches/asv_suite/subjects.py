@@ -7,7 +7,7 @@ imported there. The pytest suite takes it from here.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -22,16 +22,16 @@ except ImportError:  # asv measures older commits with these files
     beginning = None  # type: ignore[assignment]
 
 # Append only: asv's history of a benchmark is keyed by these names.
-FRAMEWORKS = ("pytorch", "tensorflow", "jax")
-MODELS = ("xception", "inception_v3")
-RECIPES = ("default", "tuned")
-AXES = (FRAMEWORKS, MODELS, RECIPES)
-AXIS_NAMES = ("framework", "model", "recipe")
+FRAMEWORKS: Final = ("pytorch", "tensorflow", "jax")
+MODELS: Final = ("xception", "inception_v3")
+RECIPES: Final = ("default", "tuned")
+AXES: Final = (FRAMEWORKS, MODELS, RECIPES)
+AXIS_NAMES: Final = ("framework", "model", "recipe")
 
-BATCH = 1
-RESOLUTION = 299  # pixels, square
-PRECISION = "fp32"
-WARMUP_STEPS = 3
+BATCH: Final = 1
+RESOLUTION: Final = 299  # pixels, square
+PRECISION: Final = "fp32"
+WARMUP_STEPS: Final = 3
 
 
 class Device(NamedTuple):

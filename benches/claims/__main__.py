@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,7 +21,7 @@ from xibench.record import environment
 from xibench.run.plan import resolve_device
 from xibench.workers import interpreters
 
-CLAIMS = {module.CLAIM.name: module.CLAIM for module in (
+CLAIMS: Final = {module.CLAIM.name: module.CLAIM for module in (
     overhead, noise_floor, detection, speed, latency, recipes, speed_gpu
 )}  # fmt: skip
 WORK, KEPT = Path("results/claims"), Path("results/reference")

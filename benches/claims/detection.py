@@ -10,7 +10,7 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benches.claims import simulation
 from benches.claims.claim import Claim, Figures, Target
@@ -20,13 +20,13 @@ from xibench.ab.compare_sides import Limits
 from xibench.ab.sides import Side
 from xibench.record.schema import Case
 
-IDENTICAL = 60
-PLANTED = 40
-SLOWDOWN = 0.03
-CASE = Case(
+IDENTICAL: Final = 60
+PLANTED: Final = 40
+SLOWDOWN: Final = 0.03
+CASE: Final = Case(
     framework="pytorch", model="xception", variant="narrow", recipe="tuned", batch=1, resolution=128, images="noise"
 )
-DIFFERENT = ("slower", "faster")
+DIFFERENT: Final = ("slower", "faster")
 
 
 def measure(folder: Path) -> Figures:
@@ -117,7 +117,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     }  # fmt: skip
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "detection",
     "Identical code is never called faster or slower; a slowdown of 3 % is found, within 90 s a comparison.",
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from benches.claims import rivals
 from benches.claims.claim import Claim, Figures, Target
@@ -14,7 +15,7 @@ from frameworks.runtime import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run.plan import Selection
 
-BATCH = 1
+BATCH: Final = 1
 
 
 def cases() -> tuple[Case, ...]:
@@ -46,7 +47,7 @@ def figures(records: Sequence[Record], calibration: Calibration | None) -> Figur
     }
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "latency",
     "One image by `tuned` takes no longer than by any public implementation in its framework.",
     (Target("against_best.least", at_least=1.0),),

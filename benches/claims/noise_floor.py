@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from pathlib import Path
+from typing import Final
 
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.comparisons import Done, Folder
@@ -14,9 +15,9 @@ from xibench.measure import comparing
 from xibench.record.pairs import Half
 from xibench.run.plan import Selection, cases
 
-PAIRS = 6  # a case: few, but every framework and a short and a long step get them within minutes
-LIMITS = Limits(least_pairs=PAIRS, most_pairs=PAIRS)
-SUBJECTS = (
+PAIRS: Final = 6  # a case: few, but every framework and a short and a long step get them within minutes
+LIMITS: Final = Limits(least_pairs=PAIRS, most_pairs=PAIRS)
+SUBJECTS: Final = (
     Selection(models=("xception",), variants=("narrow",), recipes=("tuned",), batches=(4,), resolutions=(128,)),
     Selection(models=("xception",), recipes=("tuned",), batches=(1,)),
 )
@@ -65,7 +66,7 @@ def _median(half: Half) -> float:
     return statistics.median(step for burst in half.bursts_s for step in burst)
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "noise_floor",
     "A thing measured against itself is never called faster or slower.",
     (Target("called_different", at_most=0),),

@@ -7,22 +7,22 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benches.claims.claim import Claim, Figures, Target
 from xibench.measure.statistics import Interval, hierarchical_median, median_interval
 from xibench.workers import interpreters
 
-PROCESSES = 5
-STARTS = 20
-LOOP = """
+PROCESSES: Final = 5
+STARTS: Final = 20
+LOOP: Final = """
 import json
 from xibench.measure.clock import MonotonicClock, read_cost_s
 from xibench.measure.loop import overhead_s
 clock = MonotonicClock()
 print(json.dumps([[overhead_s(clock, lambda output: None, None) for _ in range(21)], read_cost_s(clock)]))
 """
-PARENT = "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"
+PARENT: Final = "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"
 
 
 def measure(_: Path) -> Figures:
@@ -59,7 +59,7 @@ def _interval(found: Interval) -> dict[str, Any]:
     return {"median": found.median, "low": found.low, "high": found.high, "n": found.n, "processes": found.processes}
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "overhead",
     "The loop adds less than 0.1 % to a step of 5 ms or more, and the parent starts in under 0.3 s.",
     (

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from xibench.record.documents import embed
 from xibench.record.schema import Environment
 
-NAME = "claims"
-PACKAGES = ("torch", "tensorflow", "jax", "numpy")
+NAME: Final = "claims"
+PACKAGES: Final = ("torch", "tensorflow", "jax", "numpy")
 Figures = Mapping[str, Any]
 
 
@@ -102,7 +102,7 @@ def _times(ratio: float | None) -> str:
     return "not measured" if ratio is None else f"x {ratio:.2f}"
 
 
-SAID = {
+SAID: Final = {
     "overhead": _overhead, "noise_floor": _noise_floor, "detection": _detection, "speed": _speed,
     "latency": _latency, "recipes": _recipes, "speed_gpu": _speed_gpu,
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.runs import MODELS, measured, ratio, told
@@ -14,8 +14,8 @@ from xibench.record.schema import Calibration, Case, Record
 from xibench.run import plan
 from xibench.run.plan import Selection
 
-BATCHES = (8,)
-DEVICE = "cpu"
+BATCHES: Final = (8,)
+DEVICE: Final = "cpu"
 
 
 def without(framework: str, device: str) -> dict[str, str]:
@@ -72,7 +72,7 @@ def _gains(framework: str, model: str, of: dict[Case, Record]) -> dict[str, Any]
     }
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "recipes",
     "No setting of `tuned` costs speed.",
     (Target("losing", at_most=0), Target("unmeasured", at_most=0)),

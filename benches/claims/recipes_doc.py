@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benches.claims.readme import load, measured_on
 from benches.claims.recipes import without
@@ -18,11 +18,11 @@ from frameworks.runtime import FRAMEWORKS
 from frameworks.third_party import CONTENDERS
 from xibench.record.documents import embed
 
-NAME = "recipes"
-TITLES = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
-NETWORKS = {"xception": "Xception", "inception_v3": "Inception V3"}
-NONE = "–"
-UNMEASURED = "not measured"
+NAME: Final = "recipes"
+TITLES: Final = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
+NETWORKS: Final = {"xception": "Xception", "inception_v3": "Inception V3"}
+NONE: Final = "–"
+UNMEASURED: Final = "not measured"
 Figures = Mapping[str, Any]
 
 

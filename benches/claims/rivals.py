@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from benches.claims.runs import MODELS, ratio, told
 from frameworks.third_party import CONTENDERS
@@ -14,7 +14,7 @@ from xibench.record.summary import Summary, summarise
 from xibench.run import plan
 from xibench.run.plan import Selection
 
-AGREE = {"fp32": 1e-3, "bf16": 0.1}  # of the outputs' mean: the networks that are compared are the same
+AGREE: Final = {"fp32": 1e-3, "bf16": 0.1}  # of the outputs' mean: the networks that are compared are the same
 
 
 def cases(

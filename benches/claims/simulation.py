@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,11 +13,11 @@ from xibench.ab.compare_sides import Limits
 from xibench.measure import comparing
 from xibench.record.pairs import Pair
 
-COMPARISONS = 10_000
-EFFECTS = (0.0, 0.01, 0.02, 0.03, 0.05)
-PAIR_COUNTS = tuple(range(2, 21))
-PEER_COMPARISONS = 200  # an effect and number of pairs: asv's test takes tens of milliseconds for one
-PEER_PAIR_COUNTS = (2, 6, 20)
+COMPARISONS: Final = 10_000
+EFFECTS: Final = (0.0, 0.01, 0.02, 0.03, 0.05)
+PAIR_COUNTS: Final = tuple(range(2, 21))
+PEER_COMPARISONS: Final = 200  # an effect and number of pairs: asv's test takes tens of milliseconds for one
+PEER_PAIR_COUNTS: Final = (2, 6, 20)
 
 
 def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benches.claims import rivals
 from benches.claims.claim import Claim, Figures, Target
@@ -19,7 +19,7 @@ from xibench.record.schema import Calibration, Case, Record
 from xibench.record.summary import Summary
 from xibench.run.plan import Selection
 
-BATCH = 8
+BATCH: Final = 8
 
 
 def cases() -> tuple[Case, ...]:
@@ -88,7 +88,7 @@ def _pays(tuned: Summary, plain: Summary) -> float | None:
     return max(0.0, (starts[0] - starts[1]) / gained) if gained > 0 else None
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "speed",
     "`tuned` is ahead of every public implementation in its framework, and close to what the device can do.",
     (

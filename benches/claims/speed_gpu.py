@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from benches.claims import rivals
 from benches.claims.claim import Claim, Figures, Target
@@ -20,10 +20,10 @@ from xibench.errors import UsageError
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run.plan import Selection, resolve_device
 
-DEVICE = "cuda"
-PRECISIONS = ("fp32", "bf16")
-BATCHES = (1, 8, 64, 256)
-KINDS = tuple(itertools.product(FRAMEWORKS, MODELS, PRECISIONS, BATCHES))
+DEVICE: Final = "cuda"
+PRECISIONS: Final = ("fp32", "bf16")
+BATCHES: Final = (1, 8, 64, 256)
+KINDS: Final = tuple(itertools.product(FRAMEWORKS, MODELS, PRECISIONS, BATCHES))
 
 
 def cases() -> tuple[Case, ...]:
@@ -65,7 +65,7 @@ def _cell(taken: Taken, framework: str, model: str, precision: str, batch: int) 
     }
 
 
-CLAIM = Claim(
+CLAIM: Final = Claim(
     "speed_gpu",
     "On an NVIDIA GPU `tuned` is ahead of every public implementation in its framework, at batch 1 to 256.",
     (

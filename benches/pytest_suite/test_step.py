@@ -7,14 +7,14 @@ measured. `-k pytorch` measures one of them alone; `xibench run` and asv take a 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from benches.asv_suite import subjects
 from frameworks.runtime import FRAMEWORKS, synchronised_step
 
-ROUNDS = 10
+ROUNDS: Final = 10
 
 
 @pytest.mark.parametrize("recipe", subjects.RECIPES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from dashboards import captions, curves, trust
 from dashboards import format as fmt
@@ -13,14 +13,14 @@ from dashboards.runs import Group, LoadedRun, Panel, Row, offline
 from dashboards.style import family, framework_colour, recipe_symbol
 from xibench.analysis.published import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
 
-FILE = "accuracy.html"
-SETTING = "ImageNet validation, single crop"
-DISCLAIMER = (
+FILE: Final = "accuracy.html"
+SETTING: Final = "ImageNet validation, single crop"
+DISCLAIMER: Final = (
     f"Every accuracy on this page is {LABEL}: printed by the source named beside it for its own trained weights, not "
     "measured by xibench. Costs are counted, speeds are measured here."
 )
-CREDIT = f"Accuracies: {LABEL} by the sources in the table below, not measured by xibench."
-INTERVALS = (
+CREDIT: Final = f"Accuracies: {LABEL} by the sources in the table below, not measured by xibench."
+INTERVALS: Final = (
     "Accuracy intervals are 95 % Wilson intervals for a sample of 50,000 validation pictures, computed here; the "
     "sources give none. They leave out what another training run, crop or resampling would change."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dashboards import captions, curves, trust
 from dashboards import format as fmt
@@ -14,12 +15,12 @@ from dashboards.runs import Group, LoadedRun, Panel, Row, families
 from dashboards.style import framework_colour
 from xibench.analysis.sweep import KNEE_SHARE, LEAST_BATCHES, sweeps
 
-FILE = "batch.html"
-NOTHING = (
+FILE: Final = "batch.html"
+NOTHING: Final = (
     "No case of these runs was measured at more than one batch. `xibench run --sweep` doubles the batch until memory "
     "runs out."
 )
-KNEE = (
+KNEE: Final = (
     f"Rings mark the knee: the smallest batch with at least {100 * KNEE_SHARE:.0f} % of the highest throughput of its "
     f"case. It takes {LEAST_BATCHES} batches; a throughput that still rises at the largest batch has none."
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
@@ -14,8 +15,8 @@ from dashboards.sections import roofline
 from dashboards.style import kind_colour
 from xibench.analysis.costs import KINDS, ModelCost, model_cost, usual_resolutions
 
-FILE = "costs.html"
-COUNTED = (
+FILE: Final = "costs.html"
+COUNTED: Final = (
     "Counted from the architecture's text for one picture in fp32, exact, so there is no interval. One multiply-add is "
     "one MAC and two floating-point operations; MACs count convolutions and dense layers."
 )

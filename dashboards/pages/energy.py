@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
@@ -12,12 +13,14 @@ from dashboards.runs import Group, LoadedRun, Panel, Row, groups
 from dashboards.style import PHASES
 from xibench.record.schema import Energy
 
-FILE = "energy.html"
-WHAT = (
+FILE: Final = "energy.html"
+WHAT: Final = (
     "Energy over the timed steps, divided by the images computed: of the cards by NVML's counter, or its power "
     "readings integrated where there is no counter, plus the processor's packages by RAPL, as far as they can be read."
 )
-NO_INTERVAL = "A case's processes are taken together, without an interval; each process's figure stands in the table."
+NO_INTERVAL: Final = (
+    "A case's processes are taken together, without an interval; each process's figure stands in the table."
+)
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:
@@ -109,7 +112,7 @@ def _why(group: Group) -> str:
     return "; ".join(f"{fmt.listing(sources)}: {why}" for why, sources in reasons.items())
 
 
-SOURCES = {
+SOURCES: Final = {
     "gpu_counter_joules": "the cards' counter", "gpu_integrated_joules": "the cards' integrated power",
     "cpu_package_joules": "the processor's packages",
 }
@@ -136,7 +139,7 @@ def _table(group: Group) -> Table:
     return Table(columns, tuple(rows), trust.numeric(3, columns), caption=caption, fold="The numbers")
 
 
-_BY_SOURCE: tuple[Callable[[Energy], float | None], ...] = (
+_BY_SOURCE: Final[tuple[Callable[[Energy], float | None], ...]] = (
     lambda e: e.gpu_counter_joules, lambda e: e.gpu_integrated_joules, lambda e: e.cpu_package_joules,
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from dashboards.sections import queries, server
 from dashboards.strips import strips
 from xibench.record.schema import Process
 
-FILE = "latency.html"
-LEAST_SPAN = 2.0  # percent either side of the median: less would show noise as if it were large
-SCENARIOS = {
+FILE: Final = "latency.html"
+LEAST_SPAN: Final = 2.0  # percent either side of the median: less would show noise as if it were large
+SCENARIOS: Final = {
     "single-stream": "Single-stream was not measured: one image at a time with p50, p90 and p99 of its latency. "
     "`xibench run --scenario single-stream` does.",
     "server": "The server scenario was not measured: latency against the rate at which queries arrive. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
@@ -11,8 +12,8 @@ from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Sec
 from dashboards.runs import Group, LoadedRun, Row, groups
 from xibench.record.schema import Memory
 
-FILE = "memory.html"
-COMPILED: tuple[Callable[[Memory], int | None], ...] = (
+FILE: Final = "memory.html"
+COMPILED: Final[tuple[Callable[[Memory], int | None], ...]] = (
     lambda m: m.compiled_temporary_bytes, lambda m: m.compiled_argument_bytes, lambda m: m.compiled_output_bytes,
     lambda m: m.compiled_code_bytes,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
 from dashboards import format as fmt
@@ -12,12 +13,12 @@ from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, families, 
 from dashboards.unlike import unlike_settings, within_cases
 from xibench.record.schema import Case
 
-FILE = "index.html"
-ABOUT = (
+FILE: Final = "index.html"
+ABOUT: Final = (
     "One text per network builds it natively in every framework, with the same weights and the same photographs. Each "
     "case is timed in fresh processes, every step until its result has been computed."
 )
-NO_GPU = "No case here ran on a GPU: what the recipes choose on one is unmeasured."
+NO_GPU: Final = "No case here ran on a GPU: what the recipes choose on one is unmeasured."
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
 from dashboards import format as fmt
@@ -12,8 +13,8 @@ from dashboards.sections import conditions
 from dashboards.unlike import unlike_settings, within_cases
 from xibench.record.schema import Environment, Process, Rule, Setting
 
-FILE = "settings.html"
-RUNS_FOLDER = "runs"
+FILE: Final = "settings.html"
+RUNS_FOLDER: Final = "runs"
 
 
 def page(runs: Sequence[LoadedRun]) -> Page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dashboards import captions, curves, trust
 from dashboards import format as fmt
@@ -15,16 +16,16 @@ from xibench.analysis.spectrum import Curve, Member, Point
 from xibench.analysis.spectrum_told import WAY_TOLD, finding, in_slices
 from xibench.record.schema import Case
 
-FILE = "spectrum.html"
-QUESTION = "What happens along the spectrum from a regular convolution to a depthwise one?"
-INTRO = (
+FILE: Final = "spectrum.html"
+QUESTION: Final = "What happens along the spectrum from a regular convolution to a depthwise one?"
+INTRO: Final = (
     "Xception's separable convolution is one end of a spectrum: g segments of the channels, each convolved over space "
     "by itself, and a 1 x 1 across all of them. g = 1 is a regular convolution, g = C has one segment per channel. At "
     "the paper's widths fewer segments cost more; at equal parameters the network is narrowed until it has as many as "
     "g = C."
 )
-NOTHING = "No run holds the spectrum at three numbers of segments or more. `xibench spectrum` measures it."
-WAY_COLOURS = {"paper": "var(--part-1)", "equal": "var(--part-3)"}
+NOTHING: Final = "No run holds the spectrum at three numbers of segments or more. `xibench spectrum` measures it."
+WAY_COLOURS: Final = {"paper": "var(--part-1)", "equal": "var(--part-3)"}
 Value = Callable[[Point], curves.Point | None]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from dashboards.runs import Group, LoadedRun, Panel, Row, groups
 from dashboards.style import PHASES
 from xibench.record.schema import Process
 
-FILE = "startup.html"
-NOT_APART = "Where a framework cannot compile ahead of the first step, the first step includes compiling."
-FRESH = (
+FILE: Final = "startup.html"
+NOT_APART: Final = "Where a framework cannot compile ahead of the first step, the first step includes compiling."
+FRESH: Final = (
     "One mark per fresh process: compiling ahead of time, where a framework does, and the first step, together, so "
     "that frameworks compare. Beside them the median of the processes; intervals over processes stand in the table."
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, Final
 
 from dashboards import captions, curves, trust
 from dashboards import format as fmt
@@ -11,8 +11,8 @@ from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Mar
 from dashboards.runs import LoadedRun, case_words
 from xibench.record.schema import Attempt, Conditions, GpuConditions, Surroundings
 
-HZ = 1e9
-MOST_OPEN = 12  # disturbed processes that are listed without a fold
+HZ: Final = 1e9
+MOST_OPEN: Final = 12  # disturbed processes that are listed without a fold
 
 
 def section(run: LoadedRun) -> Section:
@@ -206,7 +206,7 @@ def _share(share: float | None) -> str:
     return fmt.NONE if share is None else fmt.number(100 * share, 1)
 
 
-_READINGS: dict[str, Callable[[Conditions], str]] = {
+_READINGS: Final[dict[str, Callable[[Conditions], str]]] = {
     "Load": lambda c: fmt.or_none(c.load_1m, lambda v: fmt.number(v, 2)),
     "Others, %": lambda c: _share(c.others_share),
     "Steal, %": lambda c: _share(c.steal_share),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dashboards import captions, charts, trust
 from dashboards import format as fmt
 from dashboards.cells import recipe
 from dashboards.content import Cell, Chart, FigureBlock, Key, Table
 from dashboards.runs import Group, Panel, Row
 
-SYMBOLS = {"p50": "circle", "p90": "square", "p99": "diamond"}
-RISE = {"p50": 0.28, "p90": 0.0, "p99": -0.28}  # each percentile on a line of its own
-WHAT = (
+SYMBOLS: Final = {"p50": "circle", "p90": "square", "p99": "diamond"}
+RISE: Final = {"p50": 0.28, "p90": 0.0, "p99": -0.28}  # each percentile on a line of its own
+WHAT: Final = (
     "From an image on the host to its logits on the host, one at a time. Marks: percentiles of all processes' queries; "
     "lines: 95 % intervals by order statistics. They take queries for independent of each other and leave out the "
     "spread between processes."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from dashboards import captions, curves, trust
 from dashboards import format as fmt
@@ -19,13 +19,13 @@ from dashboards.runs import Group, LoadedRun, Row, families, network_title
 from dashboards.style import framework_colour, recipe_symbol
 from xibench.record.schema import Calibration
 
-WHAT = (
+WHAT: Final = (
     "Both axes are logarithmic. Across: two FLOPs a multiply-add over the bytes that every layer reads and writes "
     "once. The line is the roof: the fastest copy and the fastest matrix product that any framework reached in this "
     "run; dotted, each framework's own product. Marks are cases; ticks in ink are what a network's layers, each under "
     "its own roof and element-wise layers fused, add up to. Attained is a case's height over its tick's."
 )
-MOST_NAMES = 4  # columns of marks that are named in the drawing
+MOST_NAMES: Final = 4  # columns of marks that are named in the drawing
 
 
 def section(run: LoadedRun) -> Section:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,12 +16,12 @@ from dashboards.runs import Group, Panel, Row
 from dashboards.style import framework_colour
 from xibench.record.schema import RateTrial, Server
 
-WHAT = (
+WHAT: Final = (
     "Queries of one image arrive at random (a Poisson process) and wait in one queue; latency runs from a query's "
     "arrival to its logits on the host, waiting included. Points: p99 at each rate that was tried, each process's; "
     "hollow: above the bound. The dashed line is the bound, the ring the highest rate that kept it, found by bisection."
 )
-NO_INTERVAL = (
+NO_INTERVAL: Final = (
     "The highest rate is the median of a case's processes, with their least and most: no interval is claimed for it."
 )
 

@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from frameworks.architectures import operators
 from frameworks.architectures.inception_v3 import InceptionV3Config, inception_v3
@@ -34,17 +34,17 @@ class Model:
     main: bool = False
 
 
-JFT: Overrides = {"classes": 17_000, "output": "sigmoid", "dropout": 0.0}
-HEADS: Mapping[str, Overrides] = {
+JFT: Final[Overrides] = {"classes": 17_000, "output": "sigmoid", "dropout": 0.0}
+HEADS: Final[Mapping[str, Overrides]] = {
     "dense": {"dense_layers": 2},
     "jft": JFT,
     "jft_dense": {**JFT, "dense_layers": 2},
 }
-NARROW: Mapping[str, Overrides] = {"default": {}, "narrow": {"width": 0.25}}
-SEGMENTS = (1, 2, 3, 4, 8)
-TORCHVISION_RESNET: Overrides = {"stride_on": "3x3", "bias": False, "epsilon": 1e-5, "momentum": 0.9}
+NARROW: Final[Mapping[str, Overrides]] = {"default": {}, "narrow": {"width": 0.25}}
+SEGMENTS: Final = (1, 2, 3, 4, 8)
+TORCHVISION_RESNET: Final[Overrides] = {"stride_on": "3x3", "bias": False, "epsilon": 1e-5, "momentum": 0.9}
 
-MODELS: Mapping[str, Model] = {
+MODELS: Final[Mapping[str, Model]] = {
     "xception": Model(
         xception,
         XceptionConfig(),
@@ -80,11 +80,11 @@ MODELS: Mapping[str, Model] = {
     },
     "vgg16": Model(vgg16, VGGConfig(), NARROW),
 }
-OPERATORS: Mapping[str, Model] = {
+OPERATORS: Final[Mapping[str, Model]] = {
     name: Model(partial(operators.build, name), operators.default(name), operators.SHAPES)
     for name in operators.OPERATORS
 }
-SUBJECTS: Mapping[str, Model] = {**MODELS, **OPERATORS}
+SUBJECTS: Final[Mapping[str, Model]] = {**MODELS, **OPERATORS}
 
 
 def network(name: str, variant: str = "default", **fields: Any) -> Network:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Final, Literal, get_args, get_origin, get_type_hints
 
 from frameworks.errors import InvalidConfiguration
 
-WIDEST = 64  # times the published widths
+WIDEST: Final = 64  # times the published widths
 
 
 @dataclass(frozen=True, slots=True)

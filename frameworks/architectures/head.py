@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from frameworks.architectures.config import Config, scaled
 from frameworks.blueprint import Activation, Dense, Dropout, GlobalAveragePool, Layer, Sequence
 from frameworks.errors import InvalidConfiguration
 
-DENSE_FEATURES = 4096
+DENSE_FEATURES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)

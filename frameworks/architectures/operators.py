@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from frameworks.architectures.separable import Separable, separable, spatial, split
 from frameworks.blueprint import AveragePool, Branches, Conv, Layer, Network, Sequence, Slice
@@ -123,7 +124,7 @@ def _check_segments(c: OperatorConfig, split_field: str) -> None:
         raise InvalidConfiguration(f"segments is {c.segments}, expected 1 to {most}, the {split_field} that are split")
 
 
-OPERATORS: Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]] = {
+OPERATORS: Final[Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]]] = {
     "regular": _regular,
     "spatially_separable": _spatially_separable,
     "depthwise": _depthwise,
@@ -136,9 +137,9 @@ OPERATORS: Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]] = {
     "inception_extreme": _inception_extreme,
 }
 
-OF_THREE = ("inception_simplified", "inception_segments")
+OF_THREE: Final = ("inception_simplified", "inception_segments")
 
-SHAPES: Mapping[str, Mapping[str, int]] = {
+SHAPES: Final[Mapping[str, Mapping[str, int]]] = {
     "default": {},
     "entry_64_128": {"resolution": 147, "channels": 64, "features": 128},
     "entry_128_128": {"resolution": 147, "channels": 128, "features": 128},

@@ -8,7 +8,7 @@ torchvision halves it in the 3 x 3 and has no biases: 25,557,032 and 4,089,184,2
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from frameworks.architectures.config import Config, scaled
 from frameworks.blueprint import (
@@ -24,8 +24,8 @@ from frameworks.blueprint import (
     Sequence,
 )
 
-BLOCKS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-EXPANSION = 4
+BLOCKS: Final = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+EXPANSION: Final = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
 
 from frameworks.errors import InvalidConfiguration, UnknownName
 
 Overrides = Mapping[str, Any]
-OF_THE_CASE = ("resolution",)
+OF_THE_CASE: Final = ("resolution",)
 """Fields that a case has by itself, beside its variant."""
 
 

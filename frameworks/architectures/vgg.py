@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from frameworks.architectures.config import Config, scaled
 from frameworks.blueprint import Activation, Conv, Dense, Dropout, Flatten, Layer, MaxPool, Network, Sequence
 
-STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
-DENSE_FEATURES = 4096
+STAGES: Final = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+DENSE_FEATURES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import Final, Literal
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ from frameworks import blueprint
 from frameworks.blueprint import edges, is_depthwise
 from frameworks.weights import Weights
 
-NHWC = ("NHWC", "HWIO", "NHWC")
-HIGHEST = lax.Precision.HIGHEST  # float32 stays float32 on devices that would take TF32 or bfloat16 instead
+NHWC: Final = ("NHWC", "HWIO", "NHWC")
+HIGHEST: Final = lax.Precision.HIGHEST  # float32 stays float32 on devices that would take TF32 or bfloat16 instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Forms:
     pools: Literal["windows", "shifted"] = "windows"
 
 
-DEFAULT_FORMS = Forms()
+DEFAULT_FORMS: Final = Forms()
 
 
 def to_native(array: np.ndarray, dtype: jnp.dtype) -> jax.Array:

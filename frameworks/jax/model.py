@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from frameworks.jax.layers import DEFAULT_FORMS, HIGHEST, Forms, Numbers
 from frameworks.runtime import Precision
 from frameworks.weights import Weights, WeightSource, resolve
 
-DTYPES = {"fp64": jnp.float64, "fp32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}
+DTYPES: Final = {"fp64": jnp.float64, "fp32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}
 
 
 class Sequence(nnx.Module):

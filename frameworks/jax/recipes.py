@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 import jax
 from flax import nnx
@@ -20,8 +20,8 @@ from frameworks.rewrites import fold_batch_norm
 from frameworks.runtime import Precision, Substitution
 from frameworks.weights import Weights
 
-VECTORS = "xla_cpu_prefer_vector_width"  # bits; XLA's own name
-FORMS = tuple(form.name for form in fields(Forms))
+VECTORS: Final = "xla_cpu_prefer_vector_width"  # bits; XLA's own name
+FORMS: Final = tuple(form.name for form in fields(Forms))
 
 
 def recipe(name: str, device: str) -> Recipe:

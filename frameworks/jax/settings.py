@@ -9,7 +9,7 @@ import os
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import jax
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from frameworks.jax.runtime import JaxSubject
 
 Reading = Setting | Absent
-NOT_AHEAD = Absent("the step was not compiled ahead")
-NOT_OURS = Absent("the implementation is not xibench's own")
-NO_EVENTS = Absent("JAX has no events on the device's clock")
-ONE_POOL = Absent("XLA runs operations and their parts in one pool of threads")
-BY_RULE = Absent("XLA picks its kernels by rule on a CPU")
-NO_CODE_SIZE = Absent("XLA does not tell the size of its code on a CPU")
-CACHE_HIT = "/jax/compilation_cache/cache_hits"
+NOT_AHEAD: Final = Absent("the step was not compiled ahead")
+NOT_OURS: Final = Absent("the implementation is not xibench's own")
+NO_EVENTS: Final = Absent("JAX has no events on the device's clock")
+ONE_POOL: Final = Absent("XLA runs operations and their parts in one pool of threads")
+BY_RULE: Final = Absent("XLA picks its kernels by rule on a CPU")
+NO_CODE_SIZE: Final = Absent("XLA does not tell the size of its code on a CPU")
+CACHE_HIT: Final = "/jax/compilation_cache/cache_hits"
 
 _hits: list[str] = []
 

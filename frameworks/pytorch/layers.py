@@ -5,6 +5,8 @@ Every default on which frameworks differ is written out here, at the same place 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,8 +16,8 @@ from frameworks import blueprint
 from frameworks.blueprint import edges
 from frameworks.weights import Weights
 
-TO_NATIVE = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # HWIO -> OIHW, (in, out) -> (out, in)
-TO_CANONICAL = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+TO_NATIVE: Final = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # HWIO -> OIHW, (in, out) -> (out, in)
+TO_CANONICAL: Final = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 
 
 def to_native(array: np.ndarray, dtype: torch.dtype) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from frameworks.pytorch import layers
 from frameworks.runtime import Precision
 from frameworks.weights import Weights, WeightSource, resolve
 
-DTYPES = {"fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+DTYPES: Final = {"fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
 
 class Sequence(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,9 +23,9 @@ from frameworks.weights import Weights
 if TYPE_CHECKING:
     from frameworks.pytorch.inductor import Compilation
 
-MOST_NETWORKS = 256
-LAYOUTS = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
-OPTIONS = {
+MOST_NETWORKS: Final = 256
+LAYOUTS: Final = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
+OPTIONS: Final = {
     "freezing": {("compiler", "frozen")},
     "max_autotune": {("autotuning", "on")},
     "triton.cudagraphs": {("graphs", "on")},

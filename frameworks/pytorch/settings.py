@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from frameworks.pytorch.runtime import PyTorchSubject
 
 Reading = Setting | Absent
-BY_RULE = Absent("oneDNN picks its kernels by rule, there is nothing to switch")
-NO_DONATION = Absent("PyTorch has no donation of arguments")
-NO_EVENTS = Absent("PyTorch's events exist on a CUDA device only")
+BY_RULE: Final = Absent("oneDNN picks its kernels by rule, there is nothing to switch")
+NO_DONATION: Final = Absent("PyTorch has no donation of arguments")
+NO_EVENTS: Final = Absent("PyTorch's events exist on a CUDA device only")
 
 
 def readings(subject: PyTorchSubject) -> dict[str, Reading]:

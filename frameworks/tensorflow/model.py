@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
@@ -16,7 +16,7 @@ from frameworks.runtime import Precision
 from frameworks.tensorflow import layers
 from frameworks.weights import Weights, WeightSource, resolve
 
-DTYPES = {"fp64": tf.float64, "fp32": tf.float32, "tf32": tf.float32, "bf16": tf.bfloat16}
+DTYPES: Final = {"fp64": tf.float64, "fp32": tf.float32, "tf32": tf.float32, "bf16": tf.bfloat16}
 
 
 class Sequence(tf.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from frameworks.tensorflow.runtime import TensorFlowSubject
 
 Reading = Setting | Absent
-ONE_SWITCH = Absent("TensorFlow has one switch for it, which is tf32")
-BY_RULE = Absent("oneDNN and XLA pick their kernels by rule on a CPU")
-NO_DONATION = Absent("tf.function has no donation of arguments")
-NO_EVENTS = Absent("TensorFlow has no events on the device's clock")
-NOT_TRACED = Absent("no graph has been traced ahead")
-NOT_OURS = Absent("the implementation is not xibench's own and keeps XLA's program to itself")
-NO_CODE_SIZE = Absent("TensorFlow does not tell the size of XLA's code")
+ONE_SWITCH: Final = Absent("TensorFlow has one switch for it, which is tf32")
+BY_RULE: Final = Absent("oneDNN and XLA pick their kernels by rule on a CPU")
+NO_DONATION: Final = Absent("tf.function has no donation of arguments")
+NO_EVENTS: Final = Absent("TensorFlow has no events on the device's clock")
+NOT_TRACED: Final = Absent("no graph has been traced ahead")
+NOT_OURS: Final = Absent("the implementation is not xibench's own and keeps XLA's program to itself")
+NO_CODE_SIZE: Final = Absent("TensorFlow does not tell the size of XLA's code")
 
 
 def readings(subject: TensorFlowSubject) -> dict[str, Reading]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class Contender:
     recipes: tuple[str, ...]
 
 
-ALL = ("default", "compiled", "tuned")
-CONTENDERS: Mapping[str, Contender] = {
+ALL: Final = ("default", "compiled", "tuned")
+CONTENDERS: Final[Mapping[str, Contender]] = {
     "keras-pytorch": Contender("pytorch", "keras_pytorch", "keras", "keras.applications on PyTorch", ALL),
     "keras-tensorflow": Contender(
         "tensorflow", "keras_tensorflow", "keras", "keras.applications on TensorFlow", ("default", "compiled")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +18,8 @@ from frameworks.third_party import keras_model
 from frameworks.third_party.keras_model import PREDICT, Options
 from frameworks.weights import Weights
 
-JIT = ("jit_compile automatic", "Keras' default: on JAX it compiles the whole graph through jax.jit")
-SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+JIT: Final = ("jit_compile automatic", "Keras' default: on JAX it compiles the whole graph through jax.jit")
+SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "default": (PREDICT, JIT),
     "compiled": (PREDICT, ("compile(jit_compile=True)", "jax.jit, which is also the default")),
     "tuned": (PREDICT, JIT, ("nothing else", "Keras offers no other setting on JAX that bears on speed")),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from frameworks.blueprint import BatchNorm, Conv, Dense, Network, Placed, place
 from frameworks.weights import Array, Weights
@@ -146,7 +146,7 @@ def _vgg_taps(network: Network, model: Any) -> dict[str, Any]:
 
 
 RESNET, VGG = Family(_resnet_layers, _resnet_taps), Family(_vgg_layers, _vgg_taps)
-APPLICATIONS: Mapping[str, tuple[str, Family]] = {
+APPLICATIONS: Final[Mapping[str, tuple[str, Family]]] = {
     "xception": ("Xception", Family(_xception_layers, _xception_taps)),
     "inception_v3": ("InceptionV3", Family(_inception_layers, _inception_taps)),
     "resnet50": ("ResNet50", RESNET),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
@@ -16,8 +16,11 @@ from frameworks.third_party import keras_layers
 from frameworks.weights import Weights
 
 Backend = Literal["torch", "tensorflow", "jax"]
-POLICIES = {"fp64": "float64", "fp32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
-PREDICT = ("model.predict_on_batch", "what `predict`, the documentation's way to run a model, does with each batch")
+POLICIES: Final = {"fp64": "float64", "fp32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
+PREDICT: Final = (
+    "model.predict_on_batch",
+    "what `predict`, the documentation's way to run a model, does with each batch",
+)
 
 
 @dataclass(frozen=True, slots=True)

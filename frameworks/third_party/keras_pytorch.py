@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -20,10 +20,13 @@ from frameworks.third_party import keras_model
 from frameworks.third_party.keras_model import PREDICT, Options
 from frameworks.weights import Weights
 
-EAGER = ("eager, channels_last", "Keras' defaults: on PyTorch it compiles nothing unless it is asked")
-COMPILED = ("compile(jit_compile=True)", "torch.compile with its default options, Keras' one switch for it")
-FIRST = ("image_data_format channels_first", "PyTorch's own order of axes; else Keras transposes around each layer")
-SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+EAGER: Final = ("eager, channels_last", "Keras' defaults: on PyTorch it compiles nothing unless it is asked")
+COMPILED: Final = ("compile(jit_compile=True)", "torch.compile with its default options, Keras' one switch for it")
+FIRST: Final = (
+    "image_data_format channels_first",
+    "PyTorch's own order of axes; else Keras transposes around each layer",
+)
+SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "default": (PREDICT, EAGER),
     "compiled": (PREDICT, COMPILED),
     "tuned": (PREDICT, COMPILED, FIRST),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import tensorflow as tf
 
@@ -17,9 +17,12 @@ from frameworks.third_party import keras_model
 from frameworks.third_party.keras_model import PREDICT, Options
 from frameworks.weights import Weights
 
-AUTOMATIC = ("jit_compile automatic", "Keras' default: XLA on a machine with a GPU, a graph by grappler without one")
-XLA = ("compile(jit_compile=True)", "the whole graph through XLA, Keras' one switch for it")
-SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+AUTOMATIC: Final = (
+    "jit_compile automatic",
+    "Keras' default: XLA on a machine with a GPU, a graph by grappler without one",
+)
+XLA: Final = ("compile(jit_compile=True)", "the whole graph through XLA, Keras' one switch for it")
+SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "default": (PREDICT, AUTOMATIC),
     "compiled": (PREDICT, XLA),
     "tuned": (PREDICT, AUTOMATIC, ("nothing else", "Keras offers no other setting on TensorFlow that bears on speed")),

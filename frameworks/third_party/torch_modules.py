@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,10 +22,10 @@ from frameworks.pytorch.runtime import PyTorchSubject
 from frameworks.runtime import Precision, Recipe, Substitution
 from frameworks.weights import Array, Weights
 
-INFERENCE = ("torch.inference_mode", "no autograd bookkeeping")
-EAGER = ("eager, NCHW", "as the library's documentation shows")
-COMPILED = ("torch.compile(model)", "TorchInductor with its default options")
-SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
+INFERENCE: Final = ("torch.inference_mode", "no autograd bookkeeping")
+EAGER: Final = ("eager, NCHW", "as the library's documentation shows")
+COMPILED: Final = ("torch.compile(model)", "TorchInductor with its default options")
+SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
     "default": (INFERENCE, EAGER),
     "compiled": (INFERENCE, COMPILED),
     "tuned": (
@@ -34,10 +34,10 @@ SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
         COMPILED,
     ),
 }
-BORDER = Substitution(
+BORDER: Final = Substitution(
     "average pools that leave their border out", "the library's pools count it", "pools that divide by all nine cells"
 )
-KINDS = {Conv: nn.Conv2d, BatchNorm: nn.BatchNorm2d, Dense: nn.Linear}
+KINDS: Final = {Conv: nn.Conv2d, BatchNorm: nn.BatchNorm2d, Dense: nn.Linear}
 
 
 @dataclass(frozen=True, slots=True)

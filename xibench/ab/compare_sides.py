@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -30,8 +30,8 @@ from xibench.run.monitor import Lookout, Vigil
 from xibench.run.plan import check_recipe
 from xibench.workers import inputs, interpreters
 
-SPENT = "the budget was spent before it"
-WATCH_S = 0.1  # before and after each pair: ten of the kernel's ticks on one core
+SPENT: Final = "the budget was spent before it"
+WATCH_S: Final = 0.1  # before and after each pair: ten of the kernel's ticks on one core
 Measure = Callable[[Case, tuple[Side, Side], int, Path, Bursts, random.Random, Path, Vigil], Pair]
 
 

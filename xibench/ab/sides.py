@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -20,8 +21,8 @@ from xibench.record.pairs import SideLine
 from xibench.record.schema import Case
 from xibench.workers import interpreters
 
-FORMS = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
-GIT_PATIENCE_S = 60.0
+FORMS: Final = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
+GIT_PATIENCE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

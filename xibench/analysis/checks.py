@@ -6,6 +6,7 @@ An error is the largest absolute difference of an array over the largest magnitu
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
@@ -13,9 +14,9 @@ from frameworks.runtime import FRAMEWORKS
 from xibench.analysis.forward import Arrays, Job
 from xibench.measure.errors import relative_error
 
-TOLERANCE = {"fp64": 1e-12, "fp32": 1e-5}
-OURS = tuple(FRAMEWORKS)
-KERAS = "keras"
+TOLERANCE: Final = {"fp64": 1e-12, "fp32": 1e-5}
+OURS: Final = tuple(FRAMEWORKS)
+KERAS: Final = "keras"
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from frameworks.architectures import OPERATORS, network
 from frameworks.blueprint import least_resolution
@@ -12,9 +12,9 @@ from xibench.errors import InputError
 from xibench.measure.roofline import attainable_s, layer_s
 from xibench.record.schema import Calibration
 
-KINDS = ("pointwise", "conv", "grouped", "depthwise", "dense")
+KINDS: Final = ("pointwise", "conv", "grouped", "depthwise", "dense")
 """Kinds of layer that have multiply-adds. A 1 x 1 convolution is pointwise wherever it stands."""
-USUAL = (224, 299)
+USUAL: Final = (224, 299)
 """Pixels at which networks are compared."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from frameworks.blueprint import (
     Activation,
@@ -118,12 +119,12 @@ def _outputs(placed: Placed) -> int:
     return math.prod(placed.output_shape)
 
 
-_ELEMENTWISE: Mapping[str, Rule] = {
+_ELEMENTWISE: Final[Mapping[str, Rule]] = {
     "residual additions": _addition,
     "global average: a sum and a division": _mean,
     "biases": _bias,
 }
-RULES: Mapping[str, Mapping[str, Rule]] = {
+RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "pytorch": {},
     "tensorflow": {"pools: every cell of a window": _windows, **_ELEMENTWISE},
     "jax": {

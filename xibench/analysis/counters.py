@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -24,10 +25,10 @@ from frameworks.weights import initial
 from xibench.analysis.counter_terms import Term, terms
 from xibench.workers import interpreters
 
-PATIENCE_S = 300.0
-TOLERANCE = 1e-5
+PATIENCE_S: Final = 300.0
+TOLERANCE: Final = 1e-5
 """Of the counted FLOPs: XLA adds them up in float32, over a thousand operations."""
-COUNTERS = {
+COUNTERS: Final = {
     "pytorch": "torch.utils.flop_counter.FlopCounterMode",
     "tensorflow": "tf.compat.v1.profiler, float_operation",
     "jax": "jax.stages.Lowered.cost_analysis",

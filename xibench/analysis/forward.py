@@ -10,7 +10,7 @@ import functools
 import os
 import sys
 import traceback
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -38,16 +38,8 @@ Arrays = dict[str, NDArray[np.floating[Any]]]
 Raised = tuple[tuple[str, float], ...]
 """Parameters that are raised, and by how much."""
 
-INFERENCE_BATCH = 2
-CONV_DEVIATION = 2**0.5
-"""Standard deviation of a convolution's outputs for inputs of 1: the seeded kernels are He's. A batch norm's is 1."""
-TRAINING_CELLS = 64
-"""What batch statistics are taken over, at least: batch x height x width of the smallest batch norm.
-
-Those of an auxiliary classifier, 1 x 1 at the end, are left out: they would take 64 images of 299 px, and TensorFlow,
-which sums in float32 one after another, then has the variance of the first layer wrong by 3e-4 (docs/method.md).
-"""
-OFFSET = 2.0
+INFERENCE_BATCH: Final = 2
+OFFSET: Final = 2.0
 """Standard deviations by which what goes into a ReLU is raised above 0: batch norm's offset or, where the ReLU comes
 before the batch norm, the bias of the convolution, whose kernel then sums to 0: no channel's mean is elsewhere.
 
@@ -56,9 +48,9 @@ layer (Yang et al. 2019, arXiv 1902.08129): in float32 Inception V3's rounding t
 logits in every framework alike, Keras too. With most units of a ReLU on it stays small. All checks and the mistakes use
 the same weights.
 """
-CONV_DEVIATION = 2**0.5
+CONV_DEVIATION: Final = 2**0.5
 """Standard deviation of a convolution's outputs for inputs of 1: the seeded kernels are He's. A batch norm's is 1."""
-TRAINING_CELLS = 32
+TRAINING_CELLS: Final = 32
 """What batch statistics are taken over, at least: batch x height x width of the smallest batch norm.
 
 No more than needed: TensorFlow sums a batch's statistics in float32 one after another, and the more cells the first

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -138,7 +139,7 @@ def _relu_in_place(network: Network, weights: Weights) -> tuple[Network, Weights
     return replace(network, layers=layers), weights
 
 
-MISTAKES: tuple[Mistake, ...] = (
+MISTAKES: Final[tuple[Mistake, ...]] = (
     Mistake("batch-norm epsilon 1e-5 instead of 1e-3", "xception", False, each_layer(_epsilon)),
     Mistake("max pool padded with zeros", "xception", False, each_layer(_zero_padding)),
     Mistake("max pool padded symmetrically", "xception", False, each_layer(_symmetric_padding)),

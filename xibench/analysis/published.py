@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Final
 
 from frameworks.architectures import network
 from frameworks.cost import cost
 from frameworks.published import PUBLISHED, REFERENCE, VALIDATION_PICTURES, Published
 
-LABEL = "published"
-Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
+LABEL: Final = "published"
+Z95: Final = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -22,7 +22,7 @@ from xibench.run import execute as parent
 from xibench.run import start
 from xibench.run.execute import Watch
 
-TASK = "search.json"
+TASK: Final = "search.json"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

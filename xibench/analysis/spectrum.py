@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
+from typing import Final, Literal
 
 from frameworks.architectures import MODELS, network
 from frameworks.cost import cost
@@ -22,19 +22,19 @@ from xibench.record.summary import Summary, summarise
 from xibench.run.plan import Selection
 
 Widths = Literal["paper", "equal"]
-WAYS: tuple[Widths, ...] = ("paper", "equal")
-MODEL = "xception"
-EXTREME = 0  # the configuration's word for one segment per channel
-SEGMENTS = (1, 2, 3, 4, 8, EXTREME)
-PREFIX = "segments_"
-AGREE = 0.01  # equal parameters: within this share
-LEAST_POINTS = 3  # fewer make no curve
-NOTABLE = 0.9  # a step that keeps less of the attained fraction is told
-RULE = Rule(
+WAYS: Final[tuple[Widths, ...]] = ("paper", "equal")
+MODEL: Final = "xception"
+EXTREME: Final = 0  # the configuration's word for one segment per channel
+SEGMENTS: Final = (1, 2, 3, 4, 8, EXTREME)
+PREFIX: Final = "segments_"
+AGREE: Final = 0.01  # equal parameters: within this share
+LEAST_POINTS: Final = 3  # fewer make no curve
+NOTABLE: Final = 0.9  # a step that keeps less of the attained fraction is told
+RULE: Final = Rule(
     processes=3, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100, budget_s=5.0,
     time_limit_s=300.0,
 )  # fmt: skip
-COUNTED_AT = 71  # pixels; parameters do not depend on them
+COUNTED_AT: Final = 71  # pixels; parameters do not depend on them
 
 
 @dataclass(frozen=True, slots=True)

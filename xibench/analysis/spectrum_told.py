@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from frameworks.architectures import network
 from frameworks.blueprint import Slice, place
 from xibench.analysis.spectrum import MODEL, Curve, Member, Step, falls_off, label, step, steps
 from xibench.run.plan import NO_CEILINGS
 
-WAY_TOLD = {"paper": "at the paper's widths", "equal": "at equal parameters"}
+WAY_TOLD: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 
 
 def finding(curve: Curve, name: str) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
 from xibench.record.schema import Case
 from xibench.record.summary import Summary
 
-KNEE_SHARE = 0.95
+KNEE_SHARE: Final = 0.95
 """A batch is large enough once it reaches this share of the series' highest throughput."""
 
-LEAST_BATCHES = 3  # fewer points make no curve
+LEAST_BATCHES: Final = 3  # fewer points make no curve
 
 
 @dataclass(frozen=True, slots=True)

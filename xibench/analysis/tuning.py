@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Final
 
 import msgspec
 
@@ -19,13 +20,13 @@ from xibench.errors import XibenchError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, Rule
 
-MARGIN = 0.01  # faster by less is not taken over
-ROUNDS = 2  # over all choices: the second finds what a later choice made worth while
-RULE = Rule(
+MARGIN: Final = 0.01  # faster by less is not taken over
+ROUNDS: Final = 2  # over all choices: the second finds what a later choice made worth while
+RULE: Final = Rule(
     processes=2, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=3.0, min_steps=5, max_steps=100, budget_s=3.0,
     time_limit_s=600.0,
 )  # fmt: skip
-CONFIRMING = msgspec.structs.replace(RULE, processes=5, budget_s=6.0)
+CONFIRMING: Final = msgspec.structs.replace(RULE, processes=5, budget_s=6.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 import msgspec
 
@@ -23,15 +24,16 @@ from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES, Mistake
 from xibench.analysis.workers import Workers, gather
 
-RESOLUTIONS: Mapping[str, tuple[int, ...]] = {
+RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {
     "xception": (71, 128, 150, 224, 299),
     "inception_v3": (75, 128, 150, 224, 299),
 }
-SMALL_RESOLUTION = 112  # of variants and comparators: even and odd sizes among their pools and strided convolutions
-RECIPE_RESOLUTION = 128
-MISTAKE_RESOLUTION = 128
-MISTAKE_VARIANT = "narrow"
-AT_ONCE = 2  # parts of the proof under way: a framework that is done with one goes on to the other
+SMALL_RESOLUTION: Final = 112
+"""Of variants and comparators: their pools and strided convolutions then meet even and odd sizes."""
+RECIPE_RESOLUTION: Final = 128
+MISTAKE_RESOLUTION: Final = 128
+MISTAKE_VARIANT: Final = "narrow"
+AT_ONCE: Final = 2  # parts of the proof under way: a framework that is done with one goes on to the other
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

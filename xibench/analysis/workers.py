@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, TypeVar
+from typing import IO, Final, Self, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,13 +27,13 @@ from xibench.workers import interpreters
 
 T = TypeVar("T")
 
-PATIENCE_S = 300.0
-GRACE_S = 5.0
-ENVIRONMENT = {
+PATIENCE_S: Final = 300.0
+GRACE_S: Final = 5.0
+ENVIRONMENT: Final = {
     "KERAS_BACKEND": "tensorflow",
     "OMP_WAIT_POLICY": "PASSIVE",  # the workers share the cores: none may spin on them while it waits
 }
-RUNS_IN = {"keras": "tensorflow"}  # which framework's interpreter has it
+RUNS_IN: Final = {"keras": "tensorflow"}  # which framework's interpreter has it
 
 
 def gather(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], T]]) -> list[T]:

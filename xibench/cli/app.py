@@ -6,7 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -31,7 +31,7 @@ from xibench.cli.commands import (
 from xibench.cli.commands import list as list_
 from xibench.errors import UsageError, XibenchError
 
-ORDER = (
+ORDER: Final = (
     "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights",
     "report", "export",
 )  # fmt: skip

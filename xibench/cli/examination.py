@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions, GpuConditions
     from xibench.record.schema import Environment
 
-WATCH_S = 0.5  # how long the shares of the cores' time are watched
+WATCH_S: Final = 0.5  # how long the shares of the cores' time are watched
 
 
 class FrameworkState(msgspec.Struct, frozen=True, kw_only=True):

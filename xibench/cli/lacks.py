@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions
     from xibench.record.schema import Environment
 
-LEAST_DISK_BYTES = 1 << 30  # weights, batches and compiler caches of a run fit into this
-BF16_FLAGS = ("amx_bf16", "avx512_bf16")
-MARKED = "processes are repeated or marked as disturbed"
+LEAST_DISK_BYTES: Final = 1 << 30  # weights, batches and compiler caches of a run fit into this
+BF16_FLAGS: Final = ("amx_bf16", "avx512_bf16")
+MARKED: Final = "processes are repeated or marked as disturbed"
 
 
 class Lack(msgspec.Struct, frozen=True, kw_only=True):

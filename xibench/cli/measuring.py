@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from xibench.cli.options import print_json
 from xibench.errors import UsageError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xibench.record.store import RunFile
     from xibench.run.execute import Watch
 
-WITH_RESUME = ("resume", "as_json", "no_ceilings")
+WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
 """The options that do not change a run file's plan."""
 
 

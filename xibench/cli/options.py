@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -17,9 +17,9 @@ Variant = Annotated[
     str, typer.Option(metavar="NAME", help="A configuration: names and fields joined by +, such as jft+width=0.5.")
 ]
 Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files; the newest if none is named.")]
-RUNS = Path("results/runs")
+RUNS: Final = Path("results/runs")
 """Where runs are written and looked for, under the current directory."""
-BYTES = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+BYTES: Final = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
 def split(values: Iterable[str] | None, option: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -55,7 +55,7 @@ TunedRecipes = Annotated[
         "--recipe", metavar="NAME", help="default, compiled, tuned, or a file of `xibench tune`.  [default: tuned]"
     ),
 ]  # fmt: skip
-PRECISION_HELP = "fp64, fp32, tf32 (GPU), bf16.  [default: fp32]"
+PRECISION_HELP: Final = "fp64, fp32, tf32 (GPU), bf16.  [default: fp32]"
 Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help=PRECISION_HELP)]
 Batches = Annotated[
     Names,

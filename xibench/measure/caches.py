@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
-CPUS = Path("/sys/devices/system/cpu")
-MOST_BUFFERS = 8
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+CPUS: Final = Path("/sys/devices/system/cpu")
+MOST_BUFFERS: Final = 8
+_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def last_level_cache_bytes(cpus: Path = CPUS, cores: Collection[int] | None = None) -> int | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
+from typing import Final, Protocol
 
-SPIN_S = 0.0005  # the last part of a wait is not slept: the kernel wakes a sleeper up to about 0.1 ms late
+SPIN_S: Final = 0.0005  # the last part of a wait is not slept: the kernel wakes a sleeper up to about 0.1 ms late
 
 
 class Clock(Protocol):

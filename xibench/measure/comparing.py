@@ -14,17 +14,18 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
 from xibench.measure.statistics import resampled_means, widened
 
 Verdict = Literal["faster", "slower", "same", "unsure"]
-THRESHOLD = 0.02  # a change within ±2 % is called the same
-FALSE_DISCOVERIES = 0.01  # of the cases called faster or slower, at most this share is wrong on average
-DOUBT = 0.05  # 1 - confidence of the interval that must lie within the threshold
-EFFECT_VARIANCE = 4.0  # of the normal mixture over effect sizes, in units of the pair-to-pair variance; see `e_value`
+THRESHOLD: Final = 0.02  # a change within ±2 % is called the same
+FALSE_DISCOVERIES: Final = 0.01  # of the cases called faster or slower, at most this share is wrong on average
+DOUBT: Final = 0.05  # 1 - confidence of the interval that must lie within the threshold
+EFFECT_VARIANCE: Final = 4.0
+"""Of the normal mixture over effect sizes, in units of the pair-to-pair variance; see `e_value`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from xibench.measure.clock import Clock
 from xibench.measure.machine import CoreTime, Machine, NotTold
@@ -17,7 +17,7 @@ from xibench.measure.nvml import Monitor, Reading
 
 Value = TypeVar("Value")
 
-NOT_SAMPLED = "it was not read while the process ran"
+NOT_SAMPLED: Final = "it was not read while the process ran"
 
 
 @dataclass(frozen=True, slots=True)

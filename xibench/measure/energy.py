@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from xibench.measure.clock import Clock
 from xibench.measure.nvml import Monitor, NoNvml
 
-POWERCAP = Path("/sys/class/powercap")
-COUNTER_PERIOD_S = 0.1  # NVML's counter and power are renewed about this often
-LEAST_WINDOW_S = 10 * COUNTER_PERIOD_S  # shorter windows leave the GPU's energy unknown by more than a tenth
+POWERCAP: Final = Path("/sys/class/powercap")
+COUNTER_PERIOD_S: Final = 0.1  # NVML's counter and power are renewed about this often
+LEAST_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # shorter windows leave the GPU's energy unknown by more than a tenth
 
 
 @dataclass(frozen=True, slots=True)

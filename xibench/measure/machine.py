@@ -8,12 +8,13 @@ import resource
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import psutil
 
-PROC = Path("/proc")
-CPUS = Path("/sys/devices/system/cpu")
-_CPUINFO = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)$", re.MULTILINE | re.DOTALL)
+PROC: Final = Path("/proc")
+CPUS: Final = Path("/sys/devices/system/cpu")
+_CPUINFO: Final = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)$", re.MULTILINE | re.DOTALL)
 
 
 class NotTold(Exception):

@@ -12,12 +12,13 @@ import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import psutil
 
-PROC = Path("/proc/self")
-RESET = "VmHWM, reset at the baseline through /proc/self/clear_refs"
-SINCE_START = "getrusage ru_maxrss, which cannot be reset; known only where it grew after the baseline"
+PROC: Final = Path("/proc/self")
+RESET: Final = "VmHWM, reset at the baseline through /proc/self/clear_refs"
+SINCE_START: Final = "getrusage ru_maxrss, which cannot be reset; known only where it grew after the baseline"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 Value = TypeVar("Value")
 
-IDLE = 0x1
-IN_ORDER = "PCI_BUS_ID"
-REASONS = {  # bits of nvmlClocksEventReasons (nvml.h), without the one that says that the card is idle
+IDLE: Final = 0x1
+IN_ORDER: Final = "PCI_BUS_ID"
+REASONS: Final = {  # bits of nvmlClocksEventReasons (nvml.h), without the one that says that the card is idle
     0x2: "ApplicationsClocksSetting",
     0x4: "SwPowerCap",
     0x8: "HwSlowdown",

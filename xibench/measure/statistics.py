@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 2000
-CONFIDENCE = 0.95
+RESAMPLES: Final = 2000
+CONFIDENCE: Final = 0.95
 MILD, SEVERE = 1.5, 3.0  # Tukey's inner and outer fences, in interquartile ranges (Exploratory Data Analysis, 1977)
 
 

@@ -11,11 +11,11 @@ from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import Final, Protocol
 
-CONFIDENCE = 0.95
-NORMAL_QUANTILE = 1.959964  # of (1 + CONFIDENCE) / 2
-EXACT_UP_TO = 100  # steps for which the ranks of the interval are computed from the binomial distribution itself
+CONFIDENCE: Final = 0.95
+NORMAL_QUANTILE: Final = 1.959964  # of (1 + CONFIDENCE) / 2
+EXACT_UP_TO: Final = 100  # steps for which the ranks of the interval are computed from the binomial distribution itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from typing import Final
 
-SIGNIFICANCE = 0.05  # two-sided
-LEAST_WINDOW = 5  # steps: with four, not even a steady rise is rarer than 5 % by chance
-GREATEST_WINDOW = 20  # steps
-NO_TREND = "no trend"
+SIGNIFICANCE: Final = 0.05  # two-sided
+LEAST_WINDOW: Final = 5  # steps: with four, not even a steady rise is rarer than 5 % by chance
+GREATEST_WINDOW: Final = 20  # steps
+NO_TREND: Final = "no trend"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import psutil
@@ -22,16 +23,16 @@ from xibench.measure.caches import last_level_cache_bytes
 from xibench.record.processors import plain, told_apart_by
 from xibench.record.schema import Environment, Gpu
 
-DISTRIBUTIONS = (
+DISTRIBUTIONS: Final = (
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "numpy", "scipy", "msgspec", "psutil", "pillow",
     "nvidia-ml-py",
 )  # fmt: skip
-FLAGS = (
+FLAGS: Final[tuple[str, ...]] = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16", "avx_vnni", "amx_tile",
     "amx_bf16", "amx_int8", "asimd", "asimdhp", "bf16", "i8mm", "neon", "sve", "sve2", "svebf16",
 )  # fmt: skip
-GIT_PATIENCE_S = 10.0
-ROOT = Path(__file__).resolve().parents[2]
+GIT_PATIENCE_S: Final = 10.0
+ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/proc/cpuinfo")) -> Environment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from xibench.errors import StoreError
 from xibench.measure.statistics import Interval
@@ -14,7 +14,7 @@ from xibench.record.summary import Summary, summarise
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-FIGURES = (
+FIGURES: Final = (
     "peak_bytes", "device_peak_bytes", "compiled_temporary_bytes", "macs_per_s", "attained", "joules_per_image",
     "joules_per_image_above_idle", "highest_rate_hz",
 )  # fmt: skip

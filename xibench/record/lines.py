@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+APPENDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
 
 def create(path: Path) -> int:

@@ -7,14 +7,14 @@ The history of the format stands in `schema`. Nothing is made up: what an older 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from xibench.record.schema import FORMAT_VERSION
 
 Line = dict[str, Any]
 
-NOT_IN_1 = "files of format 1 do not hold it"
-NOT_IN_2 = "files of format 2 do not hold it"
+NOT_IN_1: Final = "files of format 1 do not hold it"
+NOT_IN_2: Final = "files of format 2 do not hold it"
 
 
 def header(line: Line) -> Line:

@@ -9,11 +9,13 @@ Format history
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from xibench.record.schema import Case, Environment, Pictures, Setting, Surroundings
 
-PAIRS_VERSION = 1
+PAIRS_VERSION: Final = 1
 
 
 class SideLine(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
-WIDEST = (("amx_tile", "AMX"), ("avx512f", "AVX512"), ("avx2", "AVX2"), ("sve", "SVE"), ("asimd", "NEON"))
+WIDEST: Final = (("amx_tile", "AMX"), ("avx512f", "AVX512"), ("avx2", "AVX2"), ("sve", "SVE"), ("asimd", "NEON"))
 
 
 def shown(cpu_model: str, cpu_flags: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -10,8 +11,8 @@ from xibench.errors import InputError, StoreError
 from xibench.record import lines
 from xibench.record.schema import Case
 
-FORMAT = "xibench recipe"
-SUFFIX = ".json"
+FORMAT: Final = "xibench recipe"
+SUFFIX: Final = ".json"
 
 
 class Gain(msgspec.Struct, frozen=True, kw_only=True):

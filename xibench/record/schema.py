@@ -15,13 +15,13 @@ Format history
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from xibench.record import processors
 
-FORMAT_VERSION = 3
+FORMAT_VERSION: Final = 3
 
 Status = Literal["ok", "out_of_memory", "timeout", "failed", "unsupported"]
 Scenario = Literal["offline", "single-stream", "server", "compile"]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 import msgspec
 
@@ -21,8 +22,8 @@ from xibench.record import lines, migrate
 from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Case, Header, Record, Rule
 
 Line = Attempt | Calibration
-DAMAGE = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)  # what a migration meets, too
-_DECODER: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
+DAMAGE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)  # what a migration meets, too
+_DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Final
 
 import msgspec
 
@@ -17,9 +18,9 @@ from xibench.measure.statistics import (
 )
 from xibench.record.schema import Attempt, Calibration, Case, Energy, Memory, Process, Record, Status, Substitution
 
-PERCENTILES = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
-CUT_OFF = ("max_warmup_steps", "warmup_budget_s")  # how Process.warmup_stopped_by begins where a limit ended it
-NO_STEPS = "scenario compile times no step"
+PERCENTILES: Final = {"p50": 0.50, "p90": 0.90, "p99": 0.99}
+CUT_OFF: Final = ("max_warmup_steps", "warmup_budget_s")  # how Process.warmup_stopped_by begins where a limit ended it
+NO_STEPS: Final = "scenario compile times no step"
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +121,7 @@ def _failed(record: Record) -> int:
     return sum(a.process is None for a in record.attempts)
 
 
-_NAMED_AS = {"host_peak_bytes": "peak_bytes", "device_peak_allocated_bytes": "device_peak_bytes"}  # in a Summary
+_NAMED_AS: Final = {"host_peak_bytes": "peak_bytes", "device_peak_allocated_bytes": "device_peak_bytes"}  # in a Summary
 
 
 def _reasons(processes: Sequence[Process], record: Record) -> dict[str, str]:

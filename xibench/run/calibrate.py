@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Final, get_args
 
 from frameworks.runtime import Precision, framework_of
 from xibench.record.schema import Calibration, Case, Copy, Product
@@ -13,9 +13,9 @@ from xibench.workers import interpreters
 from xibench.workers.messages import CeilingsRequest
 from xibench.workers.session import Ending, Silent, converse
 
-BUDGET_S = 4.0  # for all ceilings of one framework, beyond its import
-MOST_BUDGET_S = 1.0  # for each
-TIME_LIMIT_S = 120.0
+BUDGET_S: Final = 4.0  # for all ceilings of one framework, beyond its import
+MOST_BUDGET_S: Final = 1.0  # for each
+TIME_LIMIT_S: Final = 120.0
 
 
 def calibrate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -19,11 +20,11 @@ from xibench.workers import inputs, interpreters
 from xibench.workers.messages import Reference, ReferenceRequest
 from xibench.workers.session import Silent, converse
 
-FACTOR = 3.0
-FLOOR = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
+FACTOR: Final = 3.0
+FLOOR: Final = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
 """What `default` has may be 0 in fp64, and next to nothing for an operator or where it has a kernel without TF32."""
-IMAGES = 1  # of a batch: inference computes each image by itself
-TIME_LIMIT_S = 600.0
+IMAGES: Final = 1  # of a batch: inference computes each image by itself
+TIME_LIMIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)

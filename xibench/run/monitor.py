@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -22,10 +22,10 @@ from xibench.measure.nvml import Monitor
 from xibench.record.schema import Attempt, Conditions, Energy, GpuConditions, Idle, Surroundings
 from xibench.workers.messages import DONE, TIMING
 
-WATCH_S = 0.2  # before and after each worker
-CLOCKS_EVERY_S = 1.0  # reading them costs about a millisecond of a core that the worker may need
-IDLE_S = 2.0
-OWN_ON_CARD = "while it runs the worker itself is on the card; see before and after"
+WATCH_S: Final = 0.2  # before and after each worker
+CLOCKS_EVERY_S: Final = 1.0  # reading them costs about a millisecond of a core that the worker may need
+IDLE_S: Final = 2.0
+OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before and after"
 
 Made = TypeVar("Made")
 

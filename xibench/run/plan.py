@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import msgspec
 
@@ -24,10 +24,10 @@ from xibench.record.schema import Calibration, Case, Costs, Rule, Scenario
 from xibench.workers import probe
 from xibench.workers.inputs import NOISE
 
-SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
-ONE_IMAGE = ("single-stream", "server")  # scenarios whose queries are one image each
-BATCHES = (8,)  # of the other scenarios, unless others are asked for
-NO_CEILINGS = "the run's ceilings were not measured"
+SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
+ONE_IMAGE: Final = ("single-stream", "server")  # scenarios whose queries are one image each
+BATCHES: Final = (8,)  # of the other scenarios, unless others are asked for
+NO_CEILINGS: Final = "the run's ceilings were not measured"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Preset:
     rule: Rule
 
 
-PRESETS: Mapping[str, Preset] = {
+PRESETS: Final[Mapping[str, Preset]] = {
     "quick": Preset(
         "quick",
         "a newcomer's first five minutes: every framework and network at batch 8, default against tuned",
@@ -85,7 +85,7 @@ PRESETS: Mapping[str, Preset] = {
     ),
 }  # fmt: skip
 
-SCENARIO_RULES: Mapping[str, Rule] = {
+SCENARIO_RULES: Final[Mapping[str, Rule]] = {
     "offline": Rule(),
     "single-stream": Rule(max_steps=400, budget_s=120.0, half_width=None),  # p99 takes 368 queries
     "server": Rule(max_steps=400, budget_s=20.0, half_width=None, time_limit_s=3600.0),

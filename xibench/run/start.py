@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from xibench import __version__
 from xibench.errors import InputError, UsageError
@@ -18,7 +19,7 @@ from xibench.run.plan import weights_seed
 from xibench.workers import inputs, interpreters
 from xibench.workers.inputs import NOISE
 
-SHOWN = 3
+SHOWN: Final = 3
 
 
 def start(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +28,14 @@ from xibench.measure.stopping import Limits, StoppingRule, rule_of
 from xibench.measure.warmup import Warmup, WarmupLimits
 from xibench.record.schema import Case, RateTrial, Rule, Server
 
-GPU_CACHE_BYTES = 128 * 2**20  # no NVIDIA GPU has a larger second-level cache: 50 MB on an H200, 126 MB on a B200
-BOUND_QUERIES = 5.0  # the bound on latency, in medians of a query alone, unless the case has one
-LOWEST_LOAD = 0.2  # share of the rate at which queries alone follow one another
-RATE_TRIALS = 6
-QUERIES = samples_needed(0.99)  # in each trial: the fewest that a 99th percentile takes
-NO_STEP = "scenario compile times no step"
-IN_QUERY = "a query is more than what the device does"
+GPU_CACHE_BYTES: Final = 128 * 2**20
+"""No NVIDIA GPU has a larger L2 cache: 50 MB on an H200, 126 MB on a B200."""
+BOUND_QUERIES: Final = 5.0  # the bound on latency, in medians of a query alone, unless the case has one
+LOWEST_LOAD: Final = 0.2  # share of the rate at which queries alone follow one another
+RATE_TRIALS: Final = 6
+QUERIES: Final = samples_needed(0.99)  # in each trial: the fewest that a 99th percentile takes
+NO_STEP: Final = "scenario compile times no step"
+IN_QUERY: Final = "a query is more than what the device does"
 
 Logits = NDArray[np.floating[Any]]
 

@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 
@@ -30,11 +31,11 @@ from xibench.workers.probe import versions
 from xibench.workers.programs import prepare
 from xibench.workers.serving import answered, serve_parent
 
-ON_CPU = "the case runs on the CPU"
-NO_COUNTER = "the framework has no such counter"
-IN_FIRST_STEP = "nothing is compiled ahead of the first step, which includes what is compiled"
-NOT_GATED = "recipe default, and other people's implementations, are not held against float64 in a run"
-NO_METER = "nothing measured energy over the timed steps"
+ON_CPU: Final = "the case runs on the CPU"
+NO_COUNTER: Final = "the framework has no such counter"
+IN_FIRST_STEP: Final = "nothing is compiled ahead of the first step, which includes what is compiled"
+NOT_GATED: Final = "recipe default, and other people's implementations, are not held against float64 in a run"
+NO_METER: Final = "nothing measured energy over the timed steps"
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 import psutil
 
@@ -23,12 +23,12 @@ from xibench.workers.failures import one_line
 from xibench.workers.messages import Answer, Ceilings, CeilingsRequest, Phase
 from xibench.workers.serving import serve_parent
 
-SIZES = {"cpu": (512, 1024, 2048, 4096), "cuda": (2048, 4096, 8192, 16384)}  # rows and columns, ascending
-GROWTH = 8  # a product of twice the rows takes eight times as long
+SIZES: Final = {"cpu": (512, 1024, 2048, 4096), "cuda": (2048, 4096, 8192, 16384)}  # rows and columns, ascending
+GROWTH: Final = 8  # a product of twice the rows takes eight times as long
 LEAST_CALLS, MOST_CALLS = 3, 100
-LEAST_COPY_BYTES = 64 * 2**20
-GPU_COPY_BYTES = 2**30
-CACHES = 4  # a copy of so many last-level caches does not live in them
+LEAST_COPY_BYTES: Final = 64 * 2**20
+GPU_COPY_BYTES: Final = 2**30
+CACHES: Final = 4  # a copy of so many last-level caches does not live in them
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import signal
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
-NAMES = ("OutOfMemoryError", "ResourceExhaustedError")  # torch.OutOfMemoryError, tf.errors.ResourceExhaustedError
-TEXTS = (
+# torch.OutOfMemoryError, tf.errors.ResourceExhaustedError
+NAMES: Final = ("OutOfMemoryError", "ResourceExhaustedError")
+TEXTS: Final = (
     "RESOURCE_EXHAUSTED",  # XLA
     "out of memory",  # CUDA
     "can't allocate memory",  # PyTorch's CPU allocator

@@ -18,7 +18,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from frameworks.architectures import network
 from xibench.errors import InputError, StoreError
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-NOISE = "noise"
+NOISE: Final = "noise"
 """The source that needs no photographs, and the only one of operators: their inputs have more than three channels."""
-SAMPLE = ("china.jpg", "flower.jpg")
-SUFFIXES = (".jpg", ".jpeg", ".png")
-LARGE_PIXELS = 1 << 20  # decoding that many takes some 20 MiB
-CHUNK_BYTES = 1 << 20
-COLOURS = 3
-PREPARATION = (
+SAMPLE: Final = ("china.jpg", "flower.jpg")
+SUFFIXES: Final = (".jpg", ".jpeg", ".png")
+LARGE_PIXELS: Final = 1 << 20  # decoding that many takes some 20 MiB
+CHUNK_BYTES: Final = 1 << 20
+COLOURS: Final = 3
+PREPARATION: Final = (
     "a folder's files by name, then its subfolders', as many as the largest batch has images; "
     "turned upright, RGB, largest centred square, bilinear (Pillow) to the resolution, float32 x / 127.5 - 1; "
     "repeated in order where the batch has more images than there are photographs"
 )
-HOW_NOISE = "standard normal float32 from the case's seed (NumPy PCG64), cut to -1..1"
+HOW_NOISE: Final = "standard normal float32 from the case's seed (NumPy PCG64), cut to -1..1"
 
 
 def pictures(source: str, most: int) -> Pictures:

@@ -10,10 +10,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 from frameworks.runtime import FRAMEWORKS, framework_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def interpreter(framework: str) -> str:

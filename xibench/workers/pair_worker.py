@@ -13,7 +13,7 @@ import platform
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -43,8 +43,8 @@ from xibench.workers.pair_messages import (
     Trouble,
 )
 
-LEAST_WARMUP_STEPS = 10
-MOST_WARMUP_STEPS = 200
+LEAST_WARMUP_STEPS: Final = 10
+MOST_WARMUP_STEPS: Final = 200
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from typing import Final
 
 import msgspec
 
@@ -16,7 +17,7 @@ from frameworks.runtime import FRAMEWORKS, RECIPES, distributions, framework_of,
 from xibench.record.environment import version
 from xibench.workers import interpreters
 
-PATIENCE_S = 120.0
+PATIENCE_S: Final = 120.0
 
 
 class Probe(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,14 +6,15 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import psutil
 
-SHARE = 0.9  # of the memory that is available when a worker starts
-CHILDREN_EVERY_S = 1.0  # finding them reads the whole process table
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUP = Path("/proc/self/cgroup")
-VMSTAT = Path("/proc/vmstat")
+SHARE: Final = 0.9  # of the memory that is available when a worker starts
+CHILDREN_EVERY_S: Final = 1.0  # finding them reads the whole process table
+CGROUPS: Final = Path("/sys/fs/cgroup")
+OWN_CGROUP: Final = Path("/proc/self/cgroup")
+VMSTAT: Final = Path("/proc/vmstat")
 
 
 def limit_bytes(asked: int | None, cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> int:

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -31,10 +31,10 @@ from xibench.workers.messages import (
 from xibench.workers.resident import Resident, limit_bytes, oom_kills
 from xibench.workers.spawn import CHUNK_BYTES, LOG_BYTES, kill, spawn
 
-LINE_BYTES = 16 * 1024 * 1024
-POLL_S = 0.1  # how often memory and power are read; how soon an end is seen where children keep the pipes open
-GRACE_S = 10.0  # for a worker to end by itself after its answer
-DRAIN_READS = 256  # what a dead worker left in its pipes is far less
+LINE_BYTES: Final = 16 * 1024 * 1024
+POLL_S: Final = 0.1  # how often memory and power are read; how soon an end is seen where children keep the pipes open
+GRACE_S: Final = 10.0  # for a worker to end by itself after its answer
+DRAIN_READS: Final = 256  # what a dead worker left in its pipes is far less
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import IO
+from typing import IO, Final
 
-LOG_BYTES = 16 * 1024  # of a worker's last output, kept as text
-CHUNK_BYTES = 64 * 1024
+LOG_BYTES: Final = 16 * 1024  # of a worker's last output, kept as text
+CHUNK_BYTES: Final = 64 * 1024
 
 
 def spawn(

@@ -8,7 +8,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from xibench.record.pairs import Pair
     from xibench.record.schema import Case
 
-SIDE = "tree (the checkout as it is), git:REV, python:PATH, recipe:NAME or recipe:FILE."
-PAIRS = Path("results/ab")
+SIDE: Final = "tree (the checkout as it is), git:REV, python:PATH, recipe:NAME or recipe:FILE."
+PAIRS: Final = Path("results/ab")
 
 
 def ab(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from xibench.cli.options import Json, print_json
 
 if TYPE_CHECKING:
     from xibench.record.schema import Scenario
 
-SCENARIOS: Mapping[Scenario, str] = {
+SCENARIOS: Final[Mapping[Scenario, str]] = {
     "offline": "whole batches, one after another: throughput; with --sweep over growing batches",
     "single-stream": "one image at a time, from the host and back: the latency's p50, p90 and p99",
     "server": "images that arrive by chance (Poisson): the highest rate whose p99 latency keeps a bound",

@@ -7,7 +7,7 @@ import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from xibench.record.recipe_file import Gain, RecipeFile
     from xibench.record.schema import Case
 
-FOLDERS = Path("results/tune")
-BUDGET_S = 1200.0
-WITH_RESUME = ("resume", "budget", "out", "as_json")
+FOLDERS: Final = Path("results/tune")
+BUDGET_S: Final = 1200.0
+WITH_RESUME: Final = ("resume", "budget", "out", "as_json")
 
 Subject = Annotated[
     str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from xibench.record.comparison import Compared, Comparison
 
-REGRESSION = 3
+REGRESSION: Final = 3
 """The exit code if any case is slower."""
-ORDER = ("slower", "faster", "unsure", "same")
-COLUMNS = ("case", "new / base\n[95 %]", "change", "verdict", "n", "would find")
+ORDER: Final = ("slower", "faster", "unsure", "same")
+COLUMNS: Final = ("case", "new / base\n[95 %]", "change", "verdict", "n", "would find")
 
 
 def check_form(as_json: bool, as_markdown: bool) -> None:

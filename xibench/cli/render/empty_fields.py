@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions
     from xibench.measure.nvml import Monitor
 
-CARD = "an NVIDIA card with its driver; in a container, one that is started with the card and with NVML"
-BARE_METAL = "the machine itself instead of a virtual one"
-READABLE_PROC = "a /proc that this user can read"
-NEWER_CARD = "a card and a driver that tell it"
+CARD: Final = "an NVIDIA card with its driver; in a container, one that is started with the card and with NVML"
+BARE_METAL: Final = "the machine itself instead of a virtual one"
+READABLE_PROC: Final = "a /proc that this user can read"
+NEWER_CARD: Final = "a card and a driver that tell it"
 
-GPU_CONDITIONS = (
+GPU_CONDITIONS: Final = (
     "sm_clock_hz", "memory_clock_hz", "throttle_reasons", "temperature_celsius", "power_watts", "power_limit_watts",
     "strangers",
 )  # fmt: skip
 """The fields of `xibench.record.schema.GpuConditions` that a card may not tell."""
 
-FILLED_BY = {
+FILLED_BY: Final = {
     "load_1m": READABLE_PROC,
     "others_share": READABLE_PROC,
     "steal_share": READABLE_PROC,

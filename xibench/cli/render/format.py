@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Final, Literal, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from xibench.measure.statistics import Interval, Percentile
     from xibench.record.schema import Case
 
-NONE = "–"
-LONGEST_WORD = 16  # characters; longer words, such as paths, are broken in a narrow table
-PLAIN_WIDTH = 160  # characters per line where the output is no terminal: wide enough that nothing is cut
+NONE: Final = "–"
+LONGEST_WORD: Final = 16  # characters; longer words, such as paths, are broken in a narrow table
+PLAIN_WIDTH: Final = 160  # characters per line where the output is no terminal: wide enough that nothing is cut
 
 
 def seconds(value: float | None) -> str:

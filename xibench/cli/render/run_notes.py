@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xibench.cli.render.format import NONE, case_name, count, counted, few, percent, seconds
 from xibench.cli.render.run_tables import DISTURBED, INSTEAD, UNSTEADY
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from xibench.record.summary import Summary
 
 Notes = list[str]
-GREAT_OVERHEAD = 0.001  # share of a step from which on the loop's own cost is said
-LISTED = 3  # cases that a note names before it says `every case`
-NAMED = 5  # disturbed cases that are said with what disturbed them
+GREAT_OVERHEAD: Final = 0.001  # share of a step from which on the loop's own cost is said
+LISTED: Final = 3  # cases that a note names before it says `every case`
+NAMED: Final = 5  # disturbed cases that are said with what disturbed them
 
 
 def run_notes(run: Run, summaries: Sequence[Summary]) -> Notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from xibench.cli.render.format import (
     NONE,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from xibench.record.schema import Case, Costs, Environment, Rule, Scenario
     from xibench.record.summary import Summary
 
-AXES = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
+AXES: Final = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
 INSTEAD, DISTURBED, UNSTEADY = "†", "‡", "§"
 """Marks beside a status: something else ran; processes were disturbed; a warm-up was cut off."""
 
@@ -127,17 +127,17 @@ def _latency(name: str) -> Column:
     return Column(f"{name}\n[95 %] ms", lambda s: percentile(s.latency.get(name), 1e3))
 
 
-_PROCESSES = Column("proc.", lambda s: str(s.processes) if s.processes else NONE)
-_FIRST = Column("first step\n+ compile", _first_step)
-_PEAK = Column("peak\nmemory", _peak)
-_ENERGY = (
+_PROCESSES: Final = Column("proc.", lambda s: str(s.processes) if s.processes else NONE)
+_FIRST: Final = Column("first step\n+ compile", _first_step)
+_PEAK: Final = Column("peak\nmemory", _peak)
+_ENERGY: Final = (
     Column("J/image", lambda s: _joules(s.joules_per_image), "if any"),
     Column("J/image\nabove idle", lambda s: _joules(s.joules_per_image_above_idle), "if any"),
 )
-_ATTAINED = Column("attained", lambda s: percent(s.attained))
-_STATUS = Column("status", status)
+_ATTAINED: Final = Column("attained", lambda s: percent(s.attained))
+_STATUS: Final = Column("status", status)
 
-_COLUMNS: dict[Scenario, tuple[Column, ...]] = {
+_COLUMNS: Final[dict[Scenario, tuple[Column, ...]]] = {
     "offline": (
         Column("images/s\n[95 %]", lambda s: interval(s.images_per_s)),
         Column("ms/step", lambda s: figures(s.step_s.median * 1e3) if s.step_s else NONE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from xibench.analysis.spectrum import label, steps
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xibench.measure.comparing import Ratio
     from xibench.record.store import Run
 
-COLUMNS = (
+COLUMNS: Final = (
     "g", "parameters", "MACs/image", "images/s\n[95 %]", "p50 of one,\nms [95 %]", "peak\nmemory", "attained",
     "MACs saved over the\ng measured before", "faster than\nit [95 %]", "status",
 )  # fmt: skip

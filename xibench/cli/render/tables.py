@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from xibench.cli.render.format import NONE, count, error, seconds, size, table_of
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from xibench.cli.examination import Examination, FrameworkState
 
 
-BROKEN = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
-LAYER_FIGURES = ("output", "parameters", "MACs", "element-wise", "bytes moved")
+BROKEN: Final = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
+LAYER_FIGURES: Final = ("output", "parameters", "MACs", "element-wise", "bytes moved")
 
 
 def cost_table(costs: NetworkCost) -> Table:

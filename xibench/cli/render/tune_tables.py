@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from frameworks.recipes import recipe
 from frameworks.recipes import written as as_written
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xibench.analysis.tuning import Compared, Search, Step
     from xibench.record.recipe_file import RecipeFile
 
-COLUMNS = ("stage", "tried", "times as fast as\nthe best before", "taken", "status")
+COLUMNS: Final = ("stage", "tried", "times as fast as\nthe best before", "taken", "status")
 
 
 def search_table(found: Search) -> Table:
