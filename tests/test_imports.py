@@ -25,7 +25,8 @@ SUBJECTS = (
 )
 
 WORKER = (
-    "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure", "xibench.run.plan", *SUBJECTS, *ERRORS,
+    "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure", "xibench.run.plan", "xibench.plugins",
+    *SUBJECTS, *ERRORS,
 )
 
 # importer -> what of ours it may import. The most exact name that fits an importer decides; a name stands for itself
@@ -45,6 +46,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "frameworks.third_party.timm": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
     "xibench": ("xibench*",),
     "xibench.errors": (),
+    "xibench.plugins": ("xibench.errors",),
     "xibench.measure": ("xibench.measure",),
     "xibench.record": ("xibench*", "xibench.record", "xibench.measure", *ERRORS),
     "xibench.workers": WORKER,
@@ -64,8 +66,8 @@ EDGES: dict[str, tuple[str, ...]] = {
         "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
     ),
     "xibench.cli": (
-        "xibench*", "xibench.cli", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run",
-        "xibench.workers", "xibench.ab", "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
+        "xibench*", "xibench.cli", "xibench.plugins", "xibench.analysis", "xibench.record", "xibench.measure",
+        "xibench.run", "xibench.workers", "xibench.ab", "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.__main__": ("xibench.cli",),
     "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.analysis", *ERRORS),

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from frameworks.errors import MissingFramework, SubjectError, Unsupported
-from xibench import __version__
+from xibench import __version__, plugins
 from xibench.cli.commands import (
     ab,
     compare,
@@ -103,6 +103,7 @@ def call(arguments: Sequence[str] | None = None) -> int:
     An expected error becomes one line on stderr; any other keeps its traceback.
     """
     try:
+        plugins.load()
         code = app(arguments, prog_name="xibench", standalone_mode=False) or 0
         sys.stdout.flush()
         return code
