@@ -12,6 +12,7 @@ from tests.builders import small_case
 from xibench.ab.pair import Bursts, log_ratio, measure_pair
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
+from xibench.measure.phase import Phase
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
 from xibench.workers.pair_messages import Finish, Order
@@ -32,11 +33,14 @@ class Watching:
     """An observer that remembers."""
 
     def __init__(self) -> None:
-        self.phases: list[str] = []
+        self.phases: list[Phase] = []
         self.ticks = 0
 
-    def phase(self, text: str) -> None:
-        self.phases.append(text)
+    def on_phase(self, phase: Phase) -> None:
+        self.phases.append(phase)
+
+    def on_progress(self, text: str) -> None:
+        pass
 
     def tick(self) -> None:
         self.ticks += 1
@@ -70,7 +74,7 @@ def test_a_side_in_another_recipe_reads_back_its_own_settings(batch: Path) -> No
     pair = pair_of(Side("recipe:default", recipe="default"), Side("tree"), batch, observer=watching)
     assert pair.base is not None
     assert pair.new is not None
-    assert (watching.phases, watching.ticks) == (["timing", "done"], len(pair.new_first))
+    assert (watching.phases, watching.ticks) == ([Phase.TIMING, Phase.DONE], len(pair.new_first))
     assert pair.base.warmup_stopped_by
     assert (pair.base.settings["batch_norm_folded"], pair.new.settings["batch_norm_folded"]) == (False, True)
 

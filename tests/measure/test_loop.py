@@ -6,6 +6,7 @@ import pytest
 
 from xibench.measure.clock import FakeClock
 from xibench.measure.loop import Samples, measure, overhead_s
+from xibench.measure.phase import Phase
 from xibench.measure.stopping import Limits, rule_of
 from xibench.measure.warmup import Warmup, WarmupLimits
 
@@ -32,12 +33,12 @@ def sample(
     seconds: list[float],
     limits: Limits,
     warmup_steps: int = 0,
-    told: list[str] | None = None,
+    phases: list[Phase] | None = None,
     device_time: Callable[[], float | None] | None = None,
 ) -> tuple[Samples[int], Device]:
     clock = FakeClock()
     device = Device(clock, seconds)
-    heard = [] if told is None else told
+    heard = [] if phases is None else phases
     warmup = Warmup(WarmupLimits(warmup_steps, warmup_steps, 60))
     result = measure(device.step, device.synchronise, warmup, rule_of(limits), clock, heard.append, device_time)
     return result, device
@@ -69,10 +70,10 @@ def test_one_step_is_timed_even_if_the_limits_ask_for_none() -> None:
     assert samples.steps_s == [1.0]
 
 
-def test_phases_are_told_once_each_in_order_and_the_end_after_the_last_step() -> None:
-    told: list[str] = []
-    samples, _ = sample([1.0] * 10, Limits(3, 3, 60), 2, told)
-    assert told == ["first step", "warm-up", "timing", "done"]
+def test_phases_are_reported_once_each_in_order_and_the_end_after_the_last_step() -> None:
+    phases: list[Phase] = []
+    samples, _ = sample([1.0] * 10, Limits(3, 3, 60), 2, phases)
+    assert phases == [Phase.FIRST_STEP, Phase.WARM_UP, Phase.TIMING, Phase.DONE]
     assert len(samples.steps_s) == 3
 
 

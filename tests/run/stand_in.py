@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 
 from tests.builders import process
-from xibench.workers.messages import Answer, Measured, Phase, Refused, Request
+from xibench.measure.phase import Phase
+from xibench.workers.messages import Answer, EnteredPhase, Measured, Refused, Request
 
 PIPE = int(sys.argv[-1])
 
@@ -50,9 +51,9 @@ def behave(request: Request, behaviour: str) -> None:
             hoarding = f"import time; hoard = b'x' * ({mebibytes} << 20); time.sleep(600)"
             subprocess.run([sys.executable, "-c", hoarding], check=True)
         case ["slow", seconds]:
-            say(Phase("timing"))
+            say(EnteredPhase(Phase.TIMING))
             time.sleep(float(seconds))
-            say(Phase("done"))
+            say(EnteredPhase(Phase.DONE))
             say(Measured(process(order=request.order)))
         case ["memory"]:
             say(Refused("out_of_memory", "MemoryError: no room"))
@@ -74,6 +75,6 @@ def behave(request: Request, behaviour: str) -> None:
 if __name__ == "__main__":
     asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
     print("last words")
-    say(Phase("build"))
+    say(EnteredPhase(Phase.BUILD))
     behaviours = sys.argv[1].split(",")
     behave(asked, behaviours[min(asked.case.batch, len(behaviours)) - 1])

@@ -10,6 +10,7 @@ from tests.builders import attempt, small_case
 from xibench.measure.clock import FakeClock
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Reading
+from xibench.measure.phase import Phase
 from xibench.record.schema import Surroundings
 from xibench.run.monitor import OWN_ON_CARD, Lookout, clocks_of
 
@@ -55,10 +56,10 @@ def lookout(fake: FakeMachine) -> Lookout:
 
 def worker(lookout: Lookout, fake: FakeMachine, seconds: float = 10.0, **parts: float) -> Surroundings:
     vigil = lookout.before(lambda text: None)
-    vigil.phase("timing")
+    vigil.on_phase(Phase.TIMING)
     fake.spend(seconds, **parts)
     vigil.tick()
-    vigil.phase("done")
+    vigil.on_phase(Phase.DONE)
     return vigil.end()
 
 
@@ -100,8 +101,9 @@ def test_a_resumed_run_holds_clocks_against_those_that_it_had_seen(fake: FakeMac
 def test_the_watcher_hears_of_every_phase_but_the_end(lookout: Lookout) -> None:
     heard: list[str] = []
     vigil = lookout.before(heard.append)
-    for text in ("import", "timing", "done", "3 queries a second"):
-        vigil.phase(text)
+    for phase in (Phase.IMPORT, Phase.TIMING, Phase.DONE):
+        vigil.on_phase(phase)
+    vigil.on_progress("3 queries a second")
     assert heard == ["import", "timing", "3 queries a second"]
 
 
@@ -109,9 +111,9 @@ def test_energy_is_that_of_the_window_between_timing_and_done(lookout: Lookout, 
     vigil = lookout.before(lambda text: None)
     fake.clock.advance(100)
     assert vigil.energy(8) is None
-    vigil.phase("timing")
+    vigil.on_phase(Phase.TIMING)
     fake.clock.advance(5)
-    vigil.phase("done")
+    vigil.on_phase(Phase.DONE)
     fake.clock.advance(100)
     energy = vigil.energy(8)
     assert energy is not None
@@ -124,7 +126,7 @@ def test_power_is_read_at_each_tick_only_where_there_is_a_card(
     read: list[float] = []
     vigil = lookout.before(lambda text: None)
     vigil.tick()
-    vigil.phase("timing")
+    vigil.on_phase(Phase.TIMING)
     monkeypatch.setattr(lookout.meter, "sample", lambda: read.append(fake.clock.now()))
     for gpu in (False, True):
         lookout.meter.gpu = gpu
@@ -142,9 +144,9 @@ def test_the_worker_on_a_card_is_no_stranger_to_it(
     seen = Reading(index=0, throttle_reasons=[], strangers=1, utilisation=0.5, absent={}, **dict.fromkeys(figures, 1.0))
     monkeypatch.setattr(lookout.monitor, "read", lambda own=(): [seen])
     vigil = lookout.before(lambda text: None)
-    vigil.phase("timing")
+    vigil.on_phase(Phase.TIMING)
     vigil.tick()
-    vigil.phase("done")
+    vigil.on_phase(Phase.DONE)
     around = vigil.end()
     assert [gpu.strangers for gpu in around.before.gpus] == [1]
     assert [(gpu.strangers, gpu.absent["strangers"]) for gpu in around.gpus] == [(None, OWN_ON_CARD)]

@@ -7,9 +7,10 @@ import pytest
 
 from frameworks.errors import Unsupported
 from xibench.measure.clock import FakeClock
+from xibench.measure.phase import Phase
 from xibench.workers import ceilings
 from xibench.workers.ceilings import copy_bytes
-from xibench.workers.messages import Answer, CeilingsRequest, Phase
+from xibench.workers.messages import Answer, CeilingsRequest, EnteredPhase, Progress
 
 
 class FakeDevice:
@@ -45,7 +46,7 @@ def measured(fake: FakeDevice, budget_s: float = 1.0) -> ceilings.Ceilings:
     request = CeilingsRequest(framework="jax", device="cpu", precisions=["fp32"], budget_s=budget_s)
     phases: list[Answer] = []
     found = ceilings.ceilings(request, phases.append, fake.load, fake.clock)  # type: ignore[arg-type]
-    assert phases == [Phase("import"), Phase("matrix product fp32"), Phase("copy")]
+    assert phases == [EnteredPhase(Phase.IMPORT), Progress("matmul fp32"), Progress("copy")]
     return found
 
 

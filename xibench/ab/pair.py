@@ -14,10 +14,10 @@ from pathlib import Path
 
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
+from xibench.measure.phase import Phase
 from xibench.record.pairs import Half, Pair
 from xibench.record.schema import Case
 from xibench.run.plan import weights_seed
-from xibench.workers.messages import DONE, TIMING
 from xibench.workers.pair_messages import Burst, Finish, Imported, PairRequest, Prepare, Ready, Report, Steps
 from xibench.workers.pair_process import PairFailed, PairProcess
 from xibench.workers.session import Observer
@@ -44,8 +44,11 @@ class Bursts:
 class Unobserved:
     """An observer that does not look."""
 
-    def phase(self, text: str) -> None:
-        """Says nothing."""
+    def on_phase(self, phase: Phase) -> None:
+        """Does nothing."""
+
+    def on_progress(self, text: str) -> None:
+        """Does nothing."""
 
     def tick(self) -> None:
         """Does nothing."""
@@ -83,9 +86,9 @@ def measure_pair(
             ready = [prepared[0], prepared[1]]
             step_s = max(statistics.median(side.warmup_s) for side in ready)
             new_first = [rng.random() < 0.5 for _ in range(bursts.count(step_s))]
-            observer.phase(TIMING)
+            observer.on_phase(Phase.TIMING)
             timed = _alternate(workers, new_first, bursts, core, observer)
-            observer.phase(DONE)
+            observer.on_phase(Phase.DONE)
             halves = [_half(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
     except PairFailed as error:
         status, reason, log = error.status, str(error), error.log

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Generic, TypeVar
 
 from xibench.measure.clock import Clock
+from xibench.measure.phase import Phase
 from xibench.measure.stopping import StoppingRule
 
 Output = TypeVar("Output")
@@ -32,28 +33,28 @@ def measure(
     warmup: StoppingRule,
     rule: StoppingRule,
     clock: Clock,
-    told: Callable[[str], None],
+    on_phase: Callable[[Phase], None],
     device_time: Callable[[], float | None] | None = None,
 ) -> Samples[Output]:
     """First step, warm-up, timed steps; each is synchronised before the clock is read.
 
     step: gets the running number of the step, from 0 for the first one, so that the caller can rotate its inputs.
-    told: hears of a phase before it starts (`first step`, `warm-up`, `timing`) and of the end (`done`), never between
-    two steps of one phase, so that nothing disturbs the timing.
+    on_phase: called before a phase starts (FIRST_STEP, WARM_UP, TIMING) and at the end (DONE), never between two steps
+    of one phase, so that nothing disturbs the timing.
     device_time: seconds that the step just taken was busy on the device's own clock; None where there is none. Asked
     after each timed step, once the host's clock was read.
     Raises whatever `step` raises.
     """
-    told("first step")
+    on_phase(Phase.FIRST_STEP)
     first_step_s, output = timed(step, 0, synchronise, clock)
-    told("warm-up")
+    on_phase(Phase.WARM_UP)
     warmup_s: list[float] = []
     warmup.begin(clock.now())
     while (warmup_stopped_by := warmup.finished(clock.now())) is None:
         seconds, output = timed(step, 1 + len(warmup_s), synchronise, clock)
         warmup_s.append(seconds)
         warmup.add(seconds)
-    told("timing")
+    on_phase(Phase.TIMING)
     steps_s: list[float] = []
     device_s: list[float | None] = []
     rule.begin(clock.now())
@@ -63,7 +64,7 @@ def measure(
         rule.add(seconds)
         if device_time is not None:
             device_s.append(device_time())
-    told("done")
+    on_phase(Phase.DONE)
     return Samples(first_step_s, warmup_s, warmup_stopped_by, steps_s, _complete(device_s), stopped_by, output)
 
 

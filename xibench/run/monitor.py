@@ -19,8 +19,8 @@ from xibench.measure.conditions import Clocks
 from xibench.measure.disturbance import Limits, disturbances
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor
+from xibench.measure.phase import Phase
 from xibench.record.schema import Attempt, Conditions, Energy, GpuConditions, Idle, Surroundings
-from xibench.workers.messages import DONE, TIMING
 
 WATCH_S: Final = 0.2  # before and after each worker
 CLOCKS_EVERY_S: Final = 1.0  # reading them costs about a millisecond of a core that the worker may need
@@ -97,16 +97,20 @@ class Vigil:
         self._read_s = -math.inf  # when the clocks were read last
         self._energy: energy.Energy | None = None
 
-    def phase(self, text: str) -> None:
-        """Passes it on; the window for energy lies between the phases `timing` and `done`."""
-        if text == TIMING:
+    def on_phase(self, phase: Phase) -> None:
+        """Passes it on; the window for energy lies between the phases TIMING and DONE."""
+        if phase is Phase.TIMING:
             self._lookout.meter.begin()
             self._timing = True
         elif self._timing:
             self._energy = self._lookout.meter.end()
             self._timing = False
-        if text != DONE:
-            self._told(text)
+        if phase is not Phase.DONE:
+            self._told(phase)
+
+    def on_progress(self, text: str) -> None:
+        """Passes it on."""
+        self._told(text)
 
     def tick(self) -> None:
         """Reads power at each tick where there is a card, and the clocks once a second."""

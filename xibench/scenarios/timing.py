@@ -22,6 +22,7 @@ from xibench.measure.caches import buffers_needed, last_level_cache_bytes
 from xibench.measure.clock import Clock
 from xibench.measure.loop import measure, timed
 from xibench.measure.memory import HighWaterMark, HostPeak
+from xibench.measure.phase import Phase
 from xibench.measure.server import highest_rate, poisson_arrivals, serve
 from xibench.measure.statistics import samples_needed
 from xibench.measure.stopping import Limits, StoppingRule, rule_of
@@ -77,7 +78,8 @@ class Stand:
     placed: Any
     mark: HighWaterMark
     clock: Clock
-    told: Callable[[str], None]
+    on_phase: Callable[[Phase], None]
+    on_progress: Callable[[str], None]  # free text for people
     order: int  # position of the process in the run: trials of two processes draw different arrivals
 
 
@@ -101,7 +103,7 @@ def _offline(stand: Stand) -> Timed:
     rotation = _Rotation(stand, stand.placed, lambda: subject.put(stand.images), on_host, on_device)
     samples = measure(
         lambda number: subject.step(rotation.input(number)), subject.synchronise, _warmup(stand.rule),
-        _stopping(stand.rule, stand.rule.half_width), stand.clock, rotation.told, subject.device_step_s,
+        _stopping(stand.rule, stand.rule.half_width), stand.clock, rotation.on_phase, subject.device_step_s,
     )  # fmt: skip
     return Timed(
         samples.first_step_s, samples.warmup_s, samples.warmup_stopped_by, samples.steps_s, samples.device_steps_s,
@@ -114,7 +116,7 @@ def _queries(stand: Stand) -> Timed:
     rotation = _Rotation(stand, stand.images, lambda: np.array(stand.images), stand.images.nbytes, 0)
     samples = measure(
         lambda number: subject.query(rotation.input(number)), lambda _: None, _warmup(stand.rule),
-        _stopping(stand.rule, half_width=None), stand.clock, rotation.told,
+        _stopping(stand.rule, half_width=None), stand.clock, rotation.on_phase,
     )  # fmt: skip
     return Timed(
         samples.first_step_s, samples.warmup_s, samples.warmup_stopped_by, samples.steps_s, None, samples.stopped_by,
@@ -133,7 +135,7 @@ def _search(stand: Stand, alone_s: float) -> Server:
     trials: list[RateTrial] = []
 
     def keeps_bound(rate_hz: float) -> bool:
-        stand.told(f"{rate_hz:.3g} queries a second")
+        stand.on_progress(f"{rate_hz:.3g} queries a second")
         rng = np.random.default_rng([stand.case.seed, stand.order, len(trials)])
         latencies_s = serve(lambda _: _ask(stand), poisson_arrivals(rate_hz, QUERIES, rng), stand.clock)
         p99_s = float(np.quantile(latencies_s, 0.99))
@@ -149,7 +151,7 @@ def _ask(stand: Stand) -> None:
 
 
 def _compile(stand: Stand) -> Timed:
-    stand.told("first step")
+    stand.on_phase(Phase.FIRST_STEP)
     subject = stand.subject
     first_step_s, output = timed(lambda _: subject.step(stand.placed), 0, subject.synchronise, stand.clock)
     peaks = Peaks(stand.mark.read(), subject.device_memory())
@@ -181,12 +183,12 @@ class _Rotation:
         """What step `number` takes."""
         return self._inputs[number % len(self._inputs)]
 
-    def told(self, phase: str) -> None:
+    def on_phase(self, phase: Phase) -> None:
         """Passes the phase on; makes the copies before the warm-up."""
-        if phase == "warm-up":
+        if phase is Phase.WARM_UP:
             self._before = self._now()
             self._inputs += [self._another() for _ in range(self.count - 1)]
-        self._stand.told(phase)
+        self._stand.on_phase(phase)
 
     def peaks(self) -> Peaks:
         """The marks until now, less the copies."""

@@ -22,11 +22,12 @@ from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
 from xibench.measure.errors import rms_error
 from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
+from xibench.measure.phase import Phase
 from xibench.record import schema
 from xibench.record.schema import Case, Energy, Equality, Memory, Process, Substitution
 from xibench.scenarios import timing as scenarios
 from xibench.scenarios.timing import Stand, Timed
-from xibench.workers.messages import Answer, Measured, Phase, Refused, Request
+from xibench.workers.messages import Answer, EnteredPhase, Measured, Progress, Refused, Request
 from xibench.workers.probe import versions
 from xibench.workers.programs import prepare
 from xibench.workers.serving import answered, serve_parent
@@ -70,7 +71,7 @@ def measure_case(
     absent: dict[str, str] = {}
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
-    say(Phase("import"))
+    say(EnteredPhase(Phase.IMPORT))
     beginning.begin(case.framework, case.recipe, case.device)
     began = clock.now()
     runtime = load_runtime(case.framework)
@@ -78,7 +79,7 @@ def measure_case(
     imported = clock.now()
     mark = HighWaterMark()
 
-    say(Phase("build"))
+    say(EnteredPhase(Phase.BUILD))
     build_began = clock.now()
     subject = prepare(runtime, case)
     subject.reset_device_memory()
@@ -86,15 +87,16 @@ def measure_case(
     batch = subject.put(images)
     built = clock.now()
 
-    say(Phase("compile"))
+    say(EnteredPhase(Phase.COMPILE))
     ahead = subject.compile(batch)
     compile_s = clock.now() - built
     if not ahead:
         absent["compile_s"] = IN_FIRST_STEP
 
     stand = Stand(
-        case, request.rule, subject, images, batch, mark, clock, lambda phase: say(Phase(phase)), request.order
-    )
+        case, request.rule, subject, images, batch, mark, clock, lambda phase: say(EnteredPhase(phase)),
+        lambda text: say(Progress(text)), request.order,
+    )  # fmt: skip
     timed = scenarios.run(stand)
     equality = _equality(request, timed, absent)
     memory = _memory(case, subject, timed, mark, absent)

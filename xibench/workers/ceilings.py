@@ -17,10 +17,11 @@ from frameworks.runtime import Precision, Runtime, load
 from xibench.measure.caches import last_level_cache_bytes
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import measure
+from xibench.measure.phase import Phase
 from xibench.measure.stopping import AnyOf, FixedCount, TimeBudget
 from xibench.record.schema import Copy, Product
 from xibench.workers.failures import one_line
-from xibench.workers.messages import Answer, Ceilings, CeilingsRequest, Phase
+from xibench.workers.messages import Answer, Ceilings, CeilingsRequest, EnteredPhase, Progress
 from xibench.workers.serving import serve_parent
 
 SIZES: Final = {"cpu": (512, 1024, 2048, 4096), "cuda": (2048, 4096, 8192, 16384)}  # rows and columns, ascending
@@ -44,14 +45,14 @@ def ceilings(
 ) -> Ceilings:
     """Measures them; what one of them raises is the reason why it is null. Raises what importing the framework does."""
     clock = clock or MonotonicClock()
-    say(Phase("import"))
+    say(EnteredPhase(Phase.IMPORT))
     runtime = load_runtime(request.framework)
     runtime.touch(request.device)
     products = []
     for precision in request.precisions:
-        say(Phase(f"matrix product {precision}"))
+        say(Progress(f"matmul {precision}"))
         products.append(_product(runtime, request, precision, clock))
-    say(Phase("copy"))
+    say(Progress("copy"))
     return Ceilings(products, [_copy(runtime, request, clock)])
 
 
@@ -98,7 +99,7 @@ def _calls_s(prepare: Callable[[], Callable[[], Any]], budget_s: float, clock: C
     """The calls within the budget, at least three; the first two, of which one may compile, are not among them."""
     call = prepare()
     rule = AnyOf([FixedCount(MOST_CALLS), TimeBudget(budget_s)], LEAST_CALLS)
-    return measure(lambda _: call(), lambda _: None, FixedCount(1), rule, clock, told=lambda _: None).steps_s
+    return measure(lambda _: call(), lambda _: None, FixedCount(1), rule, clock, on_phase=lambda _: None).steps_s
 
 
 def _reason(error: Exception) -> str:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from frameworks.runtime import Runtime, load, synchronised_step
 from xibench.measure.errors import rms_error
+from xibench.measure.phase import Phase
 from xibench.record.schema import Case
-from xibench.workers.messages import Answer, Phase, Referenced, ReferenceRequest
+from xibench.workers.messages import Answer, EnteredPhase, Progress, Referenced, ReferenceRequest
 from xibench.workers.programs import prepare
 from xibench.workers.serving import serve_parent
 
@@ -31,13 +32,13 @@ def reference(
 ) -> Referenced:
     """Writes the float64 logits. Raises what the framework raises, ArithmeticError if `default` is not finite."""
     case = request.case
-    say(Phase("import"))
+    say(EnteredPhase(Phase.IMPORT))
     runtime = load_runtime(case.framework)
     runtime.touch(case.device)
     images = np.load(request.batch_file)
-    say(Phase(f"recipe default in {case.precision}"))
+    say(Progress(f"recipe default in {case.precision}"))
     plain = _logits(runtime, case, images)
-    say(Phase("float64"))
+    say(Progress("float64"))
     exact = _logits(runtime, msgspec.structs.replace(case, precision="fp64"), images)
     error = rms_error(plain, exact)
     if not math.isfinite(error):

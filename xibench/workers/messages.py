@@ -11,10 +11,8 @@ from typing import Literal
 import msgspec
 
 from frameworks.runtime import Precision
+from xibench.measure.phase import Phase
 from xibench.record.schema import Case, Copy, Process, Product, Rule
-
-TIMING, DONE = "timing", "done"
-"""Phases between which the timed steps are taken."""
 
 
 class Reference(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +49,14 @@ class CeilingsRequest(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float  # for each of them
 
 
-class Phase(msgspec.Struct, frozen=True, tag="phase", tag_field="type"):
-    """What the worker does now: import, build, compile, first step, warm-up, timing, done, a rate of arrivals."""
+class EnteredPhase(msgspec.Struct, frozen=True, tag="phase", tag_field="type"):
+    """The worker has entered this phase."""
+
+    phase: Phase
+
+
+class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
+    """What the worker does now, in words for people: the rate of arrivals that it tries, the matmul that it times."""
 
     text: str
 
@@ -83,4 +87,4 @@ class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
     reason: str  # one line
 
 
-Answer = Phase | Measured | Ceilings | Referenced | Refused
+Answer = EnteredPhase | Progress | Measured | Ceilings | Referenced | Refused

@@ -14,15 +14,16 @@ from typing import Final, Protocol
 
 import msgspec
 
+from xibench.measure.phase import Phase
 from xibench.record.schema import Process, Status
 from xibench.workers.failures import exit_reason, killed_for_memory, memory_reason
 from xibench.workers.messages import (
-    TIMING,
     Answer,
     Ceilings,
     CeilingsRequest,
+    EnteredPhase,
     Measured,
-    Phase,
+    Progress,
     Referenced,
     ReferenceRequest,
     Refused,
@@ -55,8 +56,11 @@ Asked = Request | CeilingsRequest | ReferenceRequest
 class Observer(Protocol):
     """Who follows a worker."""
 
-    def phase(self, text: str) -> None:
-        """The worker does this now."""
+    def on_phase(self, phase: Phase) -> None:
+        """The worker has entered this phase."""
+
+    def on_progress(self, text: str) -> None:
+        """The worker does this now, in words for people."""
 
     def tick(self) -> None:
         """A tenth of a second has passed, or a little more."""
@@ -65,8 +69,11 @@ class Observer(Protocol):
 class Silent:
     """An observer that nobody listens to."""
 
-    def phase(self, text: str) -> None:
-        """Says nothing."""
+    def on_phase(self, phase: Phase) -> None:
+        """Does nothing."""
+
+    def on_progress(self, text: str) -> None:
+        """Does nothing."""
 
     def tick(self) -> None:
         """Does nothing."""
@@ -108,7 +115,8 @@ class _Worker:
         self._selector.register(self._stdout, selectors.EVENT_READ, self._take_output)
         self._output = b""
         self._line = b""
-        self._phase = "start"
+        self._phase = Phase.START
+        self._doing: str = Phase.START
         self._last: Measured | Ceilings | Referenced | Refused | None = None
         self._rubbish: str | None = None
         self._killed = False
@@ -164,11 +172,11 @@ class _Worker:
         if self._over_memory is not None:
             return Ending("out_of_memory", self._over_memory, log)
         if code is None:
-            reason = f"the worker was still in {self._phase} after its limit of {time_limit_s:g} s and was killed"
+            reason = f"the worker was still in {self._doing} after its limit of {time_limit_s:g} s and was killed"
             return Ending("timeout", reason, log)
         if code == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
-            return Ending("out_of_memory", killed_for_memory(self._phase), log)
-        return Ending("failed", exit_reason(code, self._phase), log)
+            return Ending("out_of_memory", killed_for_memory(self._doing), log)
+        return Ending("failed", exit_reason(code, self._doing), log)
 
     def _tick(self, memory_limit_bytes: int) -> None:
         """At most ten times a second: lets the observer look, and the worker's memory be read."""
@@ -176,9 +184,9 @@ class _Worker:
             return
         self._ticked = time.monotonic()
         self._observer.tick()
-        held = self._resident.bytes_held(quiet=self._phase == TIMING)
+        held = self._resident.bytes_held(quiet=self._phase is Phase.TIMING)
         if held > memory_limit_bytes and self._last is None:
-            self._over_memory = memory_reason(held, memory_limit_bytes, self._phase)
+            self._over_memory = memory_reason(held, memory_limit_bytes, self._doing)
 
     def _kill(self) -> None:
         if self._killed:  # its number may be another process's by now
@@ -217,8 +225,12 @@ class _Worker:
             shown = line[:80].decode(errors="replace")
             self._rubbish = self._rubbish or f"the worker wrote no message on the pipe for its answers, but {shown!r}"
             return
-        if isinstance(answer, Phase):
-            self._phase = answer.text
-            self._observer.phase(answer.text)
+        if isinstance(answer, EnteredPhase):
+            self._phase = answer.phase
+            self._doing = answer.phase
+            self._observer.on_phase(answer.phase)
+        elif isinstance(answer, Progress):
+            self._doing = answer.text
+            self._observer.on_progress(answer.text)
         elif self._last is None:
             self._last = answer
