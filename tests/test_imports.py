@@ -59,6 +59,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),
     "xibench.ab": (
         "xibench*", "xibench.ab", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.comparing",
+        "xibench.measure.phase",
         "xibench.measure.machine", *NAMES, *ERRORS,
     ),
     "xibench.analysis": (

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from xibench.errors import StoreError
-from xibench.measure.statistics import Interval
+from xibench.record.metrics import METRICS, central
 from xibench.record.schema import Calibration, Header, Process, Record
 from xibench.record.store import Run, read
 from xibench.record.summary import Summary, summarise
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-FIGURES: Final = (
-    "peak_bytes", "device_peak_bytes", "compiled_temporary_bytes", "macs_per_s", "attained", "joules_per_image",
-    "joules_per_image_above_idle", "highest_rate_hz",
-)  # fmt: skip
-"""Figures of a summary that stand in a frame under their own name."""
 
 
 def frame(*paths: str | Path) -> DataFrame:
@@ -107,12 +101,7 @@ def _case_row(run: Run, record: Record) -> dict[str, Any]:
         "status": record.status,
         "reason": record.reason,
         **_counts(summary),
-        **_interval("step_s", summary.step_s),
-        **_interval("images_per_s", summary.images_per_s),
-        **{f"{name}_s": percentile.value for name, percentile in summary.latency.items()},
-        **_interval("compile_s", summary.compile_s),
-        **_interval("first_step_s", summary.first_step_s),
-        **{name: getattr(summary, name) for name in FIGURES},
+        **_figures(summary),
         "substitutions": "; ".join(f"{s.wanted}: {s.why}; ran {s.ran}" for s in summary.substitutions),
         "settings_differ": ", ".join(summary.settings_differ),
         **costs,
@@ -140,10 +129,16 @@ def _ceilings(record: Record, calibration: Calibration | None) -> dict[str, floa
     }
 
 
-def _interval(name: str, interval: Interval | None) -> dict[str, float | None]:
-    if interval is None:
-        return {name: None, f"{name}_low": None, f"{name}_high": None}
-    return {name: interval.median, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def _figures(summary: Summary) -> dict[str, float | None]:
+    """A column for every metric, also for those that this case has not; beside an interval's median its bounds."""
+    found: dict[str, float | None] = {}
+    for metric in METRICS.values():
+        value = summary[metric]
+        found[metric.name] = central(value)
+        if metric.kind == "interval":
+            found[f"{metric.name}_low"] = value.low if value else None
+            found[f"{metric.name}_high"] = value.high if value else None
+    return found
 
 
 def _unwritable(path: str | Path, error: OSError) -> StoreError:

@@ -12,7 +12,6 @@ from xibench.cli.options import Json, print_json, run_path
 from xibench.errors import UsageError
 
 if TYPE_CHECKING:
-    from xibench.measure.statistics import Interval
     from xibench.record.schema import Record
     from xibench.record.store import Run
     from xibench.record.summary import Summary
@@ -98,28 +97,13 @@ def _left(run: Run) -> int:
 
 
 def _record(record: Record, summary: Summary) -> dict[str, Any]:
-    throughput = summary.images_per_s
     first = record.processes[0] if record.processes else None
     return {
         "case": record.case,
         "status": record.status,
         "reason": record.reason,
         "log": record.log,
-        "step_s": _interval(summary.step_s),
-        "images_per_s": throughput and throughput.median,
-        "images_per_s_low": throughput and throughput.low,
-        "images_per_s_high": throughput and throughput.high,
-        "latency_s": summary.latency,
-        "highest_rate_hz": summary.highest_rate_hz,
-        "compile_s": _interval(summary.compile_s),
-        "first_step_s": _interval(summary.first_step_s),
-        "peak_bytes": summary.peak_bytes,
-        "device_peak_bytes": summary.device_peak_bytes,
-        "compiled_temporary_bytes": summary.compiled_temporary_bytes,
-        "macs_per_s": summary.macs_per_s,
-        "attained": summary.attained,
-        "joules_per_image": summary.joules_per_image,
-        "joules_per_image_above_idle": summary.joules_per_image_above_idle,
+        **_figures(summary),
         "processes": summary.processes,
         "failed": summary.failed,
         "set_aside": summary.set_aside,
@@ -136,9 +120,22 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _interval(value: Interval | None) -> dict[str, float | int | None] | None:
-    if value is None:
-        return None
-    return {
-        "median": value.median, "low": value.low, "high": value.high, "n": value.n, "processes": value.processes,
-    }  # fmt: skip
+def _figures(summary: Summary) -> dict[str, Any]:
+    """Every metric under its path; the highest rate of a server has its place after the latencies."""
+    from xibench.record.metrics import HIGHEST_RATE_HZ, METRICS, P99_S
+
+    names = [name for name in METRICS if name != HIGHEST_RATE_HZ.name]
+    names.insert(names.index(P99_S.name) + 1, HIGHEST_RATE_HZ.name)
+    found: dict[str, Any] = {}
+    for name in names:
+        metric = METRICS[name]
+        value = summary[metric]
+        if metric.path:
+            group, key = metric.path
+            found.setdefault(group, {}).update({key: value} if value else {})
+        elif metric.flat:
+            parts = {"": "median", "_low": "low", "_high": "high"}
+            found |= {f"{name}{end}": value and getattr(value, part) for end, part in parts.items()}
+        else:
+            found[name] = value
+    return found
