@@ -28,7 +28,7 @@ from xibench.record.schema import (
     Rule,
     Surroundings,
 )
-from xibench.record.store import RunFile
+from xibench.record.store import Run, RunFile
 
 ENVIRONMENT = Environment(
     machine="acme-cpu-2c", cpu_model="ACME CPU", cpu_flags=["avx2"], cores_physical=2, cores_logical=2, cores_usable=2,
@@ -134,6 +134,12 @@ def failure(case: Case, reason: str = "the worker exited with code 3", log: str 
         environment=fingerprint(ENVIRONMENT), surroundings=surroundings(),
     )  # fmt: skip
     return Record(case=case, attempts=[failed])
+
+
+def run_of(*records: Record, made: Header | None = None, calibrations: Sequence[Calibration] = ()) -> Run:
+    """A run as read from a file that holds these records, one after another."""
+    attempts = tuple(attempt for one in records for attempt in one.attempts)
+    return Run(made or header([one.case for one in records]), attempts, tuple(calibrations), cut_line=False)
 
 
 def append(run_file: RunFile, *records: Record) -> None:

@@ -8,10 +8,9 @@ import pytest
 from frameworks.architectures import network
 from frameworks.cost import cost
 from frameworks.paper import SIZE_AND_SPEED, SPEED_RATIO, TABLES
-from tests.builders import COSTS, header, record, small_case
+from tests.builders import COSTS, record, run_of, small_case
 from xibench.analysis.paper import speeds
-from xibench.record.schema import Case, Record
-from xibench.record.store import Run
+from xibench.record.schema import Record
 
 
 def measured(model: str, step_s: float, macs: int, **fields: object) -> Record:
@@ -19,11 +18,6 @@ def measured(model: str, step_s: float, macs: int, **fields: object) -> Record:
     made = record(case, *([step_s * f] * 5 for f in (0.99, 1.0, 1.01)))
     costs = msgspec.structs.replace(COSTS, macs=macs)
     return Record(case=case, attempts=[msgspec.structs.replace(a, costs=costs) for a in made.attempts])
-
-
-def of(*records: Record) -> Run:
-    plan: list[Case] = [r.case for r in records]
-    return Run(header=header(plan), records=records, calibrations=(), cut_line=False)
 
 
 def test_every_row_names_a_network_of_the_registry() -> None:
@@ -40,7 +34,7 @@ def test_the_parameters_of_table_3_are_counted_to_the_unit() -> None:
 
 
 def test_the_ratio_is_xceptions_images_per_second_over_inceptions() -> None:
-    (speed,) = speeds(of(measured("xception", 0.2, 800), measured("inception_v3", 0.1, 500)))
+    (speed,) = speeds(run_of(measured("xception", 0.2, 800), measured("inception_v3", 0.1, 500)))
     assert speed.measured.ratio == pytest.approx(0.5)
     assert speed.measured.low is not None
     assert speed.measured.high is not None
@@ -50,6 +44,6 @@ def test_the_ratio_is_xceptions_images_per_second_over_inceptions() -> None:
 
 
 def test_only_what_ran_on_both_networks_alike_has_a_ratio() -> None:
-    assert speeds(of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, batch=4))) == []
-    assert speeds(of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, recipe="tuned"))) == []
-    assert speeds(of(measured("xception", 0.2, 8))) == []
+    assert speeds(run_of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, batch=4))) == []
+    assert speeds(run_of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, recipe="tuned"))) == []
+    assert speeds(run_of(measured("xception", 0.2, 8))) == []

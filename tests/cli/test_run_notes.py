@@ -14,17 +14,16 @@ from tests.builders import (
     measured,
     process,
     record,
+    run_of,
     small_case,
 )
 from xibench.cli.render.run_notes import run_notes
 from xibench.record.schema import Case, Process, RateTrial, Record, Scenario, Server
-from xibench.record.store import Run
 from xibench.record.summary import summarise
 
 
 def notes(*records: Record, calibrated: bool = True) -> list[str]:
-    known = (calibration(),) if calibrated else ()
-    run = Run(header=header([r.case for r in records]), records=records, calibrations=known, cut_line=False)
+    run = run_of(*records, calibrations=[calibration()] if calibrated else [])
     return run_notes(run, [summarise(one, run.calibration) for one in records])
 
 

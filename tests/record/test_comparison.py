@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.builders import ENVIRONMENT, failure, header, measured, process, record, small_case
+from tests.builders import ENVIRONMENT, failure, header, measured, process, record, run_of, small_case
 from xibench.record.comparison import compare
 from xibench.record.schema import Environment, Header, Pictures, Record, Substitution
 from xibench.record.store import Run
@@ -13,7 +13,7 @@ STEPS = [(0.100, 0.101), (0.101, 0.102), (0.099, 0.100), (0.100, 0.1005)]
 
 
 def run(*records: Record, made: Header | None = None) -> Run:
-    return Run(header=made or header([r.case for r in records]), records=records, calibrations=(), cut_line=False)
+    return run_of(*records, made=made)
 
 
 def slowed(factor: float) -> list[tuple[float, ...]]:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.builders import attempt, failure, small_case
-from xibench.record.schema import Attempt, Case, Rule
-from xibench.run.schedule import next_slot, not_tried, round_order, settled
+from xibench.record.index import AttemptIndex, series
+from xibench.record.schema import Attempt, Case, Rule, Status
+from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried, round_order
 
 PLAN = [small_case(framework, batch=batch) for framework in ("pytorch", "tensorflow", "jax") for batch in (1, 2, 4)]
 ORDERS = 200
@@ -20,15 +24,16 @@ def taken(
     outcome: Callable[[Case, int, int], Attempt] | None = None,
 ) -> list[Attempt]:
     """All attempts of a run whose every process has the given outcome: (case, number, order) -> attempt."""
-    made = list(attempts)
-    while slot := next_slot(plan, rule, made, plan):
-        order = len(made)
-        made.append(
+    index = AttemptIndex(plan, rule, attempts)
+    schedule = Schedule(index, plan)
+    while slot := schedule.next_slot():
+        order = len(index.attempts)
+        index.add(
             outcome(slot.case, slot.number, order)
             if outcome
             else attempt(slot.case, number=slot.number, order=order)
         )
-    return made
+    return index.attempts
 
 
 def test_a_round_holds_every_case_once_and_the_next_one_has_another_order() -> None:
@@ -80,17 +85,15 @@ def test_a_case_that_failed_is_not_started_again_in_later_rounds() -> None:
     made = taken(PLAN, rule, outcome=outcome)
     assert [a.case for a in made].count(bad) == 1
     assert len(made) == 3 * 8 + 1
-    assert settled(PLAN, rule, made) == 27
+    assert AttemptIndex(PLAN, rule, made).settled == 27
 
 
 def test_only_the_cases_that_are_asked_for_are_taken() -> None:
-    rule = Rule(processes=2)
-    slots = []
-    made: list[Attempt] = []
-    while slot := next_slot(PLAN, rule, made, PLAN[:1]):
-        slots.append(slot)
-        made.append(attempt(slot.case, number=slot.number))
-    assert [slot.case for slot in slots] == [PLAN[0]] * 2
+    index = AttemptIndex(PLAN, Rule(processes=2))
+    schedule = Schedule(index, PLAN[:1])
+    while slot := schedule.next_slot():
+        index.add(attempt(slot.case, number=slot.number))
+    assert [made.case for made in index.attempts] == [PLAN[0]] * 2
 
 
 def test_batches_of_a_sweep_come_smallest_first_while_their_series_are_mixed() -> None:
@@ -102,10 +105,134 @@ def test_batches_of_a_sweep_come_smallest_first_while_their_series_are_mixed() -
 
 def test_a_larger_batch_is_not_tried_once_a_smaller_one_of_its_series_ran_out_of_memory() -> None:
     full = msgspec.structs.replace(failure(small_case("jax", batch=2)).attempts[0], status="out_of_memory")
-    sweep = Rule(sweep=True)
-    assert not_tried(small_case("jax", batch=4), sweep, [full]) == "not tried: batch 2 had run out of memory"
-    assert not_tried(small_case("jax", batch=1), sweep, [full]) is None
-    assert not_tried(small_case("pytorch", batch=4), sweep, [full]) is None
-    assert not_tried(small_case("jax", batch=4), Rule(), [full]) is None
     failed = msgspec.structs.replace(full, status="failed")
-    assert not_tried(small_case("jax", batch=4), sweep, [failed]) is None
+
+    def refused(case: Case, rule: Rule, *attempts: Attempt) -> str | None:
+        return not_tried(case, AttemptIndex(PLAN, rule, attempts))
+
+    sweep = Rule(sweep=True)
+    assert refused(small_case("jax", batch=4), sweep, full) == "not tried: batch 2 had run out of memory"
+    assert refused(small_case("jax", batch=1), sweep, full) is None
+    assert refused(small_case("pytorch", batch=4), sweep, full) is None
+    assert refused(small_case("jax", batch=4), Rule(), full) is None
+    assert refused(small_case("jax", batch=4), sweep, failed) is None
+
+
+class StraightforwardRules:
+    """The same decisions, each made anew from the whole list of attempts: the oracle that the index is held against."""
+
+    def __init__(self, plan: Sequence[Case], rule: Rule) -> None:
+        self.plan, self.rule = plan, rule
+        self.attempts: list[Attempt] = []
+
+    def next_slot(self, todo: Collection[Case]) -> ProcessSlot | None:
+        for number in range(self.rule.processes):
+            waiting = [case for case in self.order(number) if case in todo and self.owes(case, number)]
+            tried = {a.case for a in self.attempts if a.number == number}
+            fresh = [case for case in waiting if case not in tried]
+            if waiting:
+                return ProcessSlot((fresh or waiting)[0], number)
+        return None
+
+    def order(self, number: int) -> list[Case]:
+        drawn = list(self.plan)
+        random.Random(f"{self.plan[0].seed}/{number}").shuffle(drawn)
+        if not self.rule.sweep:
+            return drawn
+        ascending = {
+            one: sorted((c for c in self.plan if series(c) == one), key=lambda c: c.batch)
+            for one in map(series, self.plan)
+        }
+        return [ascending[series(case)].pop(0) for case in drawn]
+
+    def owes(self, case: Case, number: int) -> bool:
+        return not any(
+            a.status != "ok" or (a.number == number and not a.set_aside) for a in self.attempts if a.case == case
+        )
+
+    def may_repeat(self, case: Case) -> bool:
+        return sum(a.set_aside for a in self.attempts if a.case == case) < self.rule.repeats
+
+    def settled(self) -> int:
+        return sum(not self.owes(case, n) for case in self.plan for n in range(self.rule.processes))
+
+    def not_tried(self, case: Case) -> str | None:
+        full = [a for a in self.attempts if a.status == "out_of_memory" and series(a.case) == series(case)]
+        smaller = [a.case.batch for a in full if a.case.batch < case.batch]
+        return f"not tried: batch {min(smaller)} had run out of memory" if self.rule.sweep and smaller else None
+
+    def pending(self) -> list[Case]:
+        def is_complete(made: Sequence[Attempt]) -> bool:
+            return any(a.status != "ok" for a in made) or sum(not a.set_aside for a in made) >= self.rule.processes
+
+        return [case for case in self.plan if not is_complete([a for a in self.attempts if a.case == case])]
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_every_decision_is_the_one_that_the_whole_list_of_attempts_gives(data: st.DataObject) -> None:
+    seed = data.draw(st.integers(0, 3))
+    pool = [msgspec.structs.replace(case, seed=seed) for case in PLAN]
+    plan = data.draw(st.lists(st.sampled_from(pool), min_size=1, max_size=9, unique=True))
+    todo = data.draw(st.lists(st.sampled_from(plan), unique=True))
+    rule = Rule(
+        processes=data.draw(st.integers(1, 4)), repeats=data.draw(st.integers(0, 2)), sweep=data.draw(st.booleans())
+    )
+    oracle, index = StraightforwardRules(plan, rule), AttemptIndex(plan, rule)
+    schedule = Schedule(index, todo)
+    for order in range(40):
+        if data.draw(st.booleans()):  # the run is killed and goes on from its file
+            index = AttemptIndex(plan, rule, oracle.attempts)
+            schedule = Schedule(index, todo)
+        slot = schedule.next_slot()
+        assert slot == oracle.next_slot(todo)
+        assert index.settled == oracle.settled()
+        assert index.pending() == oracle.pending()
+        assert [not_tried(case, index) for case in pool] == [oracle.not_tried(case) for case in pool]
+        assert [may_repeat(case, index) for case in pool] == [oracle.may_repeat(case) for case in pool]
+        assert [index.owes(case, 0) for case in pool] == [oracle.owes(case, 0) for case in pool]
+        if slot is None:
+            break
+        taken_as_scheduled = data.draw(st.integers(0, 9)) > 0  # a file may also hold what no schedule of ours asked for
+        case = slot.case if taken_as_scheduled else data.draw(st.sampled_from(pool))
+        number = slot.number if taken_as_scheduled else data.draw(st.integers(0, 4))
+        status: Status = data.draw(st.sampled_from(["ok", "ok", "ok", "ok", "failed", "out_of_memory"]))
+        superseded = status == "ok" and data.draw(st.booleans()) and oracle.may_repeat(case)
+        made = msgspec.structs.replace(attempt(case, number=number, order=order, set_aside=superseded), status=status)
+        oracle.attempts.append(made)
+        index.add(made)
+
+
+class CountingIndex(AttemptIndex):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def owes(self, case: Case, number: int) -> bool:
+        self.asked += 1
+        return super().owes(case, number)
+
+
+def test_the_last_process_of_a_large_run_is_scheduled_with_no_more_work_than_the_first() -> None:
+    plan = [small_case(batch=n + 1) for n in range(100)]
+    rule = Rule(processes=10)
+    index = CountingIndex(plan, rule)
+    schedule = Schedule(index, plan)
+    questions = []
+    while slot := schedule.next_slot():
+        before = index.asked
+        index.add(attempt(slot.case, number=slot.number, order=len(index.attempts)))
+        schedule.next_slot()
+        questions.append(index.asked - before)
+    assert len(index.attempts) == 1000
+    assert max(questions) <= len(plan) + 4  # at the end of a round its cases are passed over, once
+    assert sum(questions) <= 6 * len(index.attempts)
+
+
+def test_a_resumed_run_skips_the_rounds_that_are_complete_without_looking_at_their_cases() -> None:
+    plan = [small_case(batch=n + 1) for n in range(100)]
+    rule = Rule(processes=10)
+    whole = taken(plan, rule)
+    index = CountingIndex(plan, rule, whole[:-1])
+    assert Schedule(index, plan).next_slot() == ProcessSlot(whole[-1].case, 9)
+    assert index.asked <= 2 * len(plan)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -19,32 +20,37 @@ import msgspec
 
 from xibench.errors import NewerFormat, StoreError
 from xibench.record import lines, migrate
-from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Case, Header, Record, Rule
+from xibench.record.index import AttemptIndex
+from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Case, Header, Record
 
 Line = Attempt | Calibration
 DAMAGE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)  # what a migration meets, too
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """A run file as read. cut_line: its last line was unterminated and has been left out."""
 
     header: Header
-    records: tuple[Record, ...]  # of the cases that have an attempt, in the order of the plan
+    attempts: tuple[Attempt, ...]  # every worker process, in the order started
     calibrations: tuple[Calibration, ...]
     cut_line: bool
+
+    @cached_property
+    def index(self) -> AttemptIndex:
+        """The attempts grouped by case."""
+        return AttemptIndex(self.header.plan, self.header.rule, self.attempts)
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """The cases that have an attempt, in the order of the plan."""
+        return tuple(self.index.records())
 
     @property
     def calibration(self) -> Calibration | None:
         """The device's ceilings and idle power as measured last; None if they were not."""
         return self.calibrations[-1] if self.calibrations else None
-
-    @property
-    def attempts(self) -> tuple[Attempt, ...]:
-        """Every worker process of the run, in the order started."""
-        found = [attempt for record in self.records for attempt in record.attempts]
-        return tuple(sorted(found, key=lambda attempt: attempt.order))
 
 
 class _Tag(msgspec.Struct):
@@ -59,7 +65,7 @@ class RunFile:
         self.path = path
         self.header = header
         self.environment_hash = environment_hash  # the header's, unless the run is resumed in another environment
-        self.attempts: list[Attempt] = []  # those in the file
+        self.index = AttemptIndex(header.plan, header.rule)  # of the attempts in the file
         self.calibrations: list[Calibration] = []
         self._descriptor = descriptor
 
@@ -107,24 +113,27 @@ class RunFile:
         except OSError as error:
             raise _refused(path, "written", error, "copy it to where it can be") from None
         opened = cls(path, descriptor, run.header, environment_hash or run.header.environment_hash)
-        opened.attempts, opened.calibrations = list(run.attempts), list(run.calibrations)
+        opened.index, opened.calibrations = run.index, list(run.calibrations)
         return opened
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """Those in the file, in the order started."""
+        return self.index.attempts
 
     def pending(self) -> list[Case]:
         """The planned cases that still owe a process, in the order of the plan."""
-        made = by_case(self.header.plan, self.attempts)
-        rule = self.header.rule
-        return [case for case in self.header.plan if case not in made or not is_complete(made[case].attempts, rule)]
+        return self.index.pending()
 
     def records(self) -> list[Record]:
         """The cases that have an attempt, with all of them, in the order of the plan."""
-        return list(by_case(self.header.plan, self.attempts).values())
+        return self.index.records()
 
     def append(self, line: Line) -> None:
         """Adds one line and returns when it is on the disk. Raises StoreError; then the file is as it was before."""
         self._write(line, f"what it holds is valid: make room, then `{resume_command(self.path)}`")
         if isinstance(line, Attempt):
-            self.attempts.append(line)
+            self.index.add(line)
         else:
             self.calibrations.append(line)
 
@@ -160,21 +169,6 @@ def file_name(header: Header) -> str:
     return f"{moment}Z-{header.environment.machine}-{header.run_id[:6]}.jsonl"
 
 
-def is_complete(attempts: Sequence[Attempt], rule: Rule) -> bool:
-    """Whether a case needs no further process: it has as many as the rule asks for, or one showed that it cannot."""
-    if any(attempt.status != "ok" for attempt in attempts):
-        return True
-    return sum(not attempt.set_aside for attempt in attempts) >= rule.processes
-
-
-def by_case(plan: Iterable[Case], attempts: Iterable[Attempt]) -> dict[Case, Record]:
-    """The attempts put together by their cases, in the order of the plan; what stands in no plan comes last."""
-    found: dict[Case, list[Attempt]] = {case: [] for case in plan}
-    for attempt in attempts:
-        found.setdefault(attempt.case, []).append(attempt)
-    return {case: Record(case=case, attempts=made) for case, made in found.items() if made}
-
-
 def read(path: str | Path) -> Run:
     """What a run file holds; one of an older format is migrated.
 
@@ -188,9 +182,9 @@ def read(path: str | Path) -> Run:
     header = _header(path, whole[0], version)
     read_line = _line_reader(path, whole[0], version)
     found = [read_line(number, line) for number, line in enumerate(whole[1:], start=2)]
-    attempts = [line for line in found if isinstance(line, Attempt)]
+    attempts = sorted((line for line in found if isinstance(line, Attempt)), key=lambda attempt: attempt.order)
     calibrations = tuple(line for line in found if isinstance(line, Calibration))
-    return Run(header, tuple(by_case(header.plan, attempts).values()), calibrations, cut_line=bool(rest))
+    return Run(header, tuple(attempts), calibrations, cut_line=bool(rest))
 
 
 def latest(folder: str | Path) -> Path:

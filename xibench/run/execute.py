@@ -20,7 +20,7 @@ from xibench.run import plan
 from xibench.run.calibrate import calibrate as measure_ceilings
 from xibench.run.gate import Closed, Gates
 from xibench.run.monitor import Lookout, Vigil
-from xibench.run.schedule import Slot, may_repeat, next_slot, not_tried, settled
+from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried
 from xibench.workers import inputs, interpreters
 from xibench.workers.messages import Reference, Request
 from xibench.workers.session import converse
@@ -67,11 +67,12 @@ def run(
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, seeing, watch.preparing))
             gates = None if worker else Gates(Path(folder), run_file.header.rule.memory_limit_bytes)
             desk = _Desk(run_file, watch, seeing, Path(folder), worker, gates)
-            while slot := next_slot(run_file.header.plan, run_file.header.rule, run_file.attempts, wanted):
+            schedule = Schedule(run_file.index, wanted)
+            while slot := schedule.next_slot():
                 _take(slot, desk)
     except KeyboardInterrupt:
         header = run_file.header
-        done = settled(header.plan, header.rule, run_file.attempts)
+        done = run_file.index.settled
         total = len(header.plan) * header.rule.processes
         cure = f"go on with `{resume_command(run_file.path)}`"
         raise Interrupted(f"interrupted after {done} of {total} processes; {cure}") from None
@@ -104,13 +105,11 @@ def _is_calibrated(run_file: RunFile) -> bool:
     return any(line.environment == run_file.environment_hash for line in run_file.calibrations[-1:])
 
 
-def _take(slot: Slot, desk: _Desk) -> None:
+def _take(slot: ProcessSlot, desk: _Desk) -> None:
     """One process from its start to its line in the file."""
     run_file, case = desk.run_file, slot.case
-    plan_of_all = run_file.header.plan
-    done = settled(plan_of_all, desk.rule, run_file.attempts)
-    desk.watch.started(case, done, len(plan_of_all) * desk.rule.processes)
-    skipped = not_tried(case, desk.rule, run_file.attempts)
+    desk.watch.started(case, run_file.index.settled, len(run_file.header.plan) * desk.rule.processes)
+    skipped = not_tried(case, run_file.index)
     gate = None if skipped or desk.gates is None else _gate(desk.gates, case, desk.watch)
     if skipped:
         run_file.append(_untimed(slot, "out_of_memory", skipped, desk))
@@ -118,7 +117,7 @@ def _take(slot: Slot, desk: _Desk) -> None:
         run_file.append(_untimed(slot, gate.status, gate.reason, desk))
     else:
         run_file.append(_attempt(slot, desk, gate))
-    desk.watch.finished(next(record for record in run_file.records() if record.case == case))
+    desk.watch.finished(run_file.index.record(case))
 
 
 def _gate(gates: Gates, case: Case, watch: Watch) -> Reference | Closed | None:
@@ -127,7 +126,7 @@ def _gate(gates: Gates, case: Case, watch: Watch) -> Reference | Closed | None:
     return gates.of(case)
 
 
-def _attempt(slot: Slot, desk: _Desk, reference: Reference | None) -> Attempt:
+def _attempt(slot: ProcessSlot, desk: _Desk, reference: Reference | None) -> Attempt:
     case, rule, order = slot.case, desk.rule, len(desk.run_file.attempts)
     batch_file = str(_batch_file(case, rule.sweep, desk.folder))
     request = Request(case=case, rule=rule, batch_file=batch_file, order=order, reference=reference)
@@ -149,7 +148,7 @@ def _attempt(slot: Slot, desk: _Desk, reference: Reference | None) -> Attempt:
         environment=desk.run_file.environment_hash,
         surroundings=surroundings,
         process=process,
-        set_aside=disturbed and may_repeat(case, rule, desk.run_file.attempts),
+        set_aside=disturbed and may_repeat(case, desk.run_file.index),
     )
 
 
@@ -159,7 +158,7 @@ def _metered(process: Process, vigil: Vigil) -> Process:
     return msgspec.structs.replace(process, energy=energy) if energy else process
 
 
-def _untimed(slot: Slot, status: Status, reason: str, desk: _Desk) -> Attempt:
+def _untimed(slot: ProcessSlot, status: Status, reason: str, desk: _Desk) -> Attempt:
     return Attempt(
         case=slot.case,
         number=slot.number,

@@ -6,20 +6,74 @@ Everything follows from the plan, the rule and the attempts so far, so that a re
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from xibench.record.schema import Attempt, Case, Rule
+from xibench.record.index import AttemptIndex, series
+from xibench.record.schema import Case, Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ProcessSlot:
     """One process that a case owes: its `number`, from 0, is also its round."""
 
     case: Case
     number: int
+
+
+class Schedule:
+    """The order in which a run's remaining processes are taken.
+
+    A round ends before the next one begins. Within a round every case is tried once before any is tried again: what
+    disturbed a process may have passed by the end of its round.
+
+    A process that is no longer owed never is again, and one that was tried stays tried. So each case is looked at only
+    until it can be passed over for good, and the whole run costs a few look-ups a process.
+
+    Args:
+        index: the run's attempts; it may grow between calls.
+        todo: the cases of the plan to take.
+    """
+
+    def __init__(self, index: AttemptIndex, todo: Collection[Case]) -> None:
+        self._index = index
+        self._todo = frozenset(todo)
+        self._number = -1
+        self._untried: deque[Case] = deque()
+        self._owing: deque[Case] = deque()
+
+    def next_slot(self) -> ProcessSlot | None:
+        """The next process of the cases in `todo`; None when they owe none."""
+        while True:
+            case = self._first(self._untried, self._is_untried) or self._first(self._owing, self._is_owed)
+            if case is not None:
+                return ProcessSlot(case, self._number)
+            if not self._next_round():
+                return None
+
+    def _next_round(self) -> bool:
+        """Goes on to the next round that any case of the plan owes a process; False after the last round."""
+        plan, rule = self._index.plan, self._index.rule
+        for number in range(self._number + 1, rule.processes):
+            if self._index.owed(number):
+                order = [case for case in round_order(plan, rule, number) if case in self._todo]
+                self._number, self._untried, self._owing = number, deque(order), deque(order)
+                return True
+        return False
+
+    def _is_owed(self, case: Case) -> bool:
+        return self._index.owes(case, self._number)
+
+    def _is_untried(self, case: Case) -> bool:
+        return self._is_owed(case) and not self._index.was_tried(case, self._number)
+
+    @staticmethod
+    def _first(queue: deque[Case], wanted: Callable[[Case], bool]) -> Case | None:
+        """The first case that is wanted; those before it leave the queue."""
+        while queue and not wanted(queue[0]):
+            queue.popleft()
+        return queue[0] if queue else None
 
 
 def round_order(plan: Sequence[Case], rule: Rule, number: int) -> list[Case]:
@@ -27,61 +81,24 @@ def round_order(plan: Sequence[Case], rule: Rule, number: int) -> list[Case]:
 
     In a sweep the batches of one series keep their places in it, but come smallest first.
     """
-    drawn = list(plan)
-    random.Random(f"{plan[0].seed}/{number}").shuffle(drawn)
+    order = list(plan)
+    random.Random(f"{plan[0].seed}/{number}").shuffle(order)
     if not rule.sweep:
-        return drawn
-    ascending = {one: sorted((c for c in plan if series(c) == one), key=_batch) for one in map(series, plan)}
-    return [ascending[series(case)].pop(0) for case in drawn]
+        return order
+    largest_first: dict[Case, list[Case]] = {}
+    for case in sorted(plan, key=lambda case: case.batch, reverse=True):
+        largest_first.setdefault(series(case), []).append(case)
+    return [largest_first[series(case)].pop() for case in order]
 
 
-def next_slot(plan: Sequence[Case], rule: Rule, attempts: Sequence[Attempt], todo: Collection[Case]) -> Slot | None:
-    """The next process of the cases in `todo`; None when they owe none.
-
-    A round ends before the next one begins. What a disturbed process is repeated by comes at the end of its round:
-    what disturbed it may have passed by then.
-    """
-    for number in range(rule.processes):
-        waiting = [case for case in round_order(plan, rule, number) if case in todo and owes(case, number, attempts)]
-        tried = {attempt.case for attempt in attempts if attempt.number == number}
-        fresh = [case for case in waiting if case not in tried]
-        if waiting:
-            return Slot((fresh or waiting)[0], number)
-    return None
+def may_repeat(case: Case, index: AttemptIndex) -> bool:
+    """Whether a disturbed process of the case is repeated, or kept because the case was repeated often enough."""
+    return index.superseded(case) < index.rule.repeats
 
 
-def owes(case: Case, number: int, attempts: Sequence[Attempt]) -> bool:
-    """Whether this process of the case is still to be taken. A case that failed once is not started again."""
-    return not any(
-        attempt.status != "ok" or (attempt.number == number and not attempt.set_aside)
-        for attempt in attempts
-        if attempt.case == case
-    )
-
-
-def may_repeat(case: Case, rule: Rule, attempts: Sequence[Attempt]) -> bool:
-    """Whether a disturbed process of the case is set aside for another one, or kept because it was often enough."""
-    return sum(attempt.set_aside for attempt in attempts if attempt.case == case) < rule.repeats
-
-
-def settled(plan: Sequence[Case], rule: Rule, attempts: Sequence[Attempt]) -> int:
-    """How many of the plan's processes need not be taken any more: measured, or of a case that cannot be."""
-    return sum(not owes(case, number, attempts) for case in plan for number in range(rule.processes))
-
-
-def not_tried(case: Case, rule: Rule, attempts: Sequence[Attempt]) -> str | None:
+def not_tried(case: Case, index: AttemptIndex) -> str | None:
     """Why a case of a sweep is not tried: a smaller batch of its series ran out of memory. None if none did."""
-    if not rule.sweep:
+    smallest = index.batch_out_of_memory(case) if index.rule.sweep else None
+    if smallest is None or smallest >= case.batch:
         return None
-    full = [a.case.batch for a in attempts if a.status == "out_of_memory" and series(a.case) == series(case)]
-    smaller = [batch for batch in full if batch < case.batch]
-    return f"not tried: batch {min(smaller)} had run out of memory" if smaller else None
-
-
-def series(case: Case) -> Case:
-    """What the cases of a sweep have in common that differ in nothing but the batch."""
-    return msgspec.structs.replace(case, batch=1)
-
-
-def _batch(case: Case) -> int:
-    return case.batch
+    return f"not tried: batch {smallest} had run out of memory"

@@ -63,7 +63,7 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     for table in run_tables(summaries, machine(run.header.environment, summaries)):
         format.show(table, output)
     notes = run_notes(run, summaries)
-    left = _left(run)
+    left = len(run.index.pending())
     if left > 0:
         notes.append(f"{left} of {format.cases(len(run.header.plan))} not measured yet: `{resume_command(path)}`")
     for note in notes:
@@ -86,14 +86,6 @@ def document(path: Path, run: Run) -> dict[str, Any]:
         "calibration": run.calibration,
         "records": [_record(record, summarise(record, run.calibration)) for record in run.records],
     }
-
-
-def _left(run: Run) -> int:
-    """How many planned cases still owe a process."""
-    from xibench.record.store import is_complete
-
-    done = sum(is_complete(record.attempts, run.header.rule) for record in run.records)
-    return len(run.header.plan) - done
 
 
 def _record(record: Record, summary: Summary) -> dict[str, Any]:
