@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from benches.claims import detection, latency, noise_floor, overhead, recipes, speed, speed_gpu
+from benches.claims import detection, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
 from benches.claims.claim import Answer, Claim, keep
 from frameworks.runtime import FRAMEWORKS
 from xibench import __version__
@@ -22,7 +22,7 @@ from xibench.run.plan import resolve_device
 from xibench.workers import interpreters
 
 CLAIMS: Final = {module.CLAIM.name: module.CLAIM for module in (
-    overhead, noise_floor, detection, speed, latency, recipes, speed_gpu
+    overhead, scheduling, noise_floor, detection, speed, latency, recipes, speed_gpu
 )}  # fmt: skip
 WORK, KEPT = Path("results/claims"), Path("results/reference")
 

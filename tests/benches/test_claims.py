@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benches.claims import __main__ as program
-from benches.claims import peers, simulation, speed_gpu
+from benches.claims import peers, scheduling, simulation, speed_gpu
 from benches.claims.claim import Answer, Claim, Figures, Target, keep
 from benches.claims.comparisons import Folder
 from tests.ab.test_compare_sides import SIDES, made_pair
@@ -24,6 +24,7 @@ from xibench.ab.compare_sides import Limits
 from xibench.errors import InputError, XibenchError
 from xibench.record import environment
 from xibench.record.pairs import Pair
+from xibench.record.store import read
 
 ROOT = Path(__file__).resolve().parents[2]
 StandIn = Callable[..., list[int]]
@@ -209,3 +210,22 @@ def test_an_unknown_claim_is_named_with_those_that_there_are(tmp_path: Path) -> 
     )  # fmt: skip
     assert done.returncode == 2
     assert "claim 'speeed' is not known; expected one of overhead, noise_floor, detection" in done.stderr
+
+
+def test_the_claim_scheduling_times_a_complete_run_of_real_attempts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "CASES", 5)
+    monkeypatch.setattr(scheduling, "PROCESSES", 3)
+    monkeypatch.setattr(scheduling, "SHOWS", 1)
+    shown: list[int] = []
+    monkeypatch.setattr(scheduling, "_show", lambda path: shown.append(len(read(path).attempts)))
+    figures = scheduling.measure(tmp_path)
+    assert shown == [figures["attempts"]] == [15]
+    assert all(target.figure.split(".")[0] in figures for target in scheduling.CLAIM.targets)
+    assert figures["last_slot_s"]["n"] == scheduling.REPEATS
+
+    run = read(scheduling.large_run(tmp_path / "run.jsonl", 5, 3))
+    assert run.index.pending() == []
+    assert len({case.key for case in run.header.plan}) == 5
+    assert all(len(record.counted) == 3 for record in run.records)

@@ -10,7 +10,6 @@ from tests.builders import (
     attempt,
     calibration,
     failure,
-    header,
     measured,
     process,
     record,

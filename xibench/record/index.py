@@ -88,7 +88,7 @@ class AttemptIndex:
 
     @property
     def settled(self) -> int:
-        """How many of the plan's processes need not be measured any more, because they are or because they cannot be."""
+        """How many of the plan's processes need no further measurement: they are measured, or cannot be."""
         return len(self._planned) * self.rule.processes - sum(self._owed)
 
     def batch_out_of_memory(self, case: Case) -> int | None:

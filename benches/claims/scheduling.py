@@ -1,0 +1,122 @@
+"""What a large run file costs the parent: finding the next process, opening the file, and `show`."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from benches.claims.claim import Claim, Figures, Target
+from xibench.measure.statistics import Interval, median_interval
+from xibench.record import lines
+from xibench.record.index import AttemptIndex
+from xibench.record.schema import Attempt, Case, Header
+from xibench.record.store import RunFile, read
+from xibench.run.schedule import Schedule
+from xibench.workers import interpreters
+
+CASES: Final = 400
+PROCESSES: Final = 10
+SOURCE: Final = Path(__file__).resolve().parents[2] / "results/reference/amd-epyc-avx2-2c/nightly.jsonl"
+"""A run whose attempts are repeated under other cases, so that lines and numbers of samples are those of real runs."""
+REPEATS: Final = 20  # timings of a single next slot
+OPENINGS: Final = 7
+SHOWS: Final = 5
+
+
+def measure(_: Path) -> Figures:
+    """Times each on a file of CASES x PROCESSES attempts, and the next slot of the same run when it has just begun."""
+    with tempfile.TemporaryDirectory(prefix="xibench-") as folder:
+        path = large_run(Path(folder) / "run.jsonl", CASES, PROCESSES)
+        run = read(path)
+        steps = [len(attempt.process.steps_s) for attempt in run.attempts if attempt.process]
+        return {
+            "attempts": len(run.attempts),
+            "bytes": path.stat().st_size,
+            "steps_per_process": sum(steps) / len(steps),
+            "first_slot_s": _interval(_first_slot(run.header, ())),
+            "last_slot_s": _interval(_first_slot(run.header, run.attempts[:-1])),
+            "whole_schedule_s_per_process": _whole_schedule(run.header, run.attempts),
+            "open_s": _interval(_timed(lambda: RunFile.resume(path).close(), OPENINGS)),
+            "show_s": _interval(_timed(lambda: _show(path), SHOWS)),
+        }
+
+
+def large_run(path: Path, cases: int, processes: int) -> Path:
+    """Writes a complete run of `cases` cases x `processes` processes at `path`, an attempt of SOURCE in each line."""
+    source = read(SOURCE)
+    measured = [attempt for attempt in source.attempts if attempt.process]
+    plan = [
+        msgspec.structs.replace(attempt.case, batch=number + 1)
+        for number, attempt in zip(range(cases), itertools.cycle(measured), strict=False)
+    ]
+    header = msgspec.structs.replace(
+        source.header, plan=plan, rule=msgspec.structs.replace(source.header.rule, processes=processes)
+    )
+    content = [msgspec.json.encode(header)]
+    for order, (number, case) in enumerate(itertools.product(range(processes), range(cases))):
+        attempt = measured[case % len(measured)]
+        content.append(
+            msgspec.json.encode(
+                msgspec.structs.replace(attempt, case=plan[case], number=number, order=order, set_aside=False)
+            )
+        )
+    lines.put(path, b"\n".join(content) + b"\n")
+    return path
+
+
+def _first_slot(header: Header, attempts: Sequence[Attempt]) -> list[float]:
+    """Seconds until a run that goes on after `attempts` knows its next process, the order of its round included."""
+    index = AttemptIndex(header.plan, header.rule, attempts)
+    return _timed(lambda: Schedule(index, header.plan).next_slot(), REPEATS)
+
+
+def _whole_schedule(header: Header, attempts: Sequence[Attempt]) -> float:
+    """Seconds per process that scheduling takes over the whole run: the next slot, and the index kept up to date."""
+    made: dict[tuple[Case, int], Attempt] = {(attempt.case, attempt.number): attempt for attempt in attempts}
+    index = AttemptIndex(header.plan, header.rule)
+    schedule = Schedule(index, header.plan)
+    began = time.perf_counter()
+    while slot := schedule.next_slot():
+        index.add(made[slot.case, slot.number])
+    return (time.perf_counter() - began) / len(index.attempts)
+
+
+def _show(path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "xibench", "show", str(path)],
+        env=interpreters.environment(), stdout=subprocess.DEVNULL, check=True,
+    )  # fmt: skip
+
+
+def _timed(call: Callable[[], object], times: int) -> list[float]:
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return taken
+
+
+def _interval(samples: list[float]) -> dict[str, Any]:
+    found: Interval = median_interval(samples)
+    return {"median": found.median, "low": found.low, "high": found.high, "n": found.n}
+
+
+CLAIM: Final = Claim(
+    "scheduling",
+    "A run file with 4,000 attempts: the next process is found in under 5 ms, opening and `show` take under 2 s each.",
+    (
+        Target("last_slot_s.median", at_most=0.005),
+        Target("open_s.median", at_most=2.0),
+        Target("show_s.median", at_most=2.0),
+    ),
+    measure,
+)
