@@ -45,7 +45,7 @@ def measure(folder: Path) -> Figures:
     }
 
 
-def _figures(done: Done) -> dict[str, float | int]:
+def _figures(done: Done) -> Figures:
     """Standard deviations, relative: from one fresh process to the next, and from one pair's ratio to the next."""
     pairs = [pair for pair in done.pairs if not pair.set_aside]
     logs = [pair.log_ratio for pair in pairs if pair.log_ratio is not None]

@@ -54,7 +54,7 @@ def figures(records: Sequence[Record], calibration: Calibration | None = None) -
 
 def counts(gains: Sequence[Mapping[str, float | None] | None]) -> Figures:
     """How many settings there are, how many cost speed for certain, and of how many nothing is known."""
-    highs = [gain and gain["high"] for gain in gains]
+    highs = [None if gain is None else gain["high"] for gain in gains]
     return {
         "settings": len(highs),
         "losing": sum(high is not None and high < 1 for high in highs),

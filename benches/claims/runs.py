@@ -48,7 +48,7 @@ def ratio(ours: Record, theirs: Record) -> Ratio | None:
 
 def told(found: Ratio | None) -> dict[str, float | None] | None:
     """A ratio with its interval, as it stands among the figures. n: processes of the side that has fewer."""
-    return found and {"ratio": found.ratio, "low": found.low, "high": found.high, "n": found.n}
+    return None if found is None else {"ratio": found.ratio, "low": found.low, "high": found.high, "n": found.n}
 
 
 class _Lines:

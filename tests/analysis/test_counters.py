@@ -94,7 +94,7 @@ def test_a_framework_that_dies_or_is_missing_is_a_problem_and_no_figure(monkeypa
     def dies(framework: str, module: str) -> list[str]:
         return [sys.executable, "-c", "import sys; print('{'); sys.exit('no room')"]
 
-    monkeypatch.setattr(counters.interpreters, "module_command", dies)
+    monkeypatch.setattr("xibench.workers.interpreters.module_command", dies)
     (check,) = counters.counters("xception", "narrow", 75, frameworks=["jax"])
     assert (check.flops, check.ratio, check.agrees, check.explanation) == (None, None, None, None)
     assert check.problem == "jax: the counter's process ended with code 1, saying no room"

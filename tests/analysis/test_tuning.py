@@ -61,7 +61,9 @@ def test_the_search_ends_with_the_fastest_value_of_each_choice() -> None:
 
 def test_a_choice_is_tried_again_where_a_later_one_makes_it_worth_while() -> None:
     """NCHW pays only with TorchInductor as it is, which is chosen after it; `compiled` has both, and no folding."""
-    table = {"NHWC": {"none": 4, "inductor": 1.5, "frozen": 2}, "NCHW": {"none": 5, "inductor": 1, "frozen": 3}}
+    table: dict[str, dict[str, float]] = {
+        "NHWC": {"none": 4, "inductor": 1.5, "frozen": 2}, "NCHW": {"none": 5, "inductor": 1, "frozen": 3},
+    }  # fmt: skip
 
     def seconds(choices: Mapping[str, str]) -> float:
         folded = 1 if choices["batch_norm"] == "folded" else 3

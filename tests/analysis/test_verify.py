@@ -13,7 +13,7 @@ from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
 from frameworks.runtime import FRAMEWORKS
 from tests.analysis.proofs import proven
-from xibench.analysis import forward, workers
+from xibench.analysis import forward
 from xibench.analysis.checks import array_errors
 from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES
@@ -100,7 +100,12 @@ def test_a_recipe_can_be_proven_without_the_compiler_that_takes_most_of_its_time
     uncompiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
-    monkeypatch.setattr("torch.compile", lambda model, **options: asked.append(model) or model)
+
+    def compiled(model: object, **_: object) -> object:
+        asked.append(model)
+        return model
+
+    monkeypatch.setattr("torch.compile", compiled)
     job = Job(
         model="xception", variant="narrow", resolution=75, precision="fp64", recipe="tuned", uncompiled=uncompiled
     )
@@ -132,7 +137,7 @@ def test_a_worker_that_dies_ends_the_proof_at_once_though_others_still_work(monk
     def command(framework: str, module: str) -> list[str]:
         return ["/bin/sh", "-c", "sleep 1; exit 3"] if framework == "jax" else ["/bin/sh", "-c", "sleep 60"]
 
-    monkeypatch.setattr(workers.interpreters, "module_command", command)
+    monkeypatch.setattr("xibench.workers.interpreters.module_command", command)
     began = time.monotonic()
     with pytest.raises(XibenchError, match="the worker of jax ended with code 3"):
         verify(["xception"])
@@ -157,7 +162,7 @@ def test_a_framework_that_is_missing_is_skipped_and_said(tmp_path: Path, monkeyp
 
 def test_a_worker_that_dies_is_one_line_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["/bin/sh", "-c", "echo out of luck; exit 3"]
-    monkeypatch.setattr(workers.interpreters, "module_command", lambda framework, module: command)
+    monkeypatch.setattr("xibench.workers.interpreters.module_command", lambda framework, module: command)
     with Workers(("pytorch",), tmp_path) as asked, pytest.raises(XibenchError) as raised:
         asked.ask(("pytorch",), Job(model="xception", resolution=71, precision="fp32"))
     assert str(raised.value) == "verify: the worker of pytorch ended with code 3; its last output: out of luck"

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from benches.claims import latency, readme, recipes_doc, speed, speed_gpu
+from benches.claims.runs import MODELS
 from frameworks.recipes import recipe
 from tests.benches.test_speed import taken
 from tests.builders import calibration, header
@@ -26,7 +27,7 @@ def answer(figures: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def answers() -> dict[str, Any]:
-    cells = (f"{framework} {model}" for framework in ("pytorch", "tensorflow", "jax") for model in recipes_doc.MODELS)
+    cells = (f"{framework} {model}" for framework in ("pytorch", "tensorflow", "jax") for model in MODELS)
     gains: dict[str, Any] = {cell: {"settings": {}} for cell in cells}
     gains["jax inception_v3"]["settings"] = {"depthwise": GAIN}
     return {

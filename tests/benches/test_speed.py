@@ -140,7 +140,7 @@ def test_a_setting_is_judged_by_the_recipe_without_it() -> None:
 
 
 def test_a_setting_that_was_not_measured_is_none_that_costs_nothing() -> None:
-    gains = [{"high": 0.9}, {"high": 1.2}, {"high": None}, None]
+    gains: list[dict[str, float | None] | None] = [{"high": 0.9}, {"high": 1.2}, {"high": None}, None]
     assert recipes.counts(gains) == {"settings": 4, "losing": 1, "unmeasured": 2}
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import said
-from xibench.analysis.verify import Caught, Check, Report
+from xibench.analysis.checks import Caught, Check
+from xibench.analysis.verify import Report
 from xibench.cli import app
 
 CHECK = Check(

@@ -13,7 +13,7 @@ from dashboards.build import build, script_json
 from tests.dashboards import examples
 from tests.dashboards.reading import figures, text_of
 from xibench.errors import NewerFormat, StoreError, UsageError
-from xibench.record.schema import FORMAT_VERSION, Case, Pictures
+from xibench.record.schema import FORMAT_VERSION, Case, Memory, Pictures
 
 PAGES = (
     "index", "batch", "latency", "startup", "memory", "energy", "costs", "spectrum", "accuracy", "settings",
@@ -231,7 +231,7 @@ def test_runs_of_several_machines_are_kept_apart(tmp_path: Path) -> None:
 def test_device_memory_is_drawn_where_there_is_some_and_explained_where_not(site: Path, tmp_path: Path) -> None:
     assert "No device memory figure: these cases ran on the CPU" in text_of(site / "memory.html")
     case = examples.matrix(device="cuda")[0]
-    memory = examples.Memory(
+    memory = Memory(
         host_baseline_bytes=1, host_peak_bytes=2**20, host_method="VmHWM", device_peak_allocated_bytes=700 * 2**20
     )
     record = examples.ok(case, memory=memory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from dashboards.headline import BEGIN, END, embed, headline, main
 from dashboards.runs import load
 from tests.dashboards.examples import header, ok, refused, thorough, varied, without_ceilings, write
 from xibench.errors import InputError
-from xibench.record.schema import Case, Substitution
+from xibench.record.schema import Case, Record, Substitution
 
 STEADY = [0.5] * 6  # 16 images/s at batch 8
 
 
-def text_of(path: Path, *records, plan=None) -> str:
+def text_of(path: Path, *records: Record, plan: Sequence[Case] | None = None) -> str:
     return headline(load(write(path / "run.jsonl", header(plan or [r.case for r in records]), records)))
 
 

@@ -11,13 +11,14 @@ import pytest
 
 from tests.dashboards import examples
 from tests.dashboards.reading import figures, site_of, site_of_records, text_of
-from xibench.record.schema import Case, Rule
+from xibench.record.schema import Case, RateTrial, Record, Rule, Server
 
 STREAM = Case(framework="pytorch", model="xception", scenario="single-stream", batch=1)
 CASE = Case(framework="pytorch", model="xception")
 
 
 def trace(figure: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any]
     (found,) = [t for t in figure["data"] if t.get("name") == name]
     return found
 
@@ -95,8 +96,8 @@ def test_the_server_page_shows_the_bound_the_rates_and_the_highest_one(thorough_
 
 def test_a_server_that_never_keeps_its_bound_says_so(tmp_path: Path) -> None:
     case = Case(framework="pytorch", model="xception", scenario="server", batch=1)
-    trial = examples.RateTrial(rate_hz=2.0, latencies_s=[0.5] * 10, p99_s=None, within=False)
-    server = examples.Server(bound_s=0.1, highest_rate_hz=None, trials=[trial])
+    trial = RateTrial(rate_hz=2.0, latencies_s=[0.5] * 10, p99_s=None, within=False)
+    server = Server(bound_s=0.1, highest_rate_hz=None, trials=[trial])
     text = text_of(site_of_records(tmp_path, examples.ok(case, [0.2] * 5, server=server)) / "latency.html")
     assert "No case of Xception kept its bound at any rate that was tried" in text
     assert "none kept it" in text
@@ -107,8 +108,8 @@ def test_a_server_that_kept_its_bound_in_a_minority_of_processes_says_so(tmp_pat
     case = Case(framework="pytorch", model="xception", scenario="server", batch=1)
     record = examples.several(case, *([0.2] * 5 for _ in range(3)))
     for number, rate in enumerate((None, 5.0, None)):
-        trial = examples.RateTrial(rate_hz=5.0, latencies_s=[0.2] * 400, p99_s=0.2, within=rate is not None)
-        server = examples.Server(bound_s=0.3, highest_rate_hz=rate, trials=[trial])
+        trial = RateTrial(rate_hz=5.0, latencies_s=[0.2] * 400, p99_s=0.2, within=rate is not None)
+        server = Server(bound_s=0.3, highest_rate_hz=rate, trials=[trial])
         record = examples.change(record, number, server=server)
     text = text_of(site_of_records(tmp_path, record) / "latency.html")
     assert "No case of Xception kept its bound in more than half of its processes" in text
@@ -246,7 +247,7 @@ def test_a_run_whose_conditions_were_not_recorded_says_so(reference_site: Path) 
 
 def test_what_was_not_tried_counts_as_not_started(tmp_path: Path) -> None:
     never = examples.attempt(CASE, None, status="unsupported", reason="not installed", surroundings=None)
-    record = examples.Record(case=CASE, attempts=[never])
+    record = Record(case=CASE, attempts=[never])
     text = text_of(site_of(tmp_path, examples.header([CASE], rule=Rule(processes=3)), [record]) / "settings.html")
     assert "1 process in the run file, 0 of them started" in text
 

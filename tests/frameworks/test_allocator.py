@@ -54,6 +54,6 @@ def test_an_array_that_is_freed_and_taken_again_maps_no_pages_where_memory_is_ke
 
 def test_a_c_library_without_mallopt_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator, "keep", KEEP)
-    monkeypatch.setattr(allocator.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     assert allocator.prepared(recipe("jax", "tuned", "cpu")) == (allocator.LACKING,)
     assert allocator.prepared(recipe("jax", "default", "cpu")) == ()

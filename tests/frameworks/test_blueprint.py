@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from frameworks.architectures import MODELS, network
@@ -124,8 +126,9 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
     [("classes", 0), ("resolution", 0), ("epsilon", 0.0), ("momentum", 1.0), ("dropout", 1.0), ("width", 0.0)],
 )
 def test_a_value_that_no_network_can_take_is_refused_by_name(field: str, value: float) -> None:
+    config: dict[str, Any] = {field: value}
     with pytest.raises(InvalidConfiguration, match=f"{field} is {value}, expected"):
-        network("xception", **{field: value})
+        network("xception", **config)
 
 
 def test_groups_that_do_not_divide_the_channels_are_refused() -> None:

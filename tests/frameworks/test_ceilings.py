@@ -63,6 +63,7 @@ def test_ceilings_of_a_gpu_that_is_not_there_are_unsupported(framework: str) -> 
     runtime = load(framework)
     if "cuda" in runtime.devices():
         pytest.skip("this machine has a GPU")
-    for ask in (lambda: runtime.product(8, "fp32", "cuda"), lambda: runtime.copy(1 << 10, "cuda")):
-        with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
-            ask()
+    with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
+        runtime.product(8, "fp32", "cuda")
+    with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
+        runtime.copy(1 << 10, "cuda")

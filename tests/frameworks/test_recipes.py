@@ -88,7 +88,7 @@ def test_torch_compile_without_a_compiler_runs_eagerly_and_says_so(monkeypatch: 
 
 def test_torch_compile_without_python_h_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "sh")
-    monkeypatch.setattr(protocol.sysconfig, "get_path", lambda name: "/nowhere")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
     (said,) = load("pytorch").prepare(BUILT, initial(BUILT), "compiled", "fp32", "cpu").substitutions
     assert "Python.h" in said.why
 
@@ -151,7 +151,7 @@ def test_a_framework_that_is_not_installed_comes_with_its_cure(monkeypatch: pyte
     def refuse(name: str) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
-    monkeypatch.setattr(protocol.importlib, "import_module", refuse)
+    monkeypatch.setattr("importlib.import_module", refuse)
     with pytest.raises(MissingFramework, match=r"pytorch: module 'torch' is not installed; pip install 'xibench\[py"):
         load("pytorch")
     with pytest.raises(UnknownName, match="unknown framework 'pytroch': did you mean pytorch"):

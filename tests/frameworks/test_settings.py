@@ -200,8 +200,9 @@ def test_scratch_of_torch_compile_leaves_out_outputs_and_counts_buffers_that_liv
     kept, first, second, last = (BufferInfo(None, size, size, *span) for size, span in (  # type: ignore[arg-type]
         (1000, (0, -1)), (10, (0, 1)), (20, (1, 2)), (25, (2, 2))
     ))  # fmt: skip
+    timeline: tuple[list[BufferInfo], dict[Any, Any], dict[Any, Any]] = ([kept, first, second, last], {}, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inductor.memory, "compute_memory_timeline", lambda *_: ([kept, first, second, last], {}, {}))
+        patch.setattr("torch._inductor.memory.compute_memory_timeline", lambda *_: timeline)
         assert inductor._scratch_bytes([None] * 3, set()) == 45
 
 
@@ -244,7 +245,7 @@ def test_amx_is_false_without_the_unit_and_unknown_where_only_the_library_could_
 
 
 def test_a_reading_is_a_value_or_a_reason_never_both() -> None:
-    readings = {"threads": 2, "onednn": False, "graphs": Absent("no GPU")}
+    readings: dict[str, int | bool | Absent] = {"threads": 2, "onednn": False, "graphs": Absent("no GPU")}
     assert present(readings) == {"threads": 2, "onednn": False, "graphs": None}
     assert reasons(readings) == {"graphs": "no GPU"}
 

@@ -171,7 +171,7 @@ def test_every_precision_gives_the_same_answer_to_its_own_accuracy(precision: st
         runtime = load(framework)
         exact = runtime.prepare(built, weights, "default", "fp32", "cpu")
         reference = exact.fetch(exact.step(exact.put(BATCH))) if reference is None else reference
-        subject = runtime.prepare(built, weights, "default", precision, "cpu")  # type: ignore[arg-type]
+        subject = runtime.prepare(built, weights, "default", precision, "cpu")
         output = subject.step(subject.put(BATCH))
         subject.synchronise(output)
         logits = subject.fetch(output)

@@ -19,7 +19,8 @@ def test_busy_time_is_that_of_the_usable_cores_without_idle_waiting_and_stolen_t
     kernel = Kernel(tmp_path)
     kernel.time(busy_s=3, stolen_s=0.5, own_s=2)
     time = kernel.machine.core_time()
-    assert (time.busy_s, time.stolen_s, time.own_s) == (pytest.approx(3), pytest.approx(0.5), 2)
+    assert (time.busy_s, time.stolen_s) == pytest.approx((3, 0.5))
+    assert time.own_s == 2
 
 
 def test_user_system_and_interrupts_are_busy_and_guests_are_not_counted_twice(tmp_path: Path) -> None:

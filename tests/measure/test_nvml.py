@@ -113,9 +113,10 @@ print(json.dumps([[reading.index for reading in readings], power, nvml.count()])
 
 def test_numbers_in_an_order_that_nvml_does_not_know_hide_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
     handles = {0: "first", 1: "second"}
+    uuids: dict[object, str] = {"first": "GPU-a", "second": "GPU-b"}
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
     assert nvml.visible_cards("0", handles, lambda _: "") == [0, 1]
-    assert nvml.visible_cards("GPU-b", handles, {"first": "GPU-a", "second": "GPU-b"}.__getitem__) == [1]
+    assert nvml.visible_cards("GPU-b", handles, uuids.__getitem__) == [1]
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     assert nvml.visible_cards("0", handles, lambda _: "") == [0]
 

@@ -69,7 +69,12 @@ def test_the_highest_rate_is_found_to_within_the_last_interval() -> None:
 
 def test_a_range_that_keeps_the_bound_throughout_gives_its_upper_end_after_two_trials() -> None:
     tried: list[float] = []
-    assert highest_rate(lambda rate: tried.append(rate) is None, 1.0, 8.0, 9) == 8.0
+
+    def keeps(rate: float) -> bool:
+        tried.append(rate)
+        return True
+
+    assert highest_rate(keeps, 1.0, 8.0, 9) == 8.0
     assert tried == [1.0, 8.0]
 
 

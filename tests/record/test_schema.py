@@ -112,7 +112,7 @@ def test_a_record_holds_every_field_that_the_method_names(words: str, field: str
 
 
 def test_every_part_of_a_line_is_reached_from_a_line() -> None:
-    reached = {schema.Header, schema.Attempt, schema.Calibration, schema.Record}
+    reached: set[type] = {schema.Header, schema.Attempt, schema.Calibration, schema.Record}
     waiting = list(reached)
     while waiting:
         for kind in typing.get_type_hints(waiting.pop()).values():

@@ -174,7 +174,7 @@ except StoreError as error:
 
 def test_on_a_full_disk_one_line_is_said_and_what_was_written_stays_valid(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    command = [sys.executable, "-c", FULL_DISK, path]
+    command = [sys.executable, "-c", FULL_DISK, str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])
     message, count = done.stdout.splitlines()
     assert f"run file {path} cannot be written: File too large" in message

@@ -123,7 +123,7 @@ def test_a_process_that_dies_decoding_is_one_line_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "LARGE_PIXELS", 100)
-    monkeypatch.setattr(inputs.interpreters, "environment", lambda: {**os.environ, "PYTHONHOME": str(tmp_path)})
+    monkeypatch.setattr("xibench.workers.interpreters.environment", lambda: {**os.environ, "PYTHONHOME": str(tmp_path)})
     picture(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"the process that decodes them ended with code 1 \(.+\); make") as error:
         pictures(str(tmp_path), 1)

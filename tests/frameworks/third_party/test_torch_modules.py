@@ -20,6 +20,7 @@ from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.runtime import load, synchronised_step
 from frameworks.third_party import timm, torchvision
+from frameworks.third_party.torch_modules import Offer
 from frameworks.weights import initial
 
 RESOLUTION = 64
@@ -52,7 +53,8 @@ class Bottleneck(nn.Module):
         y = self.bn1(self.conv1(x)).relu()
         y = self.bn2(self.conv2(y)).relu()
         y = self.bn3(self.conv3(y))
-        return (y + (self.downsample(x) if self.widened else x)).relu()
+        total: Tensor = y + (self.downsample(x) if self.widened else x)
+        return total.relu()
 
 
 class ResNet(nn.Module):
@@ -169,14 +171,13 @@ def test_what_differs_from_our_network_is_in_the_record() -> None:
 @pytest.mark.usefixtures("libraries")
 def test_differences_reach_the_subject() -> None:
     built = network("resnet50", "torchvision", resolution=RESOLUTION)
-    offers = {"resnet50": timm.Offer("resnet50", "", {"torchvision": (timm.EPSILON,)})}
+    offers = {"resnet50": Offer("resnet50", "", {"torchvision": (timm.EPSILON,)})}
     library = dataclasses.replace(timm.LIBRARY, offers=offers)
     subject = library.prepare(built, initial(built), "default", "fp32", "cpu")
     assert timm.EPSILON in subject.substitutions
 
 
 def test_a_library_that_is_missing_or_broken_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    from frameworks.third_party import torch_modules
 
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingFramework, match=r"timm: module 'timm' is not installed; pip install timm"):
@@ -185,7 +186,7 @@ def test_a_library_that_is_missing_or_broken_is_said_with_the_reason(monkeypatch
     def broken(name: str) -> None:
         raise RuntimeError("operator torchvision::nms does not exist")
 
-    monkeypatch.setattr(torch_modules.importlib, "import_module", broken)
+    monkeypatch.setattr("importlib.import_module", broken)
     expected = r"torchvision cannot be imported beside torch .*: RuntimeError: operator torchvision::nms does not exist"
     with pytest.raises(Unsupported, match=expected):
         torchvision.touch("cpu")
