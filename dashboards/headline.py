@@ -16,6 +16,7 @@ from dashboards import format as fmt
 from dashboards.runs import Group, LoadedRun, Row, groups, network_title
 from dashboards.style import FRAMEWORK_ORDER
 from xibench.record import documents
+from xibench.scenarios import described
 
 NAME: Final = "headline"
 BEGIN, END = documents.marks(NAME)
@@ -26,7 +27,7 @@ def headline(run: LoadedRun) -> str:
 
     Where the run measured ceilings, each figure is followed by the attained fraction of the roofline.
     """
-    parts = [_table(group) for group in groups([run], "offline")]
+    parts = [_table(group) for group in groups([run], "images_per_s")]
     if not parts:
         parts = ["No case of this run has ended yet."]
     return "\n\n".join([*parts, conditions(run)])
@@ -98,7 +99,7 @@ def conditions(run: LoadedRun) -> str:
     gpus = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
     return " ".join([
         f"{machine.processor}, {machine.cores_usable} cores, {fmt.gibibytes(machine.memory_bytes)}, {gpus}.",
-        *_sampling([row for row in run.rows if row.ok and row.case.scenario == "offline"]),
+        *_sampling([row for row in run.rows if row.ok and "images_per_s" in described(row.case.scenario).metrics]),
         f"Run `{run.header.run_id}`, {run.header.created_utc[:10]}.",
     ])
 

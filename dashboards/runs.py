@@ -16,6 +16,7 @@ from xibench.errors import StoreError
 from xibench.record.schema import Attempt, Calibration, Case, Header, Process, Record
 from xibench.record.store import read
 from xibench.record.summary import Summary, summarise
+from xibench.scenarios import Scenario, described, qualifier
 
 RECIPE_ORDER: Final = ("default", "compiled", "tuned")
 MODEL_ORDER: Final = ("xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16")
@@ -142,10 +143,15 @@ class Group:
     def title(self) -> str:
         """`Inference, batch 8, fp32, CPU`; `Inference, single-stream, fp32, CPU`"""
         task = {"infer": "Inference"}.get(self.case.task, self.case.task)
-        scenario = [] if self.case.scenario == "offline" else [self.case.scenario]
-        batch = [] if self.case.scenario in ("single-stream", "server") else [self._batch]
+        scenario = [name] if (name := qualifier(self.case.scenario)) else []
+        batch = [] if self.scenario.single_image else [self._batch]
         within = [] if self.case.latency_bound_s is None else [f"p99 within {fmt.seconds(self.case.latency_bound_s)}"]
         return ", ".join([task, *scenario, *batch, self.case.precision, fmt.name(self.case.device), *within])
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario of all its cases."""
+        return described(self.case.scenario)
 
     @property
     def _batch(self) -> str:
@@ -201,20 +207,20 @@ def _file_format(content: bytes) -> int:
     return version
 
 
-def groups(runs: Sequence[LoadedRun], *scenarios: str) -> tuple[Group, ...]:
-    """Every run's rows, split into what may be compared; of these scenarios, or of all where none is named."""
-    return _grouped("group", runs, _conditions, scenarios)
+def groups(runs: Sequence[LoadedRun], metric: str | None = None) -> tuple[Group, ...]:
+    """Every run's rows, split into what may be compared; of the scenarios that give a metric, or of all."""
+    return _grouped("group", runs, _conditions, metric)
 
 
-def families(runs: Sequence[LoadedRun], *scenarios: str) -> tuple[Group, ...]:
+def families(runs: Sequence[LoadedRun], metric: str | None = None) -> tuple[Group, ...]:
     """As `groups`, but the batches of a series stay together."""
-    return _grouped("family", runs, _conditions_but_batch, scenarios)
+    return _grouped("family", runs, _conditions_but_batch, metric)
 
 
 def offline(runs: Sequence[LoadedRun]) -> tuple[Group, ...]:
-    """Groups of scenario offline that have a result. Batch sweeps are left out: they have a page of their own."""
+    """Groups with a throughput that have a result. Batch sweeps are left out: they have a page of their own."""
     steady = [run for run in runs if not run.header.rule.sweep]
-    return tuple(group for group in groups(steady, "offline") if group.measured)
+    return tuple(group for group in groups(steady, "images_per_s") if group.measured)
 
 
 def networks(runs: Iterable[LoadedRun]) -> tuple[tuple[str, str], ...]:
@@ -239,13 +245,13 @@ def case_words(case: Case) -> str:
 
 
 def _grouped(
-    name: str, runs: Sequence[LoadedRun], key: Callable[[Row], tuple[object, ...]], scenarios: Sequence[str]
+    name: str, runs: Sequence[LoadedRun], key: Callable[[Row], tuple[object, ...]], metric: str | None
 ) -> tuple[Group, ...]:
     found: list[Group] = []
     for run in runs:
         for rows in _split(run.rows, key):
-            if not scenarios or rows[0].case.scenario in scenarios:
-                scenario = rows[0].case.scenario
+            scenario = rows[0].case.scenario
+            if metric is None or metric in described(scenario).metrics:
                 found.append(Group(f"{name}-{scenario}-{len(found) + 1}", run, rows[0].case, _panels(rows)))
     return tuple(found)
 

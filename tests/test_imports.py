@@ -50,28 +50,31 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.measure": ("xibench.measure",),
     "xibench.record": ("xibench*", "xibench.record", "xibench.measure", *ERRORS),
     "xibench.workers": WORKER,
-    "xibench.scenarios": WORKER,
+    "xibench.scenarios": (
+        "xibench.scenarios", "xibench.record.schema", "xibench.measure", "frameworks.cost", "frameworks.runtime",
+        *ERRORS,
+    ),
     "xibench.run": (
-        "xibench*", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.nvml",
+        "xibench*", "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure.nvml",
         "xibench.measure.roofline", "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.run.execute": ("xibench.run", "xibench.workers", "xibench.record", *ERRORS),
     "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),
     "xibench.ab": (
         "xibench*", "xibench.ab", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.comparing",
-        "xibench.measure.phase",
-        "xibench.measure.machine", *NAMES, *ERRORS,
+        "xibench.measure.machine", "xibench.measure.phase", *NAMES, *ERRORS,
     ),
     "xibench.analysis": (
         "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "xibench.workers", "xibench.ab",
-        "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
+        "xibench.scenarios", "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
     ),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.plugins", "xibench.analysis", "xibench.record", "xibench.measure",
-        "xibench.run", "xibench.workers", "xibench.ab", "dashboards.build", "frameworks.weights", *NAMES, *ERRORS,
+        "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.ab", "dashboards.build", "frameworks.weights",
+        *NAMES, *ERRORS,
     ),
     "xibench.__main__": ("xibench.cli",),
-    "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.analysis", *ERRORS),
+    "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.scenarios", "xibench.analysis", *ERRORS),
     "benches": ("benches", "xibench.measure", *SUBJECTS),
     "benches.claims": (
         "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",

@@ -60,7 +60,7 @@ class Series:
 
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Throughput and memory against the batch, a line per framework and recipe."""
-    sections = tuple(_section(group) for group in families(runs, "offline") if _swept(group))
+    sections = tuple(_section(group) for group in families(runs, "images_per_s") if _swept(group))
     nothing = (Section("nothing", "No batch sweep", (Prose((NOTHING,), "note"),)),)
     return Page(
         FILE, "Batch", "Batch", "How does throughput grow with the batch, and where does memory run out?",

@@ -25,7 +25,7 @@ NO_INTERVAL: Final = (
 
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Joules per image with and without idle power; where there is none, why."""
-    shown = [g for g in groups(runs) if g.measured and g.case.scenario != "compile"]
+    shown = [g for g in groups(runs, "joules_per_image") if g.measured]
     sections = [_section(group) for group in shown]
     if not sections:
         text = "No case of these runs has timed steps, over which energy could be read."

@@ -19,10 +19,10 @@ from xibench.record.schema import Process
 
 FILE: Final = "latency.html"
 LEAST_SPAN: Final = 2.0  # percent either side of the median: less would show noise as if it were large
-SCENARIOS: Final = {
-    "single-stream": "Single-stream was not measured: one image at a time with p50, p90 and p99 of its latency. "
+NOT_MEASURED: Final = {
+    "p50_s": "Single-stream was not measured: one image at a time with p50, p90 and p99 of its latency. "
     "`xibench run --scenario single-stream` does.",
-    "server": "The server scenario was not measured: latency against the rate at which queries arrive. "
+    "highest_rate_hz": "The server scenario was not measured: latency against the rate at which queries arrive. "
     "`xibench run --scenario server` does.",
 }
 
@@ -30,14 +30,14 @@ SCENARIOS: Final = {
 def page(runs: Sequence[LoadedRun]) -> Page:
     """Steps of whole batches, single queries with their percentiles, and latency against the arrival rate."""
     sections = [_section(group, (_medians(group), _steps(group))) for group in offline(runs)]
-    for group in groups(runs, "single-stream"):
+    for group in groups(runs, "p50_s"):
         if group.measured:
             sections.append(_section(group, (queries.percentiles(group), _steps(group))))
-    sections += [_section(group, server.blocks(group)) for group in groups(runs, "server") if group.measured]
+    sections += [_section(group, server.blocks(group)) for group in groups(runs, "highest_rate_hz") if group.measured]
     if not sections:
         sections.append(Section("nothing", "Nothing was measured", (Prose((_nothing(runs),), "note"),)))
     else:
-        lacking = tuple(text for name, text in SCENARIOS.items() if not any(g.measured for g in groups(runs, name)))
+        lacking = tuple(text for name, text in NOT_MEASURED.items() if not any(g.measured for g in groups(runs, name)))
         sections += [Section("lacking", "Not measured in these runs", (Prose(lacking),))] if lacking else []
     return Page(
         FILE, "Latency", "Latency", "How long does a step or a query take, and how steady is it?", tuple(sections)
@@ -84,7 +84,7 @@ def _steps(group: Group) -> FigureBlock:
     edge = f" Steps beyond the axis are arrows at its edge; there are {beyond}." if beyond else ""
     several = ", one process after another." if any(row.summary.processes > 1 for row in group.measured) else "."
     return FigureBlock(
-        title="Every step" if group.case.scenario == "offline" else "Every query",
+        title=f"Every {group.scenario.sample or 'step'}",
         takeaways=(takeaways.drift(group), *_outliers(group)),
         charts=tuple(
             Chart(strips(panel.rows, span), panel.title, f"{panel.title}: every step against its case's median.")

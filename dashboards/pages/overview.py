@@ -12,6 +12,7 @@ from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Page
 from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, families, offline
 from dashboards.unlike import unlike_settings, within_cases
 from xibench.record.schema import Case
+from xibench.scenarios import qualifier
 
 FILE: Final = "index.html"
 ABOUT: Final = (
@@ -140,7 +141,7 @@ def _swept(run: LoadedRun, row: Row) -> bool:
 
 
 def _conditions(case: Case) -> str:
-    scenario = "" if case.scenario == "offline" else f"{case.scenario}, "
+    scenario = f"{name}, " if (name := qualifier(case.scenario)) else ""
     return f"{scenario}{case.precision}, batch {case.batch}, {case.resolution} px, {fmt.name(case.device)}"
 
 

@@ -10,6 +10,7 @@ from dashboards import format as fmt
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.runs import LoadedRun, case_words
 from xibench.record.schema import Attempt, Conditions, GpuConditions, Surroundings
+from xibench.scenarios import qualifier
 
 HZ: Final = 1e9
 MOST_OPEN: Final = 12  # disturbed processes that are listed without a fold
@@ -74,8 +75,8 @@ def _disturbed(run: LoadedRun) -> list[Block]:
 
 
 def _conditions_of(a: Attempt) -> str:
-    scenario = "" if a.case.scenario == "offline" else f"{a.case.scenario}, "
-    return f"{scenario}{a.case.precision}, batch {a.case.batch}, process {a.number + 1}"
+    scenario = [name] if (name := qualifier(a.case.scenario)) else []
+    return ", ".join([*scenario, a.case.precision, f"batch {a.case.batch}", f"process {a.number + 1}"])
 
 
 def _became(a: Attempt, aside: Collection[int]) -> str:

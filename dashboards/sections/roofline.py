@@ -30,7 +30,7 @@ MOST_NAMES: Final = 4  # columns of marks that are named in the drawing
 
 def section(run: LoadedRun) -> Section:
     """Ceilings and, where cases were measured under them, the roofline chart."""
-    found = [g for g in families([run], "offline") if any(row.summary.step_s for row in g.rows)]
+    found = [g for g in families([run], "images_per_s") if any(row.summary.step_s for row in g.rows)]
     blocks: list[Block] = []
     if run.calibration is None:
         blocks.append(Prose((f"This run measured no ceilings: {_why(run)}.",), "note"))

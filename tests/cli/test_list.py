@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tests.cli.command import xibench
-from xibench.run.plan import SCENARIOS
+from xibench.scenarios import SCENARIOS
 
 
 def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:

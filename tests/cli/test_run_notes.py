@@ -17,7 +17,7 @@ from tests.builders import (
     small_case,
 )
 from xibench.cli.render.run_notes import run_notes
-from xibench.record.schema import Case, Process, RateTrial, Record, Scenario, Server
+from xibench.record.schema import Case, Process, RateTrial, Record, Server
 from xibench.record.summary import summarise
 
 
@@ -31,7 +31,7 @@ def the_one(found: Sequence[str], beginning: str) -> str:
     return note
 
 
-def in_scenario(scenario: Scenario) -> Case:
+def in_scenario(scenario: str) -> Case:
     return msgspec.structs.replace(small_case(), scenario=scenario)
 
 

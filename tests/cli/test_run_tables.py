@@ -8,7 +8,7 @@ import pytest
 from tests.builders import COSTS, ENERGY, attempt, calibration, failure, measured, process, record, small_case
 from tests.cli.rendering import rendered
 from xibench.cli.render.run_tables import plan_table, run_tables
-from xibench.record.schema import Case, Process, RateTrial, Record, Rule, Scenario, Server, Substitution
+from xibench.record.schema import Case, Process, RateTrial, Record, Rule, Server, Substitution
 from xibench.record.summary import Summary, summarise
 
 
@@ -26,7 +26,7 @@ def columns(shown: str) -> str:
     return " ".join(" ".join(line.split()) for line in shown.splitlines()[1:4])
 
 
-def in_scenario(scenario: Scenario) -> Case:
+def in_scenario(scenario: str) -> Case:
     return msgspec.structs.replace(small_case(), scenario=scenario)
 
 

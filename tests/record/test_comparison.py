@@ -5,7 +5,7 @@ import pytest
 
 from tests.builders import ENVIRONMENT, failure, header, measured, process, record, run_of, small_case
 from xibench.record.comparison import compare
-from xibench.record.schema import Environment, Header, Pictures, Record, Substitution
+from xibench.record.schema import Environment, Header, Pictures, Record, Server, Substitution
 from xibench.record.store import Run
 
 CASE = small_case()
@@ -134,6 +134,7 @@ def test_processes_that_failed_or_were_repeated_are_said() -> None:
 
 def test_rates_of_a_server_are_refused_and_not_taken_for_times() -> None:
     case = msgspec.structs.replace(CASE, scenario="server")
-    found = compare(run(record(case, *STEPS)), run(record(case, *slowed(2))))
+    served = msgspec.structs.replace(process(), server=Server(bound_s=1.0, highest_rate_hz=2.0, trials=[]))
+    found = compare(run(measured(case, served)), run(measured(case, served)))
     assert found.pairs == []
     assert found.not_compared[0].why[0].startswith("scenario server: the highest rate is a step of a search")

@@ -15,8 +15,10 @@ from xibench.errors import UsageError
 from xibench.measure import nvml
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case
-from xibench.run import plan
-from xibench.run.plan import Selection, all_cases, cases, costs, resolve_device, rule_of, swept
+from xibench.run import presets
+from xibench.run.case_costs import costs
+from xibench.run.plan import Selection, all_cases, cases, resolve_device
+from xibench.run.presets import rule_of, swept
 from xibench.workers import probe
 
 ON_CPU = Selection(device="cpu")
@@ -34,7 +36,7 @@ def test_a_name_given_twice_is_one_case() -> None:
 
 
 def test_the_quick_preset_has_twelve_cases() -> None:
-    quick = plan.preset("quick")
+    quick = presets.preset("quick")
     planned = all_cases([replace(selection, device="cpu") for selection in quick.selections])
     assert len(planned) == 12
     assert {c.batch for c in planned} == {8}
@@ -65,7 +67,7 @@ def test_an_unknown_name_gives_the_nearest(field: str, value: object, nearest: s
 
 def test_an_unknown_preset_gives_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean quick"):
-        plan.preset("quik")
+        presets.preset("quik")
 
 
 @pytest.mark.parametrize("batch", [0, -3])
@@ -147,7 +149,7 @@ def test_auto_is_cuda_where_there_is_a_card_and_a_framework_sees_it(
 
 
 def test_the_nightly_preset_has_thirty_six_cases_of_three_processes() -> None:
-    nightly = plan.preset("nightly")
+    nightly = presets.preset("nightly")
     planned = all_cases([replace(selection, device="cpu") for selection in nightly.selections])
     assert len(planned) == 36
     assert nightly.rule.processes == 3

@@ -16,7 +16,7 @@ import pytest
 
 from tests.builders import small_case
 from tests.run.conftest import Listener, Quiet
-from xibench.record.schema import Case, Record, Rule, Scenario
+from xibench.record.schema import Case, Record, Rule
 from xibench.record.store import read
 from xibench.record.summary import summarise
 from xibench.run.execute import run
@@ -60,7 +60,7 @@ def taken(tmp_path: Path, case: Case, rule: Rule, listener: Listener, lookout: L
     return record
 
 
-def scenario(name: Scenario, latency_bound_s: float | None = None) -> Case:
+def scenario(name: str, latency_bound_s: float | None = None) -> Case:
     return msgspec.structs.replace(small_case(), scenario=name, latency_bound_s=latency_bound_s)
 
 

@@ -18,8 +18,9 @@ from tests.builders import small_case
 from xibench.measure import caches
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
-from xibench.record.schema import Case, Process, Rule, Scenario
-from xibench.scenarios import timing as scenarios
+from xibench.measure.statistics import samples_needed
+from xibench.record.schema import Case, Process, Rule
+from xibench.scenarios import rotation, server
 from xibench.workers.case import answer_to
 from xibench.workers.inputs import save_batch
 from xibench.workers.messages import Answer, EnteredPhase, Measured, Refused, Request
@@ -112,7 +113,7 @@ class FakeFramework:
         return None
 
 
-RULE = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=3, half_width=None)
+RULE = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=3, half_width=None, time_limit_s=3600.0)
 
 
 def ask(
@@ -139,7 +140,7 @@ def measured(tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule
 @pytest.fixture
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose last-level cache is not known: the batch is not rotated."""
-    monkeypatch.setattr(scenarios, "last_level_cache_bytes", lambda: None)
+    monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: None)
 
 
 @pytest.mark.usefixtures("no_cache")
@@ -272,7 +273,7 @@ def test_sampling_stops_once_the_median_is_known_well_enough(tmp_path: Path) -> 
 
 def test_the_batch_is_rotated_where_it_would_wait_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, batch_bytes = FakeFramework(), 2 * 75 * 75 * 3 * 4
-    monkeypatch.setattr(scenarios, "last_level_cache_bytes", lambda: 2 * batch_bytes)
+    monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: 2 * batch_bytes)
     process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=2, min_steps=6, max_steps=6))
     copies = caches.buffers_needed(batch_bytes, 2 * batch_bytes)
     assert process.input_buffers == copies == len(set(fake.seen)) > 1
@@ -286,9 +287,9 @@ def test_a_batch_that_is_not_rotated_is_one_array(tmp_path: Path) -> None:
 
 
 def test_copies_for_rotation_do_not_count_as_the_networks_memory() -> None:
-    assert scenarios._less(1000, 300, 500) == 700
-    assert scenarios._less(600, 300, 500) == 500
-    assert scenarios._less(None, 300, None) is None
+    assert rotation.without_copies(1000, 300, 500) == 700
+    assert rotation.without_copies(600, 300, 500) == 500
+    assert rotation.without_copies(None, 300, None) is None
 
 
 def test_the_devices_own_clock_is_a_second_series(tmp_path: Path) -> None:
@@ -313,7 +314,7 @@ def test_what_the_compiler_planned_is_in_the_memory(tmp_path: Path) -> None:
     assert (memory.compiled_temporary_bytes, memory.compiled_code_bytes) == (77, None)
 
 
-def single(scenario: Scenario, latency_bound_s: float | None = None) -> Case:
+def single(scenario: str, latency_bound_s: float | None = None) -> Case:
     return msgspec.structs.replace(small_case(), scenario=scenario, latency_bound_s=latency_bound_s)
 
 
@@ -329,23 +330,23 @@ def test_single_stream_times_queries_from_the_host_to_the_host(tmp_path: Path) -
 
 def test_server_finds_the_rate_at_which_queries_begin_to_queue_too_long(tmp_path: Path) -> None:
     process = measured(tmp_path, FakeFramework(), single("server"))
-    server = process.server
-    assert server is not None
-    assert server.bound_s == scenarios.BOUND_QUERIES * 0.25
-    assert server.highest_rate_hz is not None
-    assert 0.2 * 4 < server.highest_rate_hz < 4  # queries of 0.25 s: 4 a second is all that can be answered
-    assert [trial.rate_hz for trial in server.trials][:2] == [pytest.approx(0.8), pytest.approx(4.0)]
-    assert [trial.within for trial in server.trials][:2] == [True, False]
-    for trial in server.trials:
+    found = process.server
+    assert found is not None
+    assert found.bound_s == server.BOUND_QUERIES * 0.25
+    assert found.highest_rate_hz is not None
+    assert 0.2 * 4 < found.highest_rate_hz < 4  # queries of 0.25 s: 4 a second is all that can be answered
+    assert [trial.rate_hz for trial in found.trials][:2] == [pytest.approx(0.8), pytest.approx(4.0)]
+    assert [trial.within for trial in found.trials][:2] == [True, False]
+    for trial in found.trials:
         assert trial.p99_s == pytest.approx(np.quantile(trial.latencies_s, 0.99))
         assert len(trial.latencies_s) >= 368
         assert min(trial.latencies_s) == pytest.approx(0.25)
 
 
 def test_a_bound_that_no_query_can_keep_leaves_no_rate(tmp_path: Path) -> None:
-    server = measured(tmp_path, FakeFramework(), single("server", 0.2)).server
-    assert server is not None
-    assert (server.bound_s, server.highest_rate_hz) == (0.2, None)
+    found = measured(tmp_path, FakeFramework(), single("server", 0.2)).server
+    assert found is not None
+    assert (found.bound_s, found.highest_rate_hz) == (0.2, None)
 
 
 def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_again(tmp_path: Path) -> None:
@@ -372,3 +373,7 @@ def test_compile_takes_the_first_step_and_none_after_it(tmp_path: Path) -> None:
     assert (process.compile_s, process.first_step_s) == (7.0, 0.25)
     assert process.steps_s == process.warmup_s == []
     assert process.stopped_by == process.energy.absent["gpu_counter_joules"] == "scenario compile times no step"
+
+
+def test_each_trial_of_a_server_has_the_queries_that_its_percentile_takes() -> None:
+    assert samples_needed(0.99) == server.QUERIES

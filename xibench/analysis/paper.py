@@ -13,6 +13,7 @@ from xibench.measure import comparing
 from xibench.measure.comparing import Ratio
 from xibench.record.schema import Case, Record
 from xibench.record.store import Run
+from xibench.scenarios import OFFLINE
 
 XCEPTION, INCEPTION = "xception", "inception_v3"
 
@@ -36,7 +37,7 @@ def speeds(run: Run) -> list[Speed]:
     found: dict[tuple[object, ...], dict[str, Record]] = {}
     for record in run.records:
         case = record.case
-        if case.variant == "default" and case.scenario == "offline" and any(p.steps_s for p in record.processes):
+        if case.variant == "default" and case.scenario == OFFLINE.name and any(p.steps_s for p in record.processes):
             key = (case.framework, case.recipe, case.precision, case.batch, case.resolution, case.device, case.task)
             found.setdefault(key, {})[case.model] = record
     pairs = [(both[XCEPTION], both[INCEPTION]) for both in found.values() if {XCEPTION, INCEPTION} <= set(both)]

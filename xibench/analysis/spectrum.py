@@ -20,6 +20,7 @@ from xibench.measure.comparing import Ratio
 from xibench.record.schema import Calibration, Case, Record, Rule
 from xibench.record.summary import Summary, summarise
 from xibench.run.plan import Selection
+from xibench.scenarios import OFFLINE, SINGLE_STREAM
 
 Widths = Literal["paper", "equal"]
 WAYS: Final[tuple[Widths, ...]] = ("paper", "equal")
@@ -112,8 +113,8 @@ def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, S
     chosen: frameworks, recipes, precisions, batches, resolutions, device and the rest.
     """
     variants = tuple(dict.fromkeys(member.variant for member in found))
-    offline = replace(chosen, models=(MODEL,), variants=variants, scenarios=("offline",))
-    return offline, replace(offline, scenarios=("single-stream",), batches=None)
+    offline = replace(chosen, models=(MODEL,), variants=variants, scenarios=(OFFLINE.name,))
+    return offline, replace(offline, scenarios=(SINGLE_STREAM.name,), batches=None)
 
 
 def curves(found: Sequence[Record], calibration: Calibration | None = None) -> list[Curve]:
@@ -123,11 +124,11 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
     """
     members_of = {r.case: _read(r.case.variant, r.case.resolution) for r in found if r.case.model == MODEL}
     records = [record for record in found if members_of.get(record.case)]
-    alone = {(_setup(r.case), r.case.variant): r for r in records if r.case.scenario == "single-stream"}
+    alone = {(_setup(r.case), r.case.variant): r for r in records if r.case.scenario == SINGLE_STREAM.name}
     series: dict[tuple[tuple[object, ...], int, Widths], list[Point]] = {}
     for record in records:
         case = record.case
-        for member in members_of[case] if case.scenario == "offline" else ():
+        for member in members_of[case] if case.scenario == OFFLINE.name else ():
             one = alone.get((_setup(case), case.variant))
             latency = summarise(one, calibration) if one else None
             point = Point(member, record, summarise(record, calibration), one, latency)

@@ -7,7 +7,7 @@ from typing import Final
 from frameworks.architectures import network
 from frameworks.blueprint import Slice, place
 from xibench.analysis.spectrum import MODEL, Curve, Member, Step, falls_off, label, step, steps
-from xibench.run.plan import NO_CEILINGS
+from xibench.run.case_costs import NO_CEILINGS
 
 WAY_TOLD: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 

@@ -10,6 +10,7 @@ import msgspec
 
 from xibench.record.schema import Case
 from xibench.record.summary import Summary
+from xibench.scenarios import described
 
 KNEE_SHARE: Final = 0.95
 """A batch is large enough once it reaches this share of the series' highest throughput."""
@@ -19,7 +20,7 @@ LEAST_BATCHES: Final = 3  # fewer points make no curve
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One series: cases of scenario offline that differ in the batch alone.
+    """One series: cases of a sweepable scenario that differ in the batch alone.
 
     case: the series' smallest batch. points: (batch, images per second), the measured ones, growing.
     knee: the smallest batch whose throughput is at least KNEE_SHARE of the highest; None if that is the largest batch
@@ -41,7 +42,7 @@ def sweeps(summaries: Iterable[Summary]) -> list[Sweep]:
     """The series among these cases that have at least LEAST_BATCHES batches, of which at least one was measured."""
     series: dict[Case, list[Summary]] = {}
     for summary in summaries:
-        if summary.case.scenario == "offline":
+        if described(summary.case.scenario).sweepable:
             series.setdefault(msgspec.structs.replace(summary.case, batch=1), []).append(summary)
     grown = (sorted(members, key=lambda s: s.case.batch) for members in series.values())
     return [_sweep(members) for members in grown if len(members) >= LEAST_BATCHES and _points(members)]

@@ -48,7 +48,7 @@ def measure(fresh: Fresh | None, resume: Path | None, calibrate: bool) -> Path:
 
 def print_plan(cases: tuple[Case, ...], rule: Rule, as_json: bool) -> None:
     """What would be measured, with what a step of each case costs."""
-    from xibench.run.plan import costs
+    from xibench.run.case_costs import costs
 
     rows = [(case, costs(case)) for case in cases]
     if as_json:

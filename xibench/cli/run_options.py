@@ -8,7 +8,12 @@ from typing import Annotated, Final
 import typer
 
 from xibench.cli.options import byte_count, count_from_zero, positive_seconds, share, whole_number
+from xibench.record.schema import DEFAULT_SCENARIO
+from xibench.scenarios import SCENARIOS
+from xibench.scenarios.scenario import DEFAULT_BATCH
 
+SINGLE_IMAGE: Final = " and ".join(scenario.name for scenario in SCENARIOS.values() if scenario.single_image)
+BOUNDED: Final = " and ".join(scenario.name for scenario in SCENARIOS.values() if "latency_bound_s" in scenario.options)
 Names = list[str] | None
 
 PresetName = Annotated[
@@ -40,7 +45,7 @@ Variants = Annotated[
 Scenarios = Annotated[
     Names,
     typer.Option(
-        "--scenario", metavar="NAME", help="offline, single-stream, server, compile.  [default: offline]"
+        "--scenario", metavar="NAME", help=f"{', '.join(SCENARIOS)}.  [default: {DEFAULT_SCENARIO}]"
     ),
 ]  # fmt: skip
 Recipes = Annotated[
@@ -59,7 +64,7 @@ PRECISION_HELP: Final = "fp64, fp32, tf32 (GPU), bf16.  [default: fp32]"
 Precisions = Annotated[Names, typer.Option("--precision", metavar="NAME", help=PRECISION_HELP)]
 Batches = Annotated[
     Names,
-    typer.Option("--batch", metavar="N", help="Images per step.  [default: 8; 1 for single-stream and server]"),
+    typer.Option("--batch", metavar="N", help=f"Images per step.  [default: {DEFAULT_BATCH}; 1 for {SINGLE_IMAGE}]"),
 ]
 Sweep = Annotated[
     bool | None, typer.Option("--sweep", help="Batches 1, 2, 4, … until memory runs out or --max-batch is done.")
@@ -89,7 +94,7 @@ LatencyBound = Annotated[
     float | None,
     typer.Option(
         parser=positive_seconds, metavar="S",
-        help="Scenario server: seconds that p99 must stay within; a multiple of a lone query's time if left out.",
+        help=f"Scenario {BOUNDED}: seconds that p99 must stay within; a multiple of a lone query's time if left out.",
     ),
 ]  # fmt: skip
 

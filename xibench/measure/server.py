@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from xibench.measure.clock import Clock
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def poisson_arrivals(rate_hz: float, n: int, rng: np.random.Generator) -> list[float]:
@@ -16,7 +18,7 @@ def poisson_arrivals(rate_hz: float, n: int, rng: np.random.Generator) -> list[f
     """
     if rate_hz <= 0:
         raise ValueError(f"queries need an arrival rate above 0 per second, received {rate_hz}")
-    moments: list[float] = np.cumsum(rng.exponential(1 / rate_hz, n)).tolist()
+    moments: list[float] = rng.exponential(1 / rate_hz, n).cumsum().tolist()
     return moments
 
 

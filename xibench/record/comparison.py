@@ -182,18 +182,16 @@ def _obstacles(base: Record, new: Record | None) -> list[str]:
         for side, record in (("base", base), ("new", new))
         if record.status != "ok"
     ]
-    if not found and base.case.scenario == "server":
-        found.append("scenario server: the highest rate is a step of a search, not a time; compare single-stream")
-    elif not found and not all(_samples(record) for record in (base, new)):
-        found.append(f"scenario {base.case.scenario} has no time to compare")
+    if not found and any(process.server for record in (base, new) for process in record.processes):
+        name = base.case.scenario
+        found.append(f"scenario {name}: the highest rate is a step of a search, not a time; compare single-stream")
     return found
 
 
 def _samples(record: Record) -> list[list[float]]:
-    """Per process what is compared: the timed steps, or the one compilation with its first step."""
-    if record.case.scenario == "compile":
-        return [[(p.compile_s or 0.0) + p.first_step_s] for p in record.processes]
-    return [p.steps_s for p in record.processes if p.steps_s]
+    """Per process what is compared: the timed steps; of a scenario that times none, compiling with the first step."""
+    steps = [p.steps_s for p in record.processes if p.steps_s]
+    return steps or [[(p.compile_s or 0.0) + p.first_step_s] for p in record.processes]
 
 
 def _ratio(base: Record, new: Record) -> Ratio:

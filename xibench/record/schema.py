@@ -22,9 +22,9 @@ import msgspec
 from xibench.record import processors
 
 FORMAT_VERSION: Final = 3
+DEFAULT_SCENARIO: Final = "offline"
 
 Status = Literal["ok", "out_of_memory", "timeout", "failed", "unsupported"]
-Scenario = Literal["offline", "single-stream", "server", "compile"]
 Setting = str | int | float | bool | None
 
 
@@ -35,7 +35,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     model: str  # xception, inception_v3
     variant: str = "default"  # a named configuration of the model
     task: Literal["infer"] = "infer"
-    scenario: Scenario = "offline"  # offline: whole batches, one after another; see docs/method.md for the others
+    scenario: str = DEFAULT_SCENARIO  # a name of xibench.scenarios.SCENARIOS; see docs/method.md
     recipe: str = "default"  # default, compiled, tuned; choices after a +: frameworks.recipes
     precision: str = "fp32"  # fp64, fp32, tf32, bf16
     batch: int = 8  # images per step
@@ -69,6 +69,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: float = 10.0  # no step starts after this time, once min_steps are done
     half_width: float | None = 0.01  # enough once half the 95 % interval of the median is below this share of it
     time_limit_s: float = 600.0  # wall time of the whole worker; then it is killed
+    total_budget_s: float | None = None  # wall time of the whole run, shared out over its processes; null: no limit
     memory_limit_bytes: int | None = None  # resident set at which a worker counts as out of memory; null: the machine's
     sweep: bool = False  # batches of one series grow until one runs out of memory; the larger ones are not tried
 

@@ -16,8 +16,8 @@ import msgspec
 from xibench.errors import Interrupted, StoreError
 from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Rule, Status
 from xibench.record.store import RunFile, resume_command
-from xibench.run import plan
 from xibench.run.calibrate import calibrate as measure_ceilings
+from xibench.run.case_costs import costs
 from xibench.run.gate import Closed, Gates
 from xibench.run.monitor import Lookout, Vigil
 from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried
@@ -144,7 +144,7 @@ def _attempt(slot: ProcessSlot, desk: _Desk, reference: Reference | None) -> Att
         status=ending.status,
         reason=ending.reason,
         log=ending.log,
-        costs=plan.costs(case, desk.ceilings),
+        costs=costs(case, desk.ceilings),
         environment=desk.run_file.environment_hash,
         surroundings=surroundings,
         process=process,
@@ -165,7 +165,7 @@ def _untimed(slot: ProcessSlot, status: Status, reason: str, desk: _Desk) -> Att
         order=len(desk.run_file.attempts),
         status=status,
         reason=reason,
-        costs=plan.costs(slot.case, desk.ceilings),
+        costs=costs(slot.case, desk.ceilings),
         environment=desk.run_file.environment_hash,
         surroundings=None,
     )

@@ -15,7 +15,7 @@ from typing import Final
 import msgspec
 
 from frameworks.third_party import CONTENDERS
-from xibench.record.schema import Case, Status
+from xibench.record.schema import DEFAULT_SCENARIO, Case, Status
 from xibench.workers import inputs, interpreters
 from xibench.workers.messages import Reference, ReferenceRequest
 from xibench.workers.session import Silent, converse
@@ -42,7 +42,9 @@ def is_gated(case: Case) -> bool:
 
 def reference_case(case: Case) -> Case:
     """What the case's reference is computed for: recipe `default` on the batch's first image."""
-    return msgspec.structs.replace(case, recipe="default", scenario="offline", batch=IMAGES, latency_bound_s=None)
+    return msgspec.structs.replace(
+        case, recipe="default", scenario=DEFAULT_SCENARIO, batch=IMAGES, latency_bound_s=None
+    )
 
 
 def allowed_error(precision: str, error: float) -> float:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
-
-import msgspec
+from typing import Final
 
 from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
-from frameworks.cost import as_written, cost, fused_layers
 from frameworks.errors import UnknownName
 from frameworks.recipes import RECIPES, recipe
 from frameworks.runtime import DEVICES, FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, framework_of
@@ -19,15 +16,12 @@ from frameworks.third_party import CONTENDERS
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
-from xibench.measure.roofline import attainable_s
-from xibench.record.schema import Calibration, Case, Costs, Rule, Scenario
+from xibench.record.schema import DEFAULT_SCENARIO, Case
+from xibench.scenarios import SCENARIOS, Scenario, find
 from xibench.workers import probe
 from xibench.workers.inputs import NOISE
 
-SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
-ONE_IMAGE: Final = ("single-stream", "server")  # scenarios whose queries are one image each
-BATCHES: Final = (8,)  # of the other scenarios, unless others are asked for
-NO_CEILINGS: Final = "the run's ceilings were not measured"
+TASK: Final = "infer"  # what one step of every case computes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +31,10 @@ class Selection:
     frameworks: tuple[str, ...] = tuple(FRAMEWORKS)  # contenders, too
     models: tuple[str, ...] = tuple(name for name, model in MODELS.items() if model.main)  # networks and operators
     variants: tuple[str, ...] = ("default",)
-    scenarios: tuple[str, ...] = ("offline",)
+    scenarios: tuple[str, ...] = (DEFAULT_SCENARIO,)
     recipes: tuple[str, ...] = ("default",)
     precisions: tuple[str, ...] = ("fp32",)
-    batches: tuple[int, ...] | None = None  # None: 8; 1 in the scenarios whose queries are one image each
+    batches: tuple[int, ...] | None = None  # None: each scenario's own: 8, or 1 where queries are one image each
     sweep: bool = False  # batches double from 1 up to max_batch, until one runs out of memory
     max_batch: int = 1024
     resolutions: tuple[int, ...] | None = None  # None: each model's own
@@ -48,78 +42,7 @@ class Selection:
     weights: str = "seed:0"  # seed:N or the path of a safetensors file
     images: str = "sample"  # sample, noise, or a folder; operators get noise
     seed: int = 0
-    latency_bound_s: float | None = None  # of scenario server; None: a multiple of a query's time alone
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """Selections with a name and the rule that makes them end in the time that it promises."""
-
-    name: str
-    purpose: str
-    selections: tuple[Selection, ...]
-    rule: Rule
-
-
-PRESETS: Final[Mapping[str, Preset]] = {
-    "quick": Preset(
-        "quick",
-        "a newcomer's first five minutes: every framework and network at batch 8, default against tuned",
-        (Selection(recipes=("default", "tuned")),),
-        Rule(
-            repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100,
-            budget_s=3.0, time_limit_s=120.0,
-        ),
-    ),
-    "nightly": Preset(
-        "nightly",
-        "the regression job: inference at batch 1 and 8, default and tuned, fp32 and tuned bf16, 3 processes a case",
-        (
-            Selection(recipes=("default", "tuned"), batches=(1, 8)),
-            Selection(recipes=("tuned",), precisions=("bf16",), batches=(1, 8)),
-        ),
-        Rule(
-            processes=3, repeats=1, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3,
-            max_steps=200, budget_s=4.0, time_limit_s=180.0,
-        ),
-    ),
-}  # fmt: skip
-
-SCENARIO_RULES: Final[Mapping[str, Rule]] = {
-    "offline": Rule(),
-    "single-stream": Rule(max_steps=400, budget_s=120.0, half_width=None),  # p99 takes 368 queries
-    "server": Rule(max_steps=400, budget_s=20.0, half_width=None, time_limit_s=3600.0),
-    "compile": Rule(processes=5),
-}
-"""The rule of each scenario, unless a preset or the user has another."""
-
-
-def preset(name: str) -> Preset:
-    """A preset by name. Raises UnknownName with the nearest names."""
-    if name not in PRESETS:
-        raise UnknownName("preset", name, PRESETS)
-    return PRESETS[name]
-
-
-def rule_of(selections: Sequence[Selection]) -> Rule:
-    """The rule of a run without a preset: that of its scenario; of several the most patient in each respect."""
-    rules = [SCENARIO_RULES[name] for selection in selections for name in selection.scenarios]
-    rule = rules[0]
-    for other in rules[1:]:
-        rule = msgspec.structs.replace(
-            rule,
-            processes=max(rule.processes, other.processes),
-            max_steps=max(rule.max_steps, other.max_steps),
-            budget_s=max(rule.budget_s, other.budget_s),
-            half_width=None if None in (rule.half_width, other.half_width) else rule.half_width,
-            time_limit_s=max(rule.time_limit_s, other.time_limit_s),
-        )
-    return rule
-
-
-def swept(rule: Rule, selections: Sequence[Selection]) -> Rule:
-    """The rule, with the mark of a sweep if a selection is one."""
-    return msgspec.structs.replace(rule, sweep=any(selection.sweep for selection in selections))
+    latency_bound_s: float | None = None  # of scenarios that take it; None: a multiple of a query's time alone
 
 
 def all_cases(selections: Sequence[Selection]) -> tuple[Case, ...]:
@@ -137,6 +60,7 @@ def cases(selection: Selection) -> tuple[Case, ...]:
     """
     _check_names(selection)
     _check_numbers(selection)
+    _check_scenarios(selection)
     _check_weights(selection)
     device = resolve_device(selection.frameworks, selection.device)
     _check_recipes(selection, device)
@@ -145,7 +69,7 @@ def cases(selection: Selection) -> tuple[Case, ...]:
             framework=framework,
             model=model,
             variant=variant,
-            scenario=scenario,
+            scenario=scenario.name,
             recipe=recipe,
             precision=precision,
             batch=batch,
@@ -154,48 +78,17 @@ def cases(selection: Selection) -> tuple[Case, ...]:
             weights=selection.weights,
             images=NOISE if model in OPERATORS else selection.images,
             seed=selection.seed,
-            latency_bound_s=selection.latency_bound_s if scenario == "server" else None,
+            latency_bound_s=selection.latency_bound_s if "latency_bound_s" in scenario.options else None,
         )
         for model, variant in itertools.product(selection.models, selection.variants)
         for resolution in _resolutions(model, variant, selection.resolutions)
-        for scenario in SCENARIOS
-        if scenario in selection.scenarios
+        for scenario in SCENARIOS.values()
+        if scenario.name in selection.scenarios
         for precision, batch, recipe, framework in itertools.product(
             selection.precisions, _batches(selection, scenario), selection.recipes, selection.frameworks
         )
     ]
     return tuple(dict.fromkeys(planned))
-
-
-def costs(case: Case, calibration: Calibration | None = None) -> Costs:
-    """What one step of the case costs, from its blueprint; with a run's ceilings also the time attainable by them."""
-    blueprint = network(case.model, case.variant, resolution=case.resolution)
-    total = cost(blueprint, batch=case.batch, precision=case.precision)
-    known = Costs(
-        parameters_trainable=total.parameters_trainable,
-        parameters_total=total.parameters_total,
-        macs=total.macs,
-        activations=total.activations,
-        bytes_moved=total.bytes_moved,
-        elementwise=total.elementwise,
-    )
-    peak, bandwidth, missing = _ceilings(case, calibration)
-    if peak is None or bandwidth is None:
-        return msgspec.structs.replace(known, absent={"attainable_s": missing, "attainable_as_written_s": missing})
-    return msgspec.structs.replace(
-        known,
-        attainable_s=attainable_s(fused_layers(total), peak, bandwidth),
-        attainable_as_written_s=attainable_s(as_written(total), peak, bandwidth),
-    )
-
-
-def _ceilings(case: Case, calibration: Calibration | None) -> tuple[float | None, float | None, str]:
-    """Peak FLOP/s, bytes/s, and why either is None."""
-    if calibration is None or calibration.device != case.device:
-        return None, None, NO_CEILINGS
-    peak, bandwidth = calibration.peak_flops_per_s(case.precision), calibration.bytes_per_s
-    lacking = f"a matrix product in {case.precision}" if peak is None else "a copy"
-    return peak, bandwidth, f"{lacking} could not be measured for the run's ceilings"
 
 
 def resolve_device(frameworks: Sequence[str], asked: str) -> str:
@@ -262,8 +155,26 @@ def _check_numbers(selection: Selection) -> None:
     bound = selection.latency_bound_s
     if bound is not None and not bound > 0:
         raise UsageError(f"latency bound {bound} s: expected a number of seconds above 0")
-    if bound is not None and "server" not in selection.scenarios:
-        raise UsageError(f"latency bound {bound} s: only scenario server has one; select it, or leave the bound out")
+
+
+def _check_scenarios(selection: Selection) -> None:
+    """Check the options of the selection against what its scenarios take."""
+    chosen = [find(name) for name in selection.scenarios]
+    for scenario in chosen:
+        if TASK not in scenario.tasks:
+            raise UsageError(f"scenario {scenario.name} with task {TASK}: it applies to {', '.join(scenario.tasks)}")
+        if selection.sweep and not scenario.sweepable:
+            others = " and ".join(other.name for other in SCENARIOS.values() if other.sweepable)
+            raise UsageError(f"a sweep over batches in scenario {scenario.name}: only {others} has batches to sweep")
+        if scenario.single_image and selection.batches not in (None, (1,)):
+            raise UsageError(
+                f"batch {_listed(selection.batches or ())} in scenario {scenario.name}: its queries are one image "
+                "each; leave the batch out"
+            )
+    bound = selection.latency_bound_s
+    if bound is not None and not any("latency_bound_s" in scenario.options for scenario in chosen):
+        others = " and ".join(other.name for other in SCENARIOS.values() if "latency_bound_s" in other.options)
+        raise UsageError(f"latency bound {bound} s: only scenario {others} has one; select it, or leave the bound out")
 
 
 def _check_batches(selection: Selection) -> None:
@@ -272,22 +183,14 @@ def _check_batches(selection: Selection) -> None:
             f"batch {_listed(selection.batches)} beside a sweep: a sweep takes batches 1, 2, 4, …; "
             "give its largest as max_batch, or no sweep"
         )
-    for scenario in selection.scenarios:
-        if selection.sweep and scenario != "offline":
-            raise UsageError(f"a sweep over batches in scenario {scenario}: only offline has batches to sweep")
-        if scenario in ONE_IMAGE and selection.batches not in (None, (1,)):
-            raise UsageError(
-                f"batch {_listed(selection.batches or ())} in scenario {scenario}: its queries are one image each; "
-                "leave the batch out"
-            )
     if selection.batches == ():
         raise UsageError("no batch is selected: name at least one, such as 8")
 
 
-def _batches(selection: Selection, scenario: str) -> tuple[int, ...]:
+def _batches(selection: Selection, scenario: Scenario) -> tuple[int, ...]:
     if selection.sweep:
         return tuple(2**n for n in range(selection.max_batch.bit_length()))
-    return selection.batches or ((1,) if scenario in ONE_IMAGE else BATCHES)
+    return selection.batches or (scenario.default_batch,)
 
 
 def _listed(batches: Sequence[int]) -> str:

@@ -25,8 +25,9 @@ from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase
 from xibench.record import schema
 from xibench.record.schema import Case, Energy, Equality, Memory, Process, Substitution
-from xibench.scenarios import timing as scenarios
-from xibench.scenarios.timing import Stand, Timed
+from xibench.scenarios import find
+from xibench.scenarios.prepared import PreparedCase, Timed
+from xibench.scenarios.sampling import Deadlines
 from xibench.workers.messages import Answer, EnteredPhase, Measured, Progress, Refused, Request
 from xibench.workers.probe import versions
 from xibench.workers.programs import prepare
@@ -69,6 +70,7 @@ def measure_case(
     """Import, build, compile, steps, memory: in this order. Raises what the framework raises."""
     case = request.case
     absent: dict[str, str] = {}
+    deadlines = Deadlines.after(clock.now(), request.rule, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     say(EnteredPhase(Phase.IMPORT))
@@ -93,11 +95,12 @@ def measure_case(
     if not ahead:
         absent["compile_s"] = IN_FIRST_STEP
 
-    stand = Stand(
-        case, request.rule, subject, images, batch, mark, clock, lambda phase: say(EnteredPhase(phase)),
-        lambda text: say(Progress(text)), request.order,
+    timed = find(case.scenario).run(
+        PreparedCase(
+            case, request.rule, subject, images, batch, mark, clock, lambda phase: say(EnteredPhase(phase)),
+            lambda text: say(Progress(text)), request.order, deadlines,
+        )
     )  # fmt: skip
-    timed = scenarios.run(stand)
     equality = _equality(request, timed, absent)
     memory = _memory(case, subject, timed, mark, absent)
     return Process(
@@ -188,7 +191,7 @@ def _memory(case: Case, subject: Subject, timed: Timed, mark: HighWaterMark, abs
 
 def _unmetered(case: Case, timed: Timed) -> Energy:
     """How many images the timed steps computed; the energy over them is for the parent to fill in."""
-    why = NO_METER if timed.steps_s else scenarios.NO_STEP
+    why = NO_METER if timed.steps_s else timed.stopped_by
     return Energy(
         window_s=sum(timed.steps_s),
         images=case.batch * len(timed.steps_s),

@@ -30,6 +30,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     batch_file: str  # .npy, float32, (batch, height, width, 3)
     order: int  # position of the process in the run, from 0
     reference: Reference | None = None  # null: nothing is held against it
+    share_s: float | None = None  # of the run's total budget, from the worker's start to its last step; null: no budget
 
 
 class ReferenceRequest(msgspec.Struct, frozen=True, kw_only=True):

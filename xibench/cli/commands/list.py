@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from xibench.cli.options import Json, print_json
-
-if TYPE_CHECKING:
-    from xibench.record.schema import Scenario
-
-SCENARIOS: Final[Mapping[Scenario, str]] = {
-    "offline": "whole batches, one after another: throughput; with --sweep over growing batches",
-    "single-stream": "one image at a time, from the host and back: the latency's p50, p90 and p99",
-    "server": "images that arrive by chance (Poisson): the highest rate whose p99 latency keeps a bound",
-    "compile": "fresh compiles, one a process: compile time and first step",
-}
 
 
 def list_names(as_json: Json = False) -> None:
@@ -44,7 +33,8 @@ def inventory() -> dict[str, Any]:
     from frameworks.architectures import MODELS, OPERATORS
     from frameworks.runtime import FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, RECIPES
     from frameworks.third_party import CONTENDERS
-    from xibench.run.plan import PRESETS
+    from xibench.run.presets import PRESETS
+    from xibench.scenarios import SCENARIOS
 
     return {
         "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
@@ -57,7 +47,7 @@ def inventory() -> dict[str, Any]:
         "presets": list(PRESETS),
         "purposes": {
             "contenders": {name: contender.what for name, contender in CONTENDERS.items()},
-            "scenarios": dict(SCENARIOS),
+            "scenarios": {name: scenario.description for name, scenario in SCENARIOS.items()},
             "recipes": dict(RECIPES),
             "precisions": dict(PRECISIONS),
             "presets": {name: preset.purpose for name, preset in PRESETS.items()},

@@ -20,7 +20,8 @@ from xibench.errors import UsageError, XibenchError
 
 if TYPE_CHECKING:
     from xibench.record.schema import Rule
-    from xibench.run.plan import Preset, Selection
+    from xibench.run.plan import Selection
+    from xibench.run.presets import Preset
 
 
 def run(
@@ -72,9 +73,9 @@ def run(
         refuse_beside_resume(context)
         _print_result(measure(None, resume, not no_ceilings), as_json)
         return
-    from xibench.run import plan
+    from xibench.run import plan, presets
 
-    base = plan.preset(preset) if preset is not None else None
+    base = presets.preset(preset) if preset is not None else None
     selections = _selections(base, with_files({
         "frameworks": split(framework, "--framework"), "models": _subjects(model, operator),
         "variants": split(variant, "--variant"), "scenarios": split(scenario, "--scenario"),
@@ -84,11 +85,11 @@ def run(
         "weights": weights, "seed": seed, "latency_bound_s": latency_bound,
     }))  # fmt: skip
     cases = plan.all_cases(selections)
-    rule = rule_with(base.rule if base else plan.rule_of(selections), {
+    rule = rule_with(base.rule if base else presets.rule_of(selections), {
         "processes": processes, "repeats": repeats, "max_warmup_steps": max_warmup_steps, "min_steps": min_steps,
         "budget_s": budget, "half_width": half_width, "time_limit_s": time_limit, "memory_limit_bytes": memory_limit,
     })  # fmt: skip
-    rule = plan.swept(rule, selections)
+    rule = presets.swept(rule, selections)
     if dry_run:
         print_plan(cases, rule, as_json)
         return

@@ -142,7 +142,7 @@ def _case(subject: str | None, options: Mapping[str, Any], batches: tuple[int, .
     resolutions = options["resolutions"]
     if len(resolutions) > 1:
         raise UsageError(f"--resolution: received {', '.join(map(str, resolutions))}, expected one")
-    size = batches[:1] or ((1,) if model in OPERATORS else plan.BATCHES)
+    size = batches[:1] or ((1,) if model in OPERATORS else None)
     chosen = replace(
         plan.Selection(frameworks=(framework,), models=(model,), variants=tuple(variant) or ("default",), batches=size),
         **only_given(options),

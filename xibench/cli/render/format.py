@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
+from xibench.scenarios import qualifier
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -166,9 +168,9 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def case_name(case: Case) -> str:
-    """A case in the words of the command line; the scenario only where it is not `offline`."""
+    """A case in the words of the command line; the scenario only where it is not the default."""
     variant = "" if case.variant == "default" else f"/{case.variant}"
-    scenario = "" if case.scenario == "offline" else f" {case.scenario}"
+    scenario = f" {qualifier(case.scenario)}".rstrip()
     return (
         f"{case.framework} {case.model}{variant} {case.recipe} {case.precision} "
         f"batch {case.batch} {case.resolution} px {case.device}{scenario}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 from xibench.cli.render import format
+from xibench.scenarios import described
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -165,17 +166,23 @@ def outcome(record: Record) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """The figure that the case's scenario is about, and over how many processes if there are several."""
-    match summary.case.scenario:
-        case "offline":
-            said = f"{format.interval(summary.images_per_s)} images/s"
-        case "single-stream":
-            said = f"p50 {format.percentile(summary.latency.get('p50'), 1e3)} ms"
-        case "server":
-            rate = summary.highest_rate_hz
-            none = "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
-            said = none if rate is None else f"{format.figures(rate)} queries/s"
-        case "compile":
-            first = f"first step {format.interval(summary.first_step_s)} s"
-            said = first if summary.compile_s is None else f"compile {format.interval(summary.compile_s)} s, {first}"
+    """The figures that the case's scenario is about, and over how many processes if there are several."""
+    named = described(summary.case.scenario).headline
+    said = ", ".join(text for name in named if (text := HEADLINES[name](summary)) is not None)
     return said if summary.processes == 1 else f"{said} over {summary.processes} processes"
+
+
+def _rate(summary: Summary) -> str:
+    if summary.highest_rate_hz is not None:
+        return f"{format.figures(summary.highest_rate_hz)} queries/s"
+    return "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
+
+
+HEADLINES: Final[Mapping[str, Callable[[Summary], str | None]]] = {
+    "images_per_s": lambda s: f"{format.interval(s.images_per_s)} images/s",
+    "p50_s": lambda s: f"p50 {format.percentile(s.latency.get('p50'), 1e3)} ms",
+    "highest_rate_hz": _rate,
+    "compile_s": lambda s: None if s.compile_s is None else f"compile {format.interval(s.compile_s)} s",
+    "first_step_s": lambda s: f"first step {format.interval(s.first_step_s)} s",
+}
+"""The metrics that a scenario may list for this line; None where the process has no such figure."""

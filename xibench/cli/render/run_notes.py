@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from xibench.cli.render.format import NONE, case_name, count, counted, few, percent, seconds
 from xibench.cli.render.run_tables import DISTURBED, INSTEAD, UNSTEADY
+from xibench.scenarios import described
 
 if TYPE_CHECKING:
     from xibench.analysis.sweep import Sweep
@@ -62,7 +63,7 @@ def _intervals(summaries: Sequence[Summary]) -> Notes:
 
 
 def _percentiles(summaries: Sequence[Summary]) -> Notes:
-    shown = [p for s in summaries if s.case.scenario == "single-stream" for p in s.latency.values()]
+    shown = [p for s in summaries if "p50_s" in described(s.case.scenario).metrics for p in s.latency.values()]
     if not shown:
         return []
     notes = ["Latency: from an image on the host to its logits on the host, one image at a time, n queries."]
@@ -197,16 +198,9 @@ def _empty(summaries: Sequence[Summary]) -> Notes:
 
 
 def _is_column(field: str, summary: Summary) -> bool:
-    match field:
-        case "attained":
-            return summary.case.scenario in ("offline", "single-stream")
-        case "joules_per_image":
-            return summary.case.scenario != "compile"
-        case "joules_per_image_above_idle":
-            return summary.joules_per_image is not None
-        case "compile_s":
-            return summary.case.scenario == "compile"
-    return True
+    if field == "joules_per_image_above_idle" and summary.joules_per_image is None:
+        return False
+    return field in described(summary.case.scenario).metrics
 
 
 def _failures(summaries: Sequence[Summary]) -> Notes:

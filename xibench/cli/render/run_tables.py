@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -19,11 +19,12 @@ from xibench.cli.render.format import (
     size,
     table_of,
 )
+from xibench.scenarios import Scenario, described, qualifier
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xibench.record.schema import Case, Costs, Environment, Rule, Scenario
+    from xibench.record.schema import Case, Costs, Environment, Rule
     from xibench.record.summary import Summary
 
 AXES: Final = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
@@ -42,10 +43,10 @@ class Column:
 
 def run_tables(summaries: Sequence[Summary], title: str = "") -> list[Table]:
     """A table for each scenario of the run, a row per case. Axes on which its cases agree stand in the title."""
-    scenarios: dict[Scenario, list[Summary]] = {}
+    scenarios: dict[str, list[Summary]] = {}
     for summary in summaries:
         scenarios.setdefault(summary.case.scenario, []).append(summary)
-    return [_run_table(scenario, group, title) for scenario, group in scenarios.items()]
+    return [_run_table(described(name), group, title) for name, group in scenarios.items()]
 
 
 def machine(environment: Environment, summaries: Sequence[Summary]) -> str:
@@ -57,7 +58,7 @@ def machine(environment: Environment, summaries: Sequence[Summary]) -> str:
 
 def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:
     """A plan: each case with what a step of it costs."""
-    axes = (*AXES, *(["scenario"] if any(case.scenario != "offline" for case, _ in rows) else []))
+    axes = (*AXES, *(["scenario"] if any(qualifier(case.scenario) for case, _ in rows) else []))
     right = ("", "batch", "resolution", "MACs/step", "bytes/step", "parameters")
     cells = [
         (str(i), *(str(getattr(case, axis)) for axis in axes), count(costs.macs), size(costs.bytes_moved),
@@ -71,12 +72,16 @@ def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:
 def _run_table(scenario: Scenario, summaries: Sequence[Summary], title: str) -> Table:
     measured = [s.case for s in summaries]
     axes = [a for a in AXES if a in ("framework", "model") or len({getattr(c, a) for c in measured}) > 1]
-    columns = [c for c in _COLUMNS[scenario] if c.shown == "always" or any(c.cell(s) != NONE for s in summaries)]
+    columns = [
+        column
+        for column in (*(COLUMNS[name] for name in scenario.metrics), _STATUS)
+        if column.shown == "always" or any(column.cell(s) != NONE for s in summaries)
+    ]
     rows = [
         (*(str(getattr(s.case, axis)) for axis in axes), *(column.cell(s) for column in columns)) for s in summaries
     ]
     common = [_axis(a, measured[0]) for a in AXES if a not in axes and _axis(a, measured[0])]
-    named = [] if scenario == "offline" else [scenario]
+    named = [qualifier(scenario.name)] if qualifier(scenario.name) else []
     headings = [column.heading for column in columns]
     return table_of(
         ", ".join([*([title] if title else []), *named, *common]), (*axes, *headings), rows,
@@ -127,33 +132,27 @@ def _latency(name: str) -> Column:
     return Column(f"{name}\n[95 %] ms", lambda s: percentile(s.latency.get(name), 1e3))
 
 
-_PROCESSES: Final = Column("proc.", lambda s: str(s.processes) if s.processes else NONE)
-_FIRST: Final = Column("first step\n+ compile", _first_step)
-_PEAK: Final = Column("peak\nmemory", _peak)
-_ENERGY: Final = (
-    Column("J/image", lambda s: _joules(s.joules_per_image), "if any"),
-    Column("J/image\nabove idle", lambda s: _joules(s.joules_per_image_above_idle), "if any"),
-)
-_ATTAINED: Final = Column("attained", lambda s: percent(s.attained))
-_STATUS: Final = Column("status", status)
+COLUMNS: Final[Mapping[str, Column]] = {
+    "images_per_s": Column("images/s\n[95 %]", lambda s: interval(s.images_per_s)),
+    "step_s": Column("ms/step", lambda s: figures(s.step_s.median * 1e3) if s.step_s else NONE),
+    "p50_s": _latency("p50"),
+    "p90_s": _latency("p90"),
+    "p99_s": _latency("p99"),
+    "highest_rate_hz": Column(
+        "highest rate\nqueries/s", lambda s: NONE if s.highest_rate_hz is None else figures(s.highest_rate_hz)
+    ),
+    "compile_s": Column("compile\n[95 %] s", lambda s: interval(s.compile_s)),
+    "first_step_s": Column("first step\n[95 %] s", lambda s: interval(s.first_step_s)),
+    "steps": Column("n", _steps),
+    "processes": Column("proc.", lambda s: str(s.processes) if s.processes else NONE),
+    "attained": Column("attained", lambda s: percent(s.attained)),
+    "until_first_result": Column("first step\n+ compile", _first_step),
+    "peak_bytes": Column("peak\nmemory", _peak),
+    "joules_per_image": Column("J/image", lambda s: _joules(s.joules_per_image), "if any"),
+    "joules_per_image_above_idle": Column(
+        "J/image\nabove idle", lambda s: _joules(s.joules_per_image_above_idle), "if any"
+    ),
+}
+"""The columns that a scenario may list as its metrics; every table ends with the status."""
 
-_COLUMNS: Final[dict[Scenario, tuple[Column, ...]]] = {
-    "offline": (
-        Column("images/s\n[95 %]", lambda s: interval(s.images_per_s)),
-        Column("ms/step", lambda s: figures(s.step_s.median * 1e3) if s.step_s else NONE),
-        Column("n", _steps), _PROCESSES, _ATTAINED, _FIRST, _PEAK, *_ENERGY, _STATUS,
-    ),
-    "single-stream": (
-        _latency("p50"), _latency("p90"), _latency("p99"), Column("n", _steps), _PROCESSES, _ATTAINED, _FIRST, _PEAK,
-        *_ENERGY, _STATUS,
-    ),
-    "server": (
-        Column("highest rate\nqueries/s", lambda s: NONE if s.highest_rate_hz is None else figures(s.highest_rate_hz)),
-        _PROCESSES, _FIRST, _PEAK, *_ENERGY, _STATUS,
-    ),
-    "compile": (
-        Column("compile\n[95 %] s", lambda s: interval(s.compile_s)),
-        Column("first step\n[95 %] s", lambda s: interval(s.first_step_s)),
-        _PROCESSES, _PEAK, _STATUS,
-    ),
-}  # fmt: skip
+_STATUS: Final = Column("status", status)

@@ -1,0 +1,37 @@
+"""Scenario compile: the first step and nothing after it, once per fresh process."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from xibench.measure.loop import timed
+from xibench.measure.phase import Phase
+from xibench.record.schema import Rule
+from xibench.scenarios.prepared import Peaks, PreparedCase, Timed
+from xibench.scenarios.scenario import Scenario
+
+NO_STEP: Final = "scenario compile times no step"
+
+
+def run(prepared: PreparedCase) -> Timed:
+    """Time the first step, which includes what is compiled in it."""
+    prepared.on_phase(Phase.FIRST_STEP)
+    program = prepared.program
+    first_step_s, output = timed(lambda _: program.step(prepared.placed), 0, program.synchronise, prepared.clock)
+    peaks = Peaks(prepared.mark.read(), program.device_memory())
+    return Timed(
+        first_step_s, [], NO_STEP, [], None, NO_STEP, 1, peaks, program.fetch(output), output,
+        absent={"device_steps_s": NO_STEP},
+    )  # fmt: skip
+
+
+COMPILE: Final = Scenario(
+    name="compile",
+    label="Compile",
+    description="fresh compiles, one a process: compile time and first step",
+    run=run,
+    metrics=("compile_s", "first_step_s", "processes", "peak_bytes"),
+    headline=("compile_s", "first_step_s"),
+    sampling=Rule(processes=5),
+    sample=None,
+)

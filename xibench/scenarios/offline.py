@@ -1,0 +1,44 @@
+"""Scenario offline: whole batches that lie on the device, one after another."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from frameworks.cost import ITEM_BYTES
+from xibench.measure.loop import measure
+from xibench.scenarios.prepared import PreparedCase, Timed
+from xibench.scenarios.rotation import InputRotation
+from xibench.scenarios.sampling import stopping_rule, warmup_rule
+from xibench.scenarios.scenario import Scenario
+
+
+def run(prepared: PreparedCase) -> Timed:
+    """Time steps of whole batches, each synchronised. Inputs are rotated on the device."""
+    program = prepared.program
+    copied = prepared.images.size * ITEM_BYTES[prepared.case.precision]
+    on_host, on_device = (copied, 0) if prepared.case.device == "cpu" else (0, copied)
+    rotation = InputRotation(
+        prepared, prepared.placed, lambda: program.put(prepared.images), on_host, on_device
+    )
+    samples = measure(
+        lambda number: program.step(rotation.input(number)), program.synchronise, warmup_rule(prepared),
+        stopping_rule(prepared, prepared.rule.half_width), prepared.clock, rotation.on_phase, program.device_step_s,
+    )  # fmt: skip
+    return Timed(
+        samples.first_step_s, samples.warmup_s, samples.warmup_stopped_by, samples.steps_s, samples.device_steps_s,
+        samples.stopped_by, rotation.count, rotation.peaks(), program.fetch(samples.output), samples.output,
+    )  # fmt: skip
+
+
+OFFLINE: Final = Scenario(
+    name="offline",
+    label="Offline",
+    description="whole batches, one after another: throughput; with --sweep over growing batches",
+    run=run,
+    metrics=(
+        "images_per_s", "step_s", "steps", "processes", "attained", "until_first_result", "peak_bytes",
+        "joules_per_image", "joules_per_image_above_idle",
+    ),
+    headline=("images_per_s",),
+    sweepable=True,
+)  # fmt: skip

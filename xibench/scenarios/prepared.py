@@ -1,0 +1,61 @@
+"""What a scenario runs on and what it gives back, inside a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from frameworks.runtime import DeviceMemory, Subject
+    from xibench.measure.clock import Clock
+    from xibench.measure.memory import HighWaterMark, HostPeak
+    from xibench.measure.phase import Phase
+    from xibench.record.schema import Case, Rule, Server
+    from xibench.scenarios.sampling import Deadlines
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCase:
+    """A compiled model with its batch, and everything that timing it takes."""
+
+    case: Case
+    rule: Rule
+    program: Subject
+    images: NDArray[np.float32]  # (batch, height, width, 3), on the host
+    placed: Any  # the same batch on the device, as the framework has it
+    mark: HighWaterMark
+    clock: Clock
+    on_phase: Callable[[Phase], None]  # called before a phase starts, never between two steps of one phase
+    on_progress: Callable[[str], None]  # free text for people
+    order: int  # position of the process in the run: two processes draw different arrivals
+    deadlines: Deadlines
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """Memory high-water marks, without the copies of the batch that were made for rotation."""
+
+    host: HostPeak
+    device: DeviceMemory | None
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a scenario has measured in one process."""
+
+    first_step_s: float
+    warmup_s: list[float]  # discarded
+    warmup_stopped_by: str
+    steps_s: list[float]
+    device_steps_s: list[float] | None
+    stopped_by: str
+    input_buffers: int  # copies of the batch that were rotated
+    peaks: Peaks
+    logits: NDArray[np.floating[Any]]  # (batch, classes), on the host
+    output: Any  # of the last step, as the framework has it; the device has finished it
+    server: Server | None = None
+    absent: dict[str, str] | None = None  # field -> why it is None
