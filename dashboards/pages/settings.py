@@ -193,6 +193,19 @@ def _nanoseconds(value: float) -> str:
     return f"{fmt.number(value * 1e9)} ns" if value < 1e-6 else f"{fmt.number(value * 1e6)} µs"
 
 
+def _limits(e: Environment) -> list[tuple[Cell, ...]]:
+    """What the run was started under; nothing for files of older formats, which do not hold it."""
+    if e.variables is None:
+        return []
+    quota = None if e.cpu_quota_cores is None else f"{fmt.number(e.cpu_quota_cores)} cores"
+    memory = None if e.memory_limit_bytes is None else f"{fmt.gibibytes(e.memory_limit_bytes)} of memory"
+    return [
+        ("Cores allowed", e.cpus_allowed or fmt.NONE),
+        ("Limits of control groups", ", ".join(filter(None, (quota, memory))) or "none"),
+        ("Environment variables", " ".join(f"{name}={value}" for name, value in e.variables.items()) or "none set"),
+    ]
+
+
 def _environment(e: Environment) -> Table:
     dirty = {True: ", with uncommitted changes", False: "", None: ""}[e.git_dirty]
     rows: list[tuple[Cell, ...]] = [
@@ -204,6 +217,7 @@ def _environment(e: Environment) -> Table:
         ("Operating system", f"{e.os}, {e.kernel}"),
         ("Python", e.python),
         ("Commit of xibench", f"{e.git_commit}{dirty}" if e.git_commit else "not run from a checkout"),
+        *_limits(e),
     ]
     rows += [
         ("GPU", f"{gpu.name}, {fmt.gibibytes(gpu.memory_bytes)}, driver {gpu.driver}"

@@ -81,6 +81,25 @@ def test_another_machine_is_refused(change: dict[str, object], word: str) -> Non
     assert word in found.not_compared[0].why[0]
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"variables": {"OMP_NUM_THREADS": "1"}}, "OMP_NUM_THREADS unset -> 1"),
+        ({"cpu_quota_cores": 1.5}, "cpu_quota_cores unset -> 1.5"),
+        ({"memory_limit_bytes": 2**30}, f"memory_limit_bytes unset -> {2**30}"),
+        ({"cpus_allowed": "2-3"}, "cpus_allowed 0-1 -> 2-3"),
+    ],
+)
+def test_runs_under_other_variables_or_limits_are_unlike(change: dict[str, object], why: str) -> None:
+    known = msgspec.structs.replace(ENVIRONMENT, variables={}, cpus_allowed="0-1")
+    base = msgspec.structs.replace(header([CASE]), environment=known)
+    new = msgspec.structs.replace(base, environment=msgspec.structs.replace(known, **change))
+    found = compare(run(record(CASE, *STEPS), made=base), run(record(CASE, *STEPS), made=new))
+    assert found.not_compared[0].why == [why]
+    older = run(record(CASE, *STEPS))  # its format does not hold them, so nothing can be said about them
+    assert len(compare(older, run(record(CASE, *STEPS), made=new)).pairs) == 1
+
+
 def test_other_photographs_are_refused() -> None:
     other = Pictures(source="noise", files=[], digest="1", preparation="none")
     made = msgspec.structs.replace(header([CASE]), pictures=other)

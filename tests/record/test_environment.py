@@ -106,3 +106,23 @@ def test_differences_name_the_package_with_both_versions() -> None:
         "cpu_flags differ", "kernel ACME 1.0 -> ACME 1.1", "torch 2.13.0 -> 2.14.0",
     ]  # fmt: skip
     assert environment.differences(ENVIRONMENT, ENVIRONMENT) == []
+
+
+def test_another_variable_another_quota_and_other_cores_are_another_environment(tmp_path: Path) -> None:
+    def here(variables: dict[str, str], cpus: str, quota: str) -> environment.Environment:
+        (tmp_path / "status").write_text(f"Cpus_allowed_list:\t{cpus}\nMems_allowed_list:\t0\n")
+        (tmp_path / "cpu.max").write_text(quota)
+        (tmp_path / "cgroup").write_text("0::/\n")
+        (tmp_path / "mountinfo").write_text(f"35 31 0:32 / {tmp_path} rw - cgroup2 cgroup2 rw\n")
+        return environment.read(own=tmp_path, environ=variables)
+
+    then = here({"HOME": "/home/alice"}, "0-3,8", "max 100000")
+    assert (then.cpus_allowed, then.memory_nodes, then.cpu_quota_cores, then.variables) == ("0-3,8", "0", None, {})
+    assert then.absent["cpu_quota_cores"] == "no control group sets one"
+    for now, said in (
+        (here({"OMP_NUM_THREADS": "1"}, "0-3,8", "max 100000"), "OMP_NUM_THREADS None -> 1"),
+        (here({}, "0-3", "max 100000"), "cpus_allowed 0-3,8 -> 0-3"),
+        (here({}, "0-3,8", "150000 100000"), "cpu_quota_cores None -> 1.5"),
+    ):
+        assert environment.fingerprint(now) != environment.fingerprint(then)
+        assert environment.differences(then, now) == [said]

@@ -128,14 +128,17 @@ def _facts(environment: Environment) -> list[Fact]:
 
     bf16 = [flag for flag in BF16_FLAGS if flag in environment.cpu_flags]
     gpus = "; ".join(f"{gpu.name}, {size(gpu.memory_bytes)}, driver {gpu.driver}" for gpu in environment.gpus)
+    quota = "" if environment.cpu_quota_cores is None else f", quota {environment.cpu_quota_cores:g} cores"
+    set_here = [f"{name}={value}" for name, value in (environment.variables or {}).items()]
     values = {
         "python": environment.python,
         "system": f"{environment.os}, kernel {environment.kernel}",
         "CPU": environment.processor,
-        "cores": f"{environment.cores_usable} usable of {environment.cores_logical} logical",
+        "cores": f"{environment.cores_usable} usable of {environment.cores_logical} logical{quota}",
         "bf16 on the CPU": ", ".join(bf16) or "emulated",
         "memory": size(environment.memory_bytes),
         "GPU": gpus or environment.absent.get("gpus", "none"),
+        "variables": ", ".join(set_here) or "none that changes speed",
         "disk free here": size(shutil.disk_usage(".").free),
     }
     return [Fact(name=name, value=value) for name, value in values.items()]

@@ -145,7 +145,25 @@ def differing_machines(base: Environment, new: Environment) -> list[str]:
         found.append(f"cpu_flags {' '.join(base.cpu_flags)} -> {' '.join(new.cpu_flags)}")
     if [gpu.name for gpu in base.gpus] != [gpu.name for gpu in new.gpus]:
         found.append("not the same GPUs")
-    return found
+    return found + _differing_limits(base, new)
+
+
+def _differing_limits(base: Environment, new: Environment) -> list[str]:
+    """Cores, limits and environment variables that differ, where both runs recorded them (since format 4)."""
+    if base.variables is None or new.variables is None:
+        return []
+    limits = ("cpus_allowed", "memory_nodes", "cpu_quota_cores", "memory_limit_bytes")
+    then = {name: getattr(base, name) for name in limits} | base.variables
+    now = {name: getattr(new, name) for name in limits} | new.variables
+    return [
+        f"{name} {_or_unset(then.get(name))} -> {_or_unset(now.get(name))}"
+        for name in dict.fromkeys((*then, *now))
+        if then.get(name) != now.get(name)
+    ]
+
+
+def _or_unset(value: object) -> object:
+    return "unset" if value is None else value
 
 
 def differing_versions(base: Mapping[str, str | None], new: Mapping[str, str | None]) -> list[str]:

@@ -18,10 +18,11 @@ from typing import Final
 import msgspec
 import psutil
 
-from xibench.measure import nvml
+from xibench.measure import cgroups, nvml
 from xibench.measure.caches import last_level_cache_bytes
 from xibench.record.processors import plain, told_apart_by
 from xibench.record.schema import Environment, Gpu
+from xibench.record.variables import speed_variables
 
 DISTRIBUTIONS: Final = (
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "numpy", "scipy", "msgspec", "psutil", "pillow",
@@ -35,10 +36,19 @@ GIT_PATIENCE_S: Final = 10.0
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/proc/cpuinfo")) -> Environment:
+def read(
+    interpreters: Mapping[str, str] | None = None,
+    cpuinfo: Path = Path("/proc/cpuinfo"),
+    own: Path = Path("/proc/self"),
+    environ: Mapping[str, str] = os.environ,
+) -> Environment:
     """This machine and the parent's interpreter. What cannot be read is null, with the reason in `absent`.
 
-    interpreters: framework -> the environment its workers run in (`xibench.workers.interpreters.described`).
+    Args:
+        interpreters: framework -> the environment its workers run in (`xibench.workers.interpreters.described`).
+        cpuinfo: where the kernel describes the processor.
+        own: where the kernel describes this process: the cores it may use and its control groups.
+        environ: the environment variables that the user has set.
     """
     absent: dict[str, str] = {}
     model, flags = cpu(cpuinfo, absent)
@@ -52,6 +62,11 @@ def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/p
     cache_bytes = last_level_cache_bytes()
     if cache_bytes is None:
         absent["cache_bytes"] = "the kernel does not describe the processor's caches"
+    limits = cgroups.limits(own)
+    absent |= dict.fromkeys(
+        (name for name in ("cpu_quota_cores", "memory_limit_bytes") if getattr(limits, name) is None),
+        "no control group sets one",
+    )
     return Environment(
         machine=machine_name(model, known_flags, usable, [gpu.name for gpu in gpus]),
         cpu_model=model,
@@ -69,6 +84,11 @@ def read(interpreters: Mapping[str, str] | None = None, cpuinfo: Path = Path("/p
         git_dirty=dirty,
         gpus=gpus,
         cache_bytes=cache_bytes,
+        cpus_allowed=_allowed(own, "Cpus", "cpus_allowed", absent),
+        memory_nodes=_allowed(own, "Mems", "memory_nodes", absent),
+        cpu_quota_cores=limits.cpu_quota_cores,
+        memory_limit_bytes=limits.memory_limit_bytes,
+        variables=speed_variables(environ),
         absent=absent,
     )
 
@@ -184,6 +204,18 @@ def _usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _allowed(own: Path, kind: str, field: str, absent: dict[str, str]) -> str | None:
+    """The cores (Cpus) or memory nodes (Mems) that this process may use, as the kernel lists them: `0-3,8`."""
+    try:
+        found = re.search(rf"^{kind}_allowed_list:\s*(\S+)$", (own / "status").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    if found is None:
+        absent[field] = "the kernel does not tell"
+        return None
+    return found[1]
 
 
 def _os_name() -> str:

@@ -390,6 +390,11 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     git_dirty: bool | None
     gpus: list[Gpu]
     cache_bytes: int | None = None  # last-level cache of the processor that the run may use
+    cpus_allowed: str | None = None  # the usable cores as the kernel lists them, `0-3,8`: affinity and cpuset
+    memory_nodes: str | None = None  # likewise the NUMA nodes whose memory may be used
+    cpu_quota_cores: float | None = None  # CPU seconds per second that control groups allow; null: no quota
+    memory_limit_bytes: int | None = None  # the strictest memory limit of the control groups; null: none
+    variables: dict[str, str] | None = None  # that bear on speed: `variables`; null: a file of before format 4
     absent: dict[str, str] = {}  # field -> why it is null or empty
 
     @property
