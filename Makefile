@@ -55,7 +55,7 @@ lint: $(VENV)/installed-dev  ## ruff and mypy
 	@$(BIN)/mypy
 
 clean:  ## remove what make and the tools wrote; keeps results/ and .venvs
-	rm -rf $(VENV) $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks
+	rm -rf $(VENV) $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

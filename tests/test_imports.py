@@ -36,6 +36,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "frameworks.pytorch": (*SUBJECTS, "frameworks.pytorch"),
     "frameworks.tensorflow": (*SUBJECTS, "frameworks.tensorflow"),
     "frameworks.jax": (*SUBJECTS, "frameworks.jax"),
+    "frameworks.reference": (*SUBJECTS, "frameworks.reference"),
     "frameworks.third_party*": (),
     "frameworks.third_party": (*SUBJECTS, "frameworks.third_party"),
     "frameworks.third_party.keras_pytorch": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),

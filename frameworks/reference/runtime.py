@@ -1,0 +1,154 @@
+"""NumPy behind the protocol of frameworks.runtime: it prepares networks and takes part in `verify`.
+
+It is the definition that the others are held against, not a competitor in speed: it has no recipe but `default`, no
+GPU, no ceilings and no FLOP counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frameworks.blueprint import Network, has_batch_norm
+from frameworks.errors import Unsupported
+from frameworks.manifest import (
+    MANIFEST,
+    NO_BATCH_NORM,
+    NO_PREALLOCATION,
+    NOT_PUT,
+    NOT_STEPPED,
+    Absent,
+    CompiledMemory,
+    Setting,
+    compiled_memory,
+    nothing_compiled,
+    present,
+    reasons,
+)
+from frameworks.reference.model import build
+from frameworks.runtime import DeviceMemory, Precision, Recipe, Substitution, cpu_name
+from frameworks.weights import Weights, running_statistics
+
+Array = NDArray[np.floating[Any]]
+RECIPE: Final = Recipe("default", (("NumPy", "each layer as its definition, one after another"),))
+NOT_IN_NUMPY: Final = Absent("NumPy has no such setting")
+
+
+def devices() -> tuple[str, ...]:
+    """NumPy computes on the CPU."""
+    return ("cpu",)
+
+
+def touch(device: str) -> str:
+    """The CPU's name. Raises Unsupported for another device."""
+    _require("default", device)
+    return cpu_name()
+
+
+def recipe(name: str, device: str) -> Recipe:
+    """The settings of `default`. Raises Unsupported for any other recipe or device."""
+    _require(name, device)
+    return RECIPE
+
+
+def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> Program:
+    """The network, ready to be stepped. Raises Unsupported for a recipe, precision or device that NumPy lacks."""
+    _require(recipe, device)
+    return Program(network, weights, precision)
+
+
+def outputs(
+    network: Network,
+    weights: Weights,
+    precision: Precision,
+    batch: Array,
+    masks: Mapping[str, Array] | None = None,
+    given: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    """One forward pass for `verify`; see frameworks.runtime.Runtime."""
+    model = build(network, weights=weights, precision=precision)
+    if masks is None:
+        return model.blocks(batch, given)
+    model.train()
+    model.masks = masks
+    return model.blocks(batch, given) | running_statistics(model.weights())
+
+
+class Program:
+    """A network as a program that can be stepped: a step has finished when it returns."""
+
+    substitutions: tuple[Substitution, ...] = ()
+
+    def __init__(self, network: Network, weights: Weights, precision: Precision) -> None:
+        self.model = build(network, weights=weights, precision=precision)
+        self.normalised = has_batch_norm(network)
+        self.batch: Array | None = None
+        self.output: Array | None = None
+
+    def put(self, batch: NDArray[np.float32]) -> Array:
+        self.batch = batch.astype(self.model.dtype)
+        return self.batch
+
+    def compile(self, batch: Array) -> bool:
+        """False: there is nothing to compile."""
+        return False
+
+    def step(self, batch: Array) -> Array:
+        return self.model(batch)
+
+    def synchronise(self, output: Array) -> None:
+        self.output = output
+
+    def fetch(self, output: Array) -> Array:
+        return output
+
+    def query(self, batch: NDArray[np.float32]) -> Array:
+        return self.step(self.put(batch))
+
+    def device_step_s(self) -> float | None:
+        return None
+
+    def settings(self) -> dict[str, Setting]:
+        return present(self._readings())
+
+    def absent(self) -> dict[str, str]:
+        no_clock = {"device_steps_s": Absent("NumPy has no clock of the device's own")}
+        return reasons(self._readings() | nothing_compiled() | no_clock)
+
+    def compiled_memory(self) -> CompiledMemory:
+        return compiled_memory(nothing_compiled())
+
+    def reset_device_memory(self) -> None:
+        """There is no device memory of its own."""
+
+    def device_memory(self) -> DeviceMemory | None:
+        return None
+
+    def _readings(self) -> dict[str, Setting | Absent]:
+        """Every setting of the manifest; what NumPy does not have is absent."""
+        dtype = np.dtype(self.model.dtype).name
+        stepped = self.output is not None
+        return {
+            **dict.fromkeys(MANIFEST, NOT_IN_NUMPY),
+            "layout": NOT_PUT if self.batch is None else "NHWC",
+            "compiler": "none",
+            "compile_scope": "none",
+            "batch_norm_folded": False if self.normalised else NO_BATCH_NORM,
+            "kernel_dtype": dtype,
+            "output_dtype": self.output.dtype.name if self.output is not None else NOT_STEPPED,
+            "output_device": "cpu" if stepped else NOT_STEPPED,
+            "results_copied_to_host": False if stepped else NOT_STEPPED,
+            "tf32": False,
+            "preallocation": NO_PREALLOCATION,
+            "arithmetic_dtype": "float64",
+        }
+
+
+def _require(recipe: str, device: str) -> None:
+    if device != "cpu":
+        raise Unsupported(f"reference: no device '{device}' in NumPy, expected cpu")
+    if recipe != "default":
+        raise Unsupported(f"reference: no recipe '{recipe}', expected default, each layer as its definition")
