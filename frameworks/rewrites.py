@@ -20,8 +20,7 @@ def fold_batch_norm(network: Network, weights: Weights) -> tuple[Network, dict[s
     """
     beside = f"{network.auxiliary.layers.name}." if network.auxiliary else None
     folded = {n: array for n, array in weights.items() if beside is None or not n.startswith(beside)}
-    layers = tuple(_fold(layer, "", folded) for layer in network.layers)
-    return replace(network, layers=layers, auxiliary=None), folded
+    return replace(network, layers=_fold_list(network.layers, "", folded), auxiliary=None), folded
 
 
 def _fold(layer: Layer, prefix: str, weights: dict[str, Array]) -> Layer:
