@@ -10,8 +10,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from dashboards import content
-from dashboards import format as fmt
+from dashboards import content, words
 from dashboards.pages import accuracy, batch, costs, energy, latency, memory, overview, settings, spectrum, startup
 from dashboards.plotly_js import plotly_script
 from dashboards.runs import LoadedRun, load
@@ -54,7 +53,7 @@ def render(pages: Sequence[content.Page], runs: Sequence[LoadedRun]) -> dict[str
     )
     environment.tests["a_block"] = _is_block
     environment.filters["script_json"] = script_json
-    environment.filters["moment"] = fmt.moment
+    environment.filters["moment"] = words.moment
     template = environment.get_template("page.html")
     return {page.file: template.render(page=page, pages=pages, runs=runs) for page in pages}
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards import format as fmt
-from dashboards import trust
+from dashboards import trust, words
 from dashboards.axes import GOES_ON
 from dashboards.runs import Group, Row
 from dashboards.takeaways import interval_note
+from xibench.record import format as fmt
 from xibench.record.schema import Environment
 
 
@@ -77,7 +77,7 @@ def substitutions(rows: Sequence[Row]) -> list[str]:
         for s in row.summary.substitutions:
             note = f"{s.wanted} was wanted, {s.ran} ran instead: {s.why}"
             cases = found.setdefault(note, [])
-            case = f"{row.framework} {row.recipe} on {fmt.name(row.case.model)}"
+            case = f"{row.framework} {row.recipe} on {words.name(row.case.model)}"
             if case not in cases:
                 cases.append(case)
     return [f"† {fmt.listing(cases)}: {note}." for note, cases in found.items()]

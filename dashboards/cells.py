@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dashboards import format as fmt
 from dashboards.content import Cell, Marked
 from dashboards.runs import Row
+from xibench.record import format as fmt
 
 
 def recipe(row: Row) -> Cell:

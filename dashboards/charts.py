@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboards import format as fmt
-from dashboards import trust
+from dashboards import trust, words
 from dashboards.axes import GOES_ON, asymmetric, reach_of
 from dashboards.axes import layout as layout_of
 from dashboards.content import Figure
 from dashboards.runs import Row
 from dashboards.style import framework_colour, recipe_pattern
+from xibench.record import format as fmt
 
 ROW_HEIGHT: Final = 25
 MARGIN_LEFT: Final = 92
@@ -98,7 +98,7 @@ def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, d
 
 def stacked(
     rows: Sequence[Row], parts: Sequence[tuple[str, str, Callable[[Row], float]]], axis: str,
-    show: Callable[[float], str] = fmt.seconds, has_parts: Callable[[Row], bool] = lambda row: row.ok,
+    show: Callable[[float], str] = fmt.seconds_or_ms, has_parts: Callable[[Row], bool] = lambda row: row.ok,
 ) -> Figure:
     """Bars of parts end to end. parts: name, colour, and the part's length for a row that has parts."""
     place = slots(rows)
@@ -152,7 +152,7 @@ def columns(
             "type": "bar", "orientation": "h", "name": part, "x": list(values), "y": positions, "width": 0.74,
             "marker": {"color": colour},
             "hovertemplate": f"%{{customdata}}<br>{part}: %{{x:,.3~s}}<extra></extra>",
-            "customdata": [fmt.chart_text(name) for name in names],
+            "customdata": [words.chart_text(name) for name in names],
         }
         for part, colour, values in parts
         if any(values)
@@ -165,7 +165,7 @@ def columns(
                 "symbol": "diamond", "size": 8, "color": "var(--paper)", "line": {"width": 1.5, "color": "var(--ink)"},
             },
             "hovertemplate": f"%{{customdata}}<br>{tick_name}: %{{x:,.3~s}}<extra></extra>",
-            "customdata": [fmt.chart_text(name) for name in names],
+            "customdata": [words.chart_text(name) for name in names],
         })
     layout = layout_of(axis)
     layout |= {
@@ -195,7 +195,7 @@ def _bar_trace(
     values = [v for _, _, v in entries]
     colour = framework_colour(framework)
     return {
-        "type": "bar", "orientation": "h", "width": 0.72, "name": fmt.chart_text(fmt.name(framework)),
+        "type": "bar", "orientation": "h", "width": 0.72, "name": words.chart_text(words.name(framework)),
         "x": [v.value for v in values], "y": [at for at, _, _ in entries],
         "marker": {
             "color": colour, "line": {"color": colour, "width": 1},
@@ -215,7 +215,7 @@ def _dot_trace(at: float, row: Row, found: Sequence[Dot]) -> dict[str, Any]:
     values = [m.value or 0 for m in found]
     bounded = any(m.low is not None or m.high is not None for m in found)
     return {
-        "type": "scatter", "mode": "markers", "cliponaxis": False, "name": fmt.chart_text(row.label),
+        "type": "scatter", "mode": "markers", "cliponaxis": False, "name": words.chart_text(row.label),
         "x": values, "y": [at - m.rise for m in found],
         "error_x": asymmetric(values, [m.low for m in found], [m.high for m in found]) if bounded else None,
         "marker": {
@@ -230,7 +230,7 @@ def _texts(places: Sequence[tuple[float, float, str]]) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "text", "hoverinfo": "skip", "cliponaxis": False,
         "x": [x for x, _, _ in places], "y": [y for _, y, _ in places],
-        "text": [f" {fmt.chart_text(text)}" for _, _, text in places],
+        "text": [f" {words.chart_text(text)}" for _, _, text in places],
         "textposition": "middle right", "textfont": {"size": 12, "color": "var(--ink)"},
     }
 
@@ -242,10 +242,10 @@ def _error(values: Sequence[Value], reach: float) -> dict[str, Any]:
 
 def absent_note(at: float, row: Row, x: float = 0, text: str | None = None) -> dict[str, Any]:
     """What stands in place of a row's marks: `text`, else what became of the case."""
-    text = text or ("no figure" if row.ok else fmt.status(row.summary.status))
+    text = text or ("no figure" if row.ok else words.status(row.summary.status))
     return {
-        "x": x, "y": at, "text": f" {fmt.chart_text(text)}", "showarrow": False, "xanchor": "left", "yanchor": "middle",
-        "font": {"size": 12, "color": "var(--muted)"},
+        "x": x, "y": at, "text": f" {words.chart_text(text)}", "showarrow": False, "xanchor": "left",
+        "yanchor": "middle", "font": {"size": 12, "color": "var(--muted)"},
     }
 
 
@@ -258,7 +258,7 @@ def rows_figure(
     headings = [
         {
             "x": 0, "xref": "paper", "xanchor": "right", "xshift": -6, "y": at, "yanchor": "middle", "showarrow": False,
-            "text": f"<i>{fmt.chart_text(text)}</i>", "font": {"size": 12, "color": "var(--muted)"},
+            "text": f"<i>{words.chart_text(text)}</i>", "font": {"size": 12, "color": "var(--muted)"},
         }
         for at, text in place.headings
     ]
@@ -275,6 +275,6 @@ def _row_axis(positions: Sequence[float], names: Sequence[str], end: float) -> d
     """A vertical axis of named rows, counted downwards; its invisible ticks keep the names off the bars."""
     return {
         "autorange": False, "range": [end - 0.4, -0.6], "tickvals": list(positions), "showgrid": False,
-        "ticktext": [fmt.chart_text(name) for name in names], "zeroline": False, "fixedrange": True,
+        "ticktext": [words.chart_text(name) for name in names], "zeroline": False, "fixedrange": True,
         "ticks": "outside", "ticklen": 6, "tickcolor": "rgba(0,0,0,0)",
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dashboards import format as fmt
+from dashboards import words
 from dashboards.axes import asymmetric, named, reach_of
 from dashboards.axes import layout as layout_of
 from dashboards.content import Figure, Key
@@ -76,8 +76,8 @@ def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
     frameworks = dict.fromkeys(row.case.framework for row in rows)
     recipes = dict.fromkeys(row.case.recipe for row in rows)
     return (
-        *(Key(fmt.name(framework), framework_colour(framework)) for framework in frameworks),
-        *(Key(fmt.name(recipe), "var(--muted)", recipe_symbol(recipe)) for recipe in recipes),
+        *(Key(words.name(framework), framework_colour(framework)) for framework in frameworks),
+        *(Key(words.name(recipe), "var(--muted)", recipe_symbol(recipe)) for recipe in recipes),
     )
 
 
@@ -89,7 +89,7 @@ def _curve(curve: Curve, reach: float) -> dict[str, Any]:
     error = asymmetric(values, [p.low for p in curve.points], highs) | {"color": colour}
     return {
         "type": "scatter", "mode": "lines+markers", "cliponaxis": False,
-        "name": fmt.chart_text(f"{fmt.name(curve.framework)} {fmt.name(curve.recipe)}"),
+        "name": words.chart_text(f"{words.name(curve.framework)} {words.name(curve.recipe)}"),
         "x": [p.x for p in curve.points], "y": values,
         "line": {"color": colour, "width": 2, "dash": recipe_dash(curve.recipe)},
         "error_y": error if bounded else {"visible": False},

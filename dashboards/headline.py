@@ -11,11 +11,11 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards import captions, embedding, trust
-from dashboards import format as fmt
+from dashboards import captions, embedding, trust, words
 from dashboards.runs import Group, LoadedRun, Row, groups, network_title
 from dashboards.style import FRAMEWORK_ORDER
 from xibench.record import documents
+from xibench.record import format as fmt
 from xibench.scenarios import described
 
 NAME: Final = "headline"
@@ -50,13 +50,13 @@ def _table(group: Group) -> str:
     lines = [
         f"{group.title}: images per second, {captions.estimate(group)} [95 % interval]{share}",
         "",
-        f"| network | recipe | {' | '.join(fmt.name(name) for name in shown)} |",
+        f"| network | recipe | {' | '.join(words.name(name) for name in shown)} |",
         f"|---|---|{'--:|' * len(shown)}",
     ]
     for panel in group.panels:
         for recipe in dict.fromkeys(row.case.recipe for row in panel.rows):
             cells = [_cell([r for r in panel.rows if (r.case.framework, r.case.recipe) == (f, recipe)]) for f in shown]
-            lines.append(f"| {panel.title}, {panel.resolution} px | {fmt.name(recipe)} | {' | '.join(cells)} |")
+            lines.append(f"| {panel.title}, {panel.resolution} px | {words.name(recipe)} | {' | '.join(cells)} |")
     return "\n".join([*lines, *_footnotes(group.rows)])
 
 
@@ -66,9 +66,9 @@ def _cell(rows: Sequence[Row]) -> str:
     row = rows[0]
     throughput = row.summary.images_per_s
     if throughput is None:
-        return fmt.status(row.record.status)
+        return words.status(row.record.status)
     share = "" if row.summary.attained is None else f", {trust.attained(row)}"
-    return f"{fmt.interval(throughput)}{share}{row.mark}"
+    return f"{fmt.estimate(throughput)}{share}{row.mark}"
 
 
 def _footnotes(rows: Sequence[Row]) -> list[str]:

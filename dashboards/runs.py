@@ -10,9 +10,10 @@ from typing import Final
 
 import msgspec
 
-from dashboards import format as fmt
+from dashboards import words
 from dashboards.style import FRAMEWORK_ORDER
 from xibench.errors import StoreError
+from xibench.record import format as fmt
 from xibench.record.schema import Attempt, Calibration, Case, Header, Process, Record
 from xibench.record.store import read
 from xibench.record.summary import Summary, summarise
@@ -47,12 +48,12 @@ class Row:
     @property
     def framework(self) -> str:
         """The framework's name."""
-        return fmt.name(self.case.framework)
+        return words.name(self.case.framework)
 
     @property
     def recipe(self) -> str:
         """The recipe's name."""
-        return fmt.name(self.case.recipe)
+        return words.name(self.case.recipe)
 
     @property
     def label(self) -> str:
@@ -145,8 +146,9 @@ class Group:
         task = {"infer": "Inference"}.get(self.case.task, self.case.task)
         scenario = [name] if (name := qualifier(self.case.scenario)) else []
         batch = [] if self.scenario.single_image else [self._batch]
-        within = [] if self.case.latency_bound_s is None else [f"p99 within {fmt.seconds(self.case.latency_bound_s)}"]
-        return ", ".join([task, *scenario, *batch, self.case.precision, fmt.name(self.case.device), *within])
+        bound_s = self.case.latency_bound_s
+        within = [] if bound_s is None else [f"p99 within {fmt.seconds_or_ms(bound_s)}"]
+        return ", ".join([task, *scenario, *batch, self.case.precision, words.name(self.case.device), *within])
 
     @property
     def scenario(self) -> Scenario:
@@ -166,7 +168,7 @@ class Group:
     @property
     def subtitle(self) -> str:
         """`Run 1234, 2026-01-01 12:00 UTC`"""
-        return f"Run {self.run.header.run_id}, {fmt.moment(self.run.header.created_utc)}"
+        return f"Run {self.run.header.run_id}, {words.moment(self.run.header.created_utc)}"
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -231,7 +233,7 @@ def networks(runs: Iterable[LoadedRun]) -> tuple[tuple[str, str], ...]:
 
 def network_title(model: str, variant: str) -> str:
     """`Xception` or `Xception, narrow`"""
-    return fmt.name(model) if variant == "default" else f"{fmt.name(model)}, {variant.replace('_', ' ')}"
+    return words.name(model) if variant == "default" else f"{words.name(model)}, {variant.replace('_', ' ')}"
 
 
 def recipe_order(recipe: str) -> tuple[int, str]:
@@ -241,7 +243,7 @@ def recipe_order(recipe: str) -> tuple[int, str]:
 
 def case_words(case: Case) -> str:
     """`JAX tuned, Xception`"""
-    return f"{fmt.name(case.framework)} {fmt.name(case.recipe)}, {network_title(case.model, case.variant)}"
+    return f"{words.name(case.framework)} {words.name(case.recipe)}, {network_title(case.model, case.variant)}"
 
 
 def _grouped(

@@ -9,13 +9,13 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards import embedding
-from dashboards import format as fmt
+from dashboards import embedding, words
 from dashboards.headline import conditions
 from dashboards.runs import LoadedRun
 from xibench.analysis.spectrum import Curve, Point, curves, label, place
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
 from xibench.errors import InputError
+from xibench.record import format as fmt
 
 NAME: Final = "spectrum"
 
@@ -32,7 +32,7 @@ def summary(run: LoadedRun) -> str:
 
 def _setup(curve: Curve) -> str:
     case, way = curve.case, WAY_TOLD[curve.widths]
-    device = fmt.name(case.device)
+    device = words.name(case.device)
     return f"{way[0].upper()}{way[1:]}, batch {case.batch}, {case.precision}, {case.resolution} px, {device}"
 
 
@@ -61,13 +61,13 @@ def _table(setup: str, found: Sequence[Curve]) -> str:
 def _cell(point: Point | None) -> str:
     rate = point.throughput.images_per_s if point else None
     if point is None or rate is None:
-        return fmt.NONE if point is None else fmt.status(point.throughput.status)
+        return fmt.NONE if point is None else words.status(point.throughput.status)
     share = point.throughput.attained
-    return fmt.interval(rate) + ("" if share is None else f", {fmt.percent(100 * share)}")
+    return fmt.estimate(rate) + ("" if share is None else f", {fmt.percentage(100 * share)}")
 
 
 def _name(curve: Curve) -> str:
-    return f"{fmt.name(curve.case.framework)} {fmt.name(curve.case.recipe)}"
+    return f"{words.name(curve.case.framework)} {words.name(curve.case.recipe)}"
 
 
 if __name__ == "__main__":

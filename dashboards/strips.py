@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dashboards import format as fmt
+from dashboards import words
 from dashboards.charts import absent_note, rows_figure, slots
 from dashboards.content import Figure
 from dashboards.runs import Row
 from dashboards.style import framework_colour, recipe_symbol
+from xibench.record import format as fmt
 
 
 def strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
@@ -57,7 +58,7 @@ def _strip(at: float, row: Row, median: float, span: tuple[float, float]) -> dic
             "line": {"color": colour, "width": 1},
         },
         "customdata": [
-            f"<b>{fmt.chart_text(row.label)}</b><br>process {number}, {kind}: {fmt.number(1e3 * s, 2)} ms, {v:+.1f} %"
+            f"<b>{words.chart_text(row.label)}</b><br>process {number}, {kind}: {fmt.number(1e3 * s, 2)} ms, {v:+.1f} %"
             for (s, number, kind), v in zip(steps, share, strict=True)
         ],
         "hovertemplate": "%{customdata}<extra></extra>",

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
-from dashboards import format as fmt
+from dashboards import words
 from dashboards.runs import Group, Panel, Row
+from xibench.record import format as fmt
 from xibench.record.summary import Summary
 
 LEAST_STEPS_FOR_DRIFT: Final = 9  # three in each third
@@ -29,13 +30,13 @@ def throughput(panel: Panel) -> str:
     if not rows:
         return f"No case of {panel.title} was measured."
     best, others = rows[0], rows[1:]
-    figure = f"{fmt.interval(_images(best.summary))} images/s"
+    figure = f"{fmt.estimate(_images(best.summary))} images/s"
     if not others:
         return f"{_name(best)} ran {panel.title} at {figure}; no other case of it was measured.{_attained(best)}"
     ties = [row for row in others if overlap(best.summary, row.summary)]
     against = _against_slowest(best, others)
     if ties:
-        unclear = fmt.listing([f"{_name(row)} ({fmt.interval(_images(row.summary))})" for row in ties])
+        unclear = fmt.listing([f"{_name(row)} ({fmt.estimate(_images(row.summary))})" for row in ties])
         lead = f"{_name(best)} has the highest median on {panel.title}, {figure}"
         return f"{lead}{f', {against}' if against else ''}, but {_untold(best, ties)} {unclear}.{_attained(best)}"
     second = f"{fmt.ratio(_rate(best.summary) / _rate(others[0].summary))} the next, {_name(others[0])}"
@@ -49,10 +50,10 @@ def latency(panel: Panel) -> str:
     if not rows:
         return f"No case of {panel.title} was measured."
     fast, slow = rows[0], rows[-1]
-    least = f"{fmt.interval(_step(fast.summary), 1e3)} ms ({_name(fast)})"
+    least = f"{fmt.estimate(_step(fast.summary), 1e3)} ms ({_name(fast)})"
     if fast is slow:
         return f"A step of {panel.title} takes {least}."
-    return f"A step of {panel.title} takes from {least} to {fmt.interval(_step(slow.summary), 1e3)} ms ({_name(slow)})."
+    return f"A step of {panel.title} takes from {least} to {fmt.estimate(_step(slow.summary), 1e3)} ms ({_name(slow)})."
 
 
 def drift(group: Group) -> str:
@@ -61,11 +62,11 @@ def drift(group: Group) -> str:
     if not found:
         return f"No case has the {LEAST_STEPS_FOR_DRIFT} timed steps that it takes to see a drift."
     most = max(found, key=lambda d: abs(d.share))
-    where = f"{_name(most.row)} on {fmt.name(most.row.case.model)}"
+    where = f"{_name(most.row)} on {words.name(most.row.case.model)}"
     way = "slower" if most.share > 0 else "faster"
     return (
-        f"{where} drifts most while it is timed: its last third of steps is {fmt.percent(100 * abs(most.share))} {way} "
-        f"than its first, by their medians."
+        f"{where} drifts most while it is timed: its last third of steps is {fmt.percentage(100 * abs(most.share))} "
+        f"{way} than its first, by their medians."
     )
 
 
@@ -75,10 +76,10 @@ def startup(panel: Panel) -> str:
     if not rows:
         return f"No case of {panel.title} was measured."
     first, last = rows[0], rows[-1]
-    text = f"{panel.title}: {_name(first)} has its first result after {fmt.seconds(time_to_first_result(first))}"
+    text = f"{panel.title}: {_name(first)} has its first result after {fmt.seconds_or_ms(time_to_first_result(first))}"
     if first is last:
         return f"{text}."
-    return f"{text}, {_name(last)} after {fmt.seconds(time_to_first_result(last))}."
+    return f"{text}, {_name(last)} after {fmt.seconds_or_ms(time_to_first_result(last))}."
 
 
 def time_to_first_result(row: Row) -> float:
@@ -132,7 +133,7 @@ def interval_note(rows: Sequence[Row]) -> str:
 
 def _attained(row: Row) -> str:
     share = row.summary.attained
-    return "" if share is None else f" It attains {fmt.percent(100 * share)} of its roofline."
+    return "" if share is None else f" It attains {fmt.percentage(100 * share)} of its roofline."
 
 
 def _untold(best: Row, ties: Sequence[Row]) -> str:

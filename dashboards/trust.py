@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards import format as fmt
+from dashboards import words
 from dashboards.content import Cell, Marked
 from dashboards.runs import Row, network_title
+from xibench.record import format as fmt
 
 COLUMNS: Final = ("Attained", "Processes", "Set aside", "Failed", "Steps")
 """The headings that end every table of measured cases; see `cells`."""
@@ -31,13 +32,13 @@ def cells(row: Row) -> tuple[Cell, ...]:
 def attained(row: Row) -> str:
     """`41.2 %` of the roofline, or a dash."""
     share = row.summary.attained
-    return fmt.NONE if share is None else fmt.percent(100 * share)
+    return fmt.NONE if share is None else fmt.percentage(100 * share)
 
 
 def beside(row: Row, text: str) -> str:
     """A bar's text, followed by the attained fraction where there is one."""
     share = row.summary.attained
-    return text if share is None else f"{text} · {fmt.percent(100 * share, 0 if share >= 0.1 else 1)}"
+    return text if share is None else f"{text} · {fmt.percentage(100 * share, 0 if share >= 0.1 else 1)}"
 
 
 def hover(row: Row, *lines: str) -> str:
@@ -47,8 +48,8 @@ def hover(row: Row, *lines: str) -> str:
     rests = [f"n = {fmt.plural(s.processes, 'process')}{steps}"]
     if s.attained is not None:
         rests.append(f"{attained(row)} of the roofline attained")
-    rests += [fmt.chart_text(_short(doubt)) for doubt in doubts(row)[:3]]
-    return "<br>".join([f"<b>{fmt.chart_text(row.label)}</b>", *lines, *rests])
+    rests += [words.chart_text(_short(doubt)) for doubt in doubts(row)[:3]]
+    return "<br>".join([f"<b>{words.chart_text(row.label)}</b>", *lines, *rests])
 
 
 def doubts(row: Row) -> list[str]:

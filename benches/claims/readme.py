@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from xibench.record.documents import embed
+from xibench.record.format import percent
 from xibench.record.schema import Environment
 
 NAME: Final = "claims"
@@ -49,9 +50,9 @@ def _noise_floor(figures: Figures) -> str:
     pairs = min(case["pairs"] for case in cases)
     return (
         f"{figures['called_different']} of {figures['subjects']} called different; one process differs from the next "
-        f"by {_percent(figures['median_process_deviation'])}, one pair from the next by "
-        f"{_percent(figures['median_pair_deviation'])} (standard deviations, median case, {pairs} pairs each); "
-        f"20 pairs find changes of {_percent(min(found))} to {_percent(max(found))}, by case"
+        f"by {percent(figures['median_process_deviation'])}, one pair from the next by "
+        f"{percent(figures['median_pair_deviation'])} (standard deviations, median case, {pairs} pairs each); "
+        f"20 pairs find changes of {percent(min(found))} to {percent(max(found))}, by case"
     )
 
 
@@ -60,8 +61,8 @@ def _detection(figures: Figures) -> str:
     called = round(same["called_share"] * same["comparisons"])
     return (
         f"{called} of {same['comparisons']} identical called different (95 %: at most "
-        f"{_percent(same['called_share_95'][1])}); {round(planted['slower_share'] * planted['comparisons'])} of "
-        f"{planted['comparisons']} slowdowns found (95 %: at least {_percent(planted['slower_share_95'][0])}); "
+        f"{percent(same['called_share_95'][1])}); {round(planted['slower_share'] * planted['comparisons'])} of "
+        f"{planted['comparisons']} slowdowns found (95 %: at least {percent(planted['slower_share_95'][0])}); "
         f"{figures['wall_s']['mean']:.0f} s and {figures['pairs']['mean']:.1f} pairs a comparison, on average"
     )
 
@@ -73,8 +74,8 @@ def _speed(figures: Figures) -> str:
         f"(geometric mean), {_times(default['least_but_inception_v3_in_tensorflow'])} at least, "
         f"{_times(default['inception_v3_in_tensorflow'])} for Inception V3 in TensorFlow; against any of its settings: "
         f"{_over_all(best)}; attained fraction of the "
-        f"roofline: {_percent(figures['attained']['xception'])} Xception, "
-        f"{_percent(figures['attained']['inception_v3'])} Inception V3"
+        f"roofline: {percent(figures['attained']['xception'])} Xception, "
+        f"{percent(figures['attained']['inception_v3'])} Inception V3"
     )
 
 
@@ -114,7 +115,7 @@ def _peers(figures: Figures) -> list[str]:
         "planted": {"slower": figures["planted"]["slower_share"]},
     }
     rows: dict[str, Figures] = {"`xibench ab`": ours, **figures["peers_on_the_same_samples"]}
-    slowdown = _percent(figures["slowdown"])
+    slowdown = percent(figures["slowdown"])
     lines = [
         f"| rule, on the very same samples | identical called different | {slowdown} slowdown found |", "|---|--:|--:|"
     ]
@@ -122,7 +123,7 @@ def _peers(figures: Figures) -> list[str]:
         called = found["identical"].get("called")
         if called is None:
             called = found["identical"]["slower"] + found["identical"]["faster"]
-        lines.append(f"| {name} | {_percent(called)} | {_percent(found['planted']['slower'])} |")
+        lines.append(f"| {name} | {percent(called)} | {percent(found['planted']['slower'])} |")
     return lines
 
 
@@ -144,10 +145,6 @@ def measured_on(machine: Figures) -> str:
     packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in PACKAGES)
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
     return f"{processor}, {machine['cores_usable']} cores, {gpus}; {machine['python']}; {packages}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"
 
 
 def main(arguments: Sequence[str]) -> None:

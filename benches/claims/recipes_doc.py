@@ -17,11 +17,11 @@ from frameworks.recipes import CHOICES, recipe
 from frameworks.runtime import FRAMEWORKS
 from frameworks.third_party import CONTENDERS
 from xibench.record.documents import embed
+from xibench.record.format import NONE
 
 NAME: Final = "recipes"
 TITLES: Final = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 NETWORKS: Final = {"xception": "Xception", "inception_v3": "Inception V3"}
-NONE: Final = "–"
 UNMEASURED: Final = "not measured"
 Figures = Mapping[str, Any]
 

@@ -6,12 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from dashboards import captions, curves, trust
-from dashboards import format as fmt
+from dashboards import captions, curves, trust, words
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Panel, Row, offline
 from dashboards.style import family, framework_colour, recipe_symbol
 from xibench.analysis.published import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
+from xibench.record import format as fmt
 
 FILE: Final = "accuracy.html"
 SETTING: Final = "ImageNet validation, single crop"
@@ -44,7 +44,7 @@ def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     counted = [entry for entry in entries if entry.parameters_trainable is not None]
     best, other = _references()
     takeaway = (
-        f"{best.weights} reaches {fmt.percent(best.top1)} top-1 with {_millions(best)} parameters, "
+        f"{best.weights} reaches {fmt.percentage(best.top1)} top-1 with {_millions(best)} parameters, "
         f"{fmt.number(best.top1 - other.top1, 1)} points above {other.weights} with {_millions(other)}"
         f"{_told_apart(best, other)} ({LABEL})."
     )
@@ -63,8 +63,8 @@ def _against_macs(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     counted = [entry for entry in entries if entry.macs is not None]
     best, other = _references()
     takeaway = (
-        f"{best.weights} has a top-1 error of {fmt.percent(100 - best.top1)} for {_giga(best)} G multiply-adds per "
-        f"picture, {other.weights} {fmt.percent(100 - other.top1)} for {_giga(other)} G ({LABEL})."
+        f"{best.weights} has a top-1 error of {fmt.percentage(100 - best.top1)} for {_giga(best)} G multiply-adds per "
+        f"picture, {other.weights} {fmt.percentage(100 - other.top1)} for {_giga(other)} G ({LABEL})."
     )
     figure = curves.scatter(
         _families(
@@ -101,8 +101,8 @@ def _families(entries: Sequence[PublishedAccuracy], x: Any, y: Any) -> list[dict
                 "line": {"color": "var(--paper)", "width": 1},
             },
             "customdata": [
-                f"<b>{fmt.chart_text(e.weights)}</b><br>{fmt.percent(e.top1, 2)} top-1, {e.resolution} px"
-                f"<br>{fmt.chart_text(e.source)} ({LABEL})" for e in members
+                f"<b>{words.chart_text(e.weights)}</b><br>{fmt.percentage(e.top1, 2)} top-1, {e.resolution} px"
+                f"<br>{words.chart_text(e.source)} ({LABEL})" for e in members
             ],
             "hovertemplate": "%{customdata}<extra></extra>",
         })
@@ -116,7 +116,7 @@ def _family_keys(entries: Sequence[PublishedAccuracy]) -> tuple[Key, ...]:
 def _against_speed(group: Group) -> Section:
     found = _accurate(group)
     sentences = tuple(
-        f"{fmt.name(panel.model)}: {fmt.percent(accuracy.top1)} top-1 ({LABEL}) at {fmt.interval(rate)} images/s "
+        f"{words.name(panel.model)}: {fmt.percentage(accuracy.top1)} top-1 ({LABEL}) at {fmt.estimate(rate)} images/s "
         f"measured here ({best.framework} {best.recipe}, the fastest)."
         for panel, accuracy in found
         for best in [max(panel.measured, key=lambda row: -_step(row))]
@@ -158,7 +158,7 @@ def _speed_traces(found: Sequence[tuple[Panel, PublishedAccuracy]]) -> list[dict
         ]
         colour = framework_colour(framework)
         traces.append({
-            "type": "scatter", "mode": "markers", "name": fmt.chart_text(fmt.name(framework)), "cliponaxis": False,
+            "type": "scatter", "mode": "markers", "name": words.chart_text(words.name(framework)), "cliponaxis": False,
             "x": [rate.median for _, _, rate in mine], "y": [a.top1 for _, a, _ in mine],
             "error_x": {
                 "type": "data", "symmetric": False, "color": "var(--ink)", "thickness": 1.5, "width": 4,
@@ -168,8 +168,8 @@ def _speed_traces(found: Sequence[tuple[Panel, PublishedAccuracy]]) -> list[dict
             "marker": {"color": colour, "size": 12, "symbol": [recipe_symbol(row.case.recipe) for row, _, _ in mine],
                        "line": {"color": "var(--paper)", "width": 1.5}},
             "customdata": [
-                trust.hover(row, fmt.name(row.case.model), f"{fmt.interval(rate)} images/s",
-                            f"{fmt.percent(a.top1, 2)} top-1 ({LABEL})") for row, a, rate in mine
+                trust.hover(row, words.name(row.case.model), f"{fmt.estimate(rate)} images/s",
+                            f"{fmt.percentage(a.top1, 2)} top-1 ({LABEL})") for row, a, rate in mine
             ],
             "hovertemplate": "%{customdata}<extra></extra>",
         })
@@ -197,7 +197,7 @@ def _draw_levels(figure: dict[str, Any], accuracies: Sequence[PublishedAccuracy]
     layout["annotations"] = [
         {
             "xref": "paper", "x": 0, "xanchor": "left", "xshift": 4, "y": a.top1_high, "yanchor": "top",
-            "showarrow": False, "text": fmt.name(a.model or a.weights), "font": {"size": 12, "color": "var(--muted)"},
+            "showarrow": False, "text": words.name(a.model or a.weights), "font": {"size": 12, "color": "var(--muted)"},
         } for a in accuracies
     ]
 
@@ -244,7 +244,7 @@ def _per_million(entry: PublishedAccuracy) -> str:
 
 
 def _or_none(value: int | None) -> str:
-    return fmt.NONE if value is None else fmt.count(value)
+    return fmt.NONE if value is None else fmt.grouped(value)
 
 
 def _step(row: Row) -> float:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dashboards import captions, curves, trust
-from dashboards import format as fmt
+from dashboards import captions, curves, trust, words
 from dashboards.cells import bounds, recipe
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Page, Prose, Section, Table
 from dashboards.curves import Curve, Point
 from dashboards.runs import Group, LoadedRun, Panel, Row, families
 from dashboards.style import framework_colour
 from xibench.analysis.sweep import KNEE_SHARE, LEAST_BATCHES, sweeps
+from xibench.record import format as fmt
 
 FILE: Final = "batch.html"
 NOTHING: Final = (
@@ -119,7 +119,7 @@ def _throughput_chart(panel: Panel) -> Figure:
         rate = row.summary.images_per_s
         if rate is None:
             return None
-        hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.interval(rate)} images/s")
+        hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.estimate(rate)} images/s")
         return Point(row.case.batch, rate.median, hover, rate.low, rate.high)
 
     figure = _chart(panel, point, "throughput (images/s)")
@@ -187,8 +187,8 @@ def _chart(panel: Panel, point: Callable[[Row], Point | None], axis: str) -> Fig
     }
     ends = [(one.end, points[-1]) for one, points in zip(series, drawn, strict=True) if one.end and points]
     crosses = [
-        Point(end.case.batch, last.y, trust.hover(end, f"batch {end.case.batch}: {fmt.status(end.summary.status)}",
-                                                  fmt.chart_text(end.record.reason or "")))
+        Point(end.case.batch, last.y, trust.hover(end, f"batch {end.case.batch}: {words.status(end.summary.status)}",
+                                                  words.chart_text(end.record.reason or "")))
         for end, last in ends
     ]
     if crosses:
@@ -206,8 +206,8 @@ def _keys(panel: Panel, with_knee: bool = True) -> tuple[Key, ...]:
     series = _series(panel)
     knee_key = (Key("knee", "var(--muted)", "ring"),) if with_knee and any(s.knee for s in series) else ()
     statuses = dict.fromkeys(s.end.summary.status for s in series if s.end and s.measured)
-    words = " or ".join(fmt.status(status) for status in statuses)
-    return (*curves.keys(panel.measured), *knee_key, *((Key(words, "var(--muted)", "cross"),) if words else ()))
+    ended = " or ".join(map(words.status, statuses))
+    return (*curves.keys(panel.measured), *knee_key, *((Key(ended, "var(--muted)", "cross"),) if ended else ()))
 
 
 def _table(group: Group) -> Table:
@@ -222,7 +222,7 @@ def _table(group: Group) -> Table:
 def _ends(group: Group) -> list[Block]:
     """Batches without a result, with their reasons."""
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (panel.title, row.label, str(row.case.batch), fmt.status(row.summary.status), row.record.reason or fmt.NONE)
+        (panel.title, row.label, str(row.case.batch), words.status(row.summary.status), row.record.reason or fmt.NONE)
         for panel in group.panels for one in _series(panel) for row in one.rows if not row.ok
     )
     columns = ("Network", "Case", "Batch", "What happened", "Reason")
@@ -233,10 +233,10 @@ def _cells(panel: Panel, series: Series, row: Row) -> tuple[Cell, ...]:
     rate, batch = row.summary.images_per_s, str(row.case.batch)
     if rate is None:
         blank = (fmt.NONE,) * 3
-        status = fmt.status(row.summary.status)
+        status = words.status(row.summary.status)
         return (panel.title, row.framework, recipe(row), batch, status, *blank, *trust.cells(row))
     here: Cell = Marked(batch, "the knee") if row.case.batch == series.knee else batch
-    share = fmt.percent(100 * rate.median / max(series.rates.values()))
+    share = fmt.percentage(100 * rate.median / max(series.rates.values()))
     return (
         panel.title, row.framework, recipe(row), here, fmt.number(rate.median), bounds(rate), share,
         fmt.or_none(_peak(row), fmt.mebibytes), *trust.cells(row),

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards import format as fmt
 from dashboards.cells import bounds, recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, network_title, networks, offline
 from dashboards.sections import roofline
 from dashboards.style import kind_colour
 from xibench.analysis.costs import KINDS, ModelCost, model_cost, usual_resolutions
+from xibench.record import format as fmt
 
 FILE: Final = "costs.html"
 COUNTED: Final = (
@@ -41,8 +41,8 @@ Costs = dict[tuple[str, str], tuple[ModelCost, ...]]
 
 def _totals(costs: Costs) -> Table:
     rows = tuple(
-        (network_title(c.model, c.variant), f"{c.resolution} px", fmt.count(c.parameters_trainable),
-         fmt.count(c.parameters_total), fmt.count(c.macs), fmt.count(c.activations), fmt.count(c.bytes_moved))
+        (network_title(c.model, c.variant), f"{c.resolution} px", fmt.grouped(c.parameters_trainable),
+         fmt.grouped(c.parameters_total), fmt.grouped(c.macs), fmt.grouped(c.activations), fmt.grouped(c.bytes_moved))
         for found in costs.values() for c in sorted(found, key=lambda c: c.resolution)
     )
     columns = (
@@ -85,7 +85,7 @@ def _parameters(costs: Costs) -> FigureBlock:
         cost = found[-1]
         blocks = [block for block in cost.blocks if block.parameters]
         most = max(blocks, key=lambda block: block.parameters)
-        share = fmt.percent(100 * most.parameters / cost.parameters_total)
+        share = fmt.percentage(100 * most.parameters / cost.parameters_total)
         sentence = (
             f"{network_title(model, variant)}: the block with the most parameters is {most.name}, {share} of "
             f"{fmt.millions(cost.parameters_total)}."
@@ -101,11 +101,11 @@ def _parameters(costs: Costs) -> FigureBlock:
 def _where_the_work_is(cost: ModelCost) -> str:
     kind = max(KINDS, key=cost.macs_of)
     block = max(cost.blocks, key=lambda b: b.macs)
-    words = {"pointwise": "pointwise (1 × 1)", "conv": "full"}.get(kind, kind)
+    called = {"pointwise": "pointwise (1 × 1)", "conv": "full"}.get(kind, kind)
     return (
-        f"{network_title(cost.model, cost.variant)}: {fmt.percent(100 * cost.macs_of(kind) / cost.macs)} of "
-        f"{fmt.number(cost.macs / 1e9)} G multiply-adds at {cost.resolution} px are {words} convolutions; the "
-        f"costliest block is {block.name} with {fmt.percent(100 * block.macs / cost.macs)}."
+        f"{network_title(cost.model, cost.variant)}: {fmt.percentage(100 * cost.macs_of(kind) / cost.macs)} of "
+        f"{fmt.number(cost.macs / 1e9)} G multiply-adds at {cost.resolution} px are {called} convolutions; the "
+        f"costliest block is {block.name} with {fmt.percentage(100 * block.macs / cost.macs)}."
     )
 
 
@@ -154,7 +154,7 @@ def _value(row: Row) -> charts.Value | None:
         return None
     rate = _gflops(row)
     text = trust.beside(row, fmt.number(rate.median))
-    return charts.Value(rate.median, rate.low, rate.high, text, trust.hover(row, f"{fmt.interval(rate)} GFLOP/s"))
+    return charts.Value(rate.median, rate.low, rate.high, text, trust.hover(row, f"{fmt.estimate(rate)} GFLOP/s"))
 
 
 def _rate_table(group: Group) -> Table:
@@ -163,7 +163,7 @@ def _rate_table(group: Group) -> Table:
         for row in panel.measured:
             rate, attainable = _gflops(row), roofline.attainable(row)
             rows.append((
-                panel.title, row.framework, recipe(row), fmt.count(row.record.costs.macs), fmt.number(rate.median),
+                panel.title, row.framework, recipe(row), fmt.grouped(row.record.costs.macs), fmt.number(rate.median),
                 bounds(rate), fmt.or_none(attainable, lambda v: fmt.number(v / 1e9)), *trust.cells(row),
             ))
     columns = (

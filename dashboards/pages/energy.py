@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dashboards import captions, charts, takeaways, trust
-from dashboards import format as fmt
+from dashboards import captions, charts, takeaways, trust, words
 from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Panel, Row, groups
 from dashboards.style import PHASES
+from xibench.record import format as fmt
 from xibench.record.schema import Energy
 
 FILE: Final = "energy.html"
@@ -94,7 +94,7 @@ def _lacking(group: Group) -> list[Row]:
 
 
 def _without(group: Group) -> Prose:
-    names = fmt.listing([f"{row.label} on {fmt.name(row.case.model)}" for row in _lacking(group)])
+    names = fmt.listing([f"{row.label} on {words.name(row.case.model)}" for row in _lacking(group)])
     return Prose((f"Without an energy figure: {names}. {_why(group)}.",))
 
 
@@ -159,7 +159,7 @@ def _idle(run: LoadedRun) -> Section:
     for calibration in run.calibrations:
         idle = calibration.idle
         rows.append((
-            fmt.moment(calibration.taken_utc), fmt.or_none(idle.gpu_watts), fmt.or_none(idle.cpu_package_watts),
+            words.moment(calibration.taken_utc), fmt.or_none(idle.gpu_watts), fmt.or_none(idle.cpu_package_watts),
             fmt.number(idle.window_s),
         ))
         absent |= dict.fromkeys(idle.absent.values())

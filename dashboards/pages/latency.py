@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards import format as fmt
 from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, groups, offline
 from dashboards.sections import queries, server
 from dashboards.strips import strips
+from xibench.record import format as fmt
 from xibench.record.schema import Process
 
 FILE: Final = "latency.html"
@@ -75,7 +75,7 @@ def _value(row: Row) -> charts.Value | None:
         return None
     low, high = (None if bound is None else 1e3 * bound for bound in (step.low, step.high))
     text = trust.beside(row, fmt.number(1e3 * step.median))
-    return charts.Value(1e3 * step.median, low, high, text, trust.hover(row, f"{fmt.interval(step, 1e3)} ms"))
+    return charts.Value(1e3 * step.median, low, high, text, trust.hover(row, f"{fmt.estimate(step, 1e3)} ms"))
 
 
 def _steps(group: Group) -> FigureBlock:
@@ -106,8 +106,8 @@ def _outliers(group: Group) -> tuple[str, ...]:
         return ()
     mild, severe = sum(o.mild for o in found), sum(o.severe for o in found)
     return (
-        (f"Of {fmt.plural(steps, 'step')}, {fmt.count(mild)} are mild and {fmt.count(severe)} severe outliers of their "
-        "process by Tukey's fences; they are in every figure."),
+        (f"Of {fmt.plural(steps, 'step')}, {fmt.grouped(mild)} are mild and {fmt.grouped(severe)} severe outliers of "
+        "their process by Tukey's fences; they are in every figure."),
     )
 
 
@@ -135,7 +135,7 @@ def _table(group: Group) -> Table:
             assert step is not None
             steps = [s for p in row.record.processes for s in p.steps_s]
             rows.append((
-                panel.title, row.framework, recipe(row), fmt.interval(step, 1e3),
+                panel.title, row.framework, recipe(row), fmt.estimate(step, 1e3),
                 fmt.number(1e3 * min(steps)), fmt.number(1e3 * max(steps)),
                 f"{outliers.mild} + {outliers.severe}" if outliers else fmt.NONE, *_device(row), *trust.cells(row),
                 str(sum(len(p.warmup_s) for p in row.record.processes)),

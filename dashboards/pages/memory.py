@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards import format as fmt
 from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, groups
+from xibench.record import format as fmt
 from xibench.record.schema import Memory
 
 FILE: Final = "memory.html"

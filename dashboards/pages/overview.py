@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards import captions, charts, takeaways, trust
-from dashboards import format as fmt
+from dashboards import captions, charts, takeaways, trust, words
 from dashboards.cells import bounds, recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, families, offline
 from dashboards.unlike import unlike_settings, within_cases
+from xibench.record import format as fmt
 from xibench.record.schema import Case
 from xibench.scenarios import qualifier
 
@@ -67,7 +67,7 @@ def _value(row: Row) -> charts.Value | None:
     rate = row.summary.images_per_s
     if rate is None:
         return None
-    hover = trust.hover(row, f"{fmt.interval(rate)} images/s")
+    hover = trust.hover(row, f"{fmt.estimate(rate)} images/s")
     return charts.Value(rate.median, rate.low, rate.high, trust.beside(row, fmt.number(rate.median)), hover)
 
 
@@ -84,7 +84,8 @@ def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
     rate, step, peak = row.summary.images_per_s, row.summary.step_s, row.summary.peak_bytes
     if rate is None or step is None:
         blank = (fmt.NONE,) * 4
-        return (panel.title, row.framework, recipe(row), fmt.status(row.summary.status), *blank[1:], *trust.cells(row))
+        status = words.status(row.summary.status)
+        return (panel.title, row.framework, recipe(row), status, *blank[1:], *trust.cells(row))
     return (
         panel.title, row.framework, recipe(row), fmt.number(rate.median), bounds(rate), fmt.number(1e3 * step.median),
         fmt.or_none(peak, fmt.mebibytes), *trust.cells(row),
@@ -120,7 +121,7 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
     logs: list[Block] = []
     for run in runs:
         for row in (row for row in run.rows if not row.ok and not _swept(run, row)):
-            happened = fmt.status(row.summary.status)
+            happened = words.status(row.summary.status)
             rows.append((case_words(row.case), happened, _reason(row), _conditions(row.case), _run(run)))
             if row.record.log:
                 logs.append(Fold(f"Last output of {row.case.key}", row.record.log))
@@ -128,7 +129,7 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
         rows += [(case_words(case), "not run", never, _conditions(case), _run(run)) for case in run.missing]
     if not rows:
         return ()
-    intro = f"{fmt.plural(len(rows), 'case')} of {fmt.count(sum(len(r.rows) + len(r.missing) for r in runs))}."
+    intro = f"{fmt.plural(len(rows), 'case')} of {fmt.grouped(sum(len(r.rows) + len(r.missing) for r in runs))}."
     if any(_swept(run, row) for run in runs for row in run.rows):
         intro += " Batches that did not fit into memory are results of a sweep and stand under Batch."
     columns = ("Case", "What happened", "Reason", "Conditions", "Run")
@@ -142,7 +143,7 @@ def _swept(run: LoadedRun, row: Row) -> bool:
 
 def _conditions(case: Case) -> str:
     scenario = f"{name}, " if (name := qualifier(case.scenario)) else ""
-    return f"{scenario}{case.precision}, batch {case.batch}, {case.resolution} px, {fmt.name(case.device)}"
+    return f"{scenario}{case.precision}, batch {case.batch}, {case.resolution} px, {words.name(case.device)}"
 
 
 def _reason(row: Row) -> str:

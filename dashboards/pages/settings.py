@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from dashboards import format as fmt
+from dashboards import words
 from dashboards.content import Block, Cell, Facts, Link, Marked, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, case_words, families, recipe_order
 from dashboards.sections import conditions
 from dashboards.unlike import unlike_settings, within_cases
+from xibench.record import format as fmt
 from xibench.record.schema import Environment, Process, Rule, Setting
 
 FILE: Final = "settings.html"
@@ -53,7 +54,7 @@ def _unlike(group: Group) -> list[Block]:
     for entry in unlike:
         values = dict(entry.values)
         shown = [_show(values[f]) if f in values else fmt.NONE for f in frameworks]
-        rows.append((entry.setting, fmt.name(entry.recipe), fmt.listing(list(entry.networks)), *shown))
+        rows.append((entry.setting, words.name(entry.recipe), fmt.listing(list(entry.networks)), *shown))
     caption = (
         "Unlike settings: the same setting, read back with unlike values under the same recipe. Compare these cases "
         "with that in mind."
@@ -79,7 +80,7 @@ def _settings_table(framework: str, rows: Sequence[Row]) -> Table:
     """One column per distinct set of settings of a recipe; a cell that differs along its row is marked."""
     columns: list[tuple[str, list[str], dict[str, str]]] = []
     for row in sorted(rows, key=lambda row: recipe_order(row.case.recipe)):
-        shown, network = _shown(row.process), fmt.name(row.case.model)
+        shown, network = _shown(row.process), words.name(row.case.model)
         same = next((c for c in columns if c[0] == row.recipe and c[2] == shown), None)
         if same:
             same[1].append(network)
@@ -92,7 +93,7 @@ def _settings_table(framework: str, rows: Sequence[Row]) -> Table:
         for recipe, networks, _ in columns
     )
     body = tuple((name, *_setting_cells(name, [settings for _, _, settings in columns])) for name in names)
-    caption = f"{fmt.name(framework)}, read back after the run. Marked (◆): differs between these columns."
+    caption = f"{words.name(framework)}, read back after the run. Marked (◆): differs between these columns."
     return Table(("Setting", *titles), body, caption=caption)
 
 
@@ -127,9 +128,9 @@ def _run(run: LoadedRun) -> Section:
     blocks: list[Block] = [
         Facts((
             ("Run", header.run_id),
-            ("Taken", fmt.moment(header.created_utc)),
+            ("Taken", words.moment(header.created_utc)),
             ("Preset", header.preset or "none"),
-            ("Cases", f"{fmt.count(measured)} ok of {fmt.count(total)}"),
+            ("Cases", f"{fmt.grouped(measured)} ok of {fmt.grouped(total)}"),
             ("Clock", _clocks(run)),
             ("Run file", Link(run.name, quote(run_file(run)))),
             ("SHA-256", run.digest),
@@ -245,7 +246,7 @@ def _versions(run: LoadedRun) -> Table:
          ", ".join(sorted(workers.get(name, ()))) or fmt.NONE)
         for name in names
     )
-    interpreters = "; ".join(f"{fmt.name(f)}: {where}" for f, where in sorted(e.interpreters.items()))
+    interpreters = "; ".join(f"{words.name(f)}: {where}" for f, where in sorted(e.interpreters.items()))
     caption = f"Interpreters of the workers: {interpreters}." if interpreters else ""
     return Table(("Distribution", "Parent", "Workers"), rows, caption=caption)
 

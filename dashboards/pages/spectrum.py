@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dashboards import captions, curves, trust
-from dashboards import format as fmt
+from dashboards import captions, curves, trust, words
 from dashboards.cells import bounds
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Page, Prose, Section, Table
 from dashboards.runs import LoadedRun, Row
 from xibench.analysis import spectrum
 from xibench.analysis.spectrum import Curve, Member, Point
 from xibench.analysis.spectrum_told import WAY_TOLD, finding, in_slices
+from xibench.record import format as fmt
 from xibench.record.schema import Case
 
 FILE: Final = "spectrum.html"
@@ -40,7 +40,7 @@ class Family:
     def title(self) -> str:
         """`tuned, batch 8, fp32, 299 px, CPU`"""
         c = self.curves[0].case
-        return f"{fmt.name(c.recipe)}, batch {c.batch}, {c.precision}, {c.resolution} px, {fmt.name(c.device)}"
+        return f"{words.name(c.recipe)}, batch {c.batch}, {c.precision}, {c.resolution} px, {words.name(c.device)}"
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -91,7 +91,7 @@ def _families(run: LoadedRun) -> list[Family]:
 
 
 def _subtitle(run: LoadedRun) -> str:
-    return f"Run {run.header.run_id}, {fmt.moment(run.header.created_utc)}"
+    return f"Run {run.header.run_id}, {words.moment(run.header.created_utc)}"
 
 
 def _blocks(family: Family) -> tuple[Block, ...]:
@@ -156,12 +156,12 @@ def _throughput(point: Point) -> curves.Point | None:
     rate = point.throughput.images_per_s
     if rate is None:
         return None
-    return curves.Point(0, rate.median, f"{_at(point)}<br>{fmt.interval(rate)} images/s", rate.low, rate.high)
+    return curves.Point(0, rate.median, f"{_at(point)}<br>{fmt.estimate(rate)} images/s", rate.low, rate.high)
 
 
 def _attained(point: Point) -> curves.Point | None:
     share = point.throughput.attained
-    return None if share is None else curves.Point(0, 100 * share, f"{_at(point)}<br>{fmt.percent(100 * share)}")
+    return None if share is None else curves.Point(0, 100 * share, f"{_at(point)}<br>{fmt.percentage(100 * share)}")
 
 
 def _latency(point: Point) -> curves.Point | None:
@@ -181,11 +181,11 @@ def _memory(point: Point) -> curves.Point | None:
 
 def _at(point: Point) -> str:
     case = point.record.case
-    return f"{fmt.name(case.framework)} {fmt.name(case.recipe)}, g = {spectrum.label(point.member.segments)}"
+    return f"{words.name(case.framework)} {words.name(case.recipe)}, g = {spectrum.label(point.member.segments)}"
 
 
 def _name(curve: Curve) -> str:
-    return f"{fmt.name(curve.case.framework)} {fmt.name(curve.case.recipe)}"
+    return f"{words.name(curve.case.framework)} {words.name(curve.case.recipe)}"
 
 
 def _extremes(family: Family, value: Value, verb: str, unit: str) -> tuple[str, ...]:
@@ -215,8 +215,8 @@ def _costs(family: Family) -> FigureBlock:
         ),
     )  # fmt: skip
     rows = tuple(
-        (spectrum.label(m.segments), WAY_TOLD[way], f"{m.width:g}", fmt.count(m.parameters_trainable),
-         fmt.count(m.macs), m.variant)
+        (spectrum.label(m.segments), WAY_TOLD[way], f"{m.width:g}", fmt.grouped(m.parameters_trainable),
+         fmt.grouped(m.macs), m.variant)
         for way in family.ways for m in _members(family, way)
     )  # fmt: skip
     columns = ("g", "Widths", "Factor of widths", "Parameters", "Multiply-adds", "Variant")
@@ -296,8 +296,8 @@ def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
     for point in curve.points:
         step, rate = steps.get(point.member.segments), point.throughput.images_per_s
         cells.append((
-            fmt.name(curve.case.framework), WAY_TOLD[curve.widths], spectrum.label(point.member.segments),
-            fmt.number(rate.median) if rate else fmt.status(point.throughput.status),
+            words.name(curve.case.framework), WAY_TOLD[curve.widths], spectrum.label(point.member.segments),
+            fmt.number(rate.median) if rate else words.status(point.throughput.status),
             bounds(rate) if rate else fmt.NONE,
             fmt.ratio(step.work) if step else fmt.NONE, fmt.ratio(step.faster.ratio) if step else fmt.NONE,
             *trust.cells(rows_of[point.record.case]),
@@ -311,7 +311,7 @@ def _caption(family: Family) -> tuple[str, ...]:
 
 def _latency_caption(family: Family) -> tuple[str, ...]:
     c = family.curves[0].case
-    title = f"{fmt.name(c.recipe)}, one image at a time, {c.precision}, {c.resolution} px, {fmt.name(c.device)}"
+    title = f"{words.name(c.recipe)}, one image at a time, {c.precision}, {c.resolution} px, {words.name(c.device)}"
     return _conditions(family, title, family.latency_rows)
 
 

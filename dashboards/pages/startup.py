@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards import format as fmt
 from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Panel, Row, groups
 from dashboards.style import PHASES
+from xibench.record import format as fmt
 from xibench.record.schema import Process
 
 FILE: Final = "startup.html"
@@ -70,7 +70,7 @@ def _dots(row: Row) -> list[charts.Dot]:
     text = fmt.number(float(np.median(found))) if found else ""
     return [
         charts.Dot(value, None, None, "circle-open", text if value == max(found) else "",
-                   trust.hover(row, f"process {number}: {fmt.seconds(value)}"))
+                   trust.hover(row, f"process {number}: {fmt.seconds_or_ms(value)}"))
         for number, value in enumerate(found, start=1)
     ]
 
@@ -146,8 +146,8 @@ def _table(group: Group) -> Table:
 
 def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
     s, found = row.summary, [fresh(p) for p in row.record.processes]
-    compiled = fmt.interval(s.compile_s) if s.compile_s else "in the first step"
-    first = fmt.interval(s.first_step_s) if s.first_step_s else fmt.NONE
+    compiled = fmt.estimate(s.compile_s) if s.compile_s else "in the first step"
+    first = fmt.estimate(s.first_step_s) if s.first_step_s else fmt.NONE
     return (
         panel.title, row.framework, recipe(row), compiled, first, fmt.number(min(found)), fmt.number(max(found)),
         *trust.cells(row),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from dashboards import captions, curves, trust
-from dashboards import format as fmt
+from dashboards import captions, curves, trust, words
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.runs import LoadedRun, case_words
+from xibench.record import format as fmt
 from xibench.record.schema import Attempt, Conditions, GpuConditions, Surroundings
 from xibench.scenarios import qualifier
 
@@ -39,9 +39,9 @@ def _counts(run: LoadedRun) -> tuple[str, ...]:
     marked = sum(bool(_reasons(a)) for a in counting)
     failed = sum(a.process is None for a in run.attempts)
     text = (
-        f"{fmt.plural(len(run.attempts), 'process')} in the run file, {fmt.count(len(started))} of them started. "
-        f"Count: {fmt.count(len(counting))}; disturbed, set aside and repeated: {fmt.count(len(aside))}; without a "
-        f"measurement: {fmt.count(failed)}. Of those that count, disturbed and marked (‡): {fmt.count(marked)}."
+        f"{fmt.plural(len(run.attempts), 'process')} in the run file, {fmt.grouped(len(started))} of them started. "
+        f"Count: {fmt.grouped(len(counting))}; disturbed, set aside and repeated: {fmt.grouped(len(aside))}; without a "
+        f"measurement: {fmt.grouped(failed)}. Of those that count, disturbed and marked (‡): {fmt.grouped(marked)}."
     )
     return (text,)
 
@@ -82,7 +82,7 @@ def _conditions_of(a: Attempt) -> str:
 def _became(a: Attempt, aside: Collection[int]) -> str:
     if a.order in aside:
         return "set aside, repeated"
-    return "counts, marked" if a.process else fmt.status(a.status)
+    return "counts, marked" if a.process else words.status(a.status)
 
 
 def _figures(run: LoadedRun, watched: Sequence[Attempt]) -> list[Block]:
@@ -106,7 +106,7 @@ def _worst(watched: Sequence[Attempt]) -> str:
         return "How much of the cores others took is not known."
     share, a = max(found, key=lambda pair: pair[0])
     return (
-        f"Others took at most {fmt.percent(100 * share)} of the usable cores while a process ran: "
+        f"Others took at most {fmt.percentage(100 * share)} of the usable cores while a process ran: "
         f"{case_words(a.case)}, number {a.order} in the run."
     )
 
@@ -153,8 +153,8 @@ def _trace(
             "symbol": [f"{symbol}-open" if _reasons(a) else symbol for a, _ in found],
         },
         "customdata": [
-            f"<b>{fmt.chart_text(case_words(a.case))}</b><br>{name}: {fmt.number(v)}"
-            + "".join(f"<br>{fmt.chart_text(reason)}" for reason in _reasons(a)) for a, v in found
+            f"<b>{words.chart_text(case_words(a.case))}</b><br>{name}: {fmt.number(v)}"
+            + "".join(f"<br>{words.chart_text(reason)}" for reason in _reasons(a)) for a, v in found
         ],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
@@ -193,7 +193,7 @@ def _processes(run: LoadedRun) -> Table:
 
 
 def _status(a: Attempt, aside: Collection[int]) -> Cell:
-    status = "set aside" if a.order in aside else fmt.status(a.status)
+    status = "set aside" if a.order in aside else words.status(a.status)
     return Marked(status, "; ".join(_reasons(a))) if _reasons(a) else status
 
 
@@ -213,7 +213,7 @@ _READINGS: Final[dict[str, Callable[[Conditions], str]]] = {
     "Steal, %": lambda c: _share(c.steal_share),
     "Clock, GHz": lambda c: fmt.or_none(_scaled(c.cpu_hz), lambda v: fmt.number(v, 2)),
     "Governor": lambda c: c.governor or fmt.NONE,
-    "Thermal events": lambda c: fmt.NONE if c.throttle_count is None else fmt.count(c.throttle_count),
+    "Thermal events": lambda c: fmt.NONE if c.throttle_count is None else fmt.grouped(c.throttle_count),
 }
 
 

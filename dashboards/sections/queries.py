@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards import captions, charts, trust
-from dashboards import format as fmt
 from dashboards.cells import recipe
 from dashboards.content import Cell, Chart, FigureBlock, Key, Table
 from dashboards.runs import Group, Panel, Row
+from xibench.record import format as fmt
 
 SYMBOLS: Final = {"p50": "circle", "p90": "square", "p99": "diamond"}
 RISE: Final = {"p50": 0.28, "p90": 0.0, "p99": -0.28}  # each percentile on a line of its own
@@ -48,7 +48,7 @@ def _dots(row: Row) -> list[charts.Dot]:
 
 
 def _needed(name: str, n: int, needed: int) -> str:
-    return f"{name}: n = {fmt.count(n)}, takes {fmt.count(needed)}"
+    return f"{name}: n = {fmt.grouped(n)}, takes {fmt.grouped(needed)}"
 
 
 def _takeaway(panel: Panel) -> str:
@@ -75,7 +75,7 @@ def _text(row: Row, name: str) -> str:
     """`12.3 [12.1, 12.9]` in milliseconds, or how many queries it would take."""
     p = row.summary.latency[name]
     if p.value is None:
-        return f"takes {fmt.count(p.needed)} queries"
+        return f"takes {fmt.grouped(p.needed)} queries"
     low, high = (None if bound is None else 1e3 * bound for bound in (p.low, p.high))
     return fmt.bounded(1e3 * p.value, low, high)
 
@@ -83,7 +83,7 @@ def _text(row: Row, name: str) -> str:
 def _short(group: Group) -> tuple[str, ...]:
     """What is missing, and how many queries it would take."""
     lacking = {
-        f"{name} takes {fmt.count(p.needed)} queries"
+        f"{name} takes {fmt.grouped(p.needed)} queries"
         for row in group.measured for name, p in row.summary.latency.items() if p.value is None
     }
     return (f"Not stated where a case has too few queries: {'; '.join(sorted(lacking))}.",) if lacking else ()

@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from dashboards import captions, curves, trust
-from dashboards import format as fmt
+from dashboards import captions, curves, trust, words
 from dashboards.axes import logarithmic
 from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, families, network_title
 from dashboards.style import framework_colour, recipe_symbol
+from xibench.record import format as fmt
 from xibench.record.schema import Calibration
 
 WHAT: Final = (
@@ -87,8 +87,10 @@ def _takeaway(rows: Sequence[Row]) -> str:
     if not known:
         return "No case has an attainable time under these ceilings."
     (most, best), (least, worst) = max(known, key=lambda p: p[0]), min(known, key=lambda p: p[0])
-    text = f"{_who(best)} comes nearest to its roofline, {fmt.percent(100 * most)} of it"
-    return f"{text}." if best is worst else f"{text}; {_who(worst)} stays farthest below, {fmt.percent(100 * least)}."
+    text = f"{_who(best)} comes nearest to its roofline, {fmt.percentage(100 * most)} of it"
+    if best is worst:
+        return f"{text}."
+    return f"{text}; {_who(worst)} stays farthest below, {fmt.percentage(100 * least)}."
 
 
 def _who(row: Row) -> str:
@@ -128,7 +130,7 @@ def _names(rows: Sequence[Row], low: float) -> list[dict[str, Any]]:
         return []
     several = len({batch for _, _, batch in found}) > 1
     return [
-        _note(x, low, f"{fmt.chart_text(title)}{f', batch {batch}' if several else ''}", "center", "bottom")
+        _note(x, low, f"{words.chart_text(title)}{f', batch {batch}' if several else ''}", "center", "bottom")
         for (title, _, batch), x in found.items()
     ]
 
@@ -150,10 +152,10 @@ def _own_products(calibration: Calibration, precision: str, copy: float, right: 
     top = calibration.peak_flops_per_s(precision)
     return [
         {
-            "type": "scatter", "mode": "lines", "name": fmt.chart_text(fmt.name(p.framework)),
+            "type": "scatter", "mode": "lines", "name": words.chart_text(words.name(p.framework)),
             "x": [p.flops_per_s / copy, right], "y": [p.flops_per_s / 1e9] * 2,
             "line": {"color": framework_colour(p.framework), "width": 1.5, "dash": "dot"},
-            "hovertemplate": f"{fmt.chart_text(fmt.name(p.framework))}: {fmt.rate(p.flops_per_s)}<extra></extra>",
+            "hovertemplate": f"{words.chart_text(words.name(p.framework))}: {fmt.rate(p.flops_per_s)}<extra></extra>",
         }
         for p in calibration.products if p.precision == precision and p.flops_per_s and p.flops_per_s != top
     ]
@@ -172,7 +174,7 @@ def _ticks(rows: Sequence[Row]) -> dict[str, Any]:
             "symbol": "line-ew", "size": 18, "color": "var(--ink)", "line": {"width": 2.5, "color": "var(--ink)"},
         },
         "customdata": [
-            f"<b>{fmt.chart_text(network_title(row.case.model, row.case.variant))}</b>, batch {row.case.batch}"
+            f"<b>{words.chart_text(network_title(row.case.model, row.case.variant))}</b>, batch {row.case.batch}"
             f"<br>{fmt.rate(rate)} attainable" for row, rate in found.values()
         ],
         "hovertemplate": "%{customdata}<extra></extra>",
@@ -184,7 +186,7 @@ def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
     for framework in dict.fromkeys(row.case.framework for row in rows):
         mine = [row for row in rows if row.case.framework == framework]
         traces.append({
-            "type": "scatter", "mode": "markers", "name": fmt.chart_text(fmt.name(framework)), "cliponaxis": False,
+            "type": "scatter", "mode": "markers", "name": words.chart_text(words.name(framework)), "cliponaxis": False,
             "x": [intensity(row) for row in mine], "y": [_achieved(row) / 1e9 for row in mine],
             "marker": {
                 "color": framework_colour(framework), "size": 11, "opacity": 0.9,
@@ -193,7 +195,7 @@ def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
             },
             "customdata": [
                 trust.hover(
-                    row, f"{fmt.chart_text(network_title(row.case.model, row.case.variant))}, batch {row.case.batch}",
+                    row, f"{words.chart_text(network_title(row.case.model, row.case.variant))}, batch {row.case.batch}",
                     fmt.rate(_achieved(row)), f"{fmt.number(intensity(row))} FLOP per byte",
                 )
                 for row in mine
@@ -240,7 +242,7 @@ def _products(run: LoadedRun) -> Table:
                 text = fmt.number(p.flops_per_s / 1e9)
                 rate = Marked(text, "the fastest in this precision: the roof") if p.flops_per_s == top else text
             size = fmt.NONE if p.n is None else f"{p.n} × {p.n}"
-            rows.append((fmt.name(p.framework), p.precision, size, rate, *_taken(calibration)))
+            rows.append((words.name(p.framework), p.precision, size, rate, *_taken(calibration)))
     caption = (
         "Ceilings: the fastest square matrix product of each framework in each precision, two FLOPs a multiply-add, "
         "the median of its timed products. Marked (◆): the roof."
@@ -258,11 +260,11 @@ def _copies(run: LoadedRun) -> Table:
                 text = fmt.number(c.bytes_per_s / 1e9)
                 fastest = c.bytes_per_s == calibration.bytes_per_s
                 rate = Marked(text, "the fastest: the roof's slope") if fastest else text
-            rows.append((fmt.name(c.framework), fmt.or_none(c.size_bytes, fmt.mebibytes), rate, *_taken(calibration)))
+            rows.append((words.name(c.framework), fmt.or_none(c.size_bytes, fmt.mebibytes), rate, *_taken(calibration)))
     caption = "Ceilings: a copy within the device's memory, bytes read plus bytes written. Marked (◆): the slope."
     columns = ("Framework", "Array", "GB/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({2}), caption=caption)
 
 
 def _taken(calibration: Calibration) -> tuple[str, str]:
-    return fmt.name(calibration.device), fmt.moment(calibration.taken_utc)
+    return words.name(calibration.device), words.moment(calibration.taken_utc)

@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 
 from dashboards import captions, curves, trust
-from dashboards import format as fmt
 from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Table
 from dashboards.curves import Curve, Point
 from dashboards.runs import Group, Panel, Row
 from dashboards.style import framework_colour
+from xibench.record import format as fmt
 from xibench.record.schema import RateTrial, Server
 
 WHAT: Final = (
@@ -61,11 +61,11 @@ def _takeaway(panel: Panel) -> str:
     (rate, best), (least, worst) = max(found, key=lambda p: p[0]), min(found, key=lambda p: p[0])
     text = (
         f"{panel.title}: {best.framework} {best.recipe} serves the most, {fmt.queries(rate)} with p99 within "
-        f"{fmt.seconds(servers(best)[0].bound_s)}"
+        f"{fmt.seconds_or_ms(servers(best)[0].bound_s)}"
     )
     if best is worst:
         return f"{text}."
-    within = fmt.seconds(servers(worst)[0].bound_s)
+    within = fmt.seconds_or_ms(servers(worst)[0].bound_s)
     return f"{text}; {worst.framework} {worst.recipe} the least, {fmt.queries(least)} within {within}."
 
 
@@ -162,7 +162,7 @@ def _kept(kept: int, processes: int) -> str:
 
 
 def _each_once(seconds: Sequence[float]) -> list[str]:
-    return list(dict.fromkeys(fmt.seconds(value) for value in seconds))
+    return list(dict.fromkeys(fmt.seconds_or_ms(value) for value in seconds))
 
 
 def _trials(group: Group) -> Table:
@@ -178,7 +178,7 @@ def _trials(group: Group) -> Table:
 def _trial(trial: RateTrial) -> tuple[Cell, ...]:
     median = float(np.median(trial.latencies_s)) if trial.latencies_s else None
     return (
-        fmt.number(trial.rate_hz), fmt.count(len(trial.latencies_s)),
+        fmt.number(trial.rate_hz), fmt.grouped(len(trial.latencies_s)),
         fmt.or_none(None if median is None else 1e3 * median),
         "too few queries" if trial.p99_s is None else fmt.number(1e3 * trial.p99_s), "yes" if trial.within else "no",
     )

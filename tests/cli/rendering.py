@@ -6,7 +6,7 @@ import io
 
 from rich.table import Table
 
-from xibench.cli.render.format import show
+from xibench.cli.render.terminal import show
 
 
 def rendered(table: Table, width: int = 160) -> str:

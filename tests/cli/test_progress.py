@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tests.builders import attempt, failure, record, small_case
-from xibench.cli.render import format
+from xibench.cli.render import terminal
 from xibench.cli.render.progress import LiveWatch, PlainWatch, View, outcome, watching
 from xibench.record.schema import Record
 
@@ -65,7 +65,7 @@ def test_a_case_that_failed_is_a_line_with_its_reason(clock: Hands) -> None:
 
 def test_the_bar_says_what_is_measured_what_is_done_and_how_long_the_rest_takes(clock: Hands) -> None:
     output = io.StringIO()
-    view = View(format.console(output), clock)
+    view = View(terminal.console(output), clock)
     watch = LiveWatch(view)
     watch.started(CASE, 0, 3)
     watch.phase(CASE, "warm-up")
@@ -82,7 +82,7 @@ def test_the_bar_says_what_is_measured_what_is_done_and_how_long_the_rest_takes(
 
 
 def test_ceilings_are_shown_while_they_are_measured_and_do_not_count_into_the_pace(clock: Hands) -> None:
-    view = View(format.console(io.StringIO()), clock)
+    view = View(terminal.console(io.StringIO()), clock)
     watch = LiveWatch(view)
     watch.preparing("ceilings in jax")
     assert view.doing == "ceilings in jax"
@@ -94,7 +94,7 @@ def test_ceilings_are_shown_while_they_are_measured_and_do_not_count_into_the_pa
 
 
 def test_a_process_that_is_repeated_does_not_shorten_what_is_left(clock: Hands) -> None:
-    view = View(format.console(io.StringIO()), clock)
+    view = View(terminal.console(io.StringIO()), clock)
     watch = LiveWatch(view)
     for _ in range(2):
         watch.started(CASE, 0, 2)
@@ -124,7 +124,7 @@ def test_the_figure_of_several_processes_says_how_many() -> None:
 
 
 def test_a_resumed_run_does_not_count_what_was_done_before_into_its_pace(clock: Hands) -> None:
-    view = View(format.console(io.StringIO()), clock)
+    view = View(terminal.console(io.StringIO()), clock)
     watch = LiveWatch(view)
     watch.started(CASE, 10, 12)
     clock.now += 60

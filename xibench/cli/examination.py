@@ -93,7 +93,7 @@ def ask_framework(name: str) -> FrameworkState:
 
 def condition_facts(now: Conditions) -> list[Fact]:
     """The conditions of this moment, for reading; what is not known is said below, with what would fill it."""
-    from xibench.cli.render.format import NONE, count, percent
+    from xibench.record.format import NONE, count, percent
 
     values = {
         "load average, 1 min": NONE if now.load_1m is None else f"{now.load_1m:.2f}",
@@ -107,7 +107,7 @@ def condition_facts(now: Conditions) -> list[Fact]:
 
 
 def _card_fact(gpu: GpuConditions) -> Fact:
-    from xibench.cli.render.format import count
+    from xibench.record.format import count
 
     parts = [
         f"SM {count(gpu.sm_clock_hz, 'Hz')}", f"memory {count(gpu.memory_clock_hz, 'Hz')}",
@@ -118,13 +118,13 @@ def _card_fact(gpu: GpuConditions) -> Fact:
 
 
 def _whole(value: float | None) -> str:
-    from xibench.cli.render.format import NONE
+    from xibench.record.format import NONE
 
     return NONE if value is None else f"{value:.0f}"
 
 
 def _facts(environment: Environment) -> list[Fact]:
-    from xibench.cli.render.format import size
+    from xibench.record.format import size
 
     bf16 = [flag for flag in BF16_FLAGS if flag in environment.cpu_flags]
     gpus = "; ".join(f"{gpu.name}, {size(gpu.memory_bytes)}, driver {gpu.driver}" for gpu in environment.gpus)

@@ -54,10 +54,10 @@ def print_plan(cases: tuple[Case, ...], rule: Rule, as_json: bool) -> None:
     if as_json:
         print_json({"rule": rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
         return
-    from xibench.cli.render import format
+    from xibench.cli.render import terminal
     from xibench.cli.render.run_tables import plan_table
 
-    format.show(plan_table(rows, rule))
+    terminal.show(plan_table(rows, rule))
 
 
 def only_given(options: Mapping[str, Any]) -> dict[str, Any]:

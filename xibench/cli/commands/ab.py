@@ -16,8 +16,9 @@ from xibench.cli import run_options
 from xibench.cli.commands.compare import Markdown, Threshold
 from xibench.cli.options import Json, positive_seconds, split, whole_number, whole_numbers
 from xibench.cli.recipe_files import with_files
-from xibench.cli.render import format
+from xibench.cli.render import terminal
 from xibench.errors import Interrupted
+from xibench.record import format
 
 if TYPE_CHECKING:
     from xibench.record.comparison import Compared
@@ -114,5 +115,5 @@ class PlainWatch:
             known = f"{so_far.ratio:.3f}{bounds} {so_far.verdict}"
         aside = " (disturbed, to be repeated)" if pair.set_aside else ""
         spent = format.duration(time.monotonic() - self._began)
-        line = f"pair {pair.number + 1} of {format.case_name(pair.case)}: {known}{aside}"
-        print(f"{line} ({format.cases(self._open)} open, {spent})", file=sys.stderr, flush=True)
+        line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}: {known}{aside}"
+        print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=sys.stderr, flush=True)

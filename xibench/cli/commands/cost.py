@@ -97,14 +97,14 @@ def _counter(check: CounterCheck) -> dict[str, Any]:
 
 
 def _print(costs: NetworkCost, roof: Roofline | None, checks: Sequence[CounterCheck], layers: bool) -> None:
-    from xibench.cli.render import format, tables
+    from xibench.cli.render import tables, terminal
 
-    format.show(tables.cost_table(costs))
+    terminal.show(tables.cost_table(costs))
     if roof is not None:
-        format.show(tables.roofline_table(roof))
+        terminal.show(tables.roofline_table(roof))
     if layers:
-        format.show(tables.layer_table(costs, roof))
+        terminal.show(tables.layer_table(costs, roof))
         if costs.auxiliary_layers:
-            format.show(tables.auxiliary_table(costs))
+            terminal.show(tables.auxiliary_table(costs))
     if checks:
-        format.show(tables.counter_table(costs, checks))
+        terminal.show(tables.counter_table(costs, checks))

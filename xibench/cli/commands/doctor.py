@@ -20,8 +20,8 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    from xibench.cli.render import format
+    from xibench.cli.render import terminal
     from xibench.cli.render.tables import examination_tables
 
     for table in examination_tables(found):
-        format.show(table)
+        terminal.show(table)

@@ -19,11 +19,11 @@ def list_names(as_json: Json = False) -> None:
     if as_json:
         print_json(inventory())
         return
-    from xibench.cli.render import format
+    from xibench.cli.render import terminal
     from xibench.cli.render.tables import inventory_tables
 
     for table in inventory_tables(inventory()):
-        format.show(table)
+        terminal.show(table)
 
 
 def inventory() -> dict[str, Any]:

@@ -41,16 +41,16 @@ def paper(
             "speed_ratio": {"stated": SPEED_RATIO, "file": path and str(path), "measured": found},
         })  # fmt: skip
         return
-    from xibench.cli.render import format
+    from xibench.cli.render import terminal
 
     for table in TABLES:
-        format.show(_table(table))
+        terminal.show(_table(table))
     if path is None:
         print("No run here to set beside Table 3: `xibench run` measures one.")
     elif not found:
         print(f"{path} has no framework that was measured on both networks: nothing to set beside Table 3.")
     else:
-        format.show(_speed_table(found))
+        terminal.show(_speed_table(found))
         print(f"Measured in {path}. By work: the ratio if both ran as many multiply-adds per second.")
         print("Inception V3 here is the released network (inception_v3/default), not the edition of Table 3's row.")
     sources = dict.fromkeys(f"{s.name}, {s.address}" for table in TABLES for s in (table.source, *table.also))
@@ -90,7 +90,7 @@ def _document(table: PaperTable) -> dict[str, Any]:
 
 def _table(table: PaperTable) -> Table:
     from xibench.analysis.paper import counted
-    from xibench.cli.render.format import table_of
+    from xibench.cli.render.terminal import table_of
 
     stated = [f"{name}\n({unit})" if unit else name for name, unit, _ in table.columns]
     rows = [
@@ -105,7 +105,8 @@ def _table(table: PaperTable) -> Table:
 
 
 def _speed_table(found: list[Speed]) -> Table:
-    from xibench.cli.render.format import NONE, table_of
+    from xibench.cli.render.terminal import table_of
+    from xibench.record.format import NONE
 
     rows = []
     for speed in found:

@@ -111,7 +111,7 @@ def _subjects(models: Sequence[str] | None, operators: Sequence[str] | None) -> 
 
 def _print_result(path: Path, as_json: bool) -> None:
     from xibench.cli.commands.show import document, print_run
-    from xibench.cli.render import format
+    from xibench.record import format
     from xibench.record.store import read
 
     stored = read(path)
@@ -123,7 +123,7 @@ def _print_result(path: Path, as_json: bool) -> None:
         print_json(document(path, stored))
     if not any(record.status == "ok" for record in stored.records):
         raise XibenchError(
-            f"none of {format.cases(len(stored.records))} could be measured: "
+            f"none of {format.counted(len(stored.records), 'case')} could be measured: "
             "the reasons are above, `xibench doctor` says more"
         )
 

@@ -49,23 +49,25 @@ def show(
 
 def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     """The tables, one for each scenario, and what must be read beside them."""
-    from xibench.cli.render import format
+    from xibench.cli.render import terminal
     from xibench.cli.render.run_notes import run_notes
     from xibench.cli.render.run_tables import machine, run_tables
+    from xibench.record import format
     from xibench.record.store import resume_command
     from xibench.record.summary import summarise
 
     summaries = [summarise(record, run.calibration) for record in run.records]
     output = sys.stderr if to_stderr else sys.stdout
     if not summaries:
-        print(f"{path}: {format.cases(len(run.header.plan))} planned, none measured yet", file=output)
+        print(f"{path}: {format.counted(len(run.header.plan), 'case')} planned, none measured yet", file=output)
         return
     for table in run_tables(summaries, machine(run.header.environment, summaries)):
-        format.show(table, output)
+        terminal.show(table, output)
     notes = run_notes(run, summaries)
     left = len(run.index.pending())
     if left > 0:
-        notes.append(f"{left} of {format.cases(len(run.header.plan))} not measured yet: `{resume_command(path)}`")
+        planned = format.counted(len(run.header.plan), "case")
+        notes.append(f"{left} of {planned} not measured yet: `{resume_command(path)}`")
     for note in notes:
         print(note, file=output)
 

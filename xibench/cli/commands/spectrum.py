@@ -114,11 +114,11 @@ def tell(path: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(path), "curves": [_document(curve) for curve in found]})
     else:
-        from xibench.cli.render import format
+        from xibench.cli.render import terminal
         from xibench.cli.render.spectrum_tables import curve_notes, curve_table, finding_of
 
         for curve in found:
-            format.show(curve_table(curve))
+            terminal.show(curve_table(curve))
         for line in (*map(finding_of, told), *curve_notes(stored, found)):
             print(line)
         quoted = shlex.quote(str(path))

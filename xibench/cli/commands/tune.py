@@ -189,9 +189,9 @@ def _tell(folder: Folder, found: Search, out: Path | None, as_json: bool) -> Non
         stages = [{"name": s.stage.name, "best": s.best.key, "compared": s.compared} for s in found.steps]
         print_json({"file": str(path), "found": written, "left_out": found.left_out, "stages": stages})
         return
-    from xibench.cli.render import format
+    from xibench.cli.render import terminal
 
-    format.show(search_table(found))
+    terminal.show(search_table(found))
     for line in found_lines(found, written):
         print(line)
     case = found.best

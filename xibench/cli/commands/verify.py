@@ -50,11 +50,11 @@ def verify(
     if as_json:
         print_json(report)
     else:
-        from xibench.cli.render import format
+        from xibench.cli.render import terminal
         from xibench.cli.render.tables import verify_tables
 
         for table in verify_tables(report):
-            format.show(table)
+            terminal.show(table)
         for reason in report.skipped:
             print(f"skipped: {reason}")
     if not report.ok:

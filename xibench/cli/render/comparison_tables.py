@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from xibench.cli.options import print_json
-from xibench.cli.render import format
+from xibench.cli.render import terminal
 from xibench.errors import UsageError, XibenchError
+from xibench.record import format
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,7 +36,7 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
     elif as_markdown:
         print(markdown(found), end="")
     else:
-        format.show(table(found))
+        terminal.show(table(found))
         for line in remarks(found):
             print(line)
 
@@ -52,17 +53,17 @@ def end(found: Comparison, refusal_is_failure: bool) -> None:
     failed = sum(refused.failed for refused in found.not_compared) + sum(pair.failed for pair in found.pairs)
     refused = len(found.not_compared) if refusal_is_failure or not found.pairs else 0
     if refused:
-        none = "nothing was compared" if not found.pairs else f"{format.cases(refused)} not compared"
+        none = "nothing was compared" if not found.pairs else f"{format.counted(refused, 'case')} not compared"
         raise XibenchError(f"{none}: the reasons are above")
     if failed:
-        raise XibenchError(f"{format.cases(failed)} failed while being compared: the reasons are above")
+        raise XibenchError(f"{format.counted(failed, 'case')} failed while being compared: the reasons are above")
 
 
 def table(found: Comparison) -> Table:
     """A row per case, slower ones first."""
     limit = format.percent(found.threshold)
     title = f"{found.new} against {found.base}: above 1 is slower; within ±{limit} is the same"
-    return format.table_of(title, COLUMNS, map(_cells, _in_order(found)), right=COLUMNS[1:3] + COLUMNS[4:])
+    return terminal.table_of(title, COLUMNS, map(_cells, _in_order(found)), right=COLUMNS[1:3] + COLUMNS[4:])
 
 
 def remarks(found: Comparison) -> list[str]:
@@ -72,10 +73,10 @@ def remarks(found: Comparison) -> list[str]:
         for text in (
             *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
         ):  # fmt: skip
-            said.setdefault(text, []).append(format.case_name(pair.case))
+            said.setdefault(text, []).append(terminal.case_name(pair.case))
     for refused in found.not_compared:
         for why in refused.why:
-            said.setdefault(f"not compared: {why}", []).append(format.case_name(refused.case))
+            said.setdefault(f"not compared: {why}", []).append(terminal.case_name(refused.case))
     lines = [f"{text} ({format.few(names)})" for text, names in said.items()]
     return [*lines, *_reading(found)]
 
@@ -104,7 +105,7 @@ def _cells(pair: Compared) -> tuple[str, ...]:
     mark = " †" if pair.unlike else ""
     found = format.NONE if pair.detectable is None else format.percent(pair.detectable)
     return (
-        format.case_name(pair.case), f"{pair.ratio:.3f} [{bounds}]", f"{(pair.ratio - 1) * 100:+.1f} %",
+        terminal.case_name(pair.case), f"{pair.ratio:.3f} [{bounds}]", f"{(pair.ratio - 1) * 100:+.1f} %",
         f"{pair.verdict}{mark}", str(pair.n), found,
     )  # fmt: skip
 

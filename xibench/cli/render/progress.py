@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from xibench.cli.render import format
+from xibench.cli.render import terminal
+from xibench.record import format
 from xibench.scenarios import described
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def watching(output: TextIO = sys.stderr) -> Iterator[SearchWatch]:
         return
     from rich.live import Live
 
-    view = View(format.console(output))
+    view = View(terminal.console(output))
     with Live(view, console=view.console, transient=True, refresh_per_second=4):
         yield LiveWatch(view)
 
@@ -86,11 +87,11 @@ class LiveWatch:
     def started(self, case: Case, index: int, total: int) -> None:
         """Shows the case."""
         self._view.begin(index, total)
-        self._view.doing = format.case_name(case)
+        self._view.doing = terminal.case_name(case)
 
     def phase(self, case: Case, text: str) -> None:
         """Shows what the worker does now."""
-        self._view.doing = f"{format.case_name(case)}: {text}"
+        self._view.doing = f"{terminal.case_name(case)}: {text}"
 
     def finished(self, record: Record) -> None:
         """Writes the process's line above the bar and moves the bar on."""
@@ -154,7 +155,7 @@ def outcome(record: Record) -> str:
     """The case of a process that has ended, in one line: its figure so far, or its status with the reason."""
     from xibench.record.summary import summarise
 
-    name, last = format.case_name(record.case), record.attempts[-1]
+    name, last = terminal.case_name(record.case), record.attempts[-1]
     if last.status != "ok":
         return f"{name}: {last.status}: {last.reason}"
     disturbed = last.surroundings.disturbed if last.surroundings else []

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from xibench.cli.render.format import NONE, case_name, count, counted, few, percent, seconds
 from xibench.cli.render.run_tables import DISTURBED, INSTEAD, UNSTEADY
+from xibench.cli.render.terminal import case_name
+from xibench.record.format import NONE, count, counted, few, percent, seconds
 from xibench.scenarios import described
 
 if TYPE_CHECKING:

@@ -6,19 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-from xibench.cli.render.format import (
-    NONE,
-    cases,
-    count,
-    counted,
-    figures,
-    interval,
-    percent,
-    percentile,
-    seconds,
-    size,
-    table_of,
-)
+from xibench.cli.render.terminal import table_of
+from xibench.record.format import NONE, count, counted, figures, interval, percent, percentile, seconds, size
 from xibench.scenarios import Scenario, described, qualifier
 
 if TYPE_CHECKING:
@@ -66,7 +55,7 @@ def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:
         for i, (case, costs) in enumerate(rows, start=1)
     ]
     each = "one process each" if rule.processes == 1 else f"{counted(rule.processes, 'process')} each, interleaved"
-    return table_of(f"{cases(len(rows))}, {each}", ("", *axes, *right[-3:]), cells, right)
+    return table_of(f"{counted(len(rows), 'case')}, {each}", ("", *axes, *right[-3:]), cells, right)
 
 
 def _run_table(scenario: Scenario, summaries: Sequence[Summary], title: str) -> Table:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from xibench.analysis.spectrum import label, steps
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
-from xibench.cli.render.format import NONE, count, figures, interval, percent, percentile, size, table_of
 from xibench.cli.render.run_notes import run_notes
 from xibench.cli.render.run_tables import status
+from xibench.cli.render.terminal import table_of
+from xibench.record.format import NONE, count, figures, interval, percent, percentile, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from xibench.cli.render.format import NONE, count, error, seconds, size, table_of
+from xibench.cli.render.terminal import table_of
+from xibench.record.format import NONE, count, error, seconds, size
 
 if TYPE_CHECKING:
     from rich.table import Table

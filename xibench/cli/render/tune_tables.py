@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from frameworks.recipes import recipe
 from frameworks.recipes import written as as_written
 from xibench.analysis.tuning import MARGIN
-from xibench.cli.render.format import NONE, figures, percent, table_of
+from xibench.cli.render.terminal import table_of
+from xibench.record.format import NONE, figures, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
