@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import ENVIRONMENT
 from xibench.record import environment
+from xibench.record.schema import Environment
 
 
 def test_every_null_field_has_a_reason() -> None:
@@ -109,7 +110,7 @@ def test_differences_name_the_package_with_both_versions() -> None:
 
 
 def test_another_variable_another_quota_and_other_cores_are_another_environment(tmp_path: Path) -> None:
-    def here(variables: dict[str, str], cpus: str, quota: str) -> environment.Environment:
+    def here(variables: dict[str, str], cpus: str, quota: str) -> Environment:
         (tmp_path / "status").write_text(f"Cpus_allowed_list:\t{cpus}\nMems_allowed_list:\t0\n")
         (tmp_path / "cpu.max").write_text(quota)
         (tmp_path / "cgroup").write_text("0::/\n")
