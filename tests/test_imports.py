@@ -66,8 +66,8 @@ EDGES: dict[str, tuple[str, ...]] = {
         "xibench.measure.machine", "xibench.measure.phase", *NAMES, *ERRORS,
     ),
     "xibench.analysis": (
-        "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "xibench.workers", "xibench.ab",
-        "xibench.scenarios", "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
+        "xibench*", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "xibench.workers",
+        "xibench.ab", "xibench.scenarios", "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
     ),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.plugins", "xibench.analysis", "xibench.record", "xibench.measure",

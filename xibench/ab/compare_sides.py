@@ -7,16 +7,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from xibench import __version__
 from xibench.ab.pair import Bursts, measure_pair
-from xibench.ab.sides import Side
+from xibench.ab.sides import Side, resolve
 from xibench.errors import UsageError
 from xibench.measure import comparing
 from xibench.measure.comparing import Verdict
@@ -25,9 +25,9 @@ from xibench.record.comparison import Compared, Comparison, NotCompared, compare
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
-from xibench.run import start
+from xibench.run import plan, start
 from xibench.run.monitor import Lookout, Vigil
-from xibench.run.plan import check_recipe
+from xibench.run.plan import Selection, check_recipe
 from xibench.workers import inputs, interpreters
 
 SPENT: Final = "the budget was spent before it"
@@ -45,6 +45,11 @@ class Limits:
     most_pairs: int = 30  # a case; then it stays unsure
     repeats: int = 3  # pairs a case that are repeated because they were disturbed
     seed: int = 0  # of the order of cases and bursts
+
+    @classmethod
+    def of(cls, **given: Any) -> Limits:
+        """The default limits with those replaced that are not None."""
+        return replace(cls(), **{name: value for name, value in given.items() if value is not None})
 
 
 class Stopped(KeyboardInterrupt):
@@ -94,6 +99,36 @@ class _Undecided:
         if self.failed or len(self.counted) >= limits.most_pairs:
             return False
         return self.verdict == "unsure" or len(self.counted) < limits.least_pairs
+
+
+def compare_selection(
+    selection: Selection, sides: tuple[str, str], limits: Limits, out: Path, command: str, watch: Watch
+) -> tuple[Comparison, Path, bool]:
+    """Compares two sides by name and writes a file of pairs.
+
+    Args:
+        selection: what is measured on either side.
+        sides: base and new, as `ab.sides.resolve` takes them.
+        limits: when a case is decided, and when enough has been spent.
+        out: the file of pairs, or the folder that it is written to.
+        command: recorded as it is.
+        watch: is called before and after each pair.
+
+    Returns:
+        The verdicts, the file of pairs, and whether Ctrl-C ended the comparison early.
+
+    Raises:
+        UsageError, UnknownName, InvalidConfiguration: a selection, a side or a side's recipe that does not exist.
+        InputError, StoreError: inputs that cannot be read, or a file that cannot be written.
+    """
+    planned = plan.cases(selection)
+    with tempfile.TemporaryDirectory(prefix="xibench-sides-") as scratch:
+        both = (resolve(sides[0], Path(scratch)), resolve(sides[1], Path(scratch)))
+        with PairsFile(out, header(planned, both, limits, command)) as pairs_file:
+            try:
+                return compare_sides(planned, both, limits, pairs_file, watch), pairs_file.path, False
+            except Stopped as stop:
+                return stop.found, pairs_file.path, True
 
 
 def compare_sides(

@@ -8,14 +8,17 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 
-from xibench.analysis.tuning import Stage
+from xibench import __version__
+from xibench.analysis.tuning import Search, Stage, search
 from xibench.errors import InputError, Interrupted, StoreError
-from xibench.record import lines
+from xibench.record import lines, recipe_file
+from xibench.record.recipe_file import Gain, RecipeFile
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
 from xibench.run import execute as parent
@@ -23,6 +26,10 @@ from xibench.run import start
 from xibench.run.execute import Watch
 
 TASK: Final = "search.json"
+FOLDERS: Final = Path("results/tune")
+"""Where searches are kept, under the current directory."""
+BUDGET_S: Final = 1200.0
+"""Seconds after which no further choice is tried, unless others are asked for."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,8 +61,12 @@ class Folder:
         self._before = task.spent_s
 
     @classmethod
-    def create(cls, path: Path, task: Task, watch: SearchWatch) -> Folder:
-        """A new one. Raises StoreError if there is one already or it cannot be written."""
+    def create(cls, path: Path | None, task: Task, watch: SearchWatch) -> Folder:
+        """A new one. path: None for a new folder in FOLDERS.
+
+        Raises StoreError if it holds a search already or cannot be written.
+        """
+        path = path or FOLDERS / _name(task.case)
         if (path / TASK).exists():
             cure = f"go on with it (`{_resume_command(path)}`) or name another folder"
             raise StoreError(f"{path} holds a search already; {cure}")
@@ -74,6 +85,37 @@ class Folder:
         except msgspec.MsgspecError as error:
             raise InputError(f"--resume {path}: {TASK} in it is damaged: {error}; begin a new search") from None
         return cls(path, task if budget_s is None else msgspec.structs.replace(task, budget_s=budget_s), watch)
+
+    def search(self) -> Search:
+        """Searches, or goes on with the search; returns what was found. Raises what `take` does."""
+        return search(self.task.case, self.task.choices, self.task.batches, self.take, self.spent)
+
+    def write_recipe(self, found: Search, path: Path | None = None) -> tuple[Path, RecipeFile]:
+        """Writes what was found as a recipe file.
+
+        path: None for recipe.json in the folder. Returns the file's path and content. Raises StoreError.
+        """
+        files = [self.file(number, step.stage) for number, step in enumerate(found.steps)]
+        header = read(files[-1]).header
+        content = RecipeFile(
+            format=recipe_file.FORMAT,
+            xibench=__version__,
+            created_utc=header.created_utc,
+            framework=found.best.framework,
+            recipe=found.best.recipe,
+            case=found.best,
+            machine=header.environment.machine,
+            environment=header.environment_hash,
+            batch=found.best.batch if self.task.batches else None,
+            gains=[
+                Gain(over=over, ratio=ratio.ratio, low=ratio.low, high=ratio.high, processes=ratio.n)
+                for over, ratio in found.gains.items()
+            ],
+            runs=[file.name for file in files],
+        )
+        path = path or self.path / "recipe.json"
+        recipe_file.write(path, content)
+        return path, content
 
     def spent(self) -> bool:
         """Whether the budget is."""
@@ -119,6 +161,11 @@ class Folder:
         except OSError as error:
             cure = "name another with --folder"
             raise StoreError(f"{self.path / TASK} cannot be written: {error.strerror}; {cure}") from None
+
+
+def _name(case: Case) -> str:
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return f"{moment}-{case.framework}-{case.model}-{case.precision}-b{case.batch}"
 
 
 def _begins(number: int, stage: Stage) -> str:

@@ -14,12 +14,13 @@ from typing import Final, Literal
 
 from frameworks.architectures import MODELS, network
 from frameworks.cost import cost
-from frameworks.errors import InvalidConfiguration
+from frameworks.errors import InvalidConfiguration, UnknownName
+from xibench.errors import UsageError
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio
 from xibench.record.schema import Calibration, Case, Record, Rule
 from xibench.record.summary import Summary, summarise
-from xibench.run.plan import Selection
+from xibench.run.plan import Selection, all_cases
 from xibench.scenarios import OFFLINE, SINGLE_STREAM
 
 Widths = Literal["paper", "equal"]
@@ -105,6 +106,35 @@ def members(ways: Iterable[Widths] = WAYS, segments: Sequence[int] = SEGMENTS) -
     narrower network has the depthwise one's parameters.
     """
     return tuple(_member(g, way) for way in ways for g in segments)
+
+
+def plan_spectrum(
+    chosen: Selection, ways: Sequence[str] | None = None, segments: Sequence[int] | None = None
+) -> tuple[Case, ...]:
+    """The cases of a spectrum.
+
+    Args:
+        chosen: frameworks, recipes, precisions, batches, resolutions, device and the rest.
+        ways: of widths, `paper` or `equal`; None: both.
+        segments: numbers of segments, EXTREME for one per channel; None: SEGMENTS.
+
+    Raises:
+        UnknownName: a way of widths that does not exist.
+        UsageError: fewer numbers of segments than make a curve.
+        InvalidConfiguration: as `members` does; and whatever `plan.cases` raises.
+    """
+    known: dict[str, Widths] = {way: way for way in WAYS}
+    for way in ways or ():
+        if way not in known:
+            raise UnknownName("way of widths", way, known)
+    found = members([known[way] for way in ways or WAYS], segments or SEGMENTS)
+    asked = dict.fromkeys(label(member.segments) for member in found)
+    if len(asked) < LEAST_POINTS:
+        raise UsageError(
+            f"segments: received {', '.join(asked)}, expected at least {LEAST_POINTS} numbers, which make a curve; "
+            "`xibench run --variant` measures single networks"
+        )
+    return all_cases(selections(chosen, found))
 
 
 def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, Selection]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from frameworks.architectures import network
 from frameworks.blueprint import Slice, place
-from xibench.analysis.spectrum import MODEL, Curve, Member, Step, falls_off, label, step, steps
+from xibench.analysis.spectrum import MODEL, Curve, Member, Point, Step, falls_off, label, step, steps
 from xibench.run.case_costs import NO_CEILINGS
 
 WAY_TOLD: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
@@ -44,6 +44,40 @@ def why_none(curve: Curve) -> str | None:
         return None
     reason = curve.measured[0].throughput.absent.get("attained", NO_CEILINGS)
     return f"nothing can be said of what is attained: {reason}"
+
+
+def document(curve: Curve) -> dict[str, Any]:
+    """A curve as `xibench spectrum --json` has it: what it says, its points, and the steps between them."""
+    worst = falls_off(curve)
+    none = None if worst else why_none(curve) or "no step along g loses a tenth of what it attains"
+    name = f"{curve.case.framework} {curve.case.recipe}"
+    return {
+        "case": curve.case,
+        "widths": curve.widths,
+        "finding": finding(curve, name) if len(curve.measured) > 1 else None,
+        "falls_off": worst and {"from": label(worst.before.segments), "to": label(worst.after.segments)},
+        "falls_off_reason": none,
+        "points": [_point(point) for point in curve.points],
+        "steps": [
+            {"from": label(s.before.segments), "to": label(s.after.segments), "work": s.work, "faster": s.faster,
+             "kept": s.kept}
+            for s in steps(curve)
+        ],
+    }  # fmt: skip
+
+
+def _point(point: Point) -> dict[str, Any]:
+    member, throughput = point.member, point.throughput
+    return {
+        "segments": label(member.segments), "variant": member.variant, "width": member.width,
+        "parameters_trainable": member.parameters_trainable, "macs": member.macs,
+        "images_per_s": throughput.images_per_s, "attained": throughput.attained,
+        "peak_bytes": throughput.peak_bytes, "device_peak_bytes": throughput.device_peak_bytes,
+        "latency_s": point.latency.latency if point.latency else {},
+        "status": throughput.status, "reason": throughput.reason,
+        "disturbed": throughput.disturbed, "unsteady": throughput.unsteady,
+        "substitutions": throughput.substitutions,
+    }  # fmt: skip
 
 
 def _no_fall(curve: Curve) -> str:

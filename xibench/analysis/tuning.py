@@ -14,8 +14,9 @@ from typing import Final
 
 import msgspec
 
-from frameworks.errors import InvalidConfiguration
+from frameworks.errors import InvalidConfiguration, UnknownName
 from frameworks.recipes import RECIPES, open_choices, recipe, written
+from frameworks.runtime import usable_cores
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, Rule
@@ -104,6 +105,18 @@ def search(
         _advance(found, Stage("batch", tuple(dict.fromkeys((found.best, *sized)))), take)
     _confirm(found, known, take)
     return found
+
+
+def searched_choices(case: Case, names: Sequence[str] | None = None) -> Mapping[str, tuple[str, ...]]:
+    """What is searched for a case, with the values.
+
+    names: of choices; None: all that the device leaves open. Raises UnknownName for a name that is none of them.
+    """
+    known = default_choices(case, usable_cores())
+    for name in names or ():
+        if name not in known:
+            raise UnknownName(f"choice of a recipe in {case.framework} on {case.device}", name, known)
+    return {name: values for name, values in known.items() if not names or name in names}
 
 
 def default_choices(case: Case, cores: int) -> Mapping[str, tuple[str, ...]]:

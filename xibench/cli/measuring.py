@@ -1,88 +1,63 @@
-"""What commands that measure share: from options to a plan and a rule, and from those to a run file."""
+"""What commands that measure share: a run file measured, anew or further, a plan printed, and options that exclude
+each other.
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from xibench.cli.options import print_json
+from xibench.cli.options import RunFileOptions, print_json
+from xibench.cli.planning import command_line
 from xibench.errors import UsageError
 
 if TYPE_CHECKING:
     import typer
 
-    from xibench.record.schema import Case, Rule
-    from xibench.record.store import RunFile
-    from xibench.run.execute import Watch
+    from xibench.cli.planning import NewRun
 
 WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
 """The options that do not change a run file's plan."""
 
 
-@dataclass(frozen=True)
-class Fresh:
-    """What a new run file is made from."""
-
-    cases: tuple[Case, ...]
-    rule: Rule
-    preset: str | None
-    out: Path
-
-
-def measure(fresh: Fresh | None, resume: Path | None, calibrate: bool) -> Path:
-    """Measures a new plan, or what a run file still lacks of its own; returns the run file's path.
-
-    calibrate: whether the device's ceilings are measured first.
-    """
+def measure(new: NewRun, file: RunFileOptions) -> Path:
+    """Measures a new run into a file; returns its path."""
     from xibench.cli.render.progress import watching
-    from xibench.run import execute as parent
+    from xibench.run import execute, start
 
-    with watching() as watch, _open(fresh, resume, watch) as run_file:
-        parent.run(run_file.pending(), run_file, watch, calibrate=calibrate)
+    with watching() as watch, start.start(new.cases, new.rule, new.preset, command_line(), file.out) as run_file:
+        execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
     return run_file.path
 
 
-def print_plan(cases: tuple[Case, ...], rule: Rule, as_json: bool) -> None:
+def measure_pending(resume: Path, file: RunFileOptions) -> Path:
+    """Measures what is still missing of a run file's own plan; returns its path."""
+    from xibench.cli.render.progress import watching
+    from xibench.run import execute, start
+
+    with watching() as watch, start.resume(resume, watch) as run_file:
+        execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
+    return run_file.path
+
+
+def print_plan(new: NewRun, as_json: bool) -> None:
     """What would be measured, with what a step of each case costs."""
     from xibench.run.case_costs import costs
 
-    rows = [(case, costs(case)) for case in cases]
+    rows = [(case, costs(case)) for case in new.cases]
     if as_json:
-        print_json({"rule": rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
+        print_json({"rule": new.rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
         return
     from xibench.cli.render import terminal
     from xibench.cli.render.run_tables import plan_table
 
-    terminal.show(plan_table(rows, rule))
+    terminal.show(plan_table(rows, new.rule))
 
 
-def only_given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options without those that were not typed."""
-    return {name: value for name, value in options.items() if value is not None and value != ()}
-
-
-def rule_with(rule: Rule, options: Mapping[str, Any]) -> Rule:
-    """The rule with the parts that options replace. A bound that an option passes moves with it."""
-    import msgspec
-
-    given = only_given(options)
-    if given.get("half_width") == 0:
-        given["half_width"] = None
-    rule = msgspec.structs.replace(rule, **given)
-    return msgspec.structs.replace(
-        rule,
-        max_steps=max(rule.max_steps, rule.min_steps),
-        warmup_steps=min(rule.warmup_steps, rule.max_warmup_steps),
-    )
-
-
-def refuse_beside_resume(context: typer.Context) -> None:
-    """Raises UsageError if the plan of a run file is to be gone on with and changed at once."""
-    refuse_others(context, WITH_RESUME, "--resume goes on with the plan of its file: received")
+def refuse_beside_resume(context: typer.Context, allowed: Sequence[str] = WITH_RESUME, what: str = "file") -> None:
+    """Raises UsageError if a run file's or a search folder's plan is to be both resumed and changed."""
+    refuse_others(context, allowed, f"--resume goes on with the plan of its {what}: received")
 
 
 def refuse_others(context: typer.Context, allowed: Sequence[str], because: str) -> None:
@@ -96,13 +71,3 @@ def refuse_others(context: typer.Context, allowed: Sequence[str], because: str) 
 def _typed(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
-
-
-def _open(fresh: Fresh | None, resume: Path | None, watch: Watch) -> RunFile:
-    from xibench.run import start
-
-    if fresh is None:
-        assert resume is not None
-        return start.resume(resume, watch)
-    command = shlex.join(["xibench", *sys.argv[1:]])
-    return start.start(fresh.cases, fresh.rule, fresh.preset, command, fresh.out)

@@ -1,15 +1,39 @@
-"""What several commands share: lists given with commas, one JSON document on stdout, and which run file is meant."""
+"""The options that several commands share, each with the line that its help says.
+
+`SelectionOptions`, `SamplingOptions` and `RunFileOptions` are expanded into a command's own options by
+`xibench.cli.expand`; `xibench.cli.planning` turns them into cases and a sampling rule.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
-from xibench.errors import UsageError
+from xibench.cli.parsers import (
+    byte_count,
+    count_from_zero,
+    list_option,
+    positive_seconds,
+    share,
+    whole_number,
+)
+from xibench.record.schema import DEFAULT_SCENARIO
+from xibench.scenarios import SCENARIOS
+from xibench.scenarios.scenario import DEFAULT_BATCH
+
+RUNS: Final = Path("results/runs")
+"""Where runs are written and looked for, under the current directory."""
+
+SINGLE_IMAGE: Final = " and ".join(scenario.name for scenario in SCENARIOS.values() if scenario.single_image)
+BOUNDED: Final = " and ".join(scenario.name for scenario in SCENARIOS.values() if "latency_bound_s" in scenario.options)
+
+Names = list[str] | None
+Numbers = list[int] | None
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A network or operator; `xibench list` shows them.")]
@@ -17,84 +41,158 @@ Variant = Annotated[
     str, typer.Option(metavar="NAME", help="A configuration: names and fields joined by +, such as jft+width=0.5.")
 ]
 Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files; the newest if none is named.")]
-RUNS: Final = Path("results/runs")
-"""Where runs are written and looked for, under the current directory."""
-BYTES: Final = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-def split(values: Iterable[str] | None, option: str) -> tuple[str, ...]:
-    """The names of a repeatable option, each of which may be a comma-separated list; each once, in the order given.
+@dataclass(frozen=True, kw_only=True)
+class SelectionOptions:
+    """What is measured: the names whose every combination is a case. None: not given."""
 
-    Empty where the option was not given. Raises UsageError if it was given without a name.
-    """
-    parts = [part.strip() for value in values or () for part in value.split(",")]
-    names = tuple(dict.fromkeys(part for part in parts if part))
-    if values and not names:
-        raise UsageError(f"{option}: received an empty list, expected one or more, separated by commas")
-    return names
+    framework: Annotated[
+        Names,
+        list_option(
+            "-f", "--framework", metavar="NAME",
+            help_text="Repeat or separate by commas, contenders too (`xibench list`); the three frameworks if left "
+            "out.",
+        ),
+    ] = None  # fmt: skip
+    model: Annotated[
+        Names,
+        list_option("-m", "--model", metavar="NAME", help_text="Networks, likewise; the paper's two if left out."),
+    ] = None
+    operator: Annotated[
+        Names,
+        list_option(
+            "--operator", metavar="NAME", help_text="Single operators, at the shapes that their variants name."
+        ),
+    ] = None
+    variant: Annotated[
+        Names,
+        list_option(
+            "--variant", metavar="NAME",
+            help_text="Configurations: names and fields joined by +, such as jft+width=0.5.  [default: default]",
+        ),
+    ] = None  # fmt: skip
+    scenario: Annotated[
+        Names,
+        list_option(
+            "--scenario", metavar="NAME", help_text=f"{', '.join(SCENARIOS)}.  [default: {DEFAULT_SCENARIO}]"
+        ),
+    ] = None  # fmt: skip
+    recipe: Annotated[
+        Names,
+        list_option(
+            "--recipe", metavar="NAME",
+            help_text="default, compiled, tuned, or a file of `xibench tune`.  [default: default]",
+        ),
+    ] = None  # fmt: skip
+    precision: Annotated[
+        Names, list_option("--precision", metavar="NAME", help_text="fp64, fp32, tf32 (GPU), bf16.  [default: fp32]")
+    ] = None
+    batch: Annotated[
+        Numbers,
+        list_option(
+            "--batch", metavar="N", item=whole_number,
+            help_text=f"Images per step.  [default: {DEFAULT_BATCH}; 1 for {SINGLE_IMAGE}]",
+        ),
+    ] = None  # fmt: skip
+    sweep: Annotated[
+        bool | None, typer.Option("--sweep", help="Batches 1, 2, 4, … until memory runs out or --max-batch is done.")
+    ] = None
+    max_batch: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="N", help="Largest batch of a sweep.  [default: 1024]")
+    ] = None
+    resolution: Annotated[
+        Numbers,
+        list_option(
+            "--resolution", metavar="PX", item=whole_number,
+            help_text="Pixels, square; each network's own if left out.",
+        ),
+    ] = None  # fmt: skip
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda.  [default: auto, a GPU if one is usable]")
+    ] = None
+    images: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="`sample` (two photographs), `noise`, or a folder of photographs: its files by name, then its "
+            "subfolders', as many as the largest batch has images.  [default: sample]",
+        ),
+    ] = None
+    weights: Annotated[str | None, typer.Option(metavar="FILE", help="safetensors, or seed:N.  [default: seed:0]")] = (
+        None
+    )
+    seed: Annotated[
+        int | None, typer.Option(parser=count_from_zero, metavar="N", help="Of everything random in measuring.")
+    ] = None
+    latency_bound: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive_seconds, metavar="S",
+            help=f"Scenario {BOUNDED}: seconds that p99 must stay within; a multiple of a lone query's time if left "
+            "out.",
+        ),
+    ] = None  # fmt: skip
 
 
-def whole_numbers(values: Iterable[str] | None, option: str) -> tuple[int, ...]:
-    """The numbers of a repeatable, comma-separated option; raises UsageError for one that is not at least 1."""
-    texts = split(values, option)
-    for text in texts:
-        if (_number(text) or 0) < 1:
-            raise UsageError(f"{option}: received {text}, expected a whole number of at least 1")
-    return tuple(map(int, texts))
+@dataclass(frozen=True, kw_only=True)
+class SamplingOptions:
+    """How long and how often each case is measured. None: as the scenario, preset or search has it."""
+
+    processes: Annotated[
+        int | None, typer.Option(parser=whole_number, metavar="N", help="Fresh processes a case, interleaved.")
+    ] = None
+    repeats: Annotated[
+        int | None,
+        typer.Option(parser=count_from_zero, metavar="N", help="Further processes for disturbed ones, a case."),
+    ] = None
+    max_warmup_steps: Annotated[
+        int | None,
+        typer.Option(
+            parser=count_from_zero, metavar="N", help="Discarded steps at most, while a trend is seen in them."
+        ),
+    ] = None
+    min_steps: Annotated[int | None, typer.Option(parser=whole_number, metavar="N", help="Timed steps, at least.")] = (
+        None
+    )
+    budget: Annotated[
+        float | None, typer.Option(parser=positive_seconds, metavar="S", help="Seconds of timed steps, once enough.")
+    ] = None
+    half_width: Annotated[
+        float | None,
+        typer.Option(
+            parser=share, metavar="SHARE",
+            help="Enough steps once half the median's interval is below this share of it; 0: never.",
+        ),
+    ] = None  # fmt: skip
+    time_limit: Annotated[
+        float | None,
+        typer.Option(parser=positive_seconds, metavar="S", help="Seconds after which a process is given up."),
+    ] = None
+    memory_limit: Annotated[
+        int | None,
+        typer.Option(
+            parser=byte_count, metavar="BYTES",
+            help="Resident set at which a process counts as out of memory, such as 8GiB; most of what is free if left "
+            "out.",
+        ),
+    ] = None  # fmt: skip
 
 
-def whole_number(text: str | int) -> int:
-    """Parses an option that is at least 1. Raises typer.BadParameter with the value received."""
-    number = _number(text)
-    if number is None or number < 1:
-        raise typer.BadParameter(f"received {text}, expected a whole number of at least 1")
-    return number
+@dataclass(frozen=True, kw_only=True)
+class RunFileOptions:
+    """Which run file is written, anew or further, or only planned."""
 
-
-def count_from_zero(text: str | int) -> int:
-    """Parses an option that is at least 0. Raises typer.BadParameter with the value received."""
-    number = _number(text)
-    if number is None or number < 0:
-        raise typer.BadParameter(f"received {text}, expected a whole number of at least 0")
-    return number
-
-
-def positive_seconds(text: str | float) -> float:
-    """Parses a time limit. Raises typer.BadParameter with the value received."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise typer.BadParameter(f"received {text}, expected seconds, a number above 0")
-    return value
-
-
-def share(text: str | float) -> float:
-    """Parses a share of something: a number from 0 up and below 1, or a percentage such as 1%.
-
-    Raises typer.BadParameter with the value received.
-    """
-    given = str(text).strip()
-    try:
-        value = float(given[:-1]) / 100 if given.endswith("%") else float(given)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 1:
-        raise typer.BadParameter(f"received {text}, expected a share from 0 up and below 1, such as 0.01 or 1%")
-    return value
-
-
-def byte_count(text: str | int) -> int:
-    """Parses an amount of memory: bytes, or a number with KiB, MiB, GiB or TiB. Raises typer.BadParameter."""
-    number, unit = _split_unit(str(text).strip())
-    try:
-        value = float(number) * BYTES[unit]
-    except (ValueError, KeyError):
-        value = 0.0
-    if not 1 <= value < float("inf"):
-        raise typer.BadParameter(f"received {text}, expected bytes, or a number with MiB or GiB, such as 8GiB")
-    return round(value)
+    no_ceilings: Annotated[
+        bool, typer.Option("--no-ceilings", help="Do not measure the device's ceilings; `attained` stays empty.")
+    ] = False
+    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="Run file (.jsonl) or folder to write.")] = RUNS
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="FILE", help="Go on with a run file's own plan.")
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what a step of each case costs.")] = (
+        False
+    )
 
 
 def print_json(document: Any) -> None:
@@ -115,16 +213,3 @@ def run_path(name: str) -> Path:
     from xibench.record.store import latest
 
     return latest(RUNS) if name == "latest" else Path(name)
-
-
-def _split_unit(text: str) -> tuple[str, str]:
-    """`8 GiB` -> (`8`, `GiB`)."""
-    number = text.rstrip("BKMGTi ")
-    return number, text[len(number) :].strip()
-
-
-def _number(text: str | int) -> int | None:
-    try:
-        return int(text)
-    except ValueError:
-        return None

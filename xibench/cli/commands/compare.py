@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Json, run_path, share
+from xibench.cli.options import Json, run_path
+from xibench.cli.parsers import share
 
 Markdown = Annotated[bool, typer.Option("--markdown", help="A comment for a pull request, on stdout.")]
 Threshold = Annotated[

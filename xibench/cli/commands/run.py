@@ -4,57 +4,29 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
 import typer
 
-from frameworks.errors import UnknownName
-from xibench.cli import run_options as option
-from xibench.cli.measuring import Fresh, measure, only_given, print_plan, refuse_beside_resume, rule_with
-from xibench.cli.options import RUNS, Json, print_json, split, whole_numbers
-from xibench.cli.recipe_files import with_files
-from xibench.errors import UsageError, XibenchError
-
-if TYPE_CHECKING:
-    from xibench.record.schema import Rule
-    from xibench.run.plan import Selection
-    from xibench.run.presets import Preset
+from xibench.cli.expand import expand_options
+from xibench.cli.measuring import measure, measure_pending, print_plan, refuse_beside_resume
+from xibench.cli.options import Json, RunFileOptions, SamplingOptions, SelectionOptions, print_json
+from xibench.cli.planning import plan_run
+from xibench.errors import XibenchError
 
 
+@expand_options
 def run(
     context: typer.Context,
-    preset: option.PresetName = None,
-    framework: option.Frameworks = None,
-    model: option.Models = None,
-    operator: option.Operators = None,
-    variant: option.Variants = None,
-    scenario: option.Scenarios = None,
-    recipe: option.Recipes = None,
-    precision: option.Precisions = None,
-    batch: option.Batches = None,
-    sweep: option.Sweep = None,
-    max_batch: option.MaxBatch = None,
-    resolution: option.Resolutions = None,
-    device: option.Device = None,
-    images: option.Images = None,
-    weights: option.Weights = None,
-    seed: option.Seed = None,
-    latency_bound: option.LatencyBound = None,
-    processes: option.Processes = None,
-    repeats: option.Repeats = None,
-    max_warmup_steps: option.MaxWarmupSteps = None,
-    min_steps: option.MinSteps = None,
-    budget: option.Budget = None,
-    half_width: option.HalfWidth = None,
-    time_limit: option.TimeLimit = None,
-    memory_limit: option.MemoryLimit = None,
-    no_ceilings: option.NoCeilings = False,
-    out: option.Out = RUNS,
-    resume: option.Resume = None,
-    dry_run: option.DryRun = False,
+    *,
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="A named selection; other options replace its parts."),
+    ] = None,
+    selection: SelectionOptions,
+    sampling: SamplingOptions,
+    file: RunFileOptions,
     as_json: Json = False,
 ) -> None:
     """Measure networks: fresh processes for each case.
@@ -69,47 +41,19 @@ def run(
               xibench run --operator grouped,separable --variant middle_728_728 --batch 1
               xibench run -m xception --scenario server --latency-bound 0.5
     """
-    if resume is not None:
+    if file.resume is not None:
         refuse_beside_resume(context)
-        _print_result(measure(None, resume, not no_ceilings), as_json)
+        print_result(measure_pending(file.resume, file), as_json)
         return
-    from xibench.run import plan, presets
-
-    base = presets.preset(preset) if preset is not None else None
-    selections = _selections(base, with_files({
-        "frameworks": split(framework, "--framework"), "models": _subjects(model, operator),
-        "variants": split(variant, "--variant"), "scenarios": split(scenario, "--scenario"),
-        "recipes": split(recipe, "--recipe"), "precisions": split(precision, "--precision"),
-        "batches": whole_numbers(batch, "--batch"), "sweep": sweep, "max_batch": max_batch,
-        "resolutions": whole_numbers(resolution, "--resolution"), "device": device, "images": images,
-        "weights": weights, "seed": seed, "latency_bound_s": latency_bound,
-    }))  # fmt: skip
-    cases = plan.all_cases(selections)
-    rule = rule_with(base.rule if base else presets.rule_of(selections), {
-        "processes": processes, "repeats": repeats, "max_warmup_steps": max_warmup_steps, "min_steps": min_steps,
-        "budget_s": budget, "half_width": half_width, "time_limit_s": time_limit, "memory_limit_bytes": memory_limit,
-    })  # fmt: skip
-    rule = presets.swept(rule, selections)
-    if dry_run:
-        print_plan(cases, rule, as_json)
+    new = plan_run(preset, selection, sampling)
+    if file.dry_run:
+        print_plan(new, as_json)
         return
-    fresh = Fresh(cases, rule, _preset_name(base, selections, rule), out)
-    _print_result(measure(fresh, None, not no_ceilings), as_json)
+    print_result(measure(new, file), as_json)
 
 
-def _subjects(models: Sequence[str] | None, operators: Sequence[str] | None) -> tuple[str, ...]:
-    """Networks and operators by name. Raises UnknownName for a network among the operators or the other way round."""
-    from frameworks.architectures import MODELS, OPERATORS
-
-    named = split(models, "--model"), split(operators, "--operator")
-    for kind, names, known in zip(("model", "operator"), named, (MODELS, OPERATORS), strict=True):
-        for name in names:
-            if name not in known:
-                raise UnknownName(kind, name, known)
-    return named[0] + named[1]
-
-
-def _print_result(path: Path, as_json: bool) -> None:
+def print_result(path: Path, as_json: bool) -> None:
+    """Prints a run file's figures and what can be done with it. Raises XibenchError if no case was measured."""
     from xibench.cli.commands.show import document, print_run
     from xibench.record import format
     from xibench.record.store import read
@@ -117,8 +61,10 @@ def _print_result(path: Path, as_json: bool) -> None:
     stored = read(path)
     print_run(path, stored, to_stderr=as_json)
     quoted = shlex.quote(str(path))
-    print(f"\nRun file:  {path}\nCharts:    xibench report {quoted}\nAs table:  xibench export {quoted} --out run.csv",
-          file=sys.stderr)
+    print(
+        f"\nRun file:  {path}\nCharts:    xibench report {quoted}\nAs table:  xibench export {quoted} --out run.csv",
+        file=sys.stderr,
+    )
     if as_json:
         print_json(document(path, stored))
     if not any(record.status == "ok" for record in stored.records):
@@ -126,21 +72,3 @@ def _print_result(path: Path, as_json: bool) -> None:
             f"none of {format.counted(len(stored.records), 'case')} could be measured: "
             "the reasons are above, `xibench doctor` says more"
         )
-
-
-def _selections(base: Preset | None, options: Mapping[str, Any]) -> tuple[Selection, ...]:
-    """The preset's selections, or the default one, with the parts that options replace. Each once."""
-    from xibench.run.plan import Selection
-
-    given = only_given(options)
-    if given.get("max_batch") is not None and not given.get("sweep"):
-        raise UsageError(f"--max-batch: received {given['max_batch']} without --sweep, expected both or neither")
-    chosen = base.selections if base else (Selection(),)
-    return tuple(dict.fromkeys(replace(selection, **given) for selection in chosen))
-
-
-def _preset_name(base: Preset | None, selections: Sequence[Selection], rule: Rule) -> str | None:
-    """The preset's name, unless options changed what it stands for; the device is the machine's, not the preset's."""
-    if base is None or rule != base.rule or tuple(replace(s, device="auto") for s in selections) != base.selections:
-        return None
-    return base.name

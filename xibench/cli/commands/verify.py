@@ -7,22 +7,19 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Json, print_json, split
+from xibench.cli.options import Json, Names, print_json
+from xibench.cli.parsers import list_argument, list_option
 from xibench.errors import UsageError
-
-Models = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[MODEL]...", help="Networks and operators; the paper's two networks if none is named."),
-]
-Variants = Annotated[
-    list[str] | None,
-    typer.Option("--variant", metavar="NAME", help="Their variants; `all` for every one.  [default: default]"),
-]
 
 
 def verify(
-    models: Models = None,
-    variant: Variants = None,
+    models: Annotated[
+        Names, list_argument("[MODEL]...", "Networks and operators; the paper's two networks if none is named.")
+    ] = None,
+    variant: Annotated[
+        Names,
+        list_option("--variant", metavar="NAME", help_text="Their variants; `all` for every one.  [default: default]"),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Every variant of every network and operator; takes many times as long.")
     ] = False,
@@ -41,12 +38,10 @@ def verify(
     from frameworks.architectures import SUBJECTS
     from xibench.analysis.verify import verify as prove
 
-    named, variants = split(models, "MODEL"), split(variant, "--variant") or ("default",)
-    if everything:
-        if named or variant:
-            raise UsageError("--all beside a MODEL or --variant: it stands for all of them; leave one or the other out")
-        named, variants = tuple(SUBJECTS), ("all",)
-    report = prove(named or None, watch=_say, variants=variants)
+    if everything and (models or variant):
+        raise UsageError("--all beside a MODEL or --variant: it stands for all of them; leave one or the other out")
+    named, variants = (list(SUBJECTS), ["all"]) if everything else (models, variant or ["default"])
+    report = prove(named, watch=_say, variants=variants)
     if as_json:
         print_json(report)
     else:

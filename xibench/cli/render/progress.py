@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from xibench.analysis.search_folder import SearchWatch
+    from xibench.record.comparison import Compared
+    from xibench.record.pairs import Pair
     from xibench.record.schema import Case, Record
     from xibench.record.summary import Summary
 
@@ -72,6 +74,31 @@ class PlainWatch:
     def stage(self, text: str) -> None:
         """Writes what begins, as a heading of its processes' lines."""
         print(text, file=self._output, flush=True)
+
+
+class PairWatch:
+    """One line per pair of a comparison, when it is finished."""
+
+    def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
+        self._output = output
+        self._clock = clock
+        self._began = clock()
+        self._open = 0
+
+    def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
+        """Keeps how many cases are open."""
+        self._open = open_cases
+
+    def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
+        """Writes what is known of the case."""
+        known = f"failed: {pair.reason}"
+        if so_far is not None:
+            bounds = "" if so_far.low is None else f" [{so_far.low:.3f}, {so_far.high:.3f}]"
+            known = f"{so_far.ratio:.3f}{bounds} {so_far.verdict}"
+        aside = " (disturbed, to be repeated)" if pair.set_aside else ""
+        spent = format.duration(self._clock() - self._began)
+        line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}: {known}{aside}"
+        print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=self._output, flush=True)
 
 
 class LiveWatch:

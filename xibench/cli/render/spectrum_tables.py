@@ -8,7 +8,7 @@ from xibench.analysis.spectrum import label, steps
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
 from xibench.cli.render.run_notes import run_notes
 from xibench.cli.render.run_tables import status
-from xibench.cli.render.terminal import table_of
+from xibench.cli.render.terminal import show, table_of
 from xibench.record.format import NONE, count, figures, interval, percent, percentile, size
 
 if TYPE_CHECKING:
@@ -26,6 +26,17 @@ COLUMNS: Final = (
 )  # fmt: skip
 
 
+def show_curves(run: Run, curves: Sequence[Curve]) -> None:
+    """Prints a table per curve, then what each says and what must be read beside the figures."""
+    for curve in curves:
+        show(curve_table(curve))
+    findings = [
+        finding(curve, f"{curve.case.framework} {curve.case.recipe}") for curve in curves if len(curve.measured) > 1
+    ]
+    for line in (*findings, *curve_notes(run, curves)):
+        print(line)
+
+
 def curve_table(curve: Curve) -> Table:
     """A row per number of segments."""
     case = curve.case
@@ -36,11 +47,6 @@ def curve_table(curve: Curve) -> Table:
         f"{case.resolution} px, {case.device}"
     )
     return table_of(title, COLUMNS, rows, right=COLUMNS[:-1])
-
-
-def finding_of(curve: Curve) -> str:
-    """What a curve says, under the names that the commands use."""
-    return finding(curve, f"{curve.case.framework} {curve.case.recipe}")
 
 
 def _row(point: Point, found: Step | None) -> tuple[str, ...]:

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Annotated, Any
+
+import pytest
+import typer
+
+from xibench.cli import app
+from xibench.cli.expand import Only, expand_options
+from xibench.cli.options import RunFileOptions, SamplingOptions, SelectionOptions
+from xibench.cli.parsers import list_option, whole_number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    names: Annotated[list[str] | None, list_option("--name", metavar="NAME", help_text="Names.")] = None
+    count: Annotated[int | None, typer.Option(parser=whole_number, help="A count.")] = None
+    other: Annotated[int, typer.Option(help="Offered by some commands alone.")] = 7
+
+
+def called_with(arguments: list[str]) -> dict[str, Any]:
+    """What the command below is called with."""
+    received: dict[str, Any] = {}
+
+    @expand_options
+    def command(
+        first: Annotated[str, typer.Argument()] = "x",
+        *,
+        shared: Annotated[Shared, Only("names", "count")],
+        last: Annotated[bool, typer.Option("--last")] = False,
+    ) -> None:
+        received.update(first=first, shared=shared, last=last)
+
+    application = typer.Typer()
+    application.command()(command)
+    application(arguments, standalone_mode=False)
+    return received
+
+
+def test_a_command_receives_the_dataclass_built_from_its_options() -> None:
+    assert called_with(["y", "--name", "a,b", "--name", "b,c", "--count", "3", "--last"]) == {
+        "first": "y", "shared": Shared(names=["a", "b", "c"], count=3), "last": True,
+    }  # fmt: skip
+
+
+def test_what_was_not_given_keeps_the_dataclass_defaults() -> None:
+    assert called_with([]) == {"first": "x", "shared": Shared(), "last": False}
+
+
+def test_an_option_that_the_command_does_not_offer_is_refused() -> None:
+    with pytest.raises(typer.TyperException, match="--other"):
+        called_with(["--other", "1"])
+
+
+def test_offering_a_field_that_the_dataclass_lacks_is_a_mistake_of_ours() -> None:
+    def command(*, shared: Annotated[Shared, Only("nmaes")]) -> None: ...
+
+    command.__annotations__["shared"] = Annotated[Shared, Only("nmaes")]
+    with pytest.raises(TypeError, match="nmaes"):
+        expand_options(command)
+
+
+def test_options_stand_in_the_place_of_their_dataclass_in_its_order() -> None:
+    callback = next(c.callback for c in app.app.registered_commands if c.name == "run")
+    assert callback is not None
+    shared = [f.name for kind in (SelectionOptions, SamplingOptions, RunFileOptions) for f in fields(kind)]
+    assert list(inspect.signature(callback).parameters) == ["context", "preset", *shared, "as_json"]
