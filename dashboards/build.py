@@ -11,7 +11,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import content, words
-from dashboards.pages import accuracy, batch, costs, energy, latency, memory, overview, settings, spectrum, startup
+from dashboards.pages import (
+    accuracy,
+    batch,
+    costs,
+    energy,
+    further,
+    latency,
+    memory,
+    overview,
+    settings,
+    spectrum,
+    startup,
+)
 from dashboards.plotly_js import plotly_script
 from dashboards.runs import LoadedRun, load
 from xibench.errors import StoreError, UsageError
@@ -34,6 +46,8 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
         raise UsageError("no run file given: a site needs at least one; take a run first with `xibench run`")
     runs = _distinct([load(Path(path)) for path in run_paths])
     pages = [page(runs) for page in PAGES]
+    if further.has_figures(runs):
+        pages.append(further.page(runs))
     try:
         _write_static(out)
         for run in runs:

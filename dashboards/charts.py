@@ -13,6 +13,7 @@ from dashboards.content import Figure
 from dashboards.runs import Row
 from dashboards.style import framework_colour, recipe_pattern
 from xibench.record import format as fmt
+from xibench.record.metrics import Metric, bounds, central
 
 ROW_HEIGHT: Final = 25
 MARGIN_LEFT: Final = 92
@@ -27,6 +28,30 @@ class Value:
     high: float | None
     text: str
     hover: str
+
+
+def value_of(row: Row, metric: Metric[Any], unit: str = "") -> Value | None:
+    """A metric of a case as a bar, in the unit in which people read it; None where the case has no such figure.
+
+    unit: what hovering calls that unit, where it is not `unit_of` the metric.
+    """
+    found, factor = row.summary[metric], scale_of(metric)
+    middle = central(found)
+    if middle is None:
+        return None
+    low, high = (None if bound is None else factor * bound for bound in bounds(found))
+    hover = trust.hover(row, f"{fmt.bounded(factor * middle, low, high)} {unit or unit_of(metric)}")
+    return Value(factor * middle, low, high, trust.beside(row, fmt.number(factor * middle)), hover)
+
+
+def scale_of(metric: Metric[Any]) -> float:
+    """Factor from a metric's unit to the one in which the site shows it."""
+    return {"bytes": 1 / fmt.MIB, "percent": 100.0, "number": metric.scale}[metric.style]
+
+
+def unit_of(metric: Metric[Any]) -> str:
+    """The unit in which the site shows a metric."""
+    return {"bytes": "MiB", "percent": "%", "number": metric.shown_unit or metric.unit}[metric.style]
 
 
 @dataclass(frozen=True, slots=True)

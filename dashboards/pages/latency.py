@@ -15,6 +15,7 @@ from dashboards.runs import Group, LoadedRun, Row, groups, offline
 from dashboards.sections import queries, server
 from dashboards.strips import strips
 from xibench.record import format as fmt
+from xibench.record.metrics import STEP_S
 from xibench.record.schema import Process
 
 FILE: Final = "latency.html"
@@ -70,12 +71,7 @@ def _medians(group: Group) -> FigureBlock:
 
 
 def _value(row: Row) -> charts.Value | None:
-    step = row.summary.step_s
-    if step is None:
-        return None
-    low, high = (None if bound is None else 1e3 * bound for bound in (step.low, step.high))
-    text = trust.beside(row, fmt.number(1e3 * step.median))
-    return charts.Value(1e3 * step.median, low, high, text, trust.hover(row, f"{fmt.estimate(step, 1e3)} ms"))
+    return charts.value_of(row, STEP_S, "ms")
 
 
 def _steps(group: Group) -> FigureBlock:

@@ -11,6 +11,7 @@ from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Page
 from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, families, offline
 from dashboards.unlike import unlike_settings, within_cases
 from xibench.record import format as fmt
+from xibench.record.metrics import IMAGES_PER_S
 from xibench.record.schema import Case
 from xibench.scenarios import qualifier
 
@@ -64,11 +65,7 @@ def _figure(group: Group) -> FigureBlock:
 
 
 def _value(row: Row) -> charts.Value | None:
-    rate = row.summary.images_per_s
-    if rate is None:
-        return None
-    hover = trust.hover(row, f"{fmt.estimate(rate)} images/s")
-    return charts.Value(rate.median, rate.low, rate.high, trust.beside(row, fmt.number(rate.median)), hover)
+    return charts.value_of(row, IMAGES_PER_S, "images/s")
 
 
 def _table(group: Group) -> Table:

@@ -7,15 +7,29 @@ the verdict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio, Verdict
+from xibench.record.metrics import Measurement, Metric, Unavailable, applicable, central
 from xibench.record.schema import Case, Environment, Record, Setting
 from xibench.record.store import Run
 from xibench.record.summary import disturbances
+
+
+class FigureChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric in both runs, beside the verdict, which is about time per step. It has no verdict of its own."""
+
+    metric: str
+    unit: str
+    base: float | None  # its central value; null where that run has none
+    new: float | None
+    ratio: float | None  # new over base; null where either is missing or base is 0
+    better: bool | None  # whether it changed for the better; null where it did not change, or neither way is better
 
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +48,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     changed: list[str] = []  # versions and commits that differ: what a comparison of two runs is usually about
     notes: list[str] = []  # disturbances, repetitions, failures
     failed: bool = False  # a pair of it could not be measured, so that none was taken after it
+    figures: list[FigureChange] | UnsetType = UNSET  # of metrics that every listing shows; left out if none
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +90,10 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
     ratios = [_ratio(record, other) for record, other, _ in alike]
     around = _changed_around(base.header.environment, new.header.environment)
     pairs = [
-        compared(record.case, ratio, verdict, unlike, _changed(record, other) + around, _notes(record, other))
+        compared(
+            record.case, ratio, verdict, unlike, _changed(record, other) + around, _notes(record, other),
+            figures=_figures(Measurement(record, base.calibration), Measurement(other, new.calibration)),
+        )
         for (record, other, unlike), ratio, verdict in zip(
             alike, ratios, comparing.verdicts(ratios, threshold), strict=True
         )
@@ -88,12 +106,13 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
 
 def compared(
     case: Case, ratio: Ratio, verdict: Verdict, unlike: list[str], changed: list[str], notes: list[str],
-    detectable: float | None = None, failed: bool = False,
+    detectable: float | None = None, failed: bool = False, figures: Sequence[FigureChange] = (),
 ) -> Compared:  # fmt: skip
     """A ratio with its verdict and what stands beside it."""
     return Compared(
         case=case, ratio=ratio.ratio, low=ratio.low, high=ratio.high, verdict=verdict, p=ratio.p, n=ratio.n,
         paired=ratio.paired, detectable=detectable, unlike=unlike, changed=changed, notes=notes, failed=failed,
+        figures=list(figures) or UNSET,
     )  # fmt: skip
 
 
@@ -214,6 +233,28 @@ def _samples(record: Record) -> list[list[float]]:
 
 def _ratio(base: Record, new: Record) -> Ratio:
     return comparing.unpaired_ratio(_samples(base), _samples(new), base.case.seed)
+
+
+def _figures(base: Measurement, new: Measurement) -> list[FigureChange]:
+    """The metrics that every listing shows, as far as either run has them."""
+    changes = []
+    for metric in applicable(base.case):
+        if metric.placed:
+            continue
+        was, now = (None if isinstance(v, Unavailable) else central(v) for v in (metric.of(base), metric.of(new)))
+        if was is not None or now is not None:
+            changes.append(_figure_change(metric, was, now))
+    return changes
+
+
+def _figure_change(metric: Metric[Any], was: float | None, now: float | None) -> FigureChange:
+    better = None
+    if metric.better and was is not None and now is not None and was != now:
+        better = (now > was) == (metric.better == "higher")
+    return FigureChange(
+        metric=metric.name, unit=metric.unit, base=was, new=now,
+        ratio=now / was if was and now is not None else None, better=better,
+    )  # fmt: skip
 
 
 def _notes(base: Record, new: Record) -> list[str]:

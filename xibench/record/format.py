@@ -39,7 +39,7 @@ class Estimate(Protocol):
 # Metrics: by what the registry says of them.
 
 
-def column(metric: Metric[Any]) -> str:
+def heading(metric: Metric[Any]) -> str:
     """The heading of a metric's column, its unit on a second line: `images/s`, `[95 %]`."""
     bounds = "[95 %]" if metric.kind != "number" and metric.bounds else ""
     below = f"{bounds} {metric.shown_unit}".strip()
@@ -63,6 +63,13 @@ def figure(metric: Metric[Any], value: Value | None) -> str:
         case "percent":
             return percent(value)
     return figures(value * metric.scale)
+
+
+def sentence(metric: Metric[Any], value: Value | None) -> str:
+    """A metric's value in a line of text: `6.12 [6.01, 6.20] images/s`, `p50 45.1 ms`."""
+    if metric.shown_unit:
+        return f"{metric.label} {figure(metric, value)} {metric.shown_unit}"
+    return f"{figure(metric, value)} {metric.label}"
 
 
 # Numbers.

@@ -165,6 +165,11 @@ def central(value: Value | None) -> float | None:
     return value
 
 
+def bounds(value: Value | None) -> tuple[float | None, float | None]:
+    """The bounds of the 95 % interval of an estimate or a percentile; None where there are none."""
+    return (value.low, value.high) if isinstance(value, Interval | Percentile) else (None, None)
+
+
 _TAKEN: Final = frozenset({
     *Case.__struct_fields__, *Costs.__struct_fields__, "run", "created_utc", "machine", "environment", "cpu_model",
     "device_name", "versions", "case", "status", "reason", "log", "latency_s", "processes", "failed", "set_aside",

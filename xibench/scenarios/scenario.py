@@ -25,7 +25,7 @@ class Scenario:
     label: str  # in headings for people, such as `Single-stream`
     description: str  # one line: what is exercised and which figures that gives
     run: Callable[[PreparedCase], Timed]  # in the worker: from the first step to the last; raises what the model raises
-    metrics: tuple[str, ...]  # columns of its table in their order, by name: `xibench.cli.render.run_tables.COLUMNS`
+    metrics: tuple[str, ...]  # columns of its table in their order: of `record.metrics`, or of run_tables.OWN_COLUMNS
     headline: tuple[str, ...]  # the metrics of the line that a finished process prints
     sampling: Rule = field(default_factory=Rule)  # unless a preset or the user has another
     tasks: tuple[str, ...] = ("infer",)  # what one step may compute

@@ -15,7 +15,7 @@ from xibench.record import format
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xibench.record.comparison import Compared, Comparison
+    from xibench.record.comparison import Compared, Comparison, FigureChange
 
 REGRESSION: Final = 3
 """The exit code if any case is slower."""
@@ -72,6 +72,7 @@ def remarks(found: Comparison) -> list[str]:
     for pair in found.pairs:
         for text in (
             *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
+            *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
             said.setdefault(text, []).append(terminal.case_name(pair.case))
     for refused in found.not_compared:
@@ -108,6 +109,17 @@ def _cells(pair: Compared) -> tuple[str, ...]:
         terminal.case_name(pair.case), f"{pair.ratio:.3f} [{bounds}]", f"{(pair.ratio - 1) * 100:+.1f} %",
         f"{pair.verdict}{mark}", str(pair.n), found,
     )  # fmt: skip
+
+
+def _figure(change: FigureChange) -> str:
+    """`slowest step 312 -> 340 ms (+9.0 %, worse)`, in the unit in which the metric is shown."""
+    from xibench.record.metrics import METRICS
+
+    metric = METRICS[change.metric]
+    was, now = (format.figure(metric, value) for value in (change.base, change.new))
+    said = "" if change.ratio is None else f"{(change.ratio - 1) * 100:+.1f} %"
+    said += {True: ", better", False: ", worse", None: ""}[change.better]
+    return f"{metric.label} {was} -> {now} {metric.shown_unit}".rstrip() + (f" ({said})" if said else "")
 
 
 def _reading(found: Comparison) -> Iterable[str]:

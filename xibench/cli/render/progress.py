@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from xibench.cli.render import terminal
 from xibench.record import format
+from xibench.record.metrics import HIGHEST_RATE_HZ, METRICS
 from xibench.scenarios import described
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from xibench.analysis.search_folder import SearchWatch
     from xibench.record.comparison import Compared
+    from xibench.record.metrics import Metric
     from xibench.record.pairs import Pair
     from xibench.record.schema import Case, Record
     from xibench.record.summary import Summary
@@ -195,22 +197,16 @@ def outcome(record: Record) -> str:
 
 def headline(summary: Summary) -> str:
     """The figures that the case's scenario is about, and over how many processes if there are several."""
-    named = described(summary.case.scenario).headline
-    said = ", ".join(text for name in named if (text := HEADLINES[name](summary)) is not None)
+    named = (METRICS[name] for name in described(summary.case.scenario).headline if name in METRICS)
+    said = ", ".join(text for metric in named if (text := _said(metric, summary)))
     return said if summary.processes == 1 else f"{said} over {summary.processes} processes"
 
 
-def _rate(summary: Summary) -> str:
-    if summary.highest_rate_hz is not None:
-        return f"{format.figures(summary.highest_rate_hz)} queries/s"
-    return "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
-
-
-HEADLINES: Final[Mapping[str, Callable[[Summary], str | None]]] = {
-    "images_per_s": lambda s: f"{format.interval(s.images_per_s)} images/s",
-    "p50_s": lambda s: f"p50 {format.percentile(s.latency.get('p50'), 1e3)} ms",
-    "highest_rate_hz": _rate,
-    "compile_s": lambda s: None if s.compile_s is None else f"compile {format.interval(s.compile_s)} s",
-    "first_step_s": lambda s: f"first step {format.interval(s.first_step_s)} s",
-}
-"""The metrics that a scenario may list for this line; None where the process has no such figure."""
+def _said(metric: Metric[Any], summary: Summary) -> str:
+    """A metric with its value; nothing where the case has none, except that a server which kept no rate is said so."""
+    value = summary[metric]
+    if metric is not HIGHEST_RATE_HZ:
+        return "" if value is None else format.sentence(metric, value)
+    if value is None:
+        return "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
+    return f"{format.figure(metric, value)} {metric.shown_unit}"

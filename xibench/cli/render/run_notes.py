@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from xibench.cli.render.run_tables import DISTURBED, INSTEAD, UNSTEADY
 from xibench.cli.render.terminal import case_name
 from xibench.record.format import NONE, count, counted, few, percent, seconds
-from xibench.scenarios import described
+from xibench.record.metrics import METRICS
+from xibench.scenarios import SCENARIOS, described
 
 if TYPE_CHECKING:
     from xibench.analysis.sweep import Sweep
+    from xibench.record.metrics import Metric
     from xibench.record.schema import Calibration, Case, Record
     from xibench.record.store import Run
     from xibench.record.summary import Summary
@@ -186,22 +188,22 @@ def _series_name(sweep: Sweep) -> str:
 
 def _empty(summaries: Sequence[Summary]) -> Notes:
     """Why a column is empty for a case that was measured."""
-    columns = {
-        "attained": "attained", "joules_per_image": "J/image", "joules_per_image_above_idle": "J/image above idle",
-        "highest_rate_hz": "highest rate", "compile_s": "compile",
-    }  # fmt: skip
+    listed = dict.fromkeys(name for scenario in SCENARIOS.values() for name in scenario.metrics)
+    further = (name for name, metric in METRICS.items() if not metric.placed)
+    columns = [METRICS[name] for name in dict.fromkeys((*listed, *further)) if name in METRICS]
     return _grouped([
-        (f"{heading} is empty: {s.absent[field]}", s.case)
-        for field, heading in columns.items()
+        (f"{metric.label} is empty: {s.absent[metric.name]}", s.case)
+        for metric in columns
         for s in summaries
-        if s.processes and getattr(s, field) is None and field in s.absent and _is_column(field, s)
+        if s.processes and s[metric] is None and metric.name in s.absent and _is_column(metric, s)
     ], len(summaries))  # fmt: skip
 
 
-def _is_column(field: str, summary: Summary) -> bool:
-    if field == "joules_per_image_above_idle" and summary.joules_per_image is None:
+def _is_column(metric: Metric[Any], summary: Summary) -> bool:
+    """Whether the case's table has a column for the metric alone, and no other column gives the same reason."""
+    if not metric.heading or (metric.refines and metric.refines not in summary.figures):
         return False
-    return field in described(summary.case.scenario).metrics
+    return not metric.placed or metric.name in described(summary.case.scenario).metrics
 
 
 def _failures(summaries: Sequence[Summary]) -> Notes:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from xibench.cli.render.terminal import table_of
-from xibench.record.format import NONE, count, counted, figures, interval, percent, percentile, seconds, size
+from xibench.errors import UsageError
+from xibench.record.format import NONE, count, counted, figure, heading, seconds, size
+from xibench.record.metrics import METRICS
 from xibench.scenarios import Scenario, described, qualifier
 
 if TYPE_CHECKING:
@@ -61,11 +63,7 @@ def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:
 def _run_table(scenario: Scenario, summaries: Sequence[Summary], title: str) -> Table:
     measured = [s.case for s in summaries]
     axes = [a for a in AXES if a in ("framework", "model") or len({getattr(c, a) for c in measured}) > 1]
-    columns = [
-        column
-        for column in (*(COLUMNS[name] for name in scenario.metrics), _STATUS)
-        if column.shown == "always" or any(column.cell(s) != NONE for s in summaries)
-    ]
+    columns = _columns(scenario, summaries)
     rows = [
         (*(str(getattr(s.case, axis)) for axis in axes), *(column.cell(s) for column in columns)) for s in summaries
     ]
@@ -90,25 +88,6 @@ def _axis(axis: str, case: Case) -> str:
     return str(value)
 
 
-def _first_step(summary: Summary) -> str:
-    """Until the first result: the median of compiling ahead of time, where a framework does so, and of the step."""
-    if summary.first_step_s is None:
-        return NONE
-    return seconds(summary.first_step_s.median + (summary.compile_s.median if summary.compile_s else 0.0))
-
-
-def _steps(summary: Summary) -> str:
-    return str(summary.step_s.n) if summary.step_s else NONE
-
-
-def _peak(summary: Summary) -> str:
-    return size(summary.peak_bytes if summary.device_peak_bytes is None else summary.device_peak_bytes)
-
-
-def _joules(value: float | None) -> str:
-    return NONE if value is None else figures(value)
-
-
 def status(summary: Summary) -> str:
     """The status, with a mark for each thing that must be read beside the figures."""
     marks = [
@@ -117,31 +96,46 @@ def status(summary: Summary) -> str:
     return " ".join([summary.status, *(mark for mark, stands in marks if stands)])
 
 
-def _latency(name: str) -> Column:
-    return Column(f"{name}\n[95 %] ms", lambda s: percentile(s.latency.get(name), 1e3))
+def _columns(scenario: Scenario, summaries: Sequence[Summary]) -> list[Column]:
+    """What the scenario lists, the registered metrics that every table shows, and the status."""
+    further = [
+        name
+        for name, metric in METRICS.items()
+        if not metric.placed and name not in scenario.metrics and any(metric.applies(s.case) for s in summaries)
+    ]
+    found = [*(_column(name, scenario) for name in (*scenario.metrics, *further)), Column("status", status)]
+    return [column for column in found if column.shown == "always" or any(column.cell(s) != NONE for s in summaries)]
 
 
-COLUMNS: Final[Mapping[str, Column]] = {
-    "images_per_s": Column("images/s\n[95 %]", lambda s: interval(s.images_per_s)),
-    "step_s": Column("ms/step", lambda s: figures(s.step_s.median * 1e3) if s.step_s else NONE),
-    "p50_s": _latency("p50"),
-    "p90_s": _latency("p90"),
-    "p99_s": _latency("p99"),
-    "highest_rate_hz": Column(
-        "highest rate\nqueries/s", lambda s: NONE if s.highest_rate_hz is None else figures(s.highest_rate_hz)
-    ),
-    "compile_s": Column("compile\n[95 %] s", lambda s: interval(s.compile_s)),
-    "first_step_s": Column("first step\n[95 %] s", lambda s: interval(s.first_step_s)),
-    "steps": Column("n", _steps),
+def _column(name: str, scenario: Scenario) -> Column:
+    """A column by the name under which a scenario lists it: one of this module, or a metric's."""
+    if name in OWN_COLUMNS:
+        return OWN_COLUMNS[name]
+    if name not in METRICS:
+        raise UsageError(
+            f"scenario {scenario.name} lists the metric {name}, which is not registered: expected one of "
+            f"{', '.join((*METRICS, *OWN_COLUMNS))}; register it in a module that XIBENCH_PLUGINS names"
+        )
+    metric = METRICS[name]
+    return Column(heading(metric), lambda s: figure(metric, s[metric]), "if any" if metric.only_if_any else "always")
+
+
+def _until_first_result(summary: Summary) -> str:
+    """The median of compiling ahead of time, where a framework does so, and of the first step."""
+    if summary.first_step_s is None:
+        return NONE
+    return seconds(summary.first_step_s.median + (summary.compile_s.median if summary.compile_s else 0.0))
+
+
+def _peak(summary: Summary) -> str:
+    """Of the card where the case ran on one, else of the host."""
+    return size(summary.peak_bytes if summary.device_peak_bytes is None else summary.device_peak_bytes)
+
+
+OWN_COLUMNS: Final[Mapping[str, Column]] = {
+    "steps": Column("n", lambda s: str(s.step_s.n) if s.step_s else NONE),
     "processes": Column("proc.", lambda s: str(s.processes) if s.processes else NONE),
-    "attained": Column("attained", lambda s: percent(s.attained)),
-    "until_first_result": Column("first step\n+ compile", _first_step),
+    "until_first_result": Column("first step\n+ compile", _until_first_result),
     "peak_bytes": Column("peak\nmemory", _peak),
-    "joules_per_image": Column("J/image", lambda s: _joules(s.joules_per_image), "if any"),
-    "joules_per_image_above_idle": Column(
-        "J/image\nabove idle", lambda s: _joules(s.joules_per_image_above_idle), "if any"
-    ),
 }
-"""The columns that a scenario may list as its metrics; every table ends with the status."""
-
-_STATUS: Final = Column("status", status)
+"""Columns that a scenario may list and that are not the value of one metric."""

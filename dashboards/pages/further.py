@@ -1,0 +1,78 @@
+"""What do the further metrics say: those that a user's module has registered and that no other page shows?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dashboards import captions, charts, takeaways, trust, words
+from dashboards.cells import recipe
+from dashboards.content import Cell, Chart, FigureBlock, Page, Section, Table
+from dashboards.runs import Group, LoadedRun, groups
+from xibench.record import format as fmt
+from xibench.record.metrics import METRICS, Metric, central
+
+FILE: Final = "further.html"
+DIRECTION: Final = {"higher": " Longer is better.", "lower": " Shorter is better.", None: ""}
+
+
+def has_figures(runs: Sequence[LoadedRun]) -> bool:
+    """Whether any case has a metric that no other page shows: without one the site has no such page."""
+    return any(_metrics(group) for group in groups(runs))
+
+
+def page(runs: Sequence[LoadedRun]) -> Page:
+    """A figure and a table for each of those metrics, by the registry alone."""
+    sections = tuple(
+        Section(group.key, group.title, tuple(_figure(group, metric) for metric in found), subtitle=group.subtitle)
+        for group in groups(runs)
+        if (found := _metrics(group))
+    )
+    return Page(FILE, "Further metrics", "Further metrics", "What do the metrics of plugins say?", sections)
+
+
+def _metrics(group: Group) -> list[Metric[Any]]:
+    return [
+        metric
+        for metric in METRICS.values()
+        if not metric.placed and any(central(row.summary[metric]) is not None for row in group.measured)
+    ]
+
+
+def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
+    scale = charts.scale(group.measured, lambda row: charts.value_of(row, metric))
+    sentences = tuple(
+        takeaways.extremes(panel, lambda row: central(row.summary[metric]), lambda value: _shown(metric, value),
+                           metric.label)
+        for panel in group.panels
+    )
+    unit = charts.unit_of(metric)
+    return FigureBlock(
+        title=metric.label[0].upper() + metric.label[1:],
+        takeaways=sentences,
+        charts=tuple(
+            Chart(
+                charts.bars(panel.rows, lambda row: charts.value_of(row, metric), f"{metric.label} ({unit})", scale),
+                panel.title, sentence,
+            )
+            for panel, sentence in zip(group.panels, sentences, strict=True)
+        ),
+        caption=(f"{metric.name}, in {unit}.{DIRECTION[metric.better]}", *captions.measured(group)),
+        table=_table(group, metric),
+    )
+
+
+def _table(group: Group, metric: Metric[Any]) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for panel in group.panels:
+        for row in panel.rows:
+            reason = row.summary.absent.get(metric.name, "") if row.ok else words.status(row.summary.status)
+            value = charts.value_of(row, metric)
+            shown = (reason or fmt.NONE) if value is None else fmt.bounded(value.value, value.low, value.high)
+            rows.append((panel.title, row.framework, recipe(row), shown, *trust.cells(row)))
+    columns = ("Network", "Framework", "Recipe", f"{metric.label}, {charts.unit_of(metric)}", *trust.COLUMNS)
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+
+
+def _shown(metric: Metric[Any], value: float) -> str:
+    return f"{fmt.number(value * charts.scale_of(metric))} {charts.unit_of(metric)}"
