@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from frameworks import allocator
 
 # What a shell starts in its background ignores Ctrl-C, and so would every process that a test starts. A signal that is
@@ -17,3 +19,7 @@ def _told_to_keep() -> bool:
 
 _told_to_keep.__wrapped__ = allocator.keep  # type: ignore[attr-defined]
 allocator.keep = _told_to_keep
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--regenerate", action="store_true", help="write the golden files of tests/golden anew")

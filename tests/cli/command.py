@@ -1,28 +1,60 @@
-"""The real command in a process of its own, as a user would type it."""
+"""The command as a user would type it: in this process, which takes milliseconds, or in one of its own."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
+
+from xibench.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
+GENEROUS_S = 1800.0
+"""A time limit for processes: only one that hangs reaches it, on a machine however slow."""
+
+Done = subprocess.CompletedProcess[str]
 
 
-def xibench(
-    *arguments: str | Path, cwd: Path, timeout_s: float = 300, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m xibench ...` in a folder and returns its exit code, stdout and stderr."""
+def xibench(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
+    """Runs `xibench ...` in this process and a folder; returns its exit code, stdout and stderr."""
+    words = list(map(str, arguments))
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    with (
+        mock.patch.dict(os.environ, environment(variables)),
+        mock.patch.object(sys, "argv", ["xibench", *words]),
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = app.call(words)
+    return subprocess.CompletedProcess(words, code, _written(out), _written(err))
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
+def xibench_process(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
+    """Runs `python -m xibench ...` in a process of its own: for what an interpreter's state could hide."""
     return subprocess.run(
         [sys.executable, "-m", "xibench", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "160", **variables},
+        env={**os.environ, **environment(variables)},
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=GENEROUS_S,
         check=False,
     )
+
+
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """What the command and its workers need: this checkout's packages, a wide terminal, and these variables."""
+    return {"PYTHONPATH": str(ROOT), "COLUMNS": "160", **variables}
 
 
 def said(*arguments: str | Path, cwd: Path, code: int) -> str:

@@ -18,7 +18,7 @@ HEADS = ("narrow", "narrow+dense", "narrow+jft", "narrow+jft_dense")
 
 
 def measured(folder: Path, *arguments: str) -> list[dict[str, Any]]:
-    done = xibench("run", *arguments, *BRIEF, "--json", cwd=folder, timeout_s=1800)
+    done = xibench("run", *arguments, *BRIEF, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     records: list[dict[str, Any]] = json.loads(done.stdout)["records"]
     return records

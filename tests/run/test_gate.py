@@ -114,7 +114,7 @@ def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
 
 
 def test_a_record_tells_how_far_its_logits_were_from_float64(tmp_path: Path) -> None:
-    done = xibench("run", "-f", "pytorch,jax", "--recipe", "default,tuned", *BRIEF, cwd=tmp_path, timeout_s=300)
+    done = xibench("run", "-f", "pytorch,jax", "--recipe", "default,tuned", *BRIEF, cwd=tmp_path)
     shown = {(r["case"]["framework"], r["case"]["recipe"]): r for r in json.loads(done.stdout)["records"]}
     for framework in ("pytorch", "jax"):
         equality = shown[framework, "tuned"]["equality"]

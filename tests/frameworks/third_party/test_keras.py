@@ -45,7 +45,7 @@ def test_its_other_recipes_compute_the_same(workers: Workers) -> None:
 
 
 def test_contenders_are_measured_as_frameworks_are_with_their_settings_read_back(tmp_path: Path) -> None:
-    done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", *BRIEF, cwd=tmp_path, timeout_s=600)
+    done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", *BRIEF, cwd=tmp_path)
     records = {r["case"]["framework"]: r for r in json.loads(done.stdout)["records"]}
     assert {r["status"] for r in records.values()} == {"ok"}
     read = {name: records[name]["settings"] for name in KERAS}

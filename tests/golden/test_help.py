@@ -1,0 +1,28 @@
+"""`--help` of every command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_group
+
+from tests.cli.command import xibench
+from tests.golden.golden import Golden
+from xibench.cli.app import app
+
+
+def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The group itself, its commands, and those below them."""
+    yield path
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*path, name))
+
+
+@pytest.mark.parametrize("command", list(commands(get_group(app))), ids=lambda path: "-".join(("xibench", *path)))
+def test_help_reads_as_it_was_reviewed(command: tuple[str, ...], golden: Golden, tmp_path: Path) -> None:
+    done = xibench(*command, "--help", cwd=tmp_path, COLUMNS="110")
+    assert (done.returncode, done.stderr) == (0, "")
+    golden.text(f"help/{'-'.join(('xibench', *command))}.txt", done.stdout)
