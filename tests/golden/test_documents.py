@@ -87,7 +87,10 @@ def test_a_proof_is_as_scripts_know_it(golden: Golden, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("kind", [Examination, Comparison, Report, RecipeFile], ids=lambda kind: kind.__name__)
 def test_what_a_document_may_hold_is_as_scripts_know_it(kind: type, golden: Golden) -> None:
     """A schema: keys, types and what may be null, on any machine. `doctor` prints an Examination."""
-    golden.document(f"schemas/{kind.__name__}.json", msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING))
+    schema = msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING)
+    for entry in schema["$defs"].values():
+        entry.pop("description", None)  # the docstring
+    golden.document(f"schemas/{kind.__name__}.json", schema)
 
 
 @pytest.mark.parametrize("run", RUNS)
