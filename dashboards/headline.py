@@ -82,6 +82,9 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
     if unsteady:
         who = fmt.listing(unsteady)
         notes.append(f"§ Warm-up ended at a limit, before a trend test found the steps steady: {who}.")
+    short = [_on(row) for row in rows if row.summary.cut_short]
+    if short:
+        notes.append(f"¶ Sampling ended early because the time limit was near: {fmt.listing(short)}.")
     return ["", *dict.fromkeys(notes)] if notes else []
 
 

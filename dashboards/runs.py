@@ -62,8 +62,13 @@ class Row:
 
     @property
     def mark(self) -> str:
-        """† if something was substituted, ‡ if a process that counts was disturbed, § if a warm-up was cut off."""
-        marks = (("†", self.summary.substitutions), ("‡", self.summary.disturbed), ("§", self.unsteady))
+        """† if something was substituted, ‡ if a process that counts was disturbed, § if a warm-up was cut off,
+        ¶ if the time limit ended the sampling.
+        """
+        marks = (
+            ("†", self.summary.substitutions), ("‡", self.summary.disturbed), ("§", self.unsteady),
+            ("¶", self.summary.cut_short),
+        )  # fmt: skip
         return "".join(mark for mark, stands in marks if stands)
 
     @property

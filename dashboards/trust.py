@@ -57,6 +57,9 @@ def doubts(row: Row) -> list[str]:
     found = [f"disturbed: {reason}" for reason in row.summary.disturbed]
     if row.unsteady:
         found.append(f"warm-up was cut off in {row.unsteady} of {fmt.plural(row.summary.processes, 'process')}")
+    if row.summary.cut_short:
+        short = fmt.plural(row.summary.processes, "process")
+        found.append(f"the time limit ended the sampling in {row.summary.cut_short} of {short}")
     if row.summary.settings_differ:
         found.append(f"its processes differ in {fmt.listing(row.summary.settings_differ)}")
     return found
@@ -90,6 +93,10 @@ def notes(rows: Sequence[Row]) -> list[str]:
     if unsteady:
         who = _names(unsteady, measured)
         found.append(f"§ Warm-up ended at a limit, before a trend test found the steps steady: {who}.")
+    short = [row for row in measured if row.summary.cut_short]
+    if short:
+        who = _names(short, measured)
+        found.append(f"¶ Sampling ended early because the time limit was near: {who}.")
     differing = [row for row in measured if row.summary.settings_differ]
     if differing:
         found.append(f"Settings differ between the processes of {_names(differing, measured)}; see Settings.")

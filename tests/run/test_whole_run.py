@@ -114,6 +114,30 @@ def test_a_server_that_may_take_its_time_keeps_up_with_the_highest_rate(tmp_path
     assert all(min(trial.latencies_s) > 0 for trial in server.trials)
 
 
+@pytest.mark.alone
+def test_a_worker_that_nears_its_time_limit_reports_the_steps_that_it_has_marked(
+    tmp_path: Path, listener: Listener
+) -> None:
+    endless = msgspec.structs.replace(BRIEF, min_steps=10**6, max_steps=10**6, time_limit_s=20.0)
+    record = taken(tmp_path, small_case(), endless, listener)
+    assert record.status == "ok"
+    assert record.processes[0].stopped_by == "time_limit_s 20.0"
+    assert 1 < len(record.processes[0].steps_s) < 10**6
+    assert summarise(record).cut_short == 1
+
+
+def test_a_run_with_a_total_budget_gives_each_process_a_share_and_every_case_a_result(
+    tmp_path: Path, listener: Listener
+) -> None:
+    rule = msgspec.structs.replace(BRIEF, min_steps=3, max_steps=10**6, budget_s=600.0, total_budget_s=0.5)
+    plan = [small_case(batch=batch) for batch in (1, 2)]
+    with start(plan, rule, None, "xibench run", tmp_path) as run_file:
+        records = run(plan, run_file, listener, calibrate=False, lookout=Quiet())
+    assert [record.processes[0].stopped_by for record in records] == ["total_budget_s 0.5"] * 2
+    assert [len(record.processes[0].steps_s) for record in records] == [3, 3]
+    assert not any(summarise(record).cut_short for record in records)
+
+
 def test_compile_times_are_a_spread_over_fresh_processes(tmp_path: Path, listener: Listener) -> None:
     record = taken(tmp_path, scenario("compile"), msgspec.structs.replace(BRIEF, processes=3), listener)
     assert [p.steps_s for p in record.processes] == [[], [], []]

@@ -52,7 +52,10 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
     cases = plan.all_cases(chosen_selections)
     rule = sampling(sampled, base.rule if base else presets.rule_of(chosen_selections))
     rule = presets.swept(rule, chosen_selections)
-    return NewRun(cases, rule, _preset_name(base, chosen_selections, rule))
+    name = _preset_name(base, chosen_selections, rule)
+    if name is None:  # the total budget is the promise of the preset as it stands
+        rule = presets.without_budget(rule)
+    return NewRun(cases, rule, name)
 
 
 def plan_search(

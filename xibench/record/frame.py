@@ -116,6 +116,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
         "set_aside": summary.set_aside,
         "disturbed": "; ".join(summary.disturbed),
         "unsteady": summary.unsteady,
+        "cut_short": summary.cut_short,
         "steps": summary.step_s.n if summary.step_s else 0,
         "outliers_mild": summary.outliers.mild if summary.outliers else None,
         "outliers_severe": summary.outliers.severe if summary.outliers else None,

@@ -13,7 +13,9 @@ from xibench.record import metrics
 from xibench.record.metrics import METRICS, Measurement, Metric, T, Unavailable, Value, applicable
 from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Status, Substitution
 
-CUT_OFF: Final = ("max_warmup_steps", "warmup_budget_s")  # how Process.warmup_stopped_by begins where a limit ended it
+CUT_OFF: Final = ("max_warmup_steps", "warmup_budget_s", "total_budget_s", "time_limit_s")
+"""How Process.warmup_stopped_by begins where a limit ended the warm-up."""
+TIME_LIMIT: Final = "time_limit_s"  # how Process.stopped_by begins where the worker ended its sampling to be in time
 
 
 class Figure(Generic[T]):
@@ -40,6 +42,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
     loop_overhead_share: float | None  # of the median step, in the process where it is largest
     unsteady: int  # processes whose warm-up was cut off before a trend test found the steps steady
+    cut_short: int  # processes that ended their sampling because their time limit was near: fewer steps than the rule's
     substitutions: list[Substitution]
     settings_differ: list[str]  # settings on which the processes of this one case differ
     absent: dict[str, str]  # metric, or field of the record -> why there is none
@@ -81,6 +84,7 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         outliers=_outliers(processes),
         loop_overhead_share=_loop_overhead(processes),
         unsteady=sum(p.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.steps_s),
+        cut_short=sum(p.stopped_by.startswith(TIME_LIMIT) for p in processes),
         substitutions=processes[0].substitutions if processes else [],
         settings_differ=_differing(processes),
         absent=absent,

@@ -16,6 +16,7 @@ import msgspec
 from xibench.errors import Interrupted, StoreError
 from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Rule, Status
 from xibench.record.store import RunFile, resume_command
+from xibench.run.budget import RunBudget
 from xibench.run.calibrate import calibrate as measure_ceilings
 from xibench.run.case_costs import costs
 from xibench.run.gate import Closed, Gates
@@ -61,12 +62,13 @@ def run(
     Raises Interrupted on Ctrl-C, with the command that resumes; InputError; StoreError. The file is valid after each.
     """
     wanted = set(todo)
+    budget = RunBudget(run_file.header.rule, run_file.attempts)
     try:
         with lookout or Lookout(run_file.attempts) as seeing, _scratch() as folder:
             if todo and calibrate and not _is_calibrated(run_file):
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, seeing, watch.preparing))
             gates = None if worker else Gates(Path(folder), run_file.header.rule.memory_limit_bytes)
-            desk = _Desk(run_file, watch, seeing, Path(folder), worker, gates)
+            desk = _Desk(run_file, watch, seeing, Path(folder), worker, gates, budget)
             schedule = Schedule(run_file.index, wanted)
             while slot := schedule.next_slot():
                 _take(slot, desk)
@@ -89,6 +91,7 @@ class _Desk:
     folder: Path
     worker: Sequence[str] | None
     gates: Gates | None  # None: a stand-in's logits are held against nothing
+    budget: RunBudget
 
     @property
     def rule(self) -> Rule:
@@ -108,7 +111,9 @@ def _is_calibrated(run_file: RunFile) -> bool:
 def _take(slot: ProcessSlot, desk: _Desk) -> None:
     """One process from its start to its line in the file."""
     run_file, case = desk.run_file, slot.case
-    desk.watch.started(case, run_file.index.settled, len(run_file.header.plan) * desk.rule.processes)
+    settled, total = run_file.index.settled, len(run_file.header.plan) * desk.rule.processes
+    desk.watch.started(case, settled, total)
+    desk.budget.begin(total - settled)
     skipped = not_tried(case, run_file.index)
     gate = None if skipped or desk.gates is None else _gate(desk.gates, case, desk.watch)
     if skipped:
@@ -129,10 +134,12 @@ def _gate(gates: Gates, case: Case, watch: Watch) -> Reference | Closed | None:
 def _attempt(slot: ProcessSlot, desk: _Desk, reference: Reference | None) -> Attempt:
     case, rule, order = slot.case, desk.rule, len(desk.run_file.attempts)
     batch_file = str(_batch_file(case, rule.sweep, desk.folder))
-    request = Request(case=case, rule=rule, batch_file=batch_file, order=order, reference=reference)
     command = desk.worker or interpreters.module_command(case.framework, "xibench.workers.case")
     variables = interpreters.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(desk.folder / f"inductor-{order}")}  # cold
     vigil = desk.lookout.before(lambda text: desk.watch.phase(case, text))
+    request = Request(
+        case=case, rule=rule, batch_file=batch_file, order=order, reference=reference, share_s=desk.budget.left_s()
+    )
     ending = converse(command, variables, request, rule.time_limit_s, rule.memory_limit_bytes, vigil)
     surroundings = vigil.end()
     process = _metered(ending.process, vigil) if ending.process else None

@@ -31,7 +31,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         (Selection(recipes=("default", "tuned")),),
         Rule(
             repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100,
-            budget_s=3.0, time_limit_s=120.0,
+            budget_s=3.0, time_limit_s=120.0, total_budget_s=240.0,
         ),
     ),
     "nightly": Preset(
@@ -80,3 +80,8 @@ def rule_of(selections: Sequence[Selection]) -> Rule:
 def swept(rule: Rule, selections: Sequence[Selection]) -> Rule:
     """Return the rule, with the mark of a sweep if a selection is one."""
     return msgspec.structs.replace(rule, sweep=any(selection.sweep for selection in selections))
+
+
+def without_budget(rule: Rule) -> Rule:
+    """Return the rule of a preset whose parts were replaced: its total budget was made for the preset as it stands."""
+    return msgspec.structs.replace(rule, total_budget_s=None)

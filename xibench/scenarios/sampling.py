@@ -65,7 +65,7 @@ class EndsBy:
 
     def finished(self, now_s: float) -> str | None:
         """Return the reason, once there is no time for another step."""
-        return self._reason if now_s + self._last_s >= self._ends_s else None
+        return self._reason if now_s + self._last_s > self._ends_s else None
 
 
 def warmup_rule(prepared: PreparedCase) -> StoppingRule:

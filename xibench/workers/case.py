@@ -9,14 +9,17 @@ import faulthandler
 import math
 import os
 import platform
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
+import psutil
 
 from frameworks import beginning
 from frameworks.runtime import DeviceMemory, Runtime, Subject, load
+from xibench import plugins
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
 from xibench.measure.errors import rms_error
@@ -44,10 +47,16 @@ def main() -> None:
     """Takes the request, answers it, ends. A hang leaves its traceback in the output before the parent's limit."""
 
     def work(request: Request, say: Callable[[Answer], None]) -> Measured:
+        plugins.load()
         faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
-        return Measured(measure_case(request, say, load, MonotonicClock()))
+        return Measured(measure_case(request, say, load, MonotonicClock(), age_s=_age_s()))
 
     serve_parent(Request, work)
+
+
+def _age_s() -> float:
+    """Seconds since the operating system created this process; no more than a minute, whatever became of its clock."""
+    return min(max(0.0, time.time() - psutil.Process().create_time()), 60.0)
 
 
 def answer_to(
@@ -65,12 +74,16 @@ def answer_to(
 
 
 def measure_case(
-    request: Request, say: Callable[[Answer], None], load_runtime: Callable[[str], Runtime], clock: Clock
-) -> Process:
-    """Import, build, compile, steps, memory: in this order. Raises what the framework raises."""
+    request: Request, say: Callable[[Answer], None], load_runtime: Callable[[str], Runtime], clock: Clock,
+    age_s: float = 0.0,
+) -> Process:  # fmt: skip
+    """Import, build, compile, steps, memory: in this order. Raises what the framework raises.
+
+    age_s: seconds that the process has been running; its time limit and its share of the budget began before.
+    """
     case = request.case
     absent: dict[str, str] = {}
-    deadlines = Deadlines.after(clock.now(), request.rule, request.share_s)
+    deadlines = Deadlines.after(clock.now() - age_s, request.rule, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     say(EnteredPhase(Phase.IMPORT))

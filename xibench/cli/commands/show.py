@@ -103,6 +103,7 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
         "set_aside": summary.set_aside,
         "disturbed": summary.disturbed,
         "unsteady": summary.unsteady,
+        "cut_short": summary.cut_short,
         "outliers": summary.outliers,
         "costs": record.costs,
         "settings": first.settings if first else {},

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from xibench.cli.render.run_tables import DISTURBED, INSTEAD, UNSTEADY
+from xibench.cli.render.run_tables import CUT_SHORT, DISTURBED, INSTEAD, UNSTEADY
 from xibench.cli.render.terminal import case_name
 from xibench.record.format import NONE, count, counted, few, percent, seconds
 from xibench.record.metrics import METRICS
@@ -34,6 +34,7 @@ def run_notes(run: Run, summaries: Sequence[Summary]) -> Notes:
         *_memory(summaries),
         *_bounds(run.records),
         *_marks(summaries),
+        *_budget(run),
         *_disturbed(summaries),
         *_counts(summaries),
         *_sweeps(summaries),
@@ -133,16 +134,29 @@ def _disturbed(summaries: Sequence[Summary]) -> Notes:
 
 
 def _marks(summaries: Sequence[Summary]) -> Notes:
+    short = f"{CUT_SHORT} sampling ended early because the time limit was near: fewer steps than the rule asks for"
     cut_off = f"{UNSTEADY} warm-up ended at a limit, before a trend test found the steps steady"
     return _grouped([
         *((f"{INSTEAD} wanted {sub.wanted}; {sub.why}; ran {sub.ran}", s.case)
           for s in summaries for sub in s.substitutions),
         *((f"{cut_off}, in {counted(s.unsteady, 'process')}", s.case) for s in summaries if s.unsteady),
+        *((f"{short}, in {counted(s.cut_short, 'process')}", s.case) for s in summaries if s.cut_short),
         *((f"The loop itself takes {percent(s.loop_overhead_share)} of a step, more than 0.1 %", s.case)
           for s in summaries if (s.loop_overhead_share or 0) > GREAT_OVERHEAD),
         *((f"Settings that differ between the processes of one case: {', '.join(s.settings_differ)}", s.case)
           for s in summaries if s.settings_differ),
     ], len(summaries))  # fmt: skip
+
+
+def _budget(run: Run) -> Notes:
+    """What became of the run's total budget; nothing for a run without one."""
+    total_s = run.header.rule.total_budget_s
+    if total_s is None:
+        return []
+    processes = [process for record in run.records for process in record.processes]
+    ended = sum(process.stopped_by.startswith("total_budget_s") for process in processes)
+    shared = f"The run's budget of {seconds(total_s)} was shared out over its processes"
+    return [f"{shared}: {ended} of {len(processes)} ended their timed steps by it."]
 
 
 def _counts(summaries: Sequence[Summary]) -> Notes:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from xibench.record.summary import Summary
 
 AXES: Final = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
-INSTEAD, DISTURBED, UNSTEADY = "†", "‡", "§"
-"""Marks beside a status: something else ran; processes were disturbed; a warm-up was cut off."""
+INSTEAD, DISTURBED, UNSTEADY, CUT_SHORT = "†", "‡", "§", "¶"
+"""Marks beside a status: something else ran; processes were disturbed; warm-up, or sampling, was cut off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ def _axis(axis: str, case: Case) -> str:
 def status(summary: Summary) -> str:
     """The status, with a mark for each thing that must be read beside the figures."""
     marks = [
-        (INSTEAD, bool(summary.substitutions)), (DISTURBED, bool(summary.disturbed)), (UNSTEADY, summary.unsteady > 0)
+        (INSTEAD, bool(summary.substitutions)), (DISTURBED, bool(summary.disturbed)), (UNSTEADY, summary.unsteady > 0),
+        (CUT_SHORT, summary.cut_short > 0),
     ]  # fmt: skip
     return " ".join([summary.status, *(mark for mark, stands in marks if stands)])
 
