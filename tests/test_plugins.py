@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import said, xibench
+from tests.cli.command import said, xibench_process
 from xibench import plugins
 from xibench.errors import UsageError
 
@@ -52,7 +52,7 @@ def test_a_module_that_cannot_be_imported_is_a_usage_error_that_names_it(
 
 def test_a_command_imports_plugins_when_it_starts(folder: Path, tmp_path: Path) -> None:
     (folder / "first_plugin.py").write_text("import sys\nprint('loaded', file=sys.stderr)\n")
-    done = xibench("--version", cwd=tmp_path, XIBENCH_PLUGINS="first_plugin")
+    done = xibench_process("--version", cwd=tmp_path, XIBENCH_PLUGINS="first_plugin")
     assert (done.returncode, done.stderr) == (0, "loaded\n")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from benches.claims.runs import MODELS, ratio, told
 from frameworks.third_party import CONTENDERS
 from xibench.record.schema import Calibration, Case, Record
-from xibench.record.summary import Summary, summarise
+from xibench.record.summary import summarise
 from xibench.run import plan
 from xibench.run.plan import Selection
 
@@ -86,17 +86,11 @@ class Taken:
             "images_per_s": rate and {"median": rate.median, "low": rate.low, "high": rate.high},
             "step_s": step and {"median": step.median, "low": step.low, "high": step.high},
             "attained": summary.attained,
-            "start_s": start_s(summary),
+            "start_s": summary.until_first_result_s,
             "processes": summary.processes,
             "steps": step.n if step else None,
             "substitutions": [f"{s.ran} instead of {s.wanted}: {s.why}" for s in summary.substitutions],
         }
-
-
-def start_s(summary: Summary) -> float | None:
-    """Compiling, if ahead, and the first step."""
-    parts = [part.median for part in (summary.compile_s, summary.first_step_s) if part]
-    return sum(parts) if parts else None
 
 
 def least(values: Iterable[float | None]) -> float | None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from benches.claims import rivals
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.rivals import Taken, least, mean, most, start_s
+from benches.claims.rivals import Taken, least, mean, most
 from benches.claims.runs import MODELS, measured
 from frameworks.runtime import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
@@ -81,7 +81,7 @@ def _cell(framework: str, model: str, taken: Taken) -> dict[str, Any]:
 
 def _pays(tuned: Summary, plain: Summary) -> float | None:
     """The number of images after which the longer start of `tuned` has paid; 0 where it starts no later."""
-    starts = start_s(tuned), start_s(plain)
+    starts = tuned.until_first_result_s, plain.until_first_result_s
     if not (tuned.step_s and plain.step_s and starts[0] is not None and starts[1] is not None):
         return None
     gained = (plain.step_s.median - tuned.step_s.median) / tuned.case.batch

@@ -132,7 +132,7 @@ def _throughput_chart(panel: Panel) -> Figure:
 
 
 def _memory(group: Group) -> FigureBlock | Prose:
-    if not any(_peak(row) is not None for row in group.measured):
+    if not any(row.summary.peak_memory_bytes is not None for row in group.measured):
         return Prose(("No memory figure: the records give none.",))
     which = "device" if any(row.summary.device_peak_bytes is not None for row in group.measured) else "host"
     what = {
@@ -141,7 +141,7 @@ def _memory(group: Group) -> FigureBlock | Prose:
     }[which]
 
     def point(row: Row) -> Point | None:
-        peak = _peak(row)
+        peak = row.summary.peak_memory_bytes
         if peak is None:
             return None
         hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.mebibytes(peak)} at its peak")
@@ -160,16 +160,11 @@ def _memory(group: Group) -> FigureBlock | Prose:
 
 
 def _memory_takeaway(panel: Panel) -> str:
-    found = [(peak, row) for row in panel.measured if (peak := _peak(row)) is not None]
+    found = [(peak, row) for row in panel.measured if (peak := row.summary.peak_memory_bytes) is not None]
     if not found:
         return f"No case of {panel.title} has a memory figure."
     most, row = max(found, key=lambda pair: pair[0])
     return f"{panel.title}: the most is {fmt.mebibytes(most)}, {row.framework} {row.recipe} at batch {row.case.batch}."
-
-
-def _peak(row: Row) -> int | None:
-    s = row.summary
-    return s.peak_bytes if s.device_peak_bytes is None else s.device_peak_bytes
 
 
 def _chart(panel: Panel, point: Callable[[Row], Point | None], axis: str) -> Figure:
@@ -239,5 +234,5 @@ def _cells(panel: Panel, series: Series, row: Row) -> tuple[Cell, ...]:
     share = fmt.percentage(100 * rate.median / max(series.rates.values()))
     return (
         panel.title, row.framework, recipe(row), here, fmt.number(rate.median), bounds(rate), share,
-        fmt.or_none(_peak(row), fmt.mebibytes), *trust.cells(row),
+        fmt.or_none(row.summary.peak_memory_bytes, fmt.mebibytes), *trust.cells(row),
     )

@@ -174,8 +174,7 @@ def _latency(point: Point) -> curves.Point | None:
 
 
 def _memory(point: Point) -> curves.Point | None:
-    s = point.throughput
-    peak = s.peak_bytes if s.device_peak_bytes is None else s.device_peak_bytes
+    peak = point.throughput.peak_memory_bytes
     return None if peak is None else curves.Point(0, peak / fmt.MIB, f"{_at(point)}<br>{fmt.mebibytes(peak)}")
 
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from xibench.measure.statistics import Interval, Percentile
-from xibench.record import format
+from xibench.record import format, metrics
+from xibench.record.metrics import Metric, Value
 
 
 @pytest.mark.parametrize(
@@ -82,3 +85,23 @@ def test_an_interval_has_the_digits_that_tell_its_bounds_apart(interval: Interva
 
 def test_lists_read_as_prose() -> None:
     assert [format.listing(list(words)) for words in ("", "a", "ab", "abc")] == ["none", "a", "a and b", "a, b and c"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "heading", "figure", "sentence"),
+    [
+        (metrics.IMAGES_PER_S, Interval(6.123, 6.01, 6.2, 9), "images/s\n[95 %]", "6.12 [6.01, 6.20]",
+         "6.12 [6.01, 6.20] images/s"),
+        (metrics.STEP_S, Interval(0.0123, 0.012, 0.0125, 9), "ms/step", "12.3", "12.3 ms/step"),
+        (metrics.P50_S, Percentile(0.5, 0.0451, 0.044, 0.0473, 20, 6), "p50\n[95 %] ms", "45.1 [44.0, 47.3]",
+         "p50 45.1 [44.0, 47.3] ms"),
+        (metrics.ATTAINED, 0.25, "attained", "25 %", "25 % attained"),
+        (metrics.DEVICE_PEAK_BYTES, 3 << 30, "", "3.00 GiB", "3.00 GiB device_peak_bytes"),
+        (metrics.HIGHEST_RATE_HZ, None, "highest rate\nqueries/s", "–", "highest rate – queries/s"),
+    ],
+)
+def test_a_metric_is_shown_as_its_entry_says(
+    metric: Metric[Any], value: Value | None, heading: str, figure: str, sentence: str
+) -> None:
+    shown = (format.heading(metric), format.figure(metric, value), format.sentence(metric, value))
+    assert shown == (heading, figure, sentence)

@@ -33,6 +33,18 @@ def test_a_frame_has_one_row_per_case_with_its_figures(written: Path) -> None:
     assert (first["machine"], first["run"]) == ("acme-cpu-2c", "0123456789abcdef")
 
 
+def test_the_figures_of_a_frame_have_the_same_columns_whatever_was_measured(tmp_path: Path) -> None:
+    with RunFile.create(tmp_path, header(PLAN)) as run_file:
+        append(run_file, failure(PLAN[0]))
+    columns = list(frame(run_file.path).columns)
+    assert columns[columns.index("step_s") : columns.index("substitutions")] == [
+        "step_s", "step_s_low", "step_s_high", "images_per_s", "images_per_s_low", "images_per_s_high", "p50_s",
+        "p90_s", "p99_s", "compile_s", "compile_s_low", "compile_s_high", "first_step_s", "first_step_s_low",
+        "first_step_s_high", "peak_bytes", "device_peak_bytes", "compiled_temporary_bytes", "macs_per_s", "attained",
+        "joules_per_image", "joules_per_image_above_idle", "highest_rate_hz",
+    ]  # fmt: skip
+
+
 def test_a_case_without_a_measurement_has_no_figure_but_a_reason(written: Path) -> None:
     row = frame(written).iloc[1]
     assert (row["status"], row["steps"]) == ("failed", 0)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from tests.builders import append, calibration, failure, header, measured, process, record, run_of, small_case
-from tests.cli.command import ROOT, xibench
+from tests.cli.command import ROOT, xibench, xibench_process
 from xibench.measure.statistics import Interval, Percentile
 from xibench.record.comparison import compare
 from xibench.record.metrics import METRICS, STEP_S, Measurement, Metric, Unavailable, bounds, central, register
@@ -135,7 +135,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(folder: Path, *arguments: str, code: int = 0) -> str:
     """What a command prints with the plugin loaded."""
-    done = xibench(*arguments, cwd=folder, XIBENCH_PLUGINS="toy_metrics", PYTHONPATH=f"{ROOT}:{folder}")
+    done = xibench_process(*arguments, cwd=folder, XIBENCH_PLUGINS="toy_metrics", PYTHONPATH=f"{ROOT}:{folder}")
     assert done.returncode == code, done.stderr
     return done.stdout
 

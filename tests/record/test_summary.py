@@ -145,6 +145,20 @@ def test_peak_memory_is_what_came_on_top_of_the_framework() -> None:
     assert summarise(record(small_case())).peak_bytes == 250
 
 
+def test_a_case_on_a_card_has_the_cards_peak_memory_and_one_on_the_host_the_hosts() -> None:
+    made = process()
+    on_card = msgspec.structs.replace(made.memory, device_peak_allocated_bytes=70)
+    cases = measured(small_case(), made), measured(small_case(), msgspec.structs.replace(made, memory=on_card))
+    assert [summarise(case).peak_memory_bytes for case in cases] == [250, 70]
+
+
+def test_the_first_result_comes_after_compiling_ahead_and_the_first_step() -> None:
+    compiled = msgspec.structs.replace(process(), compile_s=2.0)
+    found = [summarise(measured(small_case(), made)).until_first_result_s for made in (process(), compiled)]
+    assert found == [pytest.approx(0.9), pytest.approx(2.9)]
+    assert summarise(failure(small_case())).until_first_result_s is None
+
+
 def test_a_case_without_a_measurement_has_no_figure_and_says_why() -> None:
     summary = summarise(failure(small_case(), "the worker exited"))
     assert (summary.step_s, summary.images_per_s, summary.peak_bytes) == (None, None, None)

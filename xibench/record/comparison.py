@@ -198,7 +198,7 @@ def _changed(base: Record, new: Record) -> list[str]:
 def _changed_around(base: Environment, new: Environment) -> list[str]:
     """What the runs themselves differ in: commit, system, driver."""
 
-    def told(environment: Environment) -> dict[str, str]:
+    def described(environment: Environment) -> dict[str, str]:
         commit = (environment.git_commit or "unknown")[:10]
         return {
             "commit": f"{commit} with uncommitted changes" if environment.git_dirty else commit,
@@ -207,7 +207,7 @@ def _changed_around(base: Environment, new: Environment) -> list[str]:
             "driver": ", ".join(gpu.driver for gpu in environment.gpus) or "none",
         }
 
-    left, right = told(base), told(new)
+    left, right = described(base), described(new)
     return [f"{name} {left[name]} -> {right[name]}" for name in left if left[name] != right[name]]
 
 

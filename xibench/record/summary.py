@@ -63,6 +63,17 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     highest_rate_hz = Figure(metrics.HIGHEST_RATE_HZ)
 
     @property
+    def until_first_result_s(self) -> float | None:
+        """Seconds of compiling ahead of time, where a framework does so, and of the first step; medians added."""
+        known = [part.median for part in (self.compile_s, self.first_step_s) if part]
+        return sum(known) if self.first_step_s else None
+
+    @property
+    def peak_memory_bytes(self) -> int | None:
+        """Peak memory of the card where the case ran on one, else of the host."""
+        return self.peak_bytes if self.device_peak_bytes is None else self.device_peak_bytes
+
+    @property
     def latency(self) -> dict[str, Percentile]:
         """p50, p90 and p99 of the steps of all processes; empty without steps."""
         return {name: value for name, metric in metrics.LATENCY.items() if (value := self[metric]) is not None}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from xibench.record.summary import Summary
 
 Notes = list[str]
-GREAT_OVERHEAD: Final = 0.001  # share of a step from which on the loop's own cost is said
+MAX_OVERHEAD: Final = 0.001  # share of a step above which the loop's own cost is noted
 LISTED: Final = 3  # cases that a note names before it says `every case`
 NAMED: Final = 5  # disturbed cases that are said with what disturbed them
 
@@ -118,9 +118,9 @@ def _bounds(records: Sequence[Record]) -> Notes:
 
 
 def _range(bounds_s: Sequence[float]) -> str:
-    """The bound; of processes that took a multiple of their own lone query's time, the least and the greatest."""
-    least, most = seconds(min(bounds_s)), seconds(max(bounds_s))
-    return least if least == most else f"{least} to {most}, by process"
+    """The bound, or the range of bounds where each process took a multiple of its own single query's time."""
+    low, high = seconds(min(bounds_s)), seconds(max(bounds_s))
+    return low if low == high else f"{low} to {high}, by process"
 
 
 def _disturbed(summaries: Sequence[Summary]) -> Notes:
@@ -142,7 +142,7 @@ def _marks(summaries: Sequence[Summary]) -> Notes:
         *((f"{cut_off}, in {counted(s.unsteady, 'process')}", s.case) for s in summaries if s.unsteady),
         *((f"{short}, in {counted(s.cut_short, 'process')}", s.case) for s in summaries if s.cut_short),
         *((f"The loop itself takes {percent(s.loop_overhead_share)} of a step, more than 0.1 %", s.case)
-          for s in summaries if (s.loop_overhead_share or 0) > GREAT_OVERHEAD),
+          for s in summaries if (s.loop_overhead_share or 0) > MAX_OVERHEAD),
         *((f"Settings that differ between the processes of one case: {', '.join(s.settings_differ)}", s.case)
           for s in summaries if s.settings_differ),
     ], len(summaries))  # fmt: skip

@@ -94,7 +94,7 @@ def status(summary: Summary) -> str:
         (INSTEAD, bool(summary.substitutions)), (DISTURBED, bool(summary.disturbed)), (UNSTEADY, summary.unsteady > 0),
         (CUT_SHORT, summary.cut_short > 0),
     ]  # fmt: skip
-    return " ".join([summary.status, *(mark for mark, stands in marks if stands)])
+    return " ".join([summary.status, *(mark for mark, applies in marks if applies)])
 
 
 def _columns(scenario: Scenario, summaries: Sequence[Summary]) -> list[Column]:
@@ -121,22 +121,10 @@ def _column(name: str, scenario: Scenario) -> Column:
     return Column(heading(metric), lambda s: figure(metric, s[metric]), "if any" if metric.only_if_any else "always")
 
 
-def _until_first_result(summary: Summary) -> str:
-    """The median of compiling ahead of time, where a framework does so, and of the first step."""
-    if summary.first_step_s is None:
-        return NONE
-    return seconds(summary.first_step_s.median + (summary.compile_s.median if summary.compile_s else 0.0))
-
-
-def _peak(summary: Summary) -> str:
-    """Of the card where the case ran on one, else of the host."""
-    return size(summary.peak_bytes if summary.device_peak_bytes is None else summary.device_peak_bytes)
-
-
 OWN_COLUMNS: Final[Mapping[str, Column]] = {
     "steps": Column("n", lambda s: str(s.step_s.n) if s.step_s else NONE),
     "processes": Column("proc.", lambda s: str(s.processes) if s.processes else NONE),
-    "until_first_result": Column("first step\n+ compile", _until_first_result),
-    "peak_bytes": Column("peak\nmemory", _peak),
+    "until_first_result": Column("first step\n+ compile", lambda s: seconds(s.until_first_result_s)),
+    "peak_bytes": Column("peak\nmemory", lambda s: size(s.peak_memory_bytes)),
 }
 """Columns that a scenario may list and that are not the value of one metric."""

@@ -54,7 +54,7 @@ def _row(point: Point, found: Step | None) -> tuple[str, ...]:
     return (
         label(point.member.segments), f"{point.member.parameters_trainable:,}", count(point.member.macs),
         interval(point.throughput.images_per_s), percentile(one, 1e3),
-        size(point.throughput.device_peak_bytes or point.throughput.peak_bytes), percent(point.throughput.attained),
+        size(point.throughput.peak_memory_bytes), percent(point.throughput.attained),
         NONE if found is None else f"{found.work:.3g} x", NONE if found is None else _ratio(found.faster),
         status(point.throughput),
     )  # fmt: skip

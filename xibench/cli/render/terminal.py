@@ -30,10 +30,10 @@ def console(file: TextIO | None = None, width: int | None = None) -> Console:
 def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
     """Prints a table and an empty line."""
     output = console(file, width)
-    least = sum(column.min_width or 0 for column in table.columns)
-    if least + 2 * len(table.columns) > output.width:
+    min_width = sum(column.min_width or 0 for column in table.columns)
+    if min_width + 2 * len(table.columns) > output.width:
         table.padding = 0
-    if least + len(table.columns) > output.width:
+    if min_width + len(table.columns) > output.width:
         for column in table.columns:
             column.min_width = None  # better a broken figure than one that is cut off
     output.print(table)
@@ -53,9 +53,9 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
     cells = [tuple(row) for row in rows]
     for i, column in enumerate(columns):
         words = " ".join((column, *(row[i] for row in cells))).split()
-        least = min(max(map(len, words), default=1), LONGEST_WORD)  # a figure is not broken in a narrow terminal
+        min_width = min(max(map(len, words), default=1), LONGEST_WORD)  # a figure is not broken in a narrow terminal
         side: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(Text(column), justify=side, overflow="fold", min_width=least)
+        table.add_column(Text(column), justify=side, overflow="fold", min_width=min_width)
     for row in cells:
         table.add_row(*map(Text, row))
     return table
