@@ -85,7 +85,8 @@ EDGES: dict[str, tuple[str, ...]] = {
 
 # A worker is started as a process of its own; whoever imported it would take a framework into its own process.
 STARTED_ONLY = (
-    "xibench.workers.case", "xibench.workers.ceilings", "xibench.workers.pair_worker", "xibench.workers.golden",
+    "xibench.workers.case", "xibench.workers.ceilings", "xibench.workers.golden", "xibench.workers.pair_side",
+    "xibench.workers.probe_framework", "xibench.workers.count_flops", "xibench.workers.write_batch",
 )
 
 # framework package -> the modules that may import it. Nothing else does, not even inside a function.

@@ -11,14 +11,14 @@ import pytest
 from tests.builders import small_case
 from xibench.ab import compare_sides as ab
 from xibench.ab.compare_sides import Limits
-from xibench.ab.pair import Bursts
+from xibench.ab.pair import BurstConfig
 from xibench.ab.sides import Side
 from xibench.errors import UsageError
 from xibench.record import pair_store
 from xibench.record.comparison import Compared, Comparison
 from xibench.record.pairs import Half, Pair
 from xibench.record.schema import Case
-from xibench.run.monitor import Vigil
+from xibench.run.monitor import WorkerMonitor
 
 SIDES = (Side("tree"), Side("tree"))
 FAST, SLOW = small_case(), small_case("jax")
@@ -59,8 +59,8 @@ def measure_by(ratio: Callable[[Case, int, random.Random], float | None]) -> ab.
     noise = random.Random(5)
 
     def measure(
-        case: Case, sides: tuple[Side, Side], number: int, batch: Path, bursts: Bursts, rng: random.Random,
-        cache: Path, vigil: Vigil,
+        case: Case, sides: tuple[Side, Side], number: int, batch: Path, bursts: BurstConfig, rng: random.Random,
+        cache: Path, monitor: WorkerMonitor,
     ) -> Pair:  # fmt: skip
         return made_pair(case, number, ratio(case, number, noise))
 
@@ -156,7 +156,7 @@ def test_the_file_says_how_pairs_were_taken_and_what_went_on_around_each(
     procedure, pictures = stored.header.procedure, stored.header.pictures
     assert procedure is not None
     assert pictures is not None
-    assert (procedure.most_pairs, procedure.seed, procedure.pair_s) == (7, 3, Bursts().pair_s)
+    assert (procedure.most_pairs, procedure.seed, procedure.pair_s) == (7, 3, BurstConfig().pair_s)
     assert (pictures.source, stored.header.weights_digest) == (FAST.images, None)
     for pair in stored.pairs:
         assert pair.surroundings is not None

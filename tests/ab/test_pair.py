@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from tests.builders import small_case
-from xibench.ab.pair import Bursts, log_ratio, measure_pair
+from xibench.ab.pair import BurstConfig, log_ratio, measure_pair
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
 from xibench.measure.phase import Phase
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
-from xibench.workers.pair_messages import Finish, Order
-from xibench.workers.pair_process import PairProcess
+from xibench.workers.messages import Burst, Prepare, Request
+from xibench.workers.session import WorkerSession
 
 CASE = msgspec.structs.replace(small_case(), recipe="tuned")
-QUICK = Bursts(burst_s=0.01, pair_s=0.2, warmup_budget_s=0.05, patience_s=120.0)
+QUICK = BurstConfig(burst_s=0.01, pair_s=0.2, warmup_budget_s=0.05, time_limit_s=600.0)
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ class Watching:
     def on_progress(self, text: str) -> None:
         pass
 
-    def tick(self) -> None:
+    def on_tick(self) -> None:
         self.ticks += 1
 
 
 def pair_of(
-    base: Side, new: Side, batch: Path, case: Case = CASE, bursts: Bursts = QUICK, observer: Watching | None = None
+    base: Side, new: Side, batch: Path, case: Case = CASE, bursts: BurstConfig = QUICK, observer: Watching | None = None
 ) -> Pair:
     return measure_pair(case, (base, new), 0, batch, bursts, random.Random(0), batch.parent / "cache", observer)
 
@@ -58,8 +58,8 @@ def test_two_real_processes_alternate_and_a_planted_slowdown_shows_in_their_rati
     assert pair.status == "ok", f"{pair.reason}\n{pair.log}"
     assert pair.base is not None
     assert pair.new is not None
-    assert len(pair.base.bursts_s) == len(pair.new.bursts_s) == len(pair.new_first) >= QUICK.least
-    assert all(len(burst) >= QUICK.least_steps for burst in pair.base.bursts_s)
+    assert len(pair.base.bursts_s) == len(pair.new.bursts_s) == len(pair.new_first) >= QUICK.min_bursts
+    assert all(len(burst) >= QUICK.min_steps for burst in pair.base.bursts_s)
     again = [pair_of(Side("tree"), Side("tree", slowdown=1.0), batch).log_ratio for _ in range(2)]
     ratios = [ratio for ratio in (pair.log_ratio, *again) if ratio is not None]
     assert len(ratios) == 3
@@ -93,7 +93,7 @@ def test_a_worker_that_hangs_is_given_up(batch: Path, tmp_path: Path) -> None:
     program = tmp_path / "python"
     program.write_text(f"#!{sys.executable}\nimport time; time.sleep(600)\n")
     program.chmod(0o755)
-    bursts = Bursts(patience_s=0.5)
+    bursts = BurstConfig(time_limit_s=0.5)
     pair = pair_of(Side("p", python=str(program)), Side("p", python=str(program)), batch, bursts=bursts)
     assert pair.status == "timeout"
     assert "0.5 s" in (pair.reason or "")
@@ -107,7 +107,7 @@ def test_the_estimate_is_the_median_over_bursts_of_the_ratio_of_their_medians() 
 
 @pytest.mark.parametrize(("step_s", "bursts"), [(0.001, 100), (0.01, 75), (0.1, 8), (5.0, 5)])
 def test_a_pair_has_as_many_bursts_as_fit_and_never_fewer_than_the_least(step_s: float, bursts: int) -> None:
-    assert Bursts().count(step_s) == bursts
+    assert BurstConfig().count(step_s) == bursts
 
 
 def test_either_side_is_started_first_about_as_often(batch: Path, tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ def test_both_sides_begin_every_burst_on_the_same_core_which_is_drawn_for_each_p
 ) -> None:
     orders: dict[int, list[int]] = {}
 
-    def order(worker: PairProcess, message: Order) -> None:
-        if not isinstance(message, Finish):
-            orders.setdefault(id(worker), []).append(message.core)
-        sent(worker, message)
+    def send(worker: WorkerSession, request: Request) -> None:
+        if isinstance(request, Prepare | Burst):
+            orders.setdefault(id(worker), []).append(request.core)
+        sent(worker, request)
 
-    sent = PairProcess.order
-    monkeypatch.setattr(PairProcess, "order", order)
+    sent = WorkerSession.send
+    monkeypatch.setattr(WorkerSession, "send", send)
     side, drawn = Side("tree"), set()
     for seed in range(4):
         orders.clear()

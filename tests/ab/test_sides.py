@@ -45,7 +45,7 @@ def test_a_commits_frameworks_are_unpacked_and_come_first_on_the_path(checkout: 
 
 def test_the_tree_is_the_checkout_as_it_is(tmp_path: Path) -> None:
     side = sides.resolve("tree", tmp_path)
-    assert side.command(CASE) == interpreters.module_command("pytorch", "xibench.workers.pair_worker")
+    assert side.command(CASE) == interpreters.worker_command("pytorch")
     assert side.case(CASE) == CASE
 
 

@@ -13,9 +13,13 @@ from frameworks.blueprint import same_padding
 from frameworks.cost import cost
 from frameworks.errors import UnknownName
 from frameworks.runtime import FRAMEWORKS
+from tests.workers.listener import RecordingListener
 from xibench.analysis import counters
 from xibench.analysis.counter_terms import RULES, Term, cells_inside, terms
 from xibench.analysis.counters import COUNTERS, CounterCheck
+from xibench.workers import count_flops
+from xibench.workers.messages import CountFlops, Failure
+from xibench.workers.serving import answer_to
 
 KINDS = (
     ("xception", "narrow", 75, 1),
@@ -35,11 +39,10 @@ KINDS = (
 def checked(framework: str, model: str, variant: str, resolution: int, batch: int) -> CounterCheck:
     """A check with the framework imported here, which is quicker than a process for each."""
     built = network(model, variant, resolution=resolution)
-    found = counters.answer(framework, built, batch)
+    request = CountFlops(framework=framework, model=model, variant=variant, resolution=resolution, batch=batch)
+    flops = count_flops.run_job(request, RecordingListener()).flops
     ours = 2 * cost(built, batch=batch).macs
-    return CounterCheck(
-        framework, COUNTERS[framework], ours, found.flops, terms(framework, built, batch), found.problem
-    )
+    return CounterCheck(framework, COUNTERS[framework], ours, flops, terms(framework, built, batch))
 
 
 @pytest.mark.parametrize(("model", "variant", "resolution", "batch"), KINDS)
@@ -91,22 +94,23 @@ def test_an_explained_difference_says_which_terms_it_has_and_equal_counts_say_no
 
 
 def test_a_framework_that_dies_or_is_missing_is_a_problem_and_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def dies(framework: str, module: str) -> list[str]:
+    def dies(framework: str) -> list[str]:
         return [sys.executable, "-c", "import sys; print('{'); sys.exit('no room')"]
 
-    monkeypatch.setattr("xibench.workers.interpreters.module_command", dies)
+    monkeypatch.setattr("xibench.workers.interpreters.worker_command", dies)
     (check,) = counters.counters("xception", "narrow", 75, frameworks=["jax"])
     assert (check.flops, check.ratio, check.agrees, check.explanation) == (None, None, None, None)
-    assert check.problem == "jax: the counter's process ended with code 1, saying no room"
+    assert check.problem == "jax: the worker exited with code 1 during start, without a result; it printed no room"
 
 
 def test_what_a_counter_raises_is_its_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(framework: str) -> None:
         raise RuntimeError("no\ncounter")
 
-    monkeypatch.setattr(counters, "load", refuse)
-    found = counters.answer("jax", network("xception", "narrow"), 1)
-    assert (found.flops, found.problem) == (None, "jax: RuntimeError: no counter")
+    monkeypatch.setattr(count_flops, "load", refuse)
+    request = CountFlops(framework="jax", model="xception", variant="narrow", resolution=75, batch=1)
+    answer = answer_to(request, RecordingListener(), count_flops.run_job)
+    assert answer == Failure(status="failed", reason="RuntimeError: no counter")
 
 
 def test_a_framework_is_asked_in_its_own_interpreter() -> None:

@@ -15,12 +15,12 @@ from frameworks.runtime import FRAMEWORKS
 from tests.analysis.proofs import proven
 from xibench.analysis import forward
 from xibench.analysis.checks import array_errors
-from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES
 from xibench.analysis.verify import Report, prove, verify
 from xibench.analysis.workers import Workers
 from xibench.errors import XibenchError
 from xibench.measure.errors import relative_error, rms_error
+from xibench.workers.messages import ForwardPass
 
 SMALL = "channels=24+features=16+segments=3"
 UNEVEN = ("xception", "narrow+pointwise_first+segments_3")
@@ -106,7 +106,7 @@ def test_a_recipe_can_be_proven_without_the_compiler_that_takes_most_of_its_time
         return model
 
     monkeypatch.setattr("torch.compile", compiled)
-    job = Job(
+    job = ForwardPass(
         model="xception", variant="narrow", resolution=75, precision="fp64", recipe="tuned", uncompiled=uncompiled
     )
     assert set(forward.run("pytorch", job)) == {"head"}
@@ -124,7 +124,7 @@ def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
             return self
 
         def __exit__(self, *raised: object) -> None: ...
-        def ask(self, names: Sequence[str], job: Job, given: object = None) -> dict[str, dict[str, np.ndarray]]:
+        def ask(self, names: Sequence[str], job: ForwardPass, given: object = None) -> dict[str, dict[str, np.ndarray]]:
             return {name: {"head": np.ones(3)} for name in names if name in present}
 
     monkeypatch.setattr("xibench.analysis.verify.Workers", Lonely)
@@ -134,12 +134,12 @@ def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_worker_that_dies_ends_the_proof_at_once_though_others_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def command(framework: str, module: str) -> list[str]:
+    def command(framework: str) -> list[str]:
         return ["/bin/sh", "-c", "sleep 1; exit 3"] if framework == "jax" else ["/bin/sh", "-c", "sleep 60"]
 
-    monkeypatch.setattr("xibench.workers.interpreters.module_command", command)
+    monkeypatch.setattr("xibench.workers.interpreters.worker_command", command)
     began = time.monotonic()
-    with pytest.raises(XibenchError, match="the worker of jax ended with code 3"):
+    with pytest.raises(XibenchError, match=r"jax.* exited with code 3"):
         verify(["xception"])
     assert time.monotonic() - began < 20
 
@@ -153,7 +153,7 @@ def test_a_framework_that_is_missing_is_skipped_and_said(tmp_path: Path, monkeyp
     (tmp_path / "jax").mkdir()
     (tmp_path / "jax" / "__init__.py").write_text("raise ModuleNotFoundError('no jax', name='jax')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    job = Job(model="xception", resolution=71, precision="fp32", variant="narrow")
+    job = ForwardPass(model="xception", resolution=71, precision="fp32", variant="narrow")
     with Workers(("pytorch", "jax"), tmp_path) as asked:
         assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
         assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
@@ -162,7 +162,9 @@ def test_a_framework_that_is_missing_is_skipped_and_said(tmp_path: Path, monkeyp
 
 def test_a_worker_that_dies_is_one_line_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["/bin/sh", "-c", "echo out of luck; exit 3"]
-    monkeypatch.setattr("xibench.workers.interpreters.module_command", lambda framework, module: command)
+    monkeypatch.setattr("xibench.workers.interpreters.worker_command", lambda framework: command)
     with Workers(("pytorch",), tmp_path) as asked, pytest.raises(XibenchError) as raised:
-        asked.ask(("pytorch",), Job(model="xception", resolution=71, precision="fp32"))
-    assert str(raised.value) == "verify: the worker of pytorch ended with code 3; its last output: out of luck"
+        asked.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
+    assert "exited with code 3" in str(raised.value)
+    assert str(raised.value).endswith("; its last output: out of luck")
+    assert "\n" not in str(raised.value)

@@ -16,7 +16,7 @@ from xibench.cli.lacks import disturbing, framework_lacks, machine_lacks
 from xibench.measure.conditions import Conditions as Now
 from xibench.measure.conditions import GpuConditions
 from xibench.record.schema import Conditions, Gpu
-from xibench.workers.probe import Probe
+from xibench.workers.messages import Probe
 
 GPU = Gpu(name="ACME card", memory_bytes=2**34, driver="1", power_limit_watts=None)
 CARD = GpuConditions(

@@ -11,7 +11,7 @@ from xibench.measure.conditions import Conditions, During
 from xibench.record.schema import Attempt, Case, Record, Rule
 from xibench.record.store import RunFile
 from xibench.run.execute import run
-from xibench.run.monitor import Lookout
+from xibench.run.monitor import ConditionMonitor
 
 RunWith = Callable[..., list[Record]]
 StandIn = Callable[[str], list[str]]
@@ -40,8 +40,8 @@ class Listener:
         self.warnings.append(text)
 
 
-class Quiet(Lookout):
-    """A lookout on a machine that nothing ever disturbs, except the workers named by their order in the run."""
+class Quiet(ConditionMonitor):
+    """Conditions of a machine that nothing ever disturbs, except the workers named by their order in the run."""
 
     def __init__(self, attempts: Sequence[Attempt] = (), disturbed: Sequence[int] = ()) -> None:
         super().__init__(watch_s=0)
@@ -65,15 +65,13 @@ def stand_in() -> StandIn:
 
 
 @pytest.fixture
-def run_with(
-    tmp_path: Path, listener: Listener, stand_in: StandIn
-) -> RunWith:
+def run_with(tmp_path: Path, listener: Listener, stand_in: StandIn) -> RunWith:
     """Runs as many cases as behaviours are named: batch 1, 2, …; the run file is tmp_path / run.jsonl."""
 
     def call(behaviour: str, rule: Rule | None = None, disturbed: Sequence[int] = ()) -> list[Record]:
         plan = [small_case(batch=n + 1) for n in range(len(behaviour.split(",")))]
         with RunFile.create(tmp_path / "run.jsonl", header(plan, rule or Rule(time_limit_s=60.0))) as run_file:
-            lookout = Quiet(disturbed=disturbed)
-            return run(plan, run_file, listener, worker=stand_in(behaviour), calibrate=False, lookout=lookout)
+            conditions = Quiet(disturbed=disturbed)
+            return run(plan, run_file, listener, worker=stand_in(behaviour), calibrate=False, conditions=conditions)
 
     return call

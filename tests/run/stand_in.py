@@ -17,20 +17,20 @@ import numpy as np
 
 from tests.builders import process
 from xibench.measure.phase import Phase
-from xibench.workers.messages import Answer, EnteredPhase, Measured, Refused, Request
+from xibench.workers.messages import EnteredPhase, Failure, MeasureCase, Measured, Message
 
 PIPE = int(sys.argv[-1])
 
 
-def say(answer: Answer) -> None:
+def say(answer: Message) -> None:
     os.write(PIPE, msgspec.json.encode(answer) + b"\n")
 
 
-def behave(request: Request, behaviour: str) -> None:
+def behave(request: MeasureCase, behaviour: str) -> None:
     match behaviour.split(":"):
         case ["ok"]:
             mean = float(np.load(request.batch_file, mmap_mode="r").mean())
-            say(Measured(msgspec.structs.replace(process(order=request.order), output_mean=mean)))
+            say(Measured(process=msgspec.structs.replace(process(order=request.order), output_mean=mean)))
         case ["kill"]:
             os.kill(os.getpid(), signal.SIGKILL)
         case ["exit"]:
@@ -51,14 +51,14 @@ def behave(request: Request, behaviour: str) -> None:
             hoarding = f"import time; hoard = b'x' * ({mebibytes} << 20); time.sleep(600)"
             subprocess.run([sys.executable, "-c", hoarding], check=True)
         case ["slow", seconds]:
-            say(EnteredPhase(Phase.TIMING))
+            say(EnteredPhase(phase=Phase.TIMING))
             time.sleep(float(seconds))
-            say(EnteredPhase(Phase.DONE))
-            say(Measured(process(order=request.order)))
+            say(EnteredPhase(phase=Phase.DONE))
+            say(Measured(process=process(order=request.order)))
         case ["memory"]:
-            say(Refused("out_of_memory", "MemoryError: no room"))
+            say(Failure(status="out_of_memory", reason="MemoryError: no room"))
         case ["crash-after-answer"]:
-            say(Measured(process(order=request.order)))
+            say(Measured(process=process(order=request.order)))
             os.abort()
         case ["chatter"]:
             print("y" * 5_000_000)
@@ -73,8 +73,8 @@ def behave(request: Request, behaviour: str) -> None:
 
 
 if __name__ == "__main__":
-    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=Request)
+    asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=MeasureCase)
     print("last words")
-    say(EnteredPhase(Phase.BUILD))
+    say(EnteredPhase(phase=Phase.BUILD))
     behaviours = sys.argv[1].split(",")
     behave(asked, behaviours[min(asked.case.batch, len(behaviours)) - 1])

@@ -14,13 +14,13 @@ from xibench.workers import interpreters
 CEILINGS = """
 import os, sys, msgspec
 from xibench.record.schema import Copy, Product
-from xibench.workers.messages import Ceilings, CeilingsRequest
-asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=CeilingsRequest)
+from xibench.workers.messages import Ceilings, MeasureCeilings
+asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=MeasureCeilings)
 name = asked.framework
 if name == "jax":
     sys.exit(3)
 products = [Product(framework=name, precision=p, n=512, flops_per_s=2e9) for p in asked.precisions]
-answer = Ceilings(products, [Copy(framework=name, size_bytes=64, bytes_per_s=1e9)])
+answer = Ceilings(products=products, copies=[Copy(framework=name, size_bytes=64, bytes_per_s=1e9)])
 os.write(int(sys.argv[-1]), msgspec.json.encode(answer) + b"\\n")
 """
 
@@ -29,7 +29,7 @@ os.write(int(sys.argv[-1]), msgspec.json.encode(answer) + b"\\n")
 def ceilings_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ceilings.py"
     path.write_text(CEILINGS)
-    monkeypatch.setattr(interpreters, "module_command", lambda framework, module: [sys.executable, "-P", str(path)])
+    monkeypatch.setattr(interpreters, "worker_command", lambda framework: [sys.executable, "-P", str(path)])
 
 
 @pytest.mark.usefixtures("ceilings_worker")
@@ -38,8 +38,8 @@ def test_ceilings_come_before_the_first_case_once_and_again_in_another_environme
 ) -> None:
     plan = [small_case("pytorch"), small_case("jax")]
     with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
-        (first,) = run(plan[:1], run_file, listener, stand_in("ok"), lookout=Quiet())
-        run(run_file.pending(), run_file, listener, stand_in("ok"), lookout=Quiet())
+        (first,) = run(plan[:1], run_file, listener, stand_in("ok"), conditions=Quiet())
+        run(run_file.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
     assert len(read(run_file.path).calibrations) == 1
     assert listener.told[:3] == ["idle power", "ceilings in pytorch", "1/2"]
     assert first.costs.attainable_s is not None
@@ -49,9 +49,9 @@ def test_ceilings_come_before_the_first_case_once_and_again_in_another_environme
 
     more = [*plan, small_case("jax", batch=2)]
     with RunFile.create(tmp_path / "more.jsonl", header(more)) as run_file:
-        run(more[:1], run_file, listener, stand_in("ok"), lookout=Quiet())
+        run(more[:1], run_file, listener, stand_in("ok"), conditions=Quiet())
     with RunFile.resume(tmp_path / "more.jsonl", "another environment") as run_file:
-        (_, last) = run(run_file.pending(), run_file, listener, stand_in("ok"), lookout=Quiet())
+        (_, last) = run(run_file.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
     here, there = read(tmp_path / "more.jsonl").calibrations
     assert here.environment != there.environment == last.environment == "another environment"
     assert [p.reason for p in there.products] == ["the worker exited with code 3 during start, without a result"]
@@ -72,7 +72,7 @@ def test_ceilings_of_another_environment_are_not_what_a_step_is_held_against(
 ) -> None:
     plan = [small_case(), small_case(batch=2)]
     with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
-        run(plan[:1], run_file, listener, stand_in("ok"), lookout=Quiet())
+        run(plan[:1], run_file, listener, stand_in("ok"), conditions=Quiet())
     with RunFile.resume(run_file.path, "another environment") as run_file:
-        (record,) = run(plan[1:], run_file, listener, stand_in("ok"), calibrate=False, lookout=Quiet())
+        (record,) = run(plan[1:], run_file, listener, stand_in("ok"), calibrate=False, conditions=Quiet())
     assert record.costs.attainable_s is None

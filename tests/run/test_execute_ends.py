@@ -33,7 +33,7 @@ path, *worker = sys.argv[1:]
 plan = [small_case(batch=n) for n in (1, 2)]
 try:
     with RunFile.create(path, header(plan, Rule())) as run_file:
-        run(plan, run_file, Listener(), worker=worker, calibrate=False, lookout=Quiet())
+        run(plan, run_file, Listener(), worker=worker, calibrate=False, conditions=Quiet())
 except XibenchError as error:
     print(error)
     sys.exit(error.exit_code)
@@ -203,4 +203,4 @@ def test_interrupted_is_raised_with_the_file_quoted_for_a_shell(
         RunFile.create(tmp_path / "my run.jsonl", header(plan, Rule())) as run_file,
         pytest.raises(Interrupted, match=r"--resume '.*my run.jsonl'"),
     ):
-        run(plan, run_file, listener, calibrate=False, lookout=Quiet())
+        run(plan, run_file, listener, calibrate=False, conditions=Quiet())

@@ -20,7 +20,7 @@ def test_a_sweep_ends_where_memory_ran_out_and_that_is_a_result(
     rule = Rule(sweep=True, memory_limit_bytes=400 * 2**20, processes=2)
     with RunFile.create(tmp_path / "run.jsonl", header(plan, rule)) as run_file:
         behaviour = stand_in("ok,ok,ok,hoard:600")
-        records = run(plan, run_file, listener, behaviour, calibrate=False, lookout=Quiet())
+        records = run(plan, run_file, listener, behaviour, calibrate=False, conditions=Quiet())
         assert run_file.pending() == []
     for record in records:
         batch, attempts = record.case.batch, record.attempts
@@ -77,7 +77,7 @@ def test_a_run_that_was_cut_off_in_a_round_goes_on_with_its_next_process(
     path.write_bytes(b"".join(lines[: 1 + kept]) + lines[1 + kept][:50])
     with RunFile.resume(path) as run_file:
         lookout = Quiet(run_file.attempts, disturbed=[3])
-        run(run_file.pending(), run_file, listener, stand_in("ok"), calibrate=False, lookout=lookout)
+        run(run_file.pending(), run_file, listener, stand_in("ok"), calibrate=False, conditions=lookout)
     assert [(a.case, a.number, a.order, a.set_aside) for a in read(path).attempts] == whole
 
 
@@ -91,5 +91,5 @@ def test_a_sweep_keeps_no_more_than_one_batch_on_the_disk(
     )
     plan = [small_case(batch=2**n) for n in range(3)]
     with RunFile.create(tmp_path / "run.jsonl", header(plan, Rule(sweep=True))) as run_file:
-        run(plan, run_file, listener, stand_in("ok"), calibrate=False, lookout=Quiet())
+        run(plan, run_file, listener, stand_in("ok"), calibrate=False, conditions=Quiet())
     assert kept == [1, 1, 1]

@@ -14,9 +14,10 @@ import pytest
 
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
-from xibench.run.gate import FACTOR, Closed, Gates, allowed_error, is_gated, reference_case
-from xibench.workers.golden import reference
-from xibench.workers.messages import Reference, ReferenceRequest
+from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case, is_gated
+from xibench.workers import golden
+from xibench.workers.messages import ComputeGoldenOutputs, GoldenOutputs
+from xibench.workers.session import Unobserved
 
 TUNED = msgspec.structs.replace(small_case(batch=3), recipe="tuned")
 BRIEF = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--images", "noise", "--no-ceilings",
@@ -31,25 +32,25 @@ def test_ours_are_gated_unless_they_are_what_others_are_held_against() -> None:
     assert not is_gated(msgspec.structs.replace(TUNED, framework="keras-jax"))
 
 
-def test_batches_scenarios_and_recipes_share_the_reference_of_their_first_image() -> None:
+def test_batches_scenarios_and_recipes_share_the_golden_outputs_of_their_first_image() -> None:
     cases = [
         msgspec.structs.replace(TUNED, batch=batch, recipe=recipe, scenario=scenario) for batch in (1, 3, 64)
         for recipe in ("tuned", "compiled") for scenario in ("offline", "compile")
     ]  # fmt: skip
-    assert {(reference_case(case).batch, reference_case(case).recipe) for case in cases} == {(1, "default")}
-    assert len({reference_case(case) for case in cases}) == 1
+    assert {(golden_case(case).batch, golden_case(case).recipe) for case in cases} == {(1, "default")}
+    assert len({golden_case(case) for case in cases}) == 1
 
 
-def test_a_reference_is_float64_and_allows_three_times_what_default_has(tmp_path: Path) -> None:
-    gates = Gates(tmp_path, None)
-    gate = gates.of(TUNED)
-    assert isinstance(gate, Reference)
-    exact = np.load(gate.file)
+def test_golden_outputs_are_float64_and_allows_three_times_what_default_has(tmp_path: Path) -> None:
+    gate = EqualityGate(tmp_path, None)
+    outputs = gate.golden_outputs(TUNED)
+    assert isinstance(outputs, GoldenOutputs)
+    exact = np.load(outputs.file)
     assert (exact.dtype, exact.shape) == (np.float64, (1, 1000))
-    assert 0 < gate.allowed < FACTOR * 1e-5
-    assert gates.knows(msgspec.structs.replace(TUNED, batch=8))
-    assert gates.of(msgspec.structs.replace(TUNED, batch=8)) is gate  # computed once
-    assert gates.of(small_case()) is None
+    assert 0 < outputs.allowed < FACTOR * 1e-5
+    assert not gate.needs_computing(msgspec.structs.replace(TUNED, batch=8))
+    assert gate.golden_outputs(msgspec.structs.replace(TUNED, batch=8)) is outputs  # computed once
+    assert gate.golden_outputs(small_case()) is None
 
 
 def test_where_default_has_no_error_a_rounding_is_allowed_still() -> None:
@@ -59,13 +60,13 @@ def test_where_default_has_no_error_a_rounding_is_allowed_still() -> None:
     assert allowed_error("bf16", 1e-3) == 3e-3
 
 
-def test_what_cannot_be_computed_closes_the_gate_with_the_status_and_the_reason(tmp_path: Path) -> None:
-    dying = Gates(tmp_path, None, [sys.executable, "-c", "import sys; sys.exit(3)"]).of(TUNED)
-    assert isinstance(dying, Closed)
+def test_golden_outputs_that_cannot_be_computed_leave_a_status_and_a_reason(tmp_path: Path) -> None:
+    dying = EqualityGate(tmp_path, None, [sys.executable, "-c", "import sys; sys.exit(3)"]).golden_outputs(TUNED)
+    assert isinstance(dying, NoGoldenOutputs)
     assert dying.status == "failed"
     assert dying.reason.startswith("its float64 reference could not be computed: the worker exited with code 3")
-    card = Gates(tmp_path, None).of(msgspec.structs.replace(TUNED, device="cuda"))
-    if isinstance(card, Closed):  # no card here
+    card = EqualityGate(tmp_path, None).golden_outputs(msgspec.structs.replace(TUNED, device="cuda"))
+    if isinstance(card, NoGoldenOutputs):  # no card here
         assert card.status == "unsupported"
         assert card.reason.startswith("pytorch: no usable CUDA device")
 
@@ -96,11 +97,11 @@ def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
             return output
 
     np.save(tmp_path / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
-    request = ReferenceRequest(
-        case=reference_case(TUNED), batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npy")
+    request = ComputeGoldenOutputs(
+        case=golden_case(TUNED), batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npy")
     )
     with pytest.raises(ArithmeticError, match="recipe default gives logits in fp32 or fp64 that are not finite"):
-        reference(request, lambda _: None, lambda _: Endless())  # type: ignore[arg-type, return-value]
+        golden.run_job(request, Unobserved(), lambda _: Endless())  # type: ignore[arg-type, return-value]
 
 
 def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
@@ -143,6 +144,6 @@ def test_a_recipe_that_computes_something_else_is_not_timed(tmp_path: Path) -> N
     assert "it is not timed" in record["reason"]
 
 
-def test_a_wrong_choice_is_refused_before_references_are_computed(tmp_path: Path) -> None:
+def test_a_wrong_choice_is_refused_before_golden_outputs_are_computed(tmp_path: Path) -> None:
     line = said("run", "-f", "pytorch", "--recipe", "tuned+layout=NHCW", *BRIEF[:-1], cwd=tmp_path, code=2)
     assert "layout is 'NHCW'" in line

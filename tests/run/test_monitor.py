@@ -12,7 +12,7 @@ from xibench.measure.machine import Machine
 from xibench.measure.nvml import Reading
 from xibench.measure.phase import Phase
 from xibench.record.schema import Surroundings
-from xibench.run.monitor import OWN_ON_CARD, Lookout, clocks_of
+from xibench.run.monitor import OWN_ON_CARD, ConditionMonitor, clocks_of
 
 
 @dataclass
@@ -50,114 +50,118 @@ def fake(tmp_path: Path) -> FakeMachine:
 
 
 @pytest.fixture
-def lookout(fake: FakeMachine) -> Lookout:
-    return Lookout(watch_s=0.2, clock=fake.clock, machine=fake.machine())
+def conditions(fake: FakeMachine) -> ConditionMonitor:
+    return ConditionMonitor(watch_s=0.2, clock=fake.clock, machine=fake.machine())
 
 
-def worker(lookout: Lookout, fake: FakeMachine, seconds: float = 10.0, **parts: float) -> Surroundings:
-    vigil = lookout.before(lambda text: None)
-    vigil.on_phase(Phase.TIMING)
+def worker(conditions: ConditionMonitor, fake: FakeMachine, seconds: float = 10.0, **parts: float) -> Surroundings:
+    observer = conditions.watch_worker()
+    observer.on_phase(Phase.TIMING)
     fake.spend(seconds, **parts)
-    vigil.tick()
-    vigil.on_phase(Phase.DONE)
-    return vigil.end()
+    observer.on_tick()
+    observer.on_phase(Phase.DONE)
+    return observer.end()
 
 
-def test_a_worker_that_has_the_cores_to_itself_is_not_disturbed(lookout: Lookout, fake: FakeMachine) -> None:
-    around = worker(lookout, fake, own=9.9, others=0.2)
+def test_a_worker_that_has_the_cores_to_itself_is_not_disturbed(
+    conditions: ConditionMonitor, fake: FakeMachine
+) -> None:
+    around = worker(conditions, fake, own=9.9, others=0.2)
     assert around.disturbed == []
     assert around.wall_s == 10.0
     assert around.others_share == pytest.approx(0.02)
 
 
-def test_a_worker_beside_others_is_disturbed_and_says_by_how_much(lookout: Lookout, fake: FakeMachine) -> None:
-    (reason,) = worker(lookout, fake, own=6.0, others=3.0).disturbed
+def test_a_worker_beside_others_is_disturbed_and_says_by_how_much(
+    conditions: ConditionMonitor, fake: FakeMachine
+) -> None:
+    (reason,) = worker(conditions, fake, own=6.0, others=3.0).disturbed
     assert "30.0% of the usable cores' time (limit 5.0%)" in reason
 
 
-def test_time_that_the_hypervisor_took_disturbs(lookout: Lookout, fake: FakeMachine) -> None:
-    (reason,) = worker(lookout, fake, own=9.0, stolen=0.5).disturbed
+def test_time_that_the_hypervisor_took_disturbs(conditions: ConditionMonitor, fake: FakeMachine) -> None:
+    (reason,) = worker(conditions, fake, own=9.0, stolen=0.5).disturbed
     assert "the hypervisor took 5.0%" in reason
 
 
-def test_a_clock_far_below_those_of_the_run_disturbs(lookout: Lookout, fake: FakeMachine) -> None:
-    assert [worker(lookout, fake).disturbed for _ in range(3)] == [[]] * 3
+def test_a_clock_far_below_those_of_the_run_disturbs(conditions: ConditionMonitor, fake: FakeMachine) -> None:
+    assert [worker(conditions, fake).disturbed for _ in range(3)] == [[]] * 3
     fake.mhz = 2000.0
-    (reason,) = worker(lookout, fake).disturbed
+    (reason,) = worker(conditions, fake).disturbed
     assert "2000 MHz" in reason
 
 
 def test_a_resumed_run_holds_clocks_against_those_that_it_had_seen(fake: FakeMachine) -> None:
     seen = [attempt(small_case()) for _ in range(3)]
-    earlier = Lookout(watch_s=0.2, clock=fake.clock, machine=fake.machine())
+    earlier = ConditionMonitor(watch_s=0.2, clock=fake.clock, machine=fake.machine())
     around = worker(earlier, fake)
     assert clocks_of(around).cpu_hz == 3e9
     fake.mhz = 2000.0
     with_clocks = [msgspec.structs.replace(one, surroundings=around) for one in seen]
-    resumed = Lookout(with_clocks, watch_s=0.2, clock=fake.clock, machine=fake.machine())
+    resumed = ConditionMonitor(with_clocks, watch_s=0.2, clock=fake.clock, machine=fake.machine())
     (reason,) = worker(resumed, fake).disturbed
     assert "2000 MHz" in reason
 
 
-def test_the_watcher_hears_of_every_phase_but_the_end(lookout: Lookout) -> None:
+def test_the_watcher_hears_of_every_phase_but_the_end(conditions: ConditionMonitor) -> None:
     heard: list[str] = []
-    vigil = lookout.before(heard.append)
+    observer = conditions.watch_worker(heard.append)
     for phase in (Phase.IMPORT, Phase.TIMING, Phase.DONE):
-        vigil.on_phase(phase)
-    vigil.on_progress("3 queries a second")
+        observer.on_phase(phase)
+    observer.on_progress("3 queries a second")
     assert heard == ["import", "timing", "3 queries a second"]
 
 
-def test_energy_is_that_of_the_window_between_timing_and_done(lookout: Lookout, fake: FakeMachine) -> None:
-    vigil = lookout.before(lambda text: None)
+def test_energy_is_that_of_the_window_between_timing_and_done(conditions: ConditionMonitor, fake: FakeMachine) -> None:
+    observer = conditions.watch_worker()
     fake.clock.advance(100)
-    assert vigil.energy(8) is None
-    vigil.on_phase(Phase.TIMING)
+    assert observer.energy(8) is None
+    observer.on_phase(Phase.TIMING)
     fake.clock.advance(5)
-    vigil.on_phase(Phase.DONE)
+    observer.on_phase(Phase.DONE)
     fake.clock.advance(100)
-    energy = vigil.energy(8)
+    energy = observer.energy(8)
     assert energy is not None
     assert (energy.window_s, energy.images) == (5.0, 8)
 
 
 def test_power_is_read_at_each_tick_only_where_there_is_a_card(
-    lookout: Lookout, fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    conditions: ConditionMonitor, fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[float] = []
-    vigil = lookout.before(lambda text: None)
-    vigil.tick()
-    vigil.on_phase(Phase.TIMING)
-    monkeypatch.setattr(lookout.meter, "sample", lambda: read.append(fake.clock.now()))
+    observer = conditions.watch_worker()
+    observer.on_tick()
+    observer.on_phase(Phase.TIMING)
+    monkeypatch.setattr(conditions.meter, "sample", lambda: read.append(fake.clock.now()))
     for gpu in (False, True):
-        lookout.meter.gpu = gpu
+        conditions.meter.gpu = gpu
         for _ in range(20):
             fake.clock.advance(0.125)
-            vigil.tick()
+            observer.on_tick()
     assert len([moment for moment in read if moment <= fake.clock.now() - 2.5]) == 3
     assert len(read) == 3 + 20
 
 
 def test_the_worker_on_a_card_is_no_stranger_to_it(
-    lookout: Lookout, fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
+    conditions: ConditionMonitor, fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = ("sm_clock_hz", "memory_clock_hz", "temperature_celsius", "power_watts", "power_limit_watts")
     seen = Reading(index=0, throttle_reasons=[], strangers=1, utilisation=0.5, absent={}, **dict.fromkeys(figures, 1.0))
-    monkeypatch.setattr(lookout.monitor, "read", lambda own=(): [seen])
-    vigil = lookout.before(lambda text: None)
-    vigil.on_phase(Phase.TIMING)
-    vigil.tick()
-    vigil.on_phase(Phase.DONE)
-    around = vigil.end()
+    monkeypatch.setattr(conditions.nvml, "read", lambda own=(): [seen])
+    observer = conditions.watch_worker()
+    observer.on_phase(Phase.TIMING)
+    observer.on_tick()
+    observer.on_phase(Phase.DONE)
+    around = observer.end()
     assert [gpu.strangers for gpu in around.before.gpus] == [1]
     assert [(gpu.strangers, gpu.absent["strangers"]) for gpu in around.gpus] == [(None, OWN_ON_CARD)]
 
 
-def test_idle_power_that_nothing_tells_is_null_at_once(lookout: Lookout, fake: FakeMachine) -> None:
-    if lookout.meter.gpu:
+def test_idle_power_that_nothing_tells_is_null_at_once(conditions: ConditionMonitor, fake: FakeMachine) -> None:
+    if conditions.meter.gpu:
         pytest.skip("there is a card here")
     began = fake.clock.now()
-    idle = lookout.idle()
+    idle = conditions.idle()
     if idle.cpu_package_watts is not None:
         pytest.skip("RAPL is readable here")
     assert fake.clock.now() - began < 0.5

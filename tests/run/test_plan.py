@@ -20,6 +20,7 @@ from xibench.run.case_costs import costs
 from xibench.run.plan import Selection, all_cases, cases, resolve_device
 from xibench.run.presets import rule_of, swept
 from xibench.workers import probe
+from xibench.workers.messages import Probe
 
 ON_CPU = Selection(device="cpu")
 
@@ -142,7 +143,7 @@ def test_auto_is_cuda_where_there_is_a_card_and_a_framework_sees_it(
 ) -> None:
     monkeypatch.setattr(nvml, "count", lambda: cards)
     monkeypatch.setattr(
-        probe, "probe", lambda name: probe.Probe(framework=name, versions={}, devices=seen, problem=None)
+        probe, "probe", lambda name: Probe(framework=name, versions={}, devices=seen, problem=None)
     )
     assert resolve_device(("pytorch",), "auto") == device
     assert resolve_device(("pytorch",), "cpu") == "cpu"

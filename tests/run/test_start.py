@@ -148,7 +148,7 @@ def test_frameworks_measure_in_processes_of_their_own_and_agree_on_the_output(
     installed = [name for name, how in FRAMEWORKS.items() if importlib.util.find_spec(how.module)]
     plan = [small_case(name, images="sample") for name in installed]
     with start(plan, QUICK, None, "xibench run", tmp_path) as run_file:
-        records = run(plan, run_file, listener, calibrate=False, lookout=Quiet())
+        records = run(plan, run_file, listener, calibrate=False, conditions=Quiet())
     assert [(r.case.framework, r.status, r.reason) for r in records] == [(name, "ok", None) for name in installed]
     processes = [r.processes[0] for r in records]
     assert [len(p.steps_s) for p in processes] == [2] * len(plan)
@@ -160,7 +160,7 @@ def test_a_missing_framework_is_unsupported_with_its_install_command_and_the_res
     run_file_with_a_missing_framework: RunFile, listener: Listener
 ) -> None:
     run_file = run_file_with_a_missing_framework
-    missing, other = run(run_file.pending(), run_file, listener, calibrate=False, lookout=Quiet())
+    missing, other = run(run_file.pending(), run_file, listener, calibrate=False, conditions=Quiet())
     assert missing.status == "unsupported"
     assert missing.reason == "jax: module 'jax' is not installed; pip install 'xibench[jax]'"
     assert missing.processes == []

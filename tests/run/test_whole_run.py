@@ -1,4 +1,4 @@
-"""Runs of a small network in a real framework, the lookout reading this machine."""
+"""Runs of a small network in a real framework, the conditions read on this machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from xibench.record.schema import Case, Record, Rule
 from xibench.record.store import read
 from xibench.record.summary import summarise
 from xibench.run.execute import run
-from xibench.run.monitor import Lookout
+from xibench.run.monitor import ConditionMonitor
 from xibench.run.start import start
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
 BRIEF = Rule(warmup_steps=1, max_warmup_steps=2, min_steps=3, max_steps=3, time_limit_s=300)
+
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,9 +54,11 @@ def busy() -> Iterator[None]:
             os.kill(pid, signal.SIGKILL)
 
 
-def taken(tmp_path: Path, case: Case, rule: Rule, listener: Listener, lookout: Lookout | None = None) -> Record:
+def taken(
+    tmp_path: Path, case: Case, rule: Rule, listener: Listener, conditions: ConditionMonitor | None = None
+) -> Record:
     with start([case], rule, None, "xibench run", tmp_path) as run_file:
-        (record,) = run([case], run_file, listener, calibrate=False, lookout=lookout or Quiet())
+        (record,) = run([case], run_file, listener, calibrate=False, conditions=conditions or Quiet())
     assert read(run_file.path).records == (record,)
     return record
 
@@ -69,7 +72,7 @@ def scenario(name: str, latency_bound_s: float | None = None) -> Case:
 def test_a_run_beside_busy_processes_is_repeated_and_then_marked_disturbed_with_the_reason(
     tmp_path: Path, listener: Listener
 ) -> None:
-    record = taken(tmp_path, small_case(), BRIEF, listener, Lookout())
+    record = taken(tmp_path, small_case(), BRIEF, listener, ConditionMonitor())
     assert [a.set_aside for a in record.attempts] == [True, False]
     for attempt in record.attempts:
         assert attempt.surroundings is not None
@@ -87,7 +90,7 @@ def test_a_sweep_of_a_network_runs_out_of_memory_and_ends_with_that_as_its_resul
     plan = [small_case(batch=batch) for batch in (1, 64, 512, 1024)]
     rule = msgspec.structs.replace(BRIEF, sweep=True, memory_limit_bytes=450 * 2**20)
     with start(plan, rule, None, "xibench run", tmp_path) as run_file:
-        records = run(plan, run_file, listener, calibrate=False, lookout=Quiet())
+        records = run(plan, run_file, listener, calibrate=False, conditions=Quiet())
     states = [record.status for record in records]
     fitted = states.count("ok")
     assert 0 < fitted < len(plan) - 1
@@ -132,7 +135,7 @@ def test_a_run_with_a_total_budget_gives_each_process_a_share_and_every_case_a_r
     rule = msgspec.structs.replace(BRIEF, min_steps=3, max_steps=10**6, budget_s=600.0, total_budget_s=0.5)
     plan = [small_case(batch=batch) for batch in (1, 2)]
     with start(plan, rule, None, "xibench run", tmp_path) as run_file:
-        records = run(plan, run_file, listener, calibrate=False, lookout=Quiet())
+        records = run(plan, run_file, listener, calibrate=False, conditions=Quiet())
     assert [record.processes[0].stopped_by for record in records] == ["total_budget_s 0.5"] * 2
     assert [len(record.processes[0].steps_s) for record in records] == [3, 3]
     assert not any(summarise(record).cut_short for record in records)
@@ -150,7 +153,7 @@ def test_ceilings_of_this_machine_are_measured_and_a_step_is_held_against_them(
     tmp_path: Path, listener: Listener
 ) -> None:
     with start([small_case()], BRIEF, None, "xibench run", tmp_path) as run_file:
-        (record,) = run([small_case()], run_file, listener, lookout=Quiet())
+        (record,) = run([small_case()], run_file, listener, conditions=Quiet())
     calibration = read(run_file.path).calibration
     assert calibration is not None
     (product,), (copy,) = calibration.products, calibration.copies

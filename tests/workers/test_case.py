@@ -15,15 +15,17 @@ from frameworks.manifest import CompiledMemory, Setting
 from frameworks.runtime import DeviceMemory, Recipe, Runtime, Substitution
 from frameworks.weights import Weights
 from tests.builders import small_case
+from tests.workers.listener import RecordingListener
 from xibench.measure import caches
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case, Process, Rule
 from xibench.scenarios import rotation, server
-from xibench.workers.case import answer_to
+from xibench.workers.case import measure_case
 from xibench.workers.inputs import save_batch
-from xibench.workers.messages import Answer, EnteredPhase, Measured, Refused, Request
+from xibench.workers.messages import Failure, MeasureCase, Measured, Result
+from xibench.workers.serving import answer_to
 
 
 class FakeFramework:
@@ -118,17 +120,21 @@ RULE = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=3, half_w
 
 def ask(
     tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule: Rule = RULE
-) -> tuple[Measured | Refused, list[Phase]]:
+) -> tuple[Result | Failure, list[Phase | str]]:
     case = case or small_case(batch=2)
     save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
-    request = Request(case=case, rule=rule, batch_file=str(tmp_path / "batch.npy"), order=4)
-    phases: list[Phase] = []
+    request = MeasureCase(case=case, rule=rule, batch_file=str(tmp_path / "batch.npy"), order=4)
+    listener = RecordingListener()
+    return answer_of(request, fake, listener), listener.heard
 
-    def say(answer: Answer) -> None:
-        if isinstance(answer, EnteredPhase):
-            phases.append(answer.phase)
 
-    return answer_to(request, say, fake.load, fake.clock), phases
+def answer_of(request: MeasureCase, fake: FakeFramework, listener: RecordingListener) -> Result | Failure:
+    """What a worker would answer."""
+
+    def run_job(asked: MeasureCase, heard: RecordingListener) -> Measured:
+        return Measured(process=measure_case(asked, heard, fake.load, fake.clock))
+
+    return answer_to(request, listener, run_job)
 
 
 def measured(tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule: Rule = RULE) -> Process:
@@ -198,7 +204,7 @@ def test_settings_substitutions_and_output_are_recorded(tmp_path: Path) -> None:
 
 def test_an_output_that_is_not_finite_is_a_failure(tmp_path: Path) -> None:
     answer, _ = ask(tmp_path, FakeFramework(output=float("nan")))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failure)
     assert answer.reason.endswith("the mean of the output is nan, expected a finite number; check the weights")
 
 
@@ -221,7 +227,7 @@ def test_running_out_of_memory_is_told_from_other_failures(
     tmp_path: Path, error: Exception, status: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer, _ = ask(tmp_path, FakeFramework(trouble=error))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failure)
     assert answer.status == status
     assert str(error) in answer.reason
     assert "Traceback" in capsys.readouterr().err
@@ -231,19 +237,20 @@ def test_out_of_memory_is_found_behind_another_error(tmp_path: Path) -> None:
     error = RuntimeError("the compiler failed")
     error.__cause__ = MemoryError()
     answer, _ = ask(tmp_path, FakeFramework(trouble=error))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failure)
     assert answer.status == "out_of_memory"
 
 
 @pytest.mark.parametrize("error", [MissingFramework("torch is missing; pip install it"), Unsupported("sees no cuda")])
 def test_what_cannot_be_run_here_is_unsupported_with_the_reason(tmp_path: Path, error: Exception) -> None:
     answer, _ = ask(tmp_path, FakeFramework(trouble=error))
-    assert answer == Refused("unsupported", str(error))
+    missing = isinstance(error, MissingFramework)
+    assert answer == Failure(status="unsupported", reason=str(error), missing=missing)
 
 
 def test_a_reason_is_one_line_however_long_the_error_is(tmp_path: Path) -> None:
     answer, _ = ask(tmp_path, FakeFramework(trouble=ValueError("a\nb\n" + "c" * 9999)))
-    assert isinstance(answer, Refused)
+    assert isinstance(answer, Failure)
     assert answer.reason.startswith("ValueError: a b ccc")
     assert len(answer.reason) == 300
 
@@ -353,10 +360,8 @@ def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_agai
     def first_latencies(order: int) -> list[float]:
         save_batch(tmp_path / "batch.npy", "noise", 1, 75)
         fake = FakeFramework()
-        request = Request(
-            case=single("server"), rule=RULE, batch_file=str(tmp_path / "batch.npy"), order=order
-        )
-        answer = answer_to(request, lambda _: None, fake.load, fake.clock)
+        request = MeasureCase(case=single("server"), rule=RULE, batch_file=str(tmp_path / "batch.npy"), order=order)
+        answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)
         assert answer.process.server is not None
         return answer.process.server.trials[0].latencies_s

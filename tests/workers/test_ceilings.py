@@ -8,11 +8,12 @@ import pytest
 
 from frameworks.errors import Unsupported
 from frameworks.runtime import Runtime
+from tests.workers.listener import RecordingListener
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.workers import ceilings
 from xibench.workers.ceilings import copy_bytes
-from xibench.workers.messages import Answer, Ceilings, CeilingsRequest, EnteredPhase, Progress
+from xibench.workers.messages import Ceilings, MeasureCeilings
 
 
 class FakeDevice:
@@ -45,10 +46,10 @@ class FakeDevice:
 
 
 def measured(fake: FakeDevice, budget_s: float = 1.0) -> Ceilings:
-    request = CeilingsRequest(framework="jax", device="cpu", precisions=["fp32"], budget_s=budget_s)
-    phases: list[Answer] = []
-    found = ceilings.ceilings(request, phases.append, fake.load, fake.clock)
-    assert phases == [EnteredPhase(Phase.IMPORT), Progress("matmul fp32"), Progress("copy")]
+    request = MeasureCeilings(framework="jax", device="cpu", precisions=["fp32"], budget_s=budget_s)
+    listener = RecordingListener()
+    found = ceilings.run_job(request, listener, fake.load, fake.clock)
+    assert listener.heard == [Phase.IMPORT, "matmul fp32", "copy"]
     return found
 
 

@@ -119,13 +119,13 @@ def test_an_unreadable_image_is_one_line_naming_the_file(
         assert "\n" not in str(error.value)
 
 
-def test_a_process_that_dies_decoding_is_one_line_with_its_last_words(
+def test_a_worker_that_dies_decoding_is_one_line_with_its_last_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "LARGE_PIXELS", 100)
     monkeypatch.setattr("xibench.workers.interpreters.environment", lambda: {**os.environ, "PYTHONHOME": str(tmp_path)})
     picture(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"the process that decodes them ended with code 1 \(.+\); make") as error:
+    with pytest.raises(InputError, match=r"exited with code 1 during start, without a result \(.+\); make") as error:
         pictures(str(tmp_path), 1)
     assert "\n" not in str(error.value)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from xibench import __version__
-from xibench.ab.pair import Bursts, measure_pair
+from xibench.ab.pair import BurstConfig, measure_pair
 from xibench.ab.sides import Side, resolve
 from xibench.errors import UsageError
 from xibench.measure import comparing
@@ -26,13 +26,13 @@ from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
 from xibench.run import plan, start
-from xibench.run.monitor import Lookout, Vigil
+from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection, check_recipe
 from xibench.workers import inputs, interpreters
 
 SPENT: Final = "the budget was spent before it"
 WATCH_S: Final = 0.1  # before and after each pair: ten of the kernel's ticks on one core
-Measure = Callable[[Case, tuple[Side, Side], int, Path, Bursts, random.Random, Path, Vigil], Pair]
+Measure = Callable[[Case, tuple[Side, Side], int, Path, BurstConfig, random.Random, Path, WorkerMonitor], Pair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def compare_selection(
 
 def compare_sides(
     cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, pairs_file: PairsFile, watch: Watch,
-    bursts: Bursts | None = None, measure: Measure = measure_pair,
+    bursts: BurstConfig | None = None, measure: Measure = measure_pair,
 ) -> Comparison:  # fmt: skip
     """Measures base against new and returns the verdicts; each pair is in the file before the next begins.
 
@@ -142,7 +142,7 @@ def compare_sides(
     """
     states = [_Undecided(case) for case in cases]
     try:
-        _take_pairs(states, sides, limits, pairs_file, watch, bursts or Bursts(), measure)
+        _take_pairs(states, sides, limits, pairs_file, watch, bursts or BurstConfig(), measure)
     except KeyboardInterrupt:
         raise Stopped(_comparison(states, sides, limits, "it was stopped before it")) from None
     return _comparison(states, sides, limits)
@@ -150,20 +150,20 @@ def compare_sides(
 
 def _take_pairs(
     states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits, pairs_file: PairsFile, watch: Watch,
-    bursts: Bursts, measure: Measure,
+    bursts: BurstConfig, measure: Measure,
 ) -> None:  # fmt: skip
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
-    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, Lookout(watch_s=WATCH_S) as lookout:
+    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, ConditionMonitor(watch_s=WATCH_S) as conditions:
         while todo := [state for state in states if state.is_open(limits)]:
             for state in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:
                     return
                 watch.pair_begins(state.case, len(state.pairs), len(todo))
                 batch_file, cache = inputs.batch_file(state.case, Path(folder)), Path(folder) / "compiled"
-                vigil = lookout.before(lambda _: None)
-                pair = measure(state.case, sides, len(state.pairs), batch_file, bursts, rng, cache, vigil)
-                pair = _judged(pair, vigil.end(), state.may_repeat(limits))
+                monitor = conditions.watch_worker()
+                pair = measure(state.case, sides, len(state.pairs), batch_file, bursts, rng, cache, monitor)
+                pair = _judged(pair, monitor.end(), state.may_repeat(limits))
                 longest_s = max(longest_s, pair.wall_s)
                 pairs_file.append(pair)
                 state.pairs.append(pair)
@@ -172,7 +172,7 @@ def _take_pairs(
 
 
 def header(
-    cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, command: str, bursts: Bursts | None = None
+    cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, command: str, bursts: BurstConfig | None = None
 ) -> PairsHeader:
     """The first line of a file of pairs.
 
@@ -186,15 +186,15 @@ def header(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
         environment=environment.read(interpreters.described()), plan=list(cases),
-        procedure=_procedure(bursts or Bursts(), limits), pictures=start.pictures_of(cases),
+        procedure=_procedure(bursts or BurstConfig(), limits), pictures=start.pictures_of(cases),
         weights_digest=start.weights_digest(cases[0].weights),
     )  # fmt: skip
 
 
-def _procedure(bursts: Bursts, limits: Limits) -> Procedure:
+def _procedure(bursts: BurstConfig, limits: Limits) -> Procedure:
     return Procedure(
-        burst_s=bursts.burst_s, least_steps=bursts.least_steps, pair_s=bursts.pair_s, least_bursts=bursts.least,
-        most_bursts=bursts.most, warmup_budget_s=bursts.warmup_budget_s, budget_s=limits.budget_s,
+        burst_s=bursts.burst_s, least_steps=bursts.min_steps, pair_s=bursts.pair_s, least_bursts=bursts.min_bursts,
+        most_bursts=bursts.max_bursts, warmup_budget_s=bursts.warmup_budget_s, budget_s=limits.budget_s,
         least_pairs=limits.least_pairs, most_pairs=limits.most_pairs, repeats=limits.repeats, seed=limits.seed,
     )  # fmt: skip
 

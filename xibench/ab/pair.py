@@ -16,46 +16,32 @@ from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
 from xibench.measure.phase import Phase
 from xibench.record.pairs import Half, Pair
-from xibench.record.schema import Case
+from xibench.record.schema import Case, Status
 from xibench.run.plan import weights_seed
-from xibench.workers.pair_messages import Burst, Finish, Imported, PairRequest, Prepare, Ready, Report, Steps
-from xibench.workers.pair_process import PairFailed, PairProcess
-from xibench.workers.session import Observer
+from xibench.workers.messages import Burst, Finish, Imported, PairReport, Prepare, Ready, StartPairSide, Steps
+from xibench.workers.session import Observer, Unobserved, WorkerFailed, WorkerSession
 
 
 @dataclass(frozen=True, slots=True)
-class Bursts:
+class BurstConfig:
     """How a pair alternates."""
 
     burst_s: float = 0.01  # timed steps of one burst go on for so long
-    least_steps: int = 1  # and are at least so many
+    min_steps: int = 1  # and are at least so many
     pair_s: float = 3.0  # timed steps of a pair, both sides together, about so long
-    least: int = 5  # bursts a side, at least
-    most: int = 100
+    min_bursts: int = 5  # a side
+    max_bursts: int = 100
     warmup_budget_s: float = 0.4  # of either side, before its first burst
-    patience_s: float = 300.0  # for any one answer of a worker
+    time_limit_s: float = 300.0  # for any one answer of a worker
 
     def count(self, step_s: float) -> int:
         """How many bursts a side: as many as fit into `pair_s`; the uncounted step before each is in that, too."""
-        one = max(self.burst_s, self.least_steps * step_s) + step_s
-        return min(self.most, max(self.least, round(self.pair_s / (2 * one))))
-
-
-class Unobserved:
-    """An observer that does not look."""
-
-    def on_phase(self, phase: Phase) -> None:
-        """Does nothing."""
-
-    def on_progress(self, text: str) -> None:
-        """Does nothing."""
-
-    def tick(self) -> None:
-        """Does nothing."""
+        one = max(self.burst_s, self.min_steps * step_s) + step_s
+        return min(self.max_bursts, max(self.min_bursts, round(self.pair_s / (2 * one))))
 
 
 def measure_pair(
-    case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: Bursts, rng: random.Random,
+    case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: BurstConfig, rng: random.Random,
     cache: Path, observer: Observer | None = None,
 ) -> Pair:  # fmt: skip
     """Starts a fresh worker of either side, alternates them, ends them. A failure is the pair's result.
@@ -73,7 +59,8 @@ def measure_pair(
     halves: list[Half] = []
     new_first: list[bool] = []
     order, core = rng.sample((0, 1), 2), rng.choice(usable_cores())
-    status, reason, log = "ok", None, None
+    status: Status = "ok"
+    reason, log = None, None
     try:
         with ExitStack() as stack:
             started = {
@@ -81,7 +68,7 @@ def measure_pair(
             }
             workers = [started[0], started[1]]
             for worker in workers:
-                worker.answer(Imported, bursts.patience_s)
+                worker.receive(Imported, bursts.time_limit_s)
             prepared = {i: _prepare(workers[i], bursts, core) for i in order}
             ready = [prepared[0], prepared[1]]
             step_s = max(statistics.median(side.warmup_s) for side in ready)
@@ -90,8 +77,8 @@ def measure_pair(
             timed = _alternate(workers, new_first, bursts, core, observer)
             observer.on_phase(Phase.DONE)
             halves = [_half(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
-    except PairFailed as error:
-        status, reason, log = error.status, str(error), error.log
+    except WorkerFailed as failed:
+        status, reason, log = failed.outcome.status, failed.outcome.reason, failed.outcome.log
     return Pair(
         case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began,
         new_started_first=order[0] == 1, core=core, new_first=new_first,
@@ -107,36 +94,38 @@ def log_ratio(base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -
     return statistics.median(math.log(n / b) for b, n in medians)
 
 
-def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> PairProcess:
+def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> WorkerSession:
     own = side.case(case)
     seed = weights_seed(own.weights)
-    request = PairRequest(
+    session = WorkerSession(side.command(own), side.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)})
+    session.send(StartPairSide(
         case=own, batch_file=str(batch_file), weights=own.weights if seed is None else seed, slowdown=side.slowdown
-    )
-    return PairProcess(side.command(own), side.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)}, request)
+    ))  # fmt: skip
+    return session
 
 
-def _prepare(worker: PairProcess, bursts: Bursts, core: int) -> Ready:
-    worker.order(Prepare(bursts.warmup_budget_s, core))
-    return worker.answer(Ready, bursts.patience_s)
+def _prepare(worker: WorkerSession, bursts: BurstConfig, core: int) -> Ready:
+    worker.send(Prepare(warmup_budget_s=bursts.warmup_budget_s, core=core))
+    return worker.receive(Ready, bursts.time_limit_s)
 
 
 def _alternate(
-    workers: Sequence[PairProcess], new_first: Sequence[bool], bursts: Bursts, core: int, observer: Observer
+    workers: Sequence[WorkerSession], new_first: Sequence[bool], bursts: BurstConfig, core: int, observer: Observer
 ) -> list[list[list[float]]]:
     """Per side the timed steps of each burst."""
     timed: list[list[list[float]]] = [[], []]
+    burst = Burst(seconds=bursts.burst_s, min_steps=bursts.min_steps, core=core)
     for first in new_first:
         for side in (1, 0) if first else (0, 1):
-            workers[side].order(Burst(bursts.burst_s, bursts.least_steps, core))
-            timed[side].append(workers[side].answer(Steps, bursts.patience_s).steps_s)
-        observer.tick()
+            workers[side].send(burst)
+            timed[side].append(workers[side].receive(Steps, bursts.time_limit_s).steps_s)
+        observer.on_tick()
     return timed
 
 
-def _half(worker: PairProcess, ready: Ready, timed: list[list[float]], bursts: Bursts) -> Half:
-    worker.order(Finish())
-    report = worker.answer(Report, bursts.patience_s)
+def _half(worker: WorkerSession, ready: Ready, timed: list[list[float]], bursts: BurstConfig) -> Half:
+    worker.send(Finish())
+    report = worker.receive(PairReport, bursts.time_limit_s)
     return Half(
         versions=report.versions, settings=report.settings, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
         warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, output_mean=report.output_mean,

@@ -47,7 +47,7 @@ class Side:
 
     def command(self, case: Case) -> list[str]:
         """The command that starts a worker of a pair."""
-        interpreter, *rest = interpreters.module_command(case.framework, "xibench.workers.pair_worker")
+        interpreter, *rest = interpreters.worker_command(case.framework)
         return [self.python or interpreter, *rest]
 
     def environment(self) -> dict[str, str]:

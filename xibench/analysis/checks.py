@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from frameworks.runtime import FRAMEWORKS
-from xibench.analysis.forward import Arrays, Job
+from xibench.analysis.forward import Arrays
 from xibench.measure.errors import relative_error
+from xibench.workers.messages import ForwardPass
 
 TOLERANCE: Final = {"fp64": 1e-12, "fp32": 1e-5}
 OURS: Final = tuple(FRAMEWORKS)
@@ -54,13 +55,13 @@ def array_errors(left: Arrays, right: Arrays) -> dict[str, float]:
     return {name: relative_error(left[name], right[name]) if name in left else float("inf") for name in right}
 
 
-def pair(job: Job, what: str, names: tuple[str, str], arrays: Mapping[str, Arrays]) -> Check:
+def pair(job: ForwardPass, what: str, names: tuple[str, str], arrays: Mapping[str, Arrays]) -> Check:
     """Two names' arrays of one job, to the tolerance of its precision."""
     left, right = names
     return check(job, left, right, what, array_errors(arrays[left], arrays[right]), TOLERANCE[job.precision])
 
 
-def check(job: Job, left: str, right: str, what: str, errors: dict[str, float], tolerance: float) -> Check:
+def check(job: ForwardPass, left: str, right: str, what: str, errors: dict[str, float], tolerance: float) -> Check:
     """Errors against a tolerance."""
     worst = max(errors, key=lambda name: errors[name])
     return Check(

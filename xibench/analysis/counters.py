@@ -1,31 +1,22 @@
-"""FLOPs from the blueprint against each framework's own counter, and what explains a difference.
-
-`python -m xibench.analysis.counters FRAMEWORK MODEL VARIANT RESOLUTION BATCH` asks one framework, in a process of its
-own, and prints its answer as one line of JSON after whatever the framework prints.
-"""
+"""FLOPs from the blueprint against each framework's own counter, and what explains a difference."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
 from frameworks.architectures import network
 from frameworks.blueprint import Network
 from frameworks.cost import cost
-from frameworks.errors import MissingFramework
-from frameworks.runtime import FRAMEWORKS, load
-from frameworks.weights import initial
+from frameworks.runtime import FRAMEWORKS
 from xibench.analysis.counter_terms import Term, terms
 from xibench.workers import interpreters
+from xibench.workers.messages import CountFlops, FlopsCounted
+from xibench.workers.session import last_line, run_worker
 
-PATIENCE_S: Final = 300.0
+TIME_LIMIT_S: Final = 300.0
 TOLERANCE: Final = 1e-5
 """Of the counted FLOPs: XLA adds them up in float32, over a thousand operations."""
 COUNTERS: Final = {
@@ -33,13 +24,6 @@ COUNTERS: Final = {
     "tensorflow": "tf.compat.v1.profiler, float_operation",
     "jax": "jax.stages.Lowered.cost_analysis",
 }
-
-
-class Counted(msgspec.Struct, frozen=True):
-    """A framework's answer. problem: None, or why there is no figure."""
-
-    flops: float | None = None
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,39 +81,22 @@ def counters(
         answers = list(pool.map(lambda framework: _ask(framework, built, batch), frameworks))
     ours = 2 * cost(built, batch=batch).macs
     return [
-        CounterCheck(name, COUNTERS[name], ours, answer.flops, terms(name, built, batch), answer.problem)
-        for name, answer in zip(frameworks, answers, strict=True)
+        CounterCheck(name, COUNTERS[name], ours, flops, terms(name, built, batch), problem)
+        for name, (flops, problem) in zip(frameworks, answers, strict=True)
     ]
 
 
-def _ask(framework: str, built: Network, batch: int) -> Counted:
-    arguments = (framework, built.name, built.variant, str(built.input_shape[0]), str(batch))
-    try:
-        done = interpreters.ask(framework, "xibench.analysis.counters", *arguments, patience_s=PATIENCE_S)
-        return msgspec.json.decode(interpreters.last_line(done), type=Counted)
-    except subprocess.TimeoutExpired:
-        return Counted(problem=f"{framework}: counting took longer than {PATIENCE_S:.0f} s")
-    except msgspec.MsgspecError:
-        last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        return Counted(problem=f"{framework}: the counter's process ended with code {done.returncode}, saying {last}")
-    except OSError as error:
-        return Counted(problem=f"{framework}: its interpreter cannot be started: {error.strerror}")
-
-
-def answer(framework: str, built: Network, batch: int) -> Counted:
-    """Imports the framework here and counts."""
-    try:
-        flops = load(framework).count_flops(built, initial(built), batch)
-    except MissingFramework as error:
-        return Counted(problem=str(error))
-    except Exception as error:  # counters are private corners of the frameworks: whatever they raise is the answer
-        return Counted(problem=" ".join(f"{framework}: {type(error).__name__}: {error}".split()))
-    return Counted(flops) if flops is not None else Counted(problem=f"{framework} has no counter")
-
-
-if __name__ == "__main__":
-    name, model, variant, resolution, batch = sys.argv[1:]
-    found = answer(name, network(model, variant, resolution=int(resolution)), int(batch))
-    sys.stdout.write("\n" + msgspec.json.encode(found).decode() + "\n")
-    sys.stdout.flush()
-    os._exit(0)  # some frameworks crash while the interpreter shuts down
+def _ask(framework: str, built: Network, batch: int) -> tuple[float | None, str | None]:
+    """FLOPs, or why there is no figure."""
+    request = CountFlops(
+        framework=framework, model=built.name, variant=built.variant, resolution=built.input_shape[0], batch=batch
+    )
+    outcome = run_worker(
+        interpreters.worker_command(framework), interpreters.environment(), request, FlopsCounted, TIME_LIMIT_S
+    )
+    if outcome.result is not None:
+        return outcome.result.flops, None
+    if outcome.status == "unsupported":
+        return None, outcome.reason
+    said = f"; it printed {last_line(outcome.log)}" if outcome.log else ""
+    return None, f"{framework}: {outcome.reason}{said}"

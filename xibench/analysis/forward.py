@@ -1,18 +1,10 @@
-"""The worker of `verify`: forward passes of one framework in a process of its own, as many as are asked for.
-
-`python -m xibench.analysis.forward NAME PIPE`: jobs come as JSON lines on standard input; the arrays of each go into
-the file that it names, and an answer goes to the inherited pipe. NAME is a framework, or `keras` for its applications.
-"""
+"""The job of `verify`'s workers: forward passes of one framework, or of keras.applications."""
 
 from __future__ import annotations
 
 import functools
-import os
-import sys
-import traceback
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +25,8 @@ from frameworks.recipes import CHOICES
 from frameworks.runtime import FRAMEWORKS, load
 from frameworks.weights import Weights, drawn
 from xibench.analysis.mistakes import MISTAKES
+from xibench.measure.phase import PhaseListener
+from xibench.workers.messages import ForwardPass, PassWritten, RunForwardPass
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
 Raised = tuple[tuple[str, float], ...]
@@ -58,51 +52,13 @@ layers have, the further off it is (docs/method.md). The auxiliary classifier, 1
 """
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """One forward pass, the same for whoever is asked."""
-
-    model: str
-    resolution: int
-    precision: Literal["fp64", "fp32", "bf16"]
-    variant: str = "default"
-    training: bool = False
-    dropout: float = 0.2
-    seed: int = 0
-    recipe: str | None = None  # None: the plain model, block by block; else the logits of what a recipe runs
-    uncompiled: bool = False  # the recipe without its compiler, where the framework can leave that out
-    mistake: str | None = None  # a name of MISTAKES
-
-
-class Task(msgspec.Struct, frozen=True):
-    """A job, the .npz file for its arrays and, maybe, one with block outputs to go on from."""
-
-    job: Job
-    file: str
-    given: str | None = None
-
-
-class Done(msgspec.Struct, frozen=True):
-    """problem: None, or why there is no file. missing: the framework is not installed."""
-
-    problem: str | None = None
-    missing: bool = False
-
-
-def main() -> None:
-    """Answers every task until standard input ends."""
-    name, pipe = sys.argv[1], int(sys.argv[2])
-    os.set_inheritable(pipe, False)
-    for line in sys.stdin.buffer:
-        task = msgspec.json.decode(line, type=Task)
-        try:
-            np.savez(task.file, **run(name, task.job, load_arrays(task.given) if task.given else None))  # type: ignore[arg-type]  # the stub's allow_pickle
-            done = Done()
-        except MissingFramework as error:
-            done = Done(str(error), missing=True)
-        except Exception as error:  # the parent says it in one line, the log has the rest
-            traceback.print_exc()
-            done = Done(" ".join(f"{type(error).__name__}: {error}".split()))
-        os.write(pipe, msgspec.json.encode(done) + b"\n")
+def run_job(request: RunForwardPass, listener: PhaseListener) -> PassWritten:
+    """Writes the arrays of the pass. Raises MissingFramework, otherwise what the framework raises."""
+    listener.on_progress("forward pass")
+    given = load_arrays(request.given) if request.given else None
+    arrays = run(request.implementation, request.forward_pass, given)
+    np.savez(request.file, **arrays)  # type: ignore[arg-type]  # the stub's allow_pickle
+    return PassWritten()
 
 
 def load_arrays(file: str) -> Arrays:
@@ -112,7 +68,7 @@ def load_arrays(file: str) -> Arrays:
     return arrays
 
 
-def run(name: str, job: Job, given: Arrays | None = None) -> Arrays:
+def run(name: str, job: ForwardPass, given: Arrays | None = None) -> Arrays:
     """The arrays of one job: block outputs by name (and running statistics), or of a recipe that of the last block.
 
     given: block outputs that each next block starts from, instead of what this framework computed.
@@ -130,7 +86,7 @@ def run(name: str, job: Job, given: Arrays | None = None) -> Arrays:
     return runtime.outputs(network, weights, job.precision, batch, masks, given)
 
 
-def subject(job: Job) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
+def subject(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
     """What a job is about: the network, its weights, the batch and, for training, what dropout keeps. All seeded."""
     network = architectures.network(job.model, job.variant, resolution=job.resolution)
     if any(isinstance(p.layer, Dropout) for p in place(network)):
@@ -206,7 +162,7 @@ def _training_batch(network: Network) -> int:
 
 
 def _recipe(
-    name: str, network: Network, weights: Weights, batch: NDArray[np.float32], job: Job
+    name: str, network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass
 ) -> NDArray[np.floating[Any]]:
     recipe = job.recipe or "default"
     if job.uncompiled and "compiler" in CHOICES[name] and CHOICES[name]["compiler"].takes("none"):
@@ -218,7 +174,7 @@ def _recipe(
 
 
 def _keras(
-    network: Network, weights: Weights, batch: NDArray[np.float32], job: Job, given: Arrays | None
+    network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass, given: Arrays | None
 ) -> Arrays:
     try:
         from xibench.analysis import oracle
@@ -228,7 +184,3 @@ def _keras(
         cure = FRAMEWORKS["tensorflow"].install
         raise MissingFramework(f"keras: module '{error.name}' is not installed; {cure}") from error
     return arrays
-
-
-if __name__ == "__main__":
-    main()

@@ -10,13 +10,13 @@ import numpy as np
 from frameworks.blueprint import Network
 from frameworks.third_party import keras_layers
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair
-from xibench.analysis.forward import Job
 from xibench.analysis.workers import Workers
 from xibench.measure.errors import relative_error, rms_error
 from xibench.run.gate import FACTOR
+from xibench.workers.messages import ForwardPass
 
 
-def inference(workers: Workers, job: Job) -> list[Check]:
+def inference(workers: Workers, job: ForwardPass) -> list[Check]:
     """Every two frameworks, in float32 with keras.applications too; each block goes on from the framework's own."""
     checks = []
     for precision, names in (("fp64", OURS), ("fp32", (*OURS, *_theirs(job)))):
@@ -27,7 +27,7 @@ def inference(workers: Workers, job: Job) -> list[Check]:
     return checks
 
 
-def training(workers: Workers, job: Job, network: Network) -> list[Check]:
+def training(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
     """Batch statistics, what becomes of the running ones, and dropout (in float64 only: Keras' models have none).
 
     float64: each block goes on from the framework's own output. float32: the logits likewise, but the blocks all start
@@ -48,7 +48,7 @@ def training(workers: Workers, job: Job, network: Network) -> list[Check]:
     return checks
 
 
-def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
+def recipes(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
     """What a run times, as a whole graph, against the float64 output that a framework computed block by block.
 
     `default` to the tolerance of its precision, `tuned` likewise in float64; below that its root-mean-square error may
@@ -62,7 +62,7 @@ def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
     reference, right = next((name, arrays[last]) for name, arrays in blocks.items())
     checks = []
 
-    def judge(job: Job, name: str, what: str, error: float, tolerance: float) -> None:
+    def judge(job: ForwardPass, name: str, what: str, error: float, tolerance: float) -> None:
         left, what = f"{name} {job.recipe}", f"{what} at {job.resolution}"
         checks.append(check(job, left, f"{reference} float64", what, {last: error}, tolerance))
 
@@ -84,5 +84,5 @@ def recipes(workers: Workers, job: Job, network: Network) -> list[Check]:
     return checks
 
 
-def _theirs(job: Job) -> tuple[str, ...]:
+def _theirs(job: ForwardPass) -> tuple[str, ...]:
     return (KERAS,) if keras_layers.covers(job.model, job.variant) else ()

@@ -20,9 +20,9 @@ from frameworks.blueprint import least_resolution
 from frameworks.errors import InvalidConfiguration, UnknownName
 from xibench.analysis import passes
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Caught, Check, array_errors, pair
-from xibench.analysis.forward import Job
 from xibench.analysis.mistakes import MISTAKES, Mistake
 from xibench.analysis.workers import Workers, gather
+from xibench.workers.messages import ForwardPass
 
 RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {
     "xception": (71, 128, 150, 224, 299),
@@ -114,13 +114,13 @@ def _main(model: str, resolutions: Sequence[int], watch: Watch) -> list[Part]:
 
 def _size(model: str, resolution: int, watch: Watch, workers: Workers) -> Found:
     watch(f"{model} at {resolution}: inference and training, fp64 and fp32, block by block")
-    job = Job(model=model, resolution=resolution, precision="fp64")
+    job = ForwardPass(model=model, resolution=resolution, precision="fp64")
     return passes.inference(workers, job) + passes.training(workers, job, network(model)), []
 
 
 def _recipes(model: str, watch: Watch, workers: Workers) -> Found:
     watch(f"{model} at {RECIPE_RESOLUTION}: recipes as whole graphs against float64")
-    job = Job(model=model, resolution=RECIPE_RESOLUTION, precision="fp64")
+    job = ForwardPass(model=model, resolution=RECIPE_RESOLUTION, precision="fp64")
     return passes.recipes(workers, job, network(model)), []
 
 
@@ -134,11 +134,11 @@ def _other(model: str, variant: str, watch: Watch, workers: Workers) -> Found:
     own = built.input_shape[0]
     if model in OPERATORS:
         watch(f"{model}, {variant}: inference and recipes")
-        job = Job(model=model, variant=variant, resolution=own, precision="fp64")
+        job = ForwardPass(model=model, variant=variant, resolution=own, precision="fp64")
         return passes.inference(workers, job) + passes.recipes(workers, job, built), []
     watch(f"{model}, {variant}: inference, training mode and recipes")
     small = max(SMALL_RESOLUTION, least_resolution(built))
-    job = Job(model=model, variant=variant, resolution=small, precision="fp64")
+    job = ForwardPass(model=model, variant=variant, resolution=small, precision="fp64")
     checks = passes.inference(workers, job)
     if not MODELS[model].main:
         checks += passes.inference(workers, msgspec.structs.replace(job, resolution=own))
@@ -186,8 +186,8 @@ def _mistakes(model: str, training: bool, watch: Watch, workers: Workers) -> Fou
     return checks, caught
 
 
-def _mistake_job(model: str, training: bool, mistake: Mistake | None) -> Job:
-    return Job(
+def _mistake_job(model: str, training: bool, mistake: Mistake | None) -> ForwardPass:
+    return ForwardPass(
         model=model, variant=MISTAKE_VARIANT, resolution=MISTAKE_RESOLUTION, precision="fp64", training=training,
         mistake=mistake.name if mistake else None,
     )  # fmt: skip

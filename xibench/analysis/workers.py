@@ -1,34 +1,28 @@
-"""Processes of `verify`: one per framework, alive for as long as there is something to ask."""
+"""The workers of `verify`: one per framework, alive for as long as there is something to ask."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
-import selectors
 import shutil
-import signal
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 
-import msgspec
 import numpy as np
 
-from xibench.analysis.forward import Arrays, Done, Job, Task, load_arrays
+from xibench.analysis.forward import Arrays, load_arrays
 from xibench.errors import XibenchError
 from xibench.workers import interpreters
+from xibench.workers.messages import ForwardPass, PassWritten, RunForwardPass
+from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession, last_line
 
 T = TypeVar("T")
 
-PATIENCE_S: Final = 300.0
-GRACE_S: Final = 5.0
+TIME_LIMIT_S: Final = 300.0  # for one forward pass
 ENVIRONMENT: Final = {
     "KERAS_BACKEND": "tensorflow",
     "OMP_WAIT_POLICY": "PASSIVE",  # the workers share the cores: none may spin on them while it waits
@@ -49,115 +43,84 @@ def gather(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], T]]) -> list[T
 
 
 class Workers:
-    """A process per name. All are asked the same job at once; what is missing answers nothing and is remembered.
+    """A worker per name. All are asked for the same pass at once; a framework that is missing is asked no more.
 
-    Several threads may ask: a worker does one job at a time, and one that is done with the first goes on to the next
+    Several threads may ask: a worker does one pass at a time, and one that is done with the first goes on to the next
     while a slower one still works. missing: name -> why it takes no part.
     """
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
+        """folder: for the arrays of the passes; each is deleted once it has been read."""
         self.missing: dict[str, str] = {}
+        self._names = names
         self._folder = folder
-        self._jobs = itertools.count()
-        self._workers = {name: _Worker(name) for name in names}
+        self._passes = itertools.count()
+        self._sessions: dict[str, WorkerSession] = {}
+        self._one_at_a_time = {name: threading.Lock() for name in names}
         self._pool = ThreadPoolExecutor()
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        """Starts the workers. Raises XibenchError if one cannot be started."""
+        variables = interpreters.environment() | ENVIRONMENT
+        with ExitStack() as stack:
+            for name in self._names:
+                command = interpreters.worker_command(RUNS_IN.get(name, name))
+                try:
+                    self._sessions[name] = stack.enter_context(WorkerSession(command, variables))
+                except WorkerFailed as failed:
+                    raise _error(name, failed.outcome) from failed
+            self._stack = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for worker in self._workers.values():
-            worker.end()
+    def __exit__(self, *_: object) -> None:
+        for session in self._sessions.values():  # threads that wait for an answer hear that there will be none
+            session.kill()
         self._pool.shutdown()
-        for worker in self._workers.values():
-            worker.close()
+        self._stack.close()
 
-    def ask(self, names: Sequence[str], job: Job, given: Arrays | None = None) -> dict[str, Arrays]:
-        """The arrays of a job from each of these that is not missing. Raises XibenchError if one fails or dies.
+    def ask(self, names: Sequence[str], job: ForwardPass, given: Arrays | None = None) -> dict[str, Arrays]:
+        """The arrays of a pass from each of these that is not missing.
 
-        given: block outputs that each next block starts from, the same for all.
+        Args:
+            names: which workers are asked.
+            job: what all of them compute.
+            given: block outputs that each next block starts from, the same for all.
+
+        Raises:
+            XibenchError: a worker failed, died or gave no answer in time.
         """
         asked = [name for name in names if name not in self.missing]
-        folder = self._folder / str(next(self._jobs))
+        folder = self._folder / str(next(self._passes))
         folder.mkdir()
+        given_file = None
         if given:
-            np.savez(folder / "given.npz", **given)  # type: ignore[arg-type]  # the stub's allow_pickle
-        tasks = [
-            Task(job, str(folder / f"{name}.npz"), str(folder / "given.npz") if given else None) for name in asked
+            given_file = str(folder / "given.npz")
+            np.savez(given_file, **given)  # type: ignore[arg-type]  # the stub's allow_pickle
+        requests = [
+            RunForwardPass(implementation=name, forward_pass=job, file=str(folder / f"{name}.npz"), given=given_file)
+            for name in asked
         ]
-        found = gather(self._pool, [partial(self._answer, *pair) for pair in zip(asked, tasks, strict=True)])
-        answers = dict(zip(asked, found, strict=True))
+        found = gather(self._pool, [partial(self._arrays, request) for request in requests])
         shutil.rmtree(folder)
-        return {name: arrays for name, arrays in answers.items() if arrays is not None}
+        return {name: arrays for name, arrays in zip(asked, found, strict=True) if arrays is not None}
 
-    def _answer(self, name: str, task: Task) -> Arrays | None:
-        done = self._workers[name].ask(task)
-        if done.missing:
-            self.missing[name] = done.problem or name
-            return None
-        if done.problem:
-            job = task.job
-            raise XibenchError(f"verify: {name}, {job.model} at {job.resolution}, {job.precision}: {done.problem}")
-        return load_arrays(task.file)
-
-
-class _Worker:
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._one_at_a_time = threading.Lock()
-        self._answers, theirs = os.pipe()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the worker
-        command = interpreters.module_command(RUNS_IN.get(name, name), "xibench.analysis.forward")
+    def _arrays(self, request: RunForwardPass) -> Arrays | None:
+        """The arrays of one worker; None if its framework is missing."""
+        name = request.implementation
         try:
-            self._child = subprocess.Popen(
-                [*command, name, str(theirs)],
-                env=interpreters.environment() | ENVIRONMENT,
-                stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, pass_fds=(theirs,), start_new_session=True,
-            )  # fmt: skip
-        finally:
-            os.close(theirs)
+            with self._one_at_a_time[name]:
+                self._sessions[name].send(request)
+                self._sessions[name].receive(PassWritten, TIME_LIMIT_S)
+        except WorkerFailed as failed:
+            if not failed.outcome.missing:
+                raise _error(name, failed.outcome, request.forward_pass) from failed
+            self.missing[name] = failed.outcome.reason or name
+            return None
+        return load_arrays(request.file)
 
-    def ask(self, task: Task) -> Done:
-        """What became of the task. Raises XibenchError if the worker dies or keeps silent."""
-        assert self._child.stdin is not None
-        with self._one_at_a_time:
-            with contextlib.suppress(BrokenPipeError):  # the answer says how it died
-                self._child.stdin.write(msgspec.json.encode(task) + b"\n")
-                self._child.stdin.flush()
-            return self._answer()
 
-    def _answer(self) -> Done:
-        line = b""
-        with selectors.DefaultSelector() as ready:
-            ready.register(self._answers, selectors.EVENT_READ)
-            while not line.endswith(b"\n"):
-                data = os.read(self._answers, 65536) if ready.select(PATIENCE_S) else b""
-                if not data:
-                    raise XibenchError(self._death())
-                line += data
-        return msgspec.json.decode(line, type=Done)
-
-    def end(self) -> None:
-        """Kills the process and its children; who waits for its answer hears of it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
-
-    def close(self) -> None:
-        """Closes pipes and log."""
-        if self._child.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._child.stdin.close()
-        os.close(self._answers)
-        self._log.close()
-
-    def _death(self) -> str:
-        code = None
-        with contextlib.suppress(subprocess.TimeoutExpired):  # its pipe closes a moment before it has ended
-            code = self._child.wait(GRACE_S)
-        how = f"gave no answer within {PATIENCE_S:g} s" if code is None else f"ended with code {code}"
-        self._log.seek(0)
-        last = self._log.read().decode(errors="replace").strip().rpartition("\n")[2]
-        return f"verify: the worker of {self._name} {how}; its last output: {last or 'none'}"
+def _error(name: str, outcome: WorkerOutcome[PassWritten], job: ForwardPass | None = None) -> XibenchError:
+    about = f"verify: {name}, {job.model} at {job.resolution}, {job.precision}" if job else f"verify: {name}"
+    said = f"; its last output: {last_line(outcome.log)}" if outcome.log else ""
+    return XibenchError(f"{about}: {outcome.reason}{said}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Protocol
 
 
 class Phase(StrEnum):
@@ -19,3 +20,13 @@ class Phase(StrEnum):
     WARM_UP = "warm-up"
     TIMING = "timing"
     DONE = "done"
+
+
+class PhaseListener(Protocol):
+    """Who follows a measurement."""
+
+    def on_phase(self, phase: Phase) -> None:
+        """Called when a phase begins."""
+
+    def on_progress(self, text: str) -> None:
+        """Called with what is being done, in words for people."""

@@ -8,49 +8,57 @@ from typing import Final, get_args
 
 from frameworks.runtime import Precision, framework_of
 from xibench.record.schema import Calibration, Case, Copy, Product
-from xibench.run.monitor import Lookout
+from xibench.run.monitor import ConditionMonitor
 from xibench.workers import interpreters
-from xibench.workers.messages import CeilingsRequest
-from xibench.workers.session import Ending, Silent, converse
+from xibench.workers.messages import Ceilings, MeasureCeilings
+from xibench.workers.session import run_worker
 
 BUDGET_S: Final = 4.0  # for all ceilings of one framework, beyond its import
-MOST_BUDGET_S: Final = 1.0  # for each
+MAX_BUDGET_S: Final = 1.0  # for each
 TIME_LIMIT_S: Final = 120.0
 
 
 def calibrate(
     cases: Sequence[Case],
     environment_hash: str,
-    lookout: Lookout,
-    told: Callable[[str], None],
+    conditions: ConditionMonitor,
+    on_progress: Callable[[str], None],
     worker: Sequence[str] | None = None,
 ) -> Calibration:
-    """The ceilings of the cases' device in each of their frameworks and precisions, and idle power. Raises nothing:
-    what could not be measured is null, with the reason.
+    """The ceilings of the cases' device in each of their frameworks and precisions, and idle power.
 
-    cases: at least one, all on one device. worker: a command to start instead of our own worker.
+    Args:
+        cases: at least one, all on one device.
+        environment_hash: of the environment that the run is in now.
+        conditions: measures idle power.
+        on_progress: hears what is measured now, in words for people.
+        worker: a command to start instead of our own worker.
+
+    Returns:
+        What could not be measured is null in it, with the reason: nothing is raised.
     """
     taken_utc = datetime.now(UTC).isoformat(timespec="seconds")
-    told("idle power")
-    idle = lookout.idle()
+    on_progress("idle power")
+    idle = conditions.idle()
     wanted = {case.precision for case in cases}
     precisions: list[Precision] = [name for name in get_args(Precision) if name in wanted]
     products: list[Product] = []
     copies: list[Copy] = []
     for framework in dict.fromkeys(framework_of(case.framework) for case in cases):
-        told(f"ceilings in {framework}")
-        request = CeilingsRequest(
+        on_progress(f"ceilings in {framework}")
+        request = MeasureCeilings(
             framework=framework,
             device=cases[0].device,
-            precisions=precisions,
-            budget_s=min(MOST_BUDGET_S, BUDGET_S / (len(precisions) + 1)),
+            precisions=list(precisions),
+            budget_s=min(MAX_BUDGET_S, BUDGET_S / (len(precisions) + 1)),
         )
-        ending = _measured(request, worker)
-        if ending.ceilings is not None:
-            products += ending.ceilings.products
-            copies += ending.ceilings.copies
+        command = worker or interpreters.worker_command(framework)
+        outcome = run_worker(command, interpreters.environment(), request, Ceilings, TIME_LIMIT_S)
+        if outcome.result is not None:
+            products += outcome.result.products
+            copies += outcome.result.copies
             continue
-        why = ending.reason or ending.status
+        why = outcome.reason or outcome.status
         products += [
             Product(framework=framework, precision=precision, n=None, flops_per_s=None, reason=why)
             for precision in precisions
@@ -64,8 +72,3 @@ def calibrate(
         copies=copies,
         idle=idle,
     )
-
-
-def _measured(request: CeilingsRequest, worker: Sequence[str] | None) -> Ending:
-    command = worker or interpreters.module_command(request.framework, "xibench.workers.ceilings")
-    return converse(command, interpreters.environment(), request, TIME_LIMIT_S, None, Silent())

@@ -14,21 +14,21 @@ from typing import Protocol
 import msgspec
 
 from xibench.errors import Interrupted, StoreError
-from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Rule, Status
+from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Status, Surroundings
 from xibench.record.store import RunFile, resume_command
 from xibench.run.budget import RunBudget
 from xibench.run.calibrate import calibrate as measure_ceilings
 from xibench.run.case_costs import costs
-from xibench.run.gate import Closed, Gates
-from xibench.run.monitor import Lookout, Vigil
+from xibench.run.gate import EqualityGate, NoGoldenOutputs
+from xibench.run.monitor import ConditionMonitor
 from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried
 from xibench.workers import inputs, interpreters
-from xibench.workers.messages import Reference, Request
-from xibench.workers.session import converse
+from xibench.workers.messages import GoldenOutputs, MeasureCase, Measured
+from xibench.workers.session import run_worker
 
 
 class Watch(Protocol):
-    """Who is told how a run goes on."""
+    """Who follows a run."""
 
     def preparing(self, text: str) -> None:
         """Before the first process: what is measured now, such as `ceilings in jax`."""
@@ -46,135 +46,138 @@ class Watch(Protocol):
         """Something that the user should know, in one line; the run goes on."""
 
 
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What every process of a run needs."""
+
+    run_file: RunFile
+    watch: Watch
+    conditions: ConditionMonitor
+    folder: Path  # for batches and what compilers keep, deleted when the run ends
+    worker: Sequence[str] | None  # a command to start instead of our own worker
+    gate: EqualityGate | None  # None: the outputs of a fake worker are compared with nothing
+    budget: RunBudget
+
+    @property
+    def ceilings(self) -> Calibration | None:
+        """Those of the environment that the run is in now."""
+        last = self.run_file.calibrations[-1:]
+        return last[0] if last and last[0].environment == self.run_file.environment_hash else None
+
+
 def run(
     todo: Sequence[Case],
     run_file: RunFile,
     watch: Watch,
     worker: Sequence[str] | None = None,
     calibrate: bool = True,
-    lookout: Lookout | None = None,
+    conditions: ConditionMonitor | None = None,
 ) -> list[Record]:
-    """Takes the processes that these cases of the plan still owe, in the order of `rounds`, and returns their records.
+    """Measures the processes that these cases of the plan still need, in the order of `Schedule`.
 
-    Each process is in the run file before the next one begins. A worker that dies, hangs, writes rubbish or takes too
-    much memory is an attempt like any other. Ceilings come first, unless the file has those of this environment.
-    worker: a command to start instead of our own worker. lookout: in place of the one that reads this machine.
-    Raises Interrupted on Ctrl-C, with the command that resumes; InputError; StoreError. The file is valid after each.
+    A worker that dies, hangs, writes rubbish or takes too much memory is an attempt like any other. Each attempt is in
+    the run file before the next one begins, so that the file is valid whatever happens.
+
+    Args:
+        todo: cases of the run file's plan.
+        run_file: gets a line for each process, and one for the ceilings unless it has those of this environment.
+        watch: follows the run.
+        worker: a command to start instead of our own worker; its outputs are compared with nothing.
+        calibrate: whether ceilings and idle power are measured first.
+        conditions: in place of the monitor that reads this machine.
+
+    Returns:
+        The records of these cases.
+
+    Raises:
+        Interrupted: on Ctrl-C, with the command that resumes the run.
+        InputError, StoreError: a batch cannot be read or written, or the run file cannot be written.
     """
-    wanted = set(todo)
-    budget = RunBudget(run_file.header.rule, run_file.attempts)
+    wanted, rule = set(todo), run_file.header.rule
+    total = len(run_file.header.plan) * rule.processes
+    budget = RunBudget(rule, run_file.attempts)
     try:
-        with lookout or Lookout(run_file.attempts) as seeing, _scratch() as folder:
-            if todo and calibrate and not _is_calibrated(run_file):
-                run_file.append(measure_ceilings(todo, run_file.environment_hash, seeing, watch.preparing))
-            gates = None if worker else Gates(Path(folder), run_file.header.rule.memory_limit_bytes)
-            desk = _Desk(run_file, watch, seeing, Path(folder), worker, gates, budget)
+        with conditions or ConditionMonitor(run_file.attempts) as monitor, _scratch_folder() as folder:
+            gate = None if worker else EqualityGate(Path(folder), rule.memory_limit_bytes)
+            context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
+            if todo and calibrate and context.ceilings is None:
+                run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
             schedule = Schedule(run_file.index, wanted)
             while slot := schedule.next_slot():
-                _take(slot, desk)
+                watch.started(slot.case, run_file.index.settled, total)
+                budget.begin(total - run_file.index.settled)
+                run_file.append(_attempt(slot, context))
+                watch.finished(run_file.index.record(slot.case))
     except KeyboardInterrupt:
-        header = run_file.header
-        done = run_file.index.settled
-        total = len(header.plan) * header.rule.processes
         cure = f"go on with `{resume_command(run_file.path)}`"
-        raise Interrupted(f"interrupted after {done} of {total} processes; {cure}") from None
+        raise Interrupted(f"interrupted after {run_file.index.settled} of {total} processes; {cure}") from None
     return [record for record in run_file.records() if record.case in wanted]
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What every process of a run needs."""
+def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
+    """What came of one process: not started for a good reason, or measured, or failed."""
+    case = slot.case
 
-    run_file: RunFile
-    watch: Watch
-    lookout: Lookout
-    folder: Path
-    worker: Sequence[str] | None
-    gates: Gates | None  # None: a stand-in's logits are held against nothing
-    budget: RunBudget
-
-    @property
-    def rule(self) -> Rule:
-        return self.run_file.header.rule
-
-    @property
-    def ceilings(self) -> Calibration | None:
-        """Those of the environment that the run is in now."""
-        found = self.run_file.calibrations[-1:]
-        return found[0] if found and found[0].environment == self.run_file.environment_hash else None
+    # A case is not started where a smaller batch ran out of memory, or where nothing says whether its output is right.
+    if reason := not_tried(case, context.run_file.index):
+        return _line(slot, context, "out_of_memory", reason)
+    golden = None
+    if context.gate is not None:
+        if context.gate.needs_computing(case):
+            context.watch.phase(case, "float64 reference")
+        golden = context.gate.golden_outputs(case)
+    if isinstance(golden, NoGoldenOutputs):
+        return _line(slot, context, golden.status, golden.reason)
+    return _measured(slot, context, golden)
 
 
-def _is_calibrated(run_file: RunFile) -> bool:
-    return any(line.environment == run_file.environment_hash for line in run_file.calibrations[-1:])
+def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | None) -> Attempt:
+    """A worker's attempt at the case, with the conditions around it."""
+    case, rule, order = slot.case, context.run_file.header.rule, len(context.run_file.attempts)
+    batch_file = str(_batch_file(case, rule.sweep, context.folder))
+    command = context.worker or interpreters.worker_command(case.framework)
+    cold_cache = {"TORCHINDUCTOR_CACHE_DIR": str(context.folder / f"inductor-{order}")}
 
-
-def _take(slot: ProcessSlot, desk: _Desk) -> None:
-    """One process from its start to its line in the file."""
-    run_file, case = desk.run_file, slot.case
-    settled, total = run_file.index.settled, len(run_file.header.plan) * desk.rule.processes
-    desk.watch.started(case, settled, total)
-    desk.budget.begin(total - settled)
-    skipped = not_tried(case, run_file.index)
-    gate = None if skipped or desk.gates is None else _gate(desk.gates, case, desk.watch)
-    if skipped:
-        run_file.append(_untimed(slot, "out_of_memory", skipped, desk))
-    elif isinstance(gate, Closed):
-        run_file.append(_untimed(slot, gate.status, gate.reason, desk))
-    else:
-        run_file.append(_attempt(slot, desk, gate))
-    desk.watch.finished(run_file.index.record(case))
-
-
-def _gate(gates: Gates, case: Case, watch: Watch) -> Reference | Closed | None:
-    if not gates.knows(case):
-        watch.phase(case, "float64 reference")
-    return gates.of(case)
-
-
-def _attempt(slot: ProcessSlot, desk: _Desk, reference: Reference | None) -> Attempt:
-    case, rule, order = slot.case, desk.rule, len(desk.run_file.attempts)
-    batch_file = str(_batch_file(case, rule.sweep, desk.folder))
-    command = desk.worker or interpreters.module_command(case.framework, "xibench.workers.case")
-    variables = interpreters.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(desk.folder / f"inductor-{order}")}  # cold
-    vigil = desk.lookout.before(lambda text: desk.watch.phase(case, text))
-    request = Request(
-        case=case, rule=rule, batch_file=batch_file, order=order, reference=reference, share_s=desk.budget.left_s()
+    # Conditions are read before, during and after the worker, and energy over its timed steps, all in this process.
+    observer = context.conditions.watch_worker(lambda text: context.watch.phase(case, text))
+    request = MeasureCase(
+        case=case, rule=rule, batch_file=batch_file, order=order, golden=golden, share_s=context.budget.left_s()
     )
-    ending = converse(command, variables, request, rule.time_limit_s, rule.memory_limit_bytes, vigil)
-    surroundings = vigil.end()
-    process = _metered(ending.process, vigil) if ending.process else None
-    disturbed = process is not None and bool(surroundings.disturbed)
-    return Attempt(
-        case=case,
-        number=slot.number,
-        order=order,
-        status=ending.status,
-        reason=ending.reason,
-        log=ending.log,
-        costs=costs(case, desk.ceilings),
-        environment=desk.run_file.environment_hash,
-        surroundings=surroundings,
-        process=process,
-        set_aside=disturbed and may_repeat(case, desk.run_file.index),
-    )
+    outcome = run_worker(
+        command, interpreters.environment() | cold_cache, request, Measured, rule.time_limit_s, rule.memory_limit_bytes,
+        observer,
+    )  # fmt: skip
+    surroundings = observer.end()
+    process = outcome.result.process if outcome.result else None
+    if process and (energy := observer.energy(process.energy.images)):
+        process = msgspec.structs.replace(process, energy=energy)
+    return _line(slot, context, outcome.status, outcome.reason, outcome.log, surroundings, process)
 
 
-def _metered(process: Process, vigil: Vigil) -> Process:
-    """The process with the energy that was measured around its timed steps."""
-    energy = vigil.energy(process.energy.images)
-    return msgspec.structs.replace(process, energy=energy) if energy else process
-
-
-def _untimed(slot: ProcessSlot, status: Status, reason: str, desk: _Desk) -> Attempt:
+def _line(
+    slot: ProcessSlot,
+    context: RunContext,
+    status: Status,
+    reason: str | None,
+    log: str | None = None,
+    surroundings: Surroundings | None = None,
+    process: Process | None = None,
+) -> Attempt:
+    """The attempt as it goes into the run file. One that was disturbed is repeated, unless it has been often enough."""
+    run_file = context.run_file
+    disturbed = process is not None and surroundings is not None and bool(surroundings.disturbed)
     return Attempt(
         case=slot.case,
         number=slot.number,
-        order=len(desk.run_file.attempts),
+        order=len(run_file.attempts),
         status=status,
         reason=reason,
-        costs=costs(slot.case, desk.ceilings),
-        environment=desk.run_file.environment_hash,
-        surroundings=None,
+        log=log,
+        costs=costs(slot.case, context.ceilings),
+        environment=run_file.environment_hash,
+        surroundings=surroundings,
+        process=process,
+        set_aside=disturbed and may_repeat(slot.case, run_file.index),
     )
 
 
@@ -187,7 +190,7 @@ def _batch_file(case: Case, sweep: bool, folder: Path) -> Path:
     return inputs.batch_file(case, folder)
 
 
-def _scratch() -> tempfile.TemporaryDirectory[str]:
+def _scratch_folder() -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix="xibench-")
     except OSError as error:

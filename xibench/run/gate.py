@@ -1,8 +1,8 @@
 """The equality gate: a recipe may be timed if it computes what the network computes.
 
 Its root-mean-square error against float64 is at most FACTOR times that of recipe `default` in the same framework and
-precision. A reference is computed, by a process of its own, before the first process that is held against it; each of
-those refuses to tell a time where its logits are too far off.
+precision. The golden outputs, which are the float64 logits, are computed by a worker of their own before the first
+process that needs them; a process whose logits are too far from them reports no time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import msgspec
 from frameworks.third_party import CONTENDERS
 from xibench.record.schema import DEFAULT_SCENARIO, Case, Status
 from xibench.workers import inputs, interpreters
-from xibench.workers.messages import Reference, ReferenceRequest
-from xibench.workers.session import Silent, converse
+from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, GoldenOutputs
+from xibench.workers.session import run_worker
 
 FACTOR: Final = 3.0
 FLOOR: Final = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
@@ -28,8 +28,8 @@ TIME_LIMIT_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """Why there is nothing to hold a case against."""
+class NoGoldenOutputs:
+    """Why a case cannot be compared with float64, and is therefore not timed."""
 
     status: Status
     reason: str
@@ -40,8 +40,8 @@ def is_gated(case: Case) -> bool:
     return case.framework not in CONTENDERS and case.recipe != "default"
 
 
-def reference_case(case: Case) -> Case:
-    """What the case's reference is computed for: recipe `default` on the batch's first image."""
+def golden_case(case: Case) -> Case:
+    """What the case's golden outputs are computed for: recipe `default` on the batch's first image."""
     return msgspec.structs.replace(
         case, recipe="default", scenario=DEFAULT_SCENARIO, batch=IMAGES, latency_bound_s=None
     )
@@ -52,43 +52,50 @@ def allowed_error(precision: str, error: float) -> float:
     return max(FACTOR * error, FLOOR.get(precision, 0.0))
 
 
-class Gates:
-    """The references of a run, each computed when it is first needed.
-
-    folder: where they lie while the run lasts. memory_limit_bytes: as `converse` takes it. worker: a command to start
-    instead of our own worker.
-    """
+class EqualityGate:
+    """The golden outputs of a run, each computed when it is first needed."""
 
     def __init__(self, folder: Path, memory_limit_bytes: int | None, worker: Sequence[str] | None = None) -> None:
-        self._folder = folder / "references"  # apart from the batches, of which a sweep keeps one at a time
+        """
+        Args:
+            folder: where the golden outputs are while the run lasts.
+            memory_limit_bytes: of a worker, as WorkerSession takes it.
+            worker: a command to start instead of our own worker.
+        """
+        self._folder = folder / "golden"  # apart from the batches, of which a sweep keeps one at a time
         self._memory_limit_bytes = memory_limit_bytes
         self._worker = worker
-        self._known: dict[Case, Reference | Closed] = {}
+        self._known: dict[Case, GoldenOutputs | NoGoldenOutputs] = {}
 
-    def knows(self, case: Case) -> bool:
-        """Whether nothing is left to compute for the case."""
-        return not is_gated(case) or reference_case(case) in self._known
+    def needs_computing(self, case: Case) -> bool:
+        """Whether `golden_outputs` would start a worker for the case."""
+        return is_gated(case) and golden_case(case) not in self._known
 
-    def of(self, case: Case) -> Reference | Closed | None:
-        """What the case is held against; None if it is not gated. Raises what writing its image raises."""
+    def golden_outputs(self, case: Case) -> GoldenOutputs | NoGoldenOutputs | None:
+        """What the case's logits are compared with; None if it is not gated.
+
+        Raises:
+            InputError, StoreError: the case's image cannot be read, or its batch cannot be written.
+        """
         if not is_gated(case):
             return None
-        wanted = reference_case(case)
+        wanted = golden_case(case)
         if wanted not in self._known:
             self._known[wanted] = self._computed(wanted)
         return self._known[wanted]
 
-    def _computed(self, case: Case) -> Reference | Closed:
+    def _computed(self, case: Case) -> GoldenOutputs | NoGoldenOutputs:
         self._folder.mkdir(exist_ok=True)
         file = str(self._folder / f"{len(self._known)}.npy")
-        request = ReferenceRequest(case=case, batch_file=str(inputs.batch_file(case, self._folder)), file=file)
-        command = self._worker or interpreters.module_command(case.framework, "xibench.workers.golden")
-        ending = converse(
-            command, interpreters.environment(), request, TIME_LIMIT_S, self._memory_limit_bytes, Silent()
-        )
-        if ending.referenced is not None:
-            return Reference(file=file, allowed=allowed_error(case.precision, ending.referenced.error))
-        reason = ending.reason or ending.status
-        if ending.status == "unsupported":
-            return Closed("unsupported", reason)
-        return Closed(ending.status, f"its float64 reference could not be computed: {reason}")
+        batch_file = str(inputs.batch_file(case, self._folder))
+        outcome = run_worker(
+            self._worker or interpreters.worker_command(case.framework), interpreters.environment(),
+            ComputeGoldenOutputs(case=case, batch_file=batch_file, file=file), GoldenError, TIME_LIMIT_S,
+            self._memory_limit_bytes,
+        )  # fmt: skip
+        if outcome.result is not None:
+            return GoldenOutputs(file=file, allowed=allowed_error(case.precision, outcome.result.error))
+        reason = outcome.reason or outcome.status
+        if outcome.status == "unsupported":
+            return NoGoldenOutputs("unsupported", reason)
+        return NoGoldenOutputs(outcome.status, f"its float64 reference could not be computed: {reason}")

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 
@@ -30,8 +30,8 @@ OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before
 Made = TypeVar("Made")
 
 
-class Lookout:
-    """Watches the workers of one run, one after another. A context manager; `close` gives NVML back."""
+class ConditionMonitor:
+    """Reads the machine's conditions around the workers of one run. A context manager; `close` gives NVML back."""
 
     def __init__(
         self,
@@ -44,19 +44,23 @@ class Lookout:
         """attempts: those that the run has already, whose clocks later ones are held against."""
         self.clock = clock or MonotonicClock()
         self.machine = machine or Machine()
-        self.monitor = Monitor()
-        self.meter = energy.EnergyMeter(self.monitor, self.clock)
+        self.nvml = Monitor()
+        self.meter = energy.EnergyMeter(self.nvml, self.clock)
         self._limits = limits
         self._watch_s = watch_s
         self._clocks = [clocks_of(attempt.surroundings) for attempt in attempts if attempt.surroundings]
 
-    def before(self, told: Callable[[str], None]) -> Vigil:
-        """Reads the conditions before a worker; what comes back is its observer. told: hears of its phases."""
-        return Vigil(self, self.look(), told)
+    def watch_worker(self, on_progress: Callable[[str], None] = lambda text: None) -> WorkerMonitor:
+        """Reads the conditions before a worker and returns its observer.
 
-    def look(self) -> conditions.Conditions:
+        Args:
+            on_progress: hears of the worker's phases and progress, in words for people.
+        """
+        return WorkerMonitor(self, self.read(), on_progress)
+
+    def read(self) -> conditions.Conditions:
         """The machine now, while nothing of the run works."""
-        return conditions.read(self._watch_s, self.monitor, self.clock, self.machine)
+        return conditions.read(self._watch_s, self.nvml, self.clock, self.machine)
 
     def judge(
         self, before: conditions.Conditions, after: conditions.Conditions, during: conditions.During
@@ -74,9 +78,9 @@ class Lookout:
 
     def close(self) -> None:
         """Gives NVML back."""
-        self.monitor.close()
+        self.nvml.close()
 
-    def __enter__(self) -> Lookout:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -85,43 +89,45 @@ class Lookout:
         self.close()
 
 
-class Vigil:
+class WorkerMonitor:
     """The observer of one worker: follows its phases, measures energy over its timed steps and reads the clocks."""
 
-    def __init__(self, lookout: Lookout, before: conditions.Conditions, told: Callable[[str], None]) -> None:
-        self._lookout = lookout
+    def __init__(
+        self, monitor: ConditionMonitor, before: conditions.Conditions, on_progress: Callable[[str], None]
+    ) -> None:
+        self._monitor = monitor
         self._before = before
-        self._told = told
-        self._watch = conditions.Watch(lookout.monitor, lookout.clock, lookout.machine)
+        self._on_progress = on_progress
+        self._watch = conditions.Watch(monitor.nvml, monitor.clock, monitor.machine)
         self._timing = False
         self._read_s = -math.inf  # when the clocks were read last
         self._energy: energy.Energy | None = None
 
     def on_phase(self, phase: Phase) -> None:
-        """Passes it on; the window for energy lies between the phases TIMING and DONE."""
+        """Opens the window for energy at TIMING and closes it at DONE; every phase but DONE is passed on."""
         if phase is Phase.TIMING:
-            self._lookout.meter.begin()
+            self._monitor.meter.begin()
             self._timing = True
         elif self._timing:
-            self._energy = self._lookout.meter.end()
+            self._energy = self._monitor.meter.end()
             self._timing = False
         if phase is not Phase.DONE:
-            self._told(phase)
+            self._on_progress(phase)
 
     def on_progress(self, text: str) -> None:
         """Passes it on."""
-        self._told(text)
+        self._on_progress(text)
 
-    def tick(self) -> None:
+    def on_tick(self) -> None:
         """Reads power at each tick where there is a card, and the clocks once a second."""
         if not self._timing:
             return
-        due = self._lookout.clock.now() - self._read_s >= CLOCKS_EVERY_S
-        if due or self._lookout.meter.gpu:
-            self._lookout.meter.sample()
+        due = self._monitor.clock.now() - self._read_s >= CLOCKS_EVERY_S
+        if due or self._monitor.meter.gpu:
+            self._monitor.meter.sample()
         if due:
             self._watch.sample()
-            self._read_s = self._lookout.clock.now()
+            self._read_s = self._monitor.clock.now()
 
     def energy(self, images: int) -> Energy | None:
         """Energy over the timed steps, in which the worker computed so many images; None if it timed none."""
@@ -135,7 +141,7 @@ class Vigil:
     def end(self) -> Surroundings:
         """Reads the conditions after the worker, which has ended, and says whether it was disturbed."""
         during = self._watch.end()
-        after = self._lookout.look()
+        after = self._monitor.read()
         return Surroundings(
             before=_as(Conditions, self._before),
             after=_as(Conditions, after),
@@ -144,7 +150,7 @@ class Vigil:
             steal_share=during.steal_share,
             cpu_hz=during.cpu_hz,
             gpus=[_as(GpuConditions, _without_strangers(gpu)) for gpu in during.gpus],
-            disturbed=self._lookout.judge(self._before, after, during),
+            disturbed=self._monitor.judge(self._before, after, during),
             absent=during.absent,
         )
 

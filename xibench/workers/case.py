@@ -1,7 +1,4 @@
-"""A worker: one case in a fresh process. The only place where the instrument meets a framework.
-
-`python -m xibench.workers.case PIPE`: see `xibench.workers.serving` for what parent and worker owe each other.
-"""
+"""The job of a run's worker: one case, in a process of its own."""
 
 from __future__ import annotations
 
@@ -19,22 +16,19 @@ import psutil
 
 from frameworks import beginning
 from frameworks.runtime import DeviceMemory, Runtime, Subject, load
-from xibench import plugins
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
 from xibench.measure.errors import rms_error
 from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
-from xibench.measure.phase import Phase
+from xibench.measure.phase import Phase, PhaseListener
 from xibench.record import schema
 from xibench.record.schema import Case, Energy, Equality, Memory, Process, Substitution
 from xibench.scenarios import find
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.sampling import Deadlines
-from xibench.workers.messages import Answer, EnteredPhase, Measured, Progress, Refused, Request
-from xibench.workers.probe import versions
-from xibench.workers.programs import prepare
-from xibench.workers.serving import answered, serve_parent
+from xibench.workers.messages import MeasureCase, Measured
+from xibench.workers.programs import prepare, versions
 
 ON_CPU: Final = "the case runs on the CPU"
 NO_COUNTER: Final = "the framework has no such counter"
@@ -43,15 +37,10 @@ NOT_GATED: Final = "recipe default, and other people's implementations, are not 
 NO_METER: Final = "nothing measured energy over the timed steps"
 
 
-def main() -> None:
-    """Takes the request, answers it, ends. A hang leaves its traceback in the output before the parent's limit."""
-
-    def work(request: Request, say: Callable[[Answer], None]) -> Measured:
-        plugins.load()
-        faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
-        return Measured(measure_case(request, say, load, MonotonicClock(), age_s=_age_s()))
-
-    serve_parent(Request, work)
+def run_job(request: MeasureCase, listener: PhaseListener) -> Measured:
+    """Measures the case. A hang leaves its traceback in the output before the parent's time limit."""
+    faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
+    return Measured(process=measure_case(request, listener, load, MonotonicClock(), age_s=_age_s()))
 
 
 def _age_s() -> float:
@@ -59,24 +48,13 @@ def _age_s() -> float:
     return min(max(0.0, time.time() - psutil.Process().create_time()), 60.0)
 
 
-def answer_to(
-    request: Request,
-    say: Callable[[Answer], None],
-    load_runtime: Callable[[str], Runtime] = load,
-    clock: Clock | None = None,
-) -> Measured | Refused:
-    """Measures the case in this process. What goes wrong is the answer too."""
-    answer = answered(
-        lambda asked, tell: Measured(measure_case(asked, tell, load_runtime, clock or MonotonicClock())), request, say
-    )
-    assert isinstance(answer, Measured | Refused)
-    return answer
-
-
 def measure_case(
-    request: Request, say: Callable[[Answer], None], load_runtime: Callable[[str], Runtime], clock: Clock,
+    request: MeasureCase,
+    listener: PhaseListener,
+    load_runtime: Callable[[str], Runtime],
+    clock: Clock,
     age_s: float = 0.0,
-) -> Process:  # fmt: skip
+) -> Process:
     """Import, build, compile, steps, memory: in this order. Raises what the framework raises.
 
     age_s: seconds that the process has been running; its time limit and its share of the budget began before.
@@ -86,7 +64,7 @@ def measure_case(
     deadlines = Deadlines.after(clock.now() - age_s, request.rule, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
-    say(EnteredPhase(Phase.IMPORT))
+    listener.on_phase(Phase.IMPORT)
     beginning.begin(case.framework, case.recipe, case.device)
     began = clock.now()
     runtime = load_runtime(case.framework)
@@ -94,7 +72,7 @@ def measure_case(
     imported = clock.now()
     mark = HighWaterMark()
 
-    say(EnteredPhase(Phase.BUILD))
+    listener.on_phase(Phase.BUILD)
     build_began = clock.now()
     subject = prepare(runtime, case)
     subject.reset_device_memory()
@@ -102,7 +80,7 @@ def measure_case(
     batch = subject.put(images)
     built = clock.now()
 
-    say(EnteredPhase(Phase.COMPILE))
+    listener.on_phase(Phase.COMPILE)
     ahead = subject.compile(batch)
     compile_s = clock.now() - built
     if not ahead:
@@ -110,8 +88,8 @@ def measure_case(
 
     timed = find(case.scenario).run(
         PreparedCase(
-            case, request.rule, subject, images, batch, mark, clock, lambda phase: say(EnteredPhase(phase)),
-            lambda text: say(Progress(text)), request.order, deadlines,
+            case, request.rule, subject, images, batch, mark, clock, listener.on_phase, listener.on_progress,
+            request.order, deadlines,
         )
     )  # fmt: skip
     equality = _equality(request, timed, absent)
@@ -151,14 +129,14 @@ def _output_mean(timed: Timed) -> float:
     return mean
 
 
-def _equality(request: Request, timed: Timed, absent: dict[str, str]) -> Equality | None:
-    """How far the logits are from the reference. Raises ArithmeticError if they are too far: no time is told then."""
-    if request.reference is None:
+def _equality(request: MeasureCase, timed: Timed, absent: dict[str, str]) -> Equality | None:
+    """How far the logits are from the golden outputs. Raises ArithmeticError if it is too far."""
+    if request.golden is None:
         absent["equality"] = NOT_GATED
         return None
-    right = np.load(request.reference.file)
+    right = np.load(request.golden.file)
     logits = timed.logits[: len(right)]
-    error, allowed = rms_error(logits, right[: len(logits)]), request.reference.allowed
+    error, allowed = rms_error(logits, right[: len(logits)]), request.golden.allowed
     if not error <= allowed:
         raise ArithmeticError(
             f"recipe {request.case.recipe} does not compute the network: its logits are {error:.2g} from float64 (root "
@@ -225,7 +203,3 @@ def _device_process_bytes(case: Case, absent: dict[str, str]) -> int | None:
     except nvml.NoNvml as error:
         absent["device_process_bytes"] = str(error)
         return None
-
-
-if __name__ == "__main__":
-    main()

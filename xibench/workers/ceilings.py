@@ -1,7 +1,4 @@
-"""A worker for the ceilings of a device in one framework: the fastest matrix product per precision, the fastest copy.
-
-`python -m xibench.workers.ceilings PIPE`: started as `xibench.workers.case` is.
-"""
+"""The job that measures a device's ceilings in one framework: the fastest matmul per precision and the fastest copy."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from functools import partial
 from statistics import median
 from typing import Any, Final
 
+import msgspec
 import psutil
 
 from frameworks.errors import Unsupported
@@ -17,12 +15,11 @@ from frameworks.runtime import Precision, Runtime, load
 from xibench.measure.caches import last_level_cache_bytes
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import measure
-from xibench.measure.phase import Phase
+from xibench.measure.phase import Phase, PhaseListener
 from xibench.measure.stopping import AnyOf, FixedCount, TimeBudget
 from xibench.record.schema import Copy, Product
-from xibench.workers.failures import one_line
-from xibench.workers.messages import Answer, Ceilings, CeilingsRequest, EnteredPhase, Progress
-from xibench.workers.serving import serve_parent
+from xibench.workers.messages import Ceilings, MeasureCeilings
+from xibench.workers.serving import one_line
 
 SIZES: Final = {"cpu": (512, 1024, 2048, 4096), "cuda": (2048, 4096, 8192, 16384)}  # rows and columns, ascending
 GROWTH: Final = 8  # a product of twice the rows takes eight times as long
@@ -32,31 +29,26 @@ GPU_COPY_BYTES: Final = 2**30
 CACHES: Final = 4  # a copy of so many last-level caches does not live in them
 
 
-def main() -> None:
-    """Takes the request, answers it, ends."""
-    serve_parent(CeilingsRequest, ceilings)
-
-
-def ceilings(
-    request: CeilingsRequest,
-    say: Callable[[Answer], None],
+def run_job(
+    request: MeasureCeilings,
+    listener: PhaseListener,
     load_runtime: Callable[[str], Runtime] = load,
     clock: Clock | None = None,
 ) -> Ceilings:
     """Measures them; what one of them raises is the reason why it is null. Raises what importing the framework does."""
     clock = clock or MonotonicClock()
-    say(EnteredPhase(Phase.IMPORT))
+    listener.on_phase(Phase.IMPORT)
     runtime = load_runtime(request.framework)
     runtime.touch(request.device)
     products = []
-    for precision in request.precisions:
-        say(Progress(f"matmul {precision}"))
+    for precision in msgspec.convert(request.precisions, list[Precision]):
+        listener.on_progress(f"matmul {precision}")
         products.append(_product(runtime, request, precision, clock))
-    say(Progress("copy"))
-    return Ceilings(products, [_copy(runtime, request, clock)])
+    listener.on_progress("copy")
+    return Ceilings(products=products, copies=[_copy(runtime, request, clock)])
 
 
-def _product(runtime: Runtime, request: CeilingsRequest, precision: Precision, clock: Clock) -> Product:
+def _product(runtime: Runtime, request: MeasureCeilings, precision: Precision, clock: Clock) -> Product:
     """The fastest size. The next one is tried as long as it promises to fit into the budget."""
     best: tuple[float, int, list[float]] | None = None
     began = clock.now()
@@ -77,7 +69,7 @@ def _product(runtime: Runtime, request: CeilingsRequest, precision: Precision, c
     return Product(framework=request.framework, precision=precision, n=n, flops_per_s=rate, calls_s=calls)
 
 
-def _copy(runtime: Runtime, request: CeilingsRequest, clock: Clock) -> Copy:
+def _copy(runtime: Runtime, request: MeasureCeilings, clock: Clock) -> Copy:
     size = copy_bytes(request.device)
     try:
         calls = _calls_s(partial(runtime.copy, size, request.device), request.budget_s / 2, clock)
@@ -104,7 +96,3 @@ def _calls_s(prepare: Callable[[], Callable[[], Any]], budget_s: float, clock: C
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split()) if isinstance(error, Unsupported) else one_line(error)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,4 @@
-"""A worker for the equality gate: what a network computes in float64, and how far recipe `default` is from that.
-
-`python -m xibench.workers.golden PIPE`: started as `xibench.workers.case` is.
-"""
+"""The job of the equality gate: what a network computes in float64, and how far recipe `default` is from that."""
 
 from __future__ import annotations
 
@@ -15,36 +12,30 @@ from numpy.typing import NDArray
 
 from frameworks.runtime import Runtime, load, synchronised_step
 from xibench.measure.errors import rms_error
-from xibench.measure.phase import Phase
+from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Case
-from xibench.workers.messages import Answer, EnteredPhase, Progress, Referenced, ReferenceRequest
+from xibench.workers.messages import ComputeGoldenOutputs, GoldenError
 from xibench.workers.programs import prepare
-from xibench.workers.serving import serve_parent
 
 
-def main() -> None:
-    """Takes the request, answers it, ends."""
-    serve_parent(ReferenceRequest, reference)
-
-
-def reference(
-    request: ReferenceRequest, say: Callable[[Answer], None], load_runtime: Callable[[str], Runtime] = load
-) -> Referenced:
+def run_job(
+    request: ComputeGoldenOutputs, listener: PhaseListener, load_runtime: Callable[[str], Runtime] = load
+) -> GoldenError:
     """Writes the float64 logits. Raises what the framework raises, ArithmeticError if `default` is not finite."""
     case = request.case
-    say(EnteredPhase(Phase.IMPORT))
+    listener.on_phase(Phase.IMPORT)
     runtime = load_runtime(case.framework)
     runtime.touch(case.device)
     images = np.load(request.batch_file)
-    say(Progress(f"recipe default in {case.precision}"))
+    listener.on_progress(f"recipe default in {case.precision}")
     plain = _logits(runtime, case, images)
-    say(Progress("float64"))
+    listener.on_progress("float64")
     exact = _logits(runtime, msgspec.structs.replace(case, precision="fp64"), images)
     error = rms_error(plain, exact)
     if not math.isfinite(error):
         raise ArithmeticError(f"recipe default gives logits in {case.precision} or fp64 that are not finite numbers")
     np.save(request.file, exact)
-    return Referenced(error)
+    return GoldenError(error=error)
 
 
 def _logits(runtime: Runtime, case: Case, images: NDArray[np.float32]) -> NDArray[np.floating[Any]]:
@@ -52,7 +43,3 @@ def _logits(runtime: Runtime, case: Case, images: NDArray[np.float32]) -> NDArra
     batch = subject.put(images)
     subject.compile(batch)
     return subject.fetch(synchronised_step(subject, batch))
-
-
-if __name__ == "__main__":
-    main()

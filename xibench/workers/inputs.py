@@ -3,8 +3,7 @@
 A photograph is cut to its largest centred square, resized and scaled to -1..1, the input range of both networks'
 published weights (keras.applications: `preprocess_input` in mode "tf").
 
-Large photographs are decoded in a process of their own, so that the parent of a run stays small:
-`python -m xibench.workers.inputs FILE SOURCE BATCH HEIGHT WIDTH CHANNELS SEED` writes a batch as `save_batch` does.
+Large photographs are decoded in a worker, so that the parent of a run stays small.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import math
 import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +22,8 @@ from frameworks.architectures import network
 from xibench.errors import InputError, StoreError
 from xibench.record.schema import Case, Pictures
 from xibench.workers import interpreters
+from xibench.workers.messages import BatchWritten, WriteBatch
+from xibench.workers.session import last_line, run_worker
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +75,7 @@ def save_batch(
     Raises InputError as `pictures` does, StoreError if the file cannot be written.
     """
     large = resolution**2 > LARGE_PIXELS or (source != NOISE and any(map(_is_large, _find(source, batch)[1])))
-    write = _write_aside if large else _write
+    write = _write_in_worker if large else write_batch
     write(path, source, batch, (resolution, resolution, channels), seed)
 
 
@@ -115,8 +115,11 @@ def prepared(path: Path, resolution: int) -> NDArray[np.float32]:
     return np.asarray(square, np.float32) / np.float32(127.5) - np.float32(1)
 
 
-def _write(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
-    """Writes the batch one image at a time: no more than one is ever in memory."""
+def write_batch(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
+    """Writes the batch in this process, one image at a time: no more than one is ever in memory.
+
+    Raises as `save_batch` does.
+    """
     import numpy as np
 
     header = {"descr": "<f4", "fortran_order": False, "shape": (batch, *shape)}
@@ -132,30 +135,22 @@ def _write(path: Path, source: str, batch: int, shape: tuple[int, int, int], see
         ) from None
 
 
-def _write_aside(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
-    """Does what `_write` does in a process of its own, whose memory is given back. Raises what it raises there."""
-    arguments = (path, source, batch, *shape, seed)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "xibench.workers.inputs", *map(str, arguments)],
-        env=interpreters.environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        check=False,
+def _write_in_worker(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:
+    """Does what `write_batch` does in a process of its own, whose memory is given back. Raises what that raises."""
+    request = WriteBatch(file=os.fsencode(path), source=os.fsencode(source), batch=batch, shape=shape, seed=seed)
+    outcome = run_worker(
+        interpreters.worker_command(), interpreters.environment(), request, BatchWritten, time_limit_s=math.inf
     )
-    if done.returncode == 0:
-        return
-    kind, _, message = done.stdout.partition("\n")
-    if kind == StoreError.__name__:
-        raise StoreError(message)
-    if kind == InputError.__name__:
-        raise InputError(message)
-    last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-    raise InputError(
-        f"images {source}: the process that decodes them ended with code {done.returncode} ({last}); "
-        "make the photographs smaller, or name another folder"
-    )
+    written = outcome.result
+    if written is None:
+        raise InputError(
+            f"images {source}: they could not be decoded: {outcome.reason} ({last_line(outcome.log)}); "
+            "make the photographs smaller, or name another folder"
+        )
+    if written.store_error is not None:
+        raise StoreError(os.fsdecode(written.store_error))
+    if written.input_error is not None:
+        raise InputError(os.fsdecode(written.input_error))
 
 
 def _is_large(path: Path) -> bool:
@@ -219,18 +214,3 @@ def _sample_folder() -> Path:
         "images sample: scikit-learn, which ships the two photographs, is not installed; "
         "`pip install scikit-learn`, or name a folder or `noise`"
     )
-
-
-def _main() -> int:
-    path, source, batch, height, width, channels, seed = sys.argv[1:]
-    warnings.simplefilter("ignore")  # standard error is read only if this process dies
-    try:
-        _write(Path(path), source, int(batch), (int(height), int(width), int(channels)), int(seed))
-    except (InputError, StoreError) as error:
-        sys.stdout.buffer.write(f"{type(error).__name__}\n{error}".encode(errors="surrogateescape"))
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

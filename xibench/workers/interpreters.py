@@ -1,4 +1,4 @@
-"""Which interpreter a framework's workers run in, and how a process of ours is started with it.
+"""Which interpreter a framework's workers run in, and with which command and environment they are started.
 
 The frameworks' CUDA libraries cannot share one environment: a framework may have `.venvs/<framework>` of its own, in
 the checkout or in the current directory. Else its workers run in the parent's interpreter.
@@ -7,7 +7,6 @@ the checkout or in the current directory. Else its workers run in the parent's i
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -27,12 +26,12 @@ def described() -> dict[str, str]:
     return {name: f".venvs/{name}" if _own(name) else "parent" for name in FRAMEWORKS}
 
 
-def module_command(framework: str, module: str) -> list[str]:
-    """The command that runs one of our modules in a framework's interpreter.
+def worker_command(framework: str | None = None) -> list[str]:
+    """The command that starts a worker in a framework's interpreter, or in the parent's where no framework is named.
 
     -P: a folder `jax` or a file `torch.py` in the current directory must not stand in for the framework.
     """
-    return [interpreter(framework), "-P", "-m", module]
+    return [interpreter(framework) if framework else sys.executable, "-P", "-m", "xibench.workers"]
 
 
 def environment() -> dict[str, str]:
@@ -55,27 +54,6 @@ def environment() -> dict[str, str]:
         others = variables.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))
     return variables
-
-
-def ask(framework: str, module: str, *arguments: str, patience_s: float) -> subprocess.CompletedProcess[str]:
-    """Runs one of our modules in a framework's interpreter; what it prints is kept.
-
-    Raises subprocess.TimeoutExpired after `patience_s`, OSError if the interpreter cannot be started.
-    """
-    return subprocess.run(
-        [*module_command(framework, module), *arguments],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=patience_s,
-    )
-
-
-def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The answer of such a module: the last line of its output, after whatever the framework prints."""
-    return done.stdout.rstrip().rpartition("\n")[2]
 
 
 def _own(framework: str) -> Path | None:

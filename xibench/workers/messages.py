@@ -1,7 +1,10 @@
-"""What parent and worker tell each other, one JSON line each.
+"""What parent and worker send each other, one JSON line each.
 
-The request goes in on standard input, answers come out on a pipe of their own: standard output and error belong to the
-libraries.
+Requests go in on the worker's standard input, answers come out on a pipe of their own: standard output and error belong
+to the libraries. Every request has exactly one answer, its result or a Failure; what a worker is doing in between comes
+as EnteredPhase and Progress. `xibench.workers.__main__` says which file does the job of which request.
+
+Nothing of `frameworks` is imported here: `xibench ab` measures other checkouts of it with these messages.
 """
 
 from __future__ import annotations
@@ -10,82 +13,250 @@ from typing import Literal
 
 import msgspec
 
-from frameworks.runtime import Precision
 from xibench.measure.phase import Phase
-from xibench.record.schema import Case, Copy, Process, Product, Rule
+from xibench.record.schema import Case, Copy, Process, Product, Rule, Setting
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recipe's logits are held against."""
-
-    file: str  # .npy, float64, (images, classes): of the batch's first images
-    allowed: float  # root-mean-square error relative to them
+class _Message(msgspec.Struct, frozen=True, tag_field="type"):
+    """The name of its class says of which kind a message is."""
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker is to measure."""
-
-    case: Case
-    rule: Rule
-    batch_file: str  # .npy, float32, (batch, height, width, 3)
-    order: int  # position of the process in the run, from 0
-    reference: Reference | None = None  # null: nothing is held against it
-    share_s: float | None = None  # of the run's total budget, from the worker's start to its last step; null: no budget
+# What the worker is doing.
 
 
-class ReferenceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The case, of recipe `default`, for which a reference is to be computed, from which batch, into which file."""
-
-    case: Case
-    batch_file: str  # as Request has it
-    file: str  # as Reference has it
-
-
-class CeilingsRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Which ceilings of its device a framework is to measure."""
-
-    framework: str
-    device: str
-    precisions: list[Precision]  # a matrix product in each, and one copy
-    budget_s: float  # for each of them
-
-
-class EnteredPhase(msgspec.Struct, frozen=True, tag="phase", tag_field="type"):
+class EnteredPhase(_Message, frozen=True, kw_only=True, tag=True):
     """The worker has entered this phase."""
 
     phase: Phase
 
 
-class Progress(msgspec.Struct, frozen=True, tag="progress", tag_field="type"):
+class Progress(_Message, frozen=True, kw_only=True, tag=True):
     """What the worker does now, in words for people: the rate of arrivals that it tries, the matmul that it times."""
 
     text: str
 
 
-class Measured(msgspec.Struct, frozen=True, tag="measured", tag_field="type"):
-    """The end of a worker that measured its case."""
+class Failure(_Message, frozen=True, kw_only=True, tag=True):
+    """The worker could not do what it was asked for, and knows why."""
+
+    status: Literal["out_of_memory", "failed", "unsupported"]
+    reason: str  # one line
+    missing: bool = False  # the framework is not installed
+
+
+# One case of a run.
+
+
+class GoldenOutputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a recipe's logits are compared with."""
+
+    file: str  # .npy, float64, (images, classes): of the batch's first images
+    allowed: float  # root-mean-square error relative to them
+
+
+class MeasureCase(_Message, frozen=True, kw_only=True, tag=True):
+    """Measure a case; answered by Measured."""
+
+    case: Case
+    rule: Rule
+    batch_file: str  # .npy, float32, (batch, height, width, channels)
+    order: int  # position of the process in the run, from 0
+    golden: GoldenOutputs | None = None  # null: the logits are compared with nothing
+    share_s: float | None = None  # of the run's total budget, from the worker's start to its last step; null: no budget
+
+
+class Measured(_Message, frozen=True, kw_only=True, tag=True):
+    """The case has been measured."""
 
     process: Process
 
 
-class Ceilings(msgspec.Struct, frozen=True, tag="ceilings", tag_field="type"):
-    """The end of a worker that measured ceilings."""
+# The equality gate.
+
+
+class ComputeGoldenOutputs(_Message, frozen=True, kw_only=True, tag=True):
+    """Compute a network's float64 logits; answered by GoldenError."""
+
+    case: Case  # of recipe `default`
+    batch_file: str  # as in MeasureCase
+    file: str  # where the logits go, as in GoldenOutputs
+
+
+class GoldenError(_Message, frozen=True, kw_only=True, tag=True):
+    """The float64 logits are in their file."""
+
+    error: float  # of recipe `default` in the case's precision, root mean square relative to them
+
+
+# Ceilings.
+
+
+class MeasureCeilings(_Message, frozen=True, kw_only=True, tag=True):
+    """Measure the fastest matmul in each precision and the fastest copy; answered by Ceilings."""
+
+    framework: str
+    device: str
+    precisions: list[str]
+    budget_s: float  # for each of them
+
+
+class Ceilings(_Message, frozen=True, kw_only=True, tag=True):
+    """The ceilings of a device in one framework."""
 
     products: list[Product]
     copies: list[Copy]
 
 
-class Referenced(msgspec.Struct, frozen=True, tag="referenced", tag_field="type"):
-    """The end of a worker that computed a reference."""
-
-    error: float  # of recipe `default`, root mean square relative to its own float64
+# One side of a pair of `xibench ab`: the first request is followed by Prepare, any number of Burst, and Finish.
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused", tag_field="type"):
-    """The end of a worker that could not measure what it was asked for, and knows why."""
+class StartPairSide(_Message, frozen=True, kw_only=True, tag=True):
+    """Import the framework; answered by Imported. From then on the worker rests unless it is asked to work."""
 
-    status: Literal["out_of_memory", "failed", "unsupported"]
-    reason: str  # one line
+    case: Case
+    batch_file: str  # as in MeasureCase
+    weights: str | int  # a safetensors file, or the seed
+    slowdown: float  # each step is followed by a busy wait of this share of its own length
 
 
-Answer = EnteredPhase | Progress | Measured | Ceilings | Referenced | Refused
+class Imported(_Message, frozen=True, kw_only=True, tag=True):
+    """The framework is there and its device touched."""
+
+
+class Prepare(_Message, frozen=True, kw_only=True, tag=True):
+    """Build, compile and warm up; answered by Ready."""
+
+    warmup_budget_s: float
+    core: int  # on which the main thread begins
+
+
+class Ready(_Message, frozen=True, kw_only=True, tag=True):
+    """Built, compiled, warm."""
+
+    first_step_s: float
+    warmup_s: list[float]
+    warmup_stopped_by: str
+
+
+class Burst(_Message, frozen=True, kw_only=True, tag=True):
+    """Time steps for so long, and at least so many; answered by Steps."""
+
+    seconds: float
+    min_steps: int
+    core: int  # on which the main thread begins
+
+
+class Steps(_Message, frozen=True, kw_only=True, tag=True):
+    """The timed steps of one burst, in seconds."""
+
+    steps_s: list[float]
+
+
+class Finish(_Message, frozen=True, kw_only=True, tag=True):
+    """Report what was measured; answered by PairReport."""
+
+
+class PairReport(_Message, frozen=True, kw_only=True, tag=True):
+    """What the framework says of itself at the end."""
+
+    versions: dict[str, str]
+    settings: dict[str, Setting]
+    output_mean: float
+
+
+# `xibench verify`.
+
+
+class ForwardPass(msgspec.Struct, frozen=True, kw_only=True):
+    """One forward pass, the same for every implementation that is asked."""
+
+    model: str
+    resolution: int
+    precision: Literal["fp64", "fp32", "bf16"]
+    variant: str = "default"
+    training: bool = False
+    dropout: float = 0.2
+    seed: int = 0
+    recipe: str | None = None  # None: the plain model, block by block; else the logits of what a recipe runs
+    uncompiled: bool = False  # the recipe without its compiler, where the framework can leave that out
+    mistake: str | None = None  # a name of MISTAKES
+
+
+class RunForwardPass(_Message, frozen=True, kw_only=True, tag=True):
+    """Run a forward pass; answered by PassWritten."""
+
+    implementation: str  # a framework, or `keras` for keras.applications
+    forward_pass: ForwardPass
+    file: str  # .npz, where the pass's arrays go
+    given: str | None = None  # .npz with block outputs that each next block starts from
+
+
+class PassWritten(_Message, frozen=True, kw_only=True, tag=True):
+    """The arrays of the pass are in their file."""
+
+
+# What else is asked of a framework.
+
+
+class CountFlops(_Message, frozen=True, kw_only=True, tag=True):
+    """Count one inference pass in fp32 with the framework's own counter; answered by FlopsCounted."""
+
+    framework: str
+    model: str
+    variant: str
+    resolution: int
+    batch: int
+
+
+class FlopsCounted(_Message, frozen=True, kw_only=True, tag=True):
+    """What the framework's counter has."""
+
+    flops: float
+
+
+class ProbeFramework(_Message, frozen=True, kw_only=True, tag=True):
+    """Import a framework and ask it for its versions, devices and recipes; answered by Probe."""
+
+    framework: str
+
+
+class Probe(_Message, frozen=True, kw_only=True, tag=True):
+    """One framework in its interpreter."""
+
+    framework: str
+    versions: dict[str, str | None]  # distribution -> version; null: not installed
+    devices: list[str]  # cpu, cuda; empty if the framework cannot be used
+    recipes: dict[str, list[tuple[str, str]]] = {}  # on the best device: name -> settings, each with its reason
+    problem: str | None  # why the framework cannot be used, with the cure; null if it can
+
+
+# Input images.
+
+
+class WriteBatch(_Message, frozen=True, kw_only=True, tag=True):
+    """Decode images into a batch file; answered by BatchWritten. Paths are bytes, as the file system has them."""
+
+    file: bytes
+    source: bytes
+    batch: int
+    shape: tuple[int, int, int]  # height, width, channels
+    seed: int
+
+
+class BatchWritten(_Message, frozen=True, kw_only=True, tag=True):
+    """The batch file is there, or one of these says in one line why it is not."""
+
+    input_error: bytes | None = None  # an image cannot be read
+    store_error: bytes | None = None  # the file cannot be written
+
+
+Request = (
+    MeasureCase | ComputeGoldenOutputs | MeasureCeilings | StartPairSide | Prepare | Burst | Finish | RunForwardPass
+    | CountFlops | ProbeFramework | WriteBatch
+)  # fmt: skip
+Result = (
+    Measured | GoldenError | Ceilings | Imported | Ready | Steps | PairReport | PassWritten | FlopsCounted | Probe
+    | BatchWritten
+)  # fmt: skip
+Answer = Result | Failure
+Message = Answer | EnteredPhase | Progress

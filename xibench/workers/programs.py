@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from frameworks.architectures import network
-from frameworks.runtime import Runtime, Subject
+from frameworks.runtime import Runtime, Subject, distributions
 from frameworks.weights import resolve
+from xibench.record.environment import version
 from xibench.record.schema import Case
 from xibench.run.plan import weights_seed
 
@@ -15,3 +16,8 @@ def prepare(runtime: Runtime, case: Case) -> Subject:
     seed = weights_seed(case.weights)
     weights = resolve(blueprint, case.weights if seed is None else seed)
     return runtime.prepare(blueprint, weights, case.recipe, case.precision, case.device)
+
+
+def versions(framework: str) -> dict[str, str | None]:
+    """The versions of a framework's or third-party implementation's distributions; None: not installed."""
+    return {name: version(name) for name in distributions(framework)}

@@ -1,8 +1,4 @@
-"""What every worker does around its work: takes one request, answers on its pipe, and ends when its parent has.
-
-The request comes as a line on standard input, answers go to the inherited pipe. When standard input ends, the parent
-is gone, and the worker ends too: nothing of a killed run stays busy on the cores.
-"""
+"""The worker's end of its session: takes requests, answers each of them, and ends when its parent has."""
 
 from __future__ import annotations
 
@@ -10,48 +6,126 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
 from frameworks.errors import MissingFramework, Unsupported
-from xibench.workers.failures import one_line, status_of
-from xibench.workers.messages import Answer, Ceilings, Measured, Referenced, Refused
+from xibench.measure.phase import Phase, PhaseListener
+from xibench.workers.messages import Answer, EnteredPhase, Failure, Message, Progress, Request, Result
 
-Asked = TypeVar("Asked")
-Done = Measured | Ceilings | Referenced
-Work = Callable[[Asked, Callable[[Answer], None]], Done]
+CHUNK_BYTES: Final = 64 * 1024
+GRACE_S: Final = 10.0  # for the interpreter to shut down once the parent has no more requests
+# torch.OutOfMemoryError, tf.errors.ResourceExhaustedError
+OUT_OF_MEMORY_NAMES: Final = ("OutOfMemoryError", "ResourceExhaustedError")
+OUT_OF_MEMORY_TEXTS: Final = (
+    "RESOURCE_EXHAUSTED",  # XLA
+    "out of memory",  # CUDA
+    "can't allocate memory",  # PyTorch's CPU allocator
+    "std::bad_alloc",  # C++
+    "ALLOC_FAILED",  # cuBLAS, cuDNN
+)
 
-
-def serve_parent(kind: type[Asked], work: Work[Asked]) -> None:
-    """Takes the request, does the work and answers. The number of the pipe is the process's first argument."""
-    pipe = int(sys.argv[1])
-    os.set_inheritable(pipe, False)
-    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def say(answer: Answer) -> None:
-        os.write(pipe, msgspec.json.encode(answer) + b"\n")
-
-    say(answered(work, request, say))
+Asked = TypeVar("Asked", bound=Request)
+Listener = TypeVar("Listener", bound=PhaseListener)
 
 
-def answered(work: Work[Asked], request: Asked, say: Callable[[Answer], None]) -> Done | Refused:
-    """What the work gives. What goes wrong is the answer too, and its traceback goes to standard error."""
+class Parent:
+    """The parent as the worker sees it: a source of requests, to which answers, phases and progress go.
+
+    A thread reads standard input. When that ends while a request is being worked on, the parent has been killed; the
+    worker then kills itself and its children, so that nothing of a killed run stays busy on the cores.
+    """
+
+    def __init__(self, pipe: int) -> None:
+        """pipe: the inherited file descriptor for answers; children of this process do not inherit it."""
+        os.set_inheritable(pipe, False)
+        self._pipe = pipe
+        self._requests: SimpleQueue[bytes | None] = SimpleQueue()
+        self._received = 0
+        self._answered = 0
+        threading.Thread(target=self._read_requests, daemon=True).start()
+
+    def next_request(self) -> Request | None:
+        """Waits for a request; None when there will be no more."""
+        line = self._requests.get()
+        request: Request | None = None if line is None else msgspec.json.decode(line, type=Request)
+        return request
+
+    def answer(self, answer: Answer) -> None:
+        """Answers the oldest request that has no answer yet."""
+        self._answered += 1
+        self._write(answer)
+
+    def on_phase(self, phase: Phase) -> None:
+        """Tells the parent of a phase that begins."""
+        self._write(EnteredPhase(phase=phase))
+
+    def on_progress(self, text: str) -> None:
+        """Tells the parent, and whoever watches, what is being done."""
+        self._write(Progress(text=text))
+
+    def _write(self, message: Message) -> None:
+        data = msgspec.json.encode(message) + b"\n"
+        while data:
+            data = data[os.write(self._pipe, data) :]
+
+    def _read_requests(self) -> None:
+        line = b""
+        while data := os.read(sys.stdin.fileno(), CHUNK_BYTES):
+            *lines, line = (line + data).split(b"\n")
+            for complete in lines:
+                self._received += 1
+                self._requests.put(complete)
+        if self._received == self._answered:
+            self._requests.put(None)
+            time.sleep(GRACE_S)
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+
+def serve(pipe: int, run_job: Callable[[Request, Parent], Result]) -> None:
+    """Answers requests until there are no more. pipe: as Parent takes it."""
+    parent = Parent(pipe)
+    while (request := parent.next_request()) is not None:
+        parent.answer(answer_to(request, parent, run_job))
+
+
+def answer_to(request: Asked, listener: Listener, run_job: Callable[[Asked, Listener], Result]) -> Result | Failure:
+    """The job's result. What it raises is a Failure, and its traceback goes to standard error."""
     try:
-        return work(request, say)
+        return run_job(request, listener)
     except (MissingFramework, Unsupported) as error:
-        return Refused("unsupported", " ".join(str(error).split()))
+        missing = isinstance(error, MissingFramework)
+        return Failure(status="unsupported", reason=" ".join(str(error).split()), missing=missing)
     except Exception as error:  # whatever a framework raises is this worker's result, not the end of the run
         traceback.print_exc()
-        return Refused(status_of(error), one_line(error))
+        return Failure(status=status_of(error), reason=one_line(error))
 
 
-def _end_with_parent() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    if os.getpgrp() == os.getpid():
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+def status_of(error: BaseException) -> Literal["out_of_memory", "failed"]:
+    """Whether memory ran out. Frameworks share no class for that: names and texts of all its causes are read."""
+    out_of_memory = any(
+        isinstance(link, MemoryError)
+        or type(link).__name__ in OUT_OF_MEMORY_NAMES
+        or any(text in str(link) for text in OUT_OF_MEMORY_TEXTS)
+        for link in _chain(error)
+    )
+    return "out_of_memory" if out_of_memory else "failed"
+
+
+def one_line(error: BaseException, width: int = 300) -> str:
+    """`Type: message` in one line of at most `width` characters."""
+    text = " ".join(f"{type(error).__name__}: {error}".removesuffix(": ").split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

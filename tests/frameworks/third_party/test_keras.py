@@ -11,9 +11,9 @@ import pytest
 
 from frameworks.third_party import CONTENDERS
 from tests.cli.command import xibench
-from xibench.analysis.forward import Job
 from xibench.analysis.workers import Workers
 from xibench.measure.errors import relative_error
+from xibench.workers.messages import ForwardPass
 
 KERAS = tuple(name for name in CONTENDERS if name.startswith("keras"))
 BRIEF = ("--resolution", "75", "--images", "noise", "--no-ceilings", "--repeats", "0", "--max-warmup-steps", "1",
@@ -29,7 +29,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
 def test_a_contender_computes_our_network_with_our_weights(model: str, workers: Workers) -> None:
-    job = Job(model=model, resolution=75, precision="fp32", recipe="default")
+    job = ForwardPass(model=model, resolution=75, precision="fp32", recipe="default")
     arrays = workers.ask(("pytorch", *KERAS), job)
     for name in KERAS:
         assert relative_error(arrays[name]["head"], arrays["pytorch"]["head"]) < 1e-5, name
@@ -37,9 +37,9 @@ def test_a_contender_computes_our_network_with_our_weights(model: str, workers: 
 
 @pytest.mark.slow
 def test_its_other_recipes_compute_the_same(workers: Workers) -> None:
-    right = workers.ask(("pytorch",), Job(model="xception", resolution=75, precision="fp32", recipe="default"))
+    right = workers.ask(("pytorch",), ForwardPass(model="xception", resolution=75, precision="fp32", recipe="default"))
     for recipe in ("compiled", "tuned"):
-        arrays = workers.ask(KERAS, Job(model="xception", resolution=75, precision="fp32", recipe=recipe))
+        arrays = workers.ask(KERAS, ForwardPass(model="xception", resolution=75, precision="fp32", recipe=recipe))
         for name in KERAS:
             assert relative_error(arrays[name]["head"], right["pytorch"]["head"]) < 1e-5, (name, recipe)
 

@@ -1,0 +1,102 @@
+"""What starts workers, with a faulty one in the place of its own.
+
+`python -m tests.workers.commands NAME FOLDER FAULT` does it in a process of its own.
+
+Each function does what a user's command does and returns how its worker ended: a status and a reason. Where there is no
+parameter for the time limit, `install` sets it.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.builders import header, small_case
+from tests.run.conftest import Listener, Quiet
+from xibench.ab.pair import BurstConfig, measure_pair
+from xibench.ab.sides import Side
+from xibench.analysis.workers import Workers
+from xibench.errors import XibenchError
+from xibench.record.schema import Rule
+from xibench.record.store import RunFile
+from xibench.run import calibrate, execute, gate
+from xibench.workers.messages import ForwardPass
+from xibench.workers.session import WorkerFailed
+
+FAULTY_WORKER: Final = Path(__file__).with_name("faulty_worker.py")
+CASE: Final = msgspec.structs.replace(small_case(), recipe="tuned")
+MEMORY_LIMIT_BYTES: Final = 250 * 2**20
+Ended = tuple[str, str]
+
+
+def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limit_s: float = 600.0) -> Path:
+    """Puts the faulty worker in the place of every worker and returns the file that gets their process numbers."""
+    pid_file = folder / "pids"
+    command = [sys.executable, "-P", str(FAULTY_WORKER), fault, str(pid_file)]
+    monkeypatch.setattr("xibench.workers.interpreters.worker_command", lambda framework=None: command)
+    for module in ("xibench.analysis.workers", "xibench.run.calibrate", "xibench.run.gate"):
+        monkeypatch.setattr(f"{module}.TIME_LIMIT_S", time_limit_s)
+    if fault == "memory limit":
+        monkeypatch.setattr("xibench.workers.session.limit_bytes", lambda asked: MEMORY_LIMIT_BYTES)
+    return pid_file
+
+
+def run(folder: Path, time_limit_s: float) -> Ended:
+    """`xibench run`, of a case whose outputs are compared with nothing."""
+    plan = [msgspec.structs.replace(CASE, recipe="default")]
+    with RunFile.create(folder / "run.jsonl", header(plan, Rule(time_limit_s=time_limit_s))) as run_file:
+        (record,) = execute.run(plan, run_file, Listener(), calibrate=False, conditions=Quiet())
+    return record.status, record.reason or ""
+
+
+def ab(folder: Path, time_limit_s: float) -> Ended:
+    """One pair of `xibench ab`."""
+    np.save(folder / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
+    bursts = BurstConfig(time_limit_s=time_limit_s)
+    sides = (Side("tree"), Side("tree"))
+    pair = measure_pair(CASE, sides, 0, folder / "batch.npy", bursts, random.Random(0), folder / "cache")
+    return pair.status, pair.reason or ""
+
+
+def verify(folder: Path, _: float) -> Ended:
+    """One forward pass of `xibench verify`."""
+    try:
+        with Workers(("pytorch",), folder) as asked:
+            asked.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
+    except XibenchError as error:
+        failed = error.__cause__
+        return failed.outcome.status if isinstance(failed, WorkerFailed) else "", str(error)
+    return "ok", ""
+
+
+def ceilings(folder: Path, _: float) -> Ended:
+    """The ceilings of one framework; their status is not recorded, it is that of any ceiling without a figure."""
+    found = calibrate.calibrate([CASE], "environment", Quiet(), lambda text: None)
+    (product,), (copy,) = found.products, found.copies
+    assert product.reason == copy.reason
+    return "null" if product.flops_per_s is copy.bytes_per_s is None else "ok", product.reason or ""
+
+
+def golden_outputs(folder: Path, _: float) -> Ended:
+    """The golden outputs of one case, for which an image is written first."""
+    found = gate.EqualityGate(folder, None).golden_outputs(CASE)
+    assert isinstance(found, gate.NoGoldenOutputs)
+    return found.status, found.reason
+
+
+COMMANDS: Final[Mapping[str, Callable[[Path, float], Ended]]] = {
+    "run": run, "ab": ab, "verify": verify, "ceilings": ceilings, "golden outputs": golden_outputs,
+}  # fmt: skip
+
+
+if __name__ == "__main__":
+    name, where, what = sys.argv[1:]
+    install(what, Path(where), pytest.MonkeyPatch())
+    print(*COMMANDS[name](Path(where), 600.0))
