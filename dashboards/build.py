@@ -11,55 +11,49 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dashboards import content, words
-from dashboards.pages import (
-    accuracy,
-    batch,
-    costs,
-    energy,
-    further,
-    latency,
-    memory,
-    overview,
-    settings,
-    spectrum,
-    startup,
-)
-from dashboards.plotly_js import plotly_script
-from dashboards.runs import LoadedRun, load
-from xibench.errors import StoreError, UsageError
+from dashboards.pages import PAGES, settings
+from dashboards.site import Site
+from xibench.errors import StoreError, UsageError, XibenchError
 
 STATIC: Final = ("site.css", "charts.js")
-PAGES: Final = (
-    overview.page, batch.page, latency.page, startup.page, memory.page, energy.page, costs.page, spectrum.page,
-    accuracy.page, settings.page,
-)
 HERE: Final = Path(__file__).parent
 
 
 def build(run_paths: Sequence[Path], out: Path) -> Path:
-    """Writes the site of these runs into the folder `out` and returns the path of its index.html.
+    """Builds the site of these runs; files in the folder that the site does not have stay as they are.
 
-    Files in `out` that the site does not have stay as they are. Raises UsageError without run files, StoreError for a
-    run file that cannot be read (NewerFormat for a newer one) or a folder that cannot be written.
+    Args:
+        run_paths: Run files, each of which is copied into the site.
+        out: The folder to write.
+
+    Returns:
+        The path of the site's index.
+
+    Raises:
+        UsageError: no run file was given.
+        StoreError: a run file that cannot be read (NewerFormat for a newer one), or a folder that cannot be written.
     """
     if not run_paths:
         raise UsageError("no run file given: a site needs at least one; take a run first with `xibench run`")
-    runs = _distinct([load(Path(path)) for path in run_paths])
-    pages = [page(runs) for page in PAGES]
-    if further.has_figures(runs):
-        pages.append(further.page(runs))
+    site = Site.read([Path(path) for path in run_paths])
+    pages = pages_of(site)
     try:
         _write_static(out)
-        for run in runs:
+        for run in site.runs:
             _write(out / settings.run_file(run), run.content)
-        for name, text in render(pages, runs).items():
+        for name, text in render(pages, site).items():
             _write(out / name, text.encode())
     except OSError as error:
         raise StoreError(f"site {out} cannot be written: {error.strerror}; name another folder") from error
     return out / pages[0].file
 
 
-def render(pages: Sequence[content.Page], runs: Sequence[LoadedRun]) -> dict[str, str]:
+def pages_of(site: Site) -> list[content.Page]:
+    """Every page that applies to a site, in the order of the navigation."""
+    return [kind.page(site) for kind in PAGES if kind.applies(site)]
+
+
+def render(pages: Sequence[content.Page], site: Site) -> dict[str, str]:
     """File name -> HTML. Every string from a record is escaped by the templates."""
     environment = Environment(
         loader=PackageLoader("dashboards"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -69,7 +63,7 @@ def render(pages: Sequence[content.Page], runs: Sequence[LoadedRun]) -> dict[str
     environment.filters["script_json"] = script_json
     environment.filters["moment"] = words.moment
     template = environment.get_template("page.html")
-    return {page.file: template.render(page=page, pages=pages, runs=runs) for page in pages}
+    return {page.file: template.render(page=page, pages=pages, runs=site.runs) for page in pages}
 
 
 def script_json(value: Any) -> Markup:
@@ -82,9 +76,14 @@ def _is_block(value: object, name: str) -> bool:
     return type(value).__name__ == name
 
 
-def _distinct(runs: Sequence[LoadedRun]) -> list[LoadedRun]:
-    """The same file given twice is shown once."""
-    return list({run.digest: run for run in runs}.values())
+def plotly_script() -> str:
+    """The text of plotly.min.js. Raises XibenchError if plotly is not installed."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ModuleNotFoundError as error:
+        raise XibenchError("the site cannot be built: plotly is not installed; pip install plotly") from error
+    script: str = get_plotlyjs()
+    return script
 
 
 def _write_static(out: Path) -> None:

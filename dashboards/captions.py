@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dashboards import trust, words
-from dashboards.axes import GOES_ON
 from dashboards.runs import Group, Row
+from dashboards.style import GOES_ON
 from dashboards.takeaways import interval_note
 from xibench.record import format as fmt
 from xibench.record.schema import Environment

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dashboards import trust, words
-from dashboards.axes import GOES_ON, asymmetric, reach_of
-from dashboards.axes import layout as layout_of
 from dashboards.content import Figure
 from dashboards.runs import Row
-from dashboards.style import framework_colour, recipe_pattern
+from dashboards.style import GOES_ON, asymmetric, framework_colour, reach_of, recipe_pattern
+from dashboards.style import layout as layout_of
 from xibench.record import format as fmt
 from xibench.record.metrics import Metric, bounds, central
 

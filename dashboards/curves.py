@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from dashboards import words
-from dashboards.axes import asymmetric, named, reach_of
-from dashboards.axes import layout as layout_of
 from dashboards.content import Figure, Key
 from dashboards.runs import Row
-from dashboards.style import framework_colour, recipe_dash, recipe_symbol
+from dashboards.style import asymmetric, framework_colour, named, reach_of, recipe_dash, recipe_symbol
+from dashboards.style import layout as layout_of
 
 HEIGHT: Final = 340
 

@@ -8,17 +8,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
-from dashboards import captions, embedding, trust, words
-from dashboards.runs import Group, LoadedRun, Row, groups, network_title
-from dashboards.style import FRAMEWORK_ORDER
+from dashboards import captions, trust, words
+from dashboards.runs import Group, LoadedRun, Row, framework_order, groups, load, network_title
+from xibench.errors import InputError, XibenchError
 from xibench.record import documents
 from xibench.record import format as fmt
+from xibench.record.store import latest
 from xibench.scenarios import described
 
 NAME: Final = "headline"
+RUNS: Final = Path("results/runs")
 BEGIN, END = documents.marks(NAME)
 
 
@@ -40,12 +43,38 @@ def embed(document: str, text: str) -> str:
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
     """Prints or embeds the headline; returns the exit code."""
-    return embedding.main(arguments, NAME, headline)
+    return print_or_embed(arguments, NAME, headline)
+
+
+def print_or_embed(arguments: Sequence[str], name: str, make: Callable[[LoadedRun], str]) -> int:
+    """Prints text that is generated from a run file, or puts it between a document's two markers.
+
+    Args:
+        arguments: None for the newest run in results/runs; a run file; a run file and a document.
+        name: Of the markers.
+        make: The text of a run.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        if len(arguments) > 2:
+            raise InputError(f"{len(arguments)} arguments, expected at most two: RUN and a document")
+        text = make(load(Path(arguments[0]) if arguments else latest(RUNS)))
+        if len(arguments) < 2:
+            print(text)
+            return 0
+        document = Path(arguments[1])
+        document.write_text(documents.embed(document.read_text(encoding="utf-8"), text, name), encoding="utf-8")
+    except (XibenchError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _table(group: Group) -> str:
     """Rows are networks and recipes, columns are frameworks."""
-    shown = [name for name in FRAMEWORK_ORDER if any(row.case.framework == name for row in group.rows)]
+    shown = sorted({row.case.framework for row in group.rows}, key=framework_order)
     share = ", attained fraction of the roofline" if any(r.summary.attained is not None for r in group.rows) else ""
     lines = [
         f"{group.title}: images per second, {captions.estimate(group)} [95 % interval]{share}",

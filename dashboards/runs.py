@@ -224,12 +224,6 @@ def families(runs: Sequence[LoadedRun], metric: str | None = None) -> tuple[Grou
     return _grouped("family", runs, _conditions_but_batch, metric)
 
 
-def offline(runs: Sequence[LoadedRun]) -> tuple[Group, ...]:
-    """Groups with a throughput that have a result. Batch sweeps are left out: they have a page of their own."""
-    steady = [run for run in runs if not run.header.rule.sweep]
-    return tuple(group for group in groups(steady, "images_per_s") if group.measured)
-
-
 def networks(runs: Iterable[LoadedRun]) -> tuple[tuple[str, str], ...]:
     """Every (model, variant) that was planned or run, in the order in which networks are always shown."""
     cases = [case for run in runs for case in (*run.header.plan, *(row.case for row in run.rows))]
@@ -244,6 +238,11 @@ def network_title(model: str, variant: str) -> str:
 def recipe_order(recipe: str) -> tuple[int, str]:
     """Sorts recipes from the plainest to the most elaborate, unknown ones last."""
     return _place(RECIPE_ORDER, recipe)
+
+
+def framework_order(framework: str) -> tuple[int, str]:
+    """Sorts frameworks as they stand side by side, then third-party implementations, unknown ones last."""
+    return _place(FRAMEWORK_ORDER, framework)
 
 
 def case_words(case: Case) -> str:
@@ -289,7 +288,7 @@ def _split(rows: Sequence[Row], key: Callable[[Row], tuple[object, ...]]) -> lis
 
 
 def _row_order(row: Row) -> tuple[int, str, int, str, int]:
-    return (*recipe_order(row.case.recipe), *_place(FRAMEWORK_ORDER, row.case.framework), row.case.batch)
+    return (*recipe_order(row.case.recipe), *framework_order(row.case.framework), row.case.batch)
 
 
 def _network_order(network: tuple[str, str]) -> tuple[int, str, bool, str]:

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards import embedding, words
-from dashboards.headline import conditions
+from dashboards import words
+from dashboards.headline import conditions, print_or_embed
 from dashboards.runs import LoadedRun
 from xibench.analysis.spectrum import Curve, Point, curves, label, place
 from xibench.analysis.spectrum_told import WAY_TOLD, finding
@@ -71,4 +71,4 @@ def _name(curve: Curve) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(embedding.main(tuple(sys.argv[1:]), NAME, summary))
+    raise SystemExit(print_or_embed(tuple(sys.argv[1:]), NAME, summary))

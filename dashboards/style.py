@@ -1,9 +1,13 @@
-"""Which colour, pattern and symbol stands for what. The colours themselves are variables of static/site.css."""
+"""What all drawings share: which colour, pattern and symbol stands for what, type and axes.
+
+The colours themselves are variables of static/site.css (see static/charts.js).
+"""
 
 from __future__ import annotations
 
+import math
 import zlib
-from typing import Final
+from typing import Any, Final
 
 FRAMEWORK_ORDER: Final = (
     "pytorch", "tensorflow", "jax", "keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"
@@ -24,6 +28,8 @@ _FAMILIES: Final = {
     "resnet": ("ResNet", "var(--part-2)", "diamond"),
     "aligned_xception": ("aligned Xception", "var(--part-4)", "triangle-up"),
 }
+FARTHEST: Final = 1.8  # times the largest value: intervals are drawn no farther
+GOES_ON: Final = "▸"  # an interval goes on beyond the drawing
 PHASES: Final = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
 
 
@@ -60,3 +66,51 @@ def kind_colour(kind: str) -> str:
 def family(name: str) -> tuple[str, str, str]:
     """Name, colour and symbol of a family of networks in published accuracies."""
     return _FAMILIES.get(name, (name, "var(--other)", "x"))
+
+
+def layout(axis: str) -> dict[str, Any]:
+    """A drawing whose horizontal axis is named `axis`."""
+    return {
+        "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "dragmode": False, "autosize": True,
+        "font": {
+            "family": "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif", "size": 13,
+            "color": "var(--ink)",
+        },
+        "hoverlabel": {
+            "bgcolor": "var(--raised)", "bordercolor": "var(--axis)", "font": {"color": "var(--ink)", "size": 13},
+            "align": "left",
+        },
+        "xaxis": named(axis),
+    }
+
+
+def named(title: str) -> dict[str, Any]:
+    """An axis with its name."""
+    return {
+        "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": "var(--muted)"}}, "fixedrange": True,
+        "gridcolor": "var(--grid)", "zerolinecolor": "var(--axis)", "tickfont": {"color": "var(--muted)"}, "nticks": 6,
+    }
+
+
+def logarithmic(low: float, high: float, digits: tuple[int, ...] = (1, 2, 5)) -> dict[str, Any]:
+    """A logarithmic axis from low to high (both above 0) with ticks at these digits of each decade."""
+    ticks = [v for e in range(-12, 16) for d in digits if low <= (v := d * 10.0**e) <= high]
+    return {
+        "type": "log", "autorange": False, "range": [math.log10(low), math.log10(high)], "tickmode": "array",
+        "tickvals": ticks, "ticktext": [f"{v:,.0f}" if v >= 1 else f"{v:g}" for v in ticks], "zeroline": False,
+    }
+
+
+def reach_of(values: list[float], highs: list[float | None]) -> float:
+    """How far intervals are drawn: to the highest bound, but not beyond FARTHEST times the largest value."""
+    largest = max(values, default=0.0)
+    return min(max([largest, *(high for high in highs if high is not None)]), FARTHEST * largest)
+
+
+def asymmetric(values: list[float], lows: list[float | None], highs: list[float | None]) -> dict[str, Any]:
+    """Bounds around values; a bound that is None is drawn at the value itself."""
+    return {
+        "type": "data", "symmetric": False, "color": "var(--ink)", "thickness": 1.5, "width": 4,
+        "array": [0 if high is None else max(high - v, 0) for v, high in zip(values, highs, strict=True)],
+        "arrayminus": [0 if low is None else max(v - low, 0) for v, low in zip(values, lows, strict=True)],
+    }

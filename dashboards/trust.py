@@ -29,6 +29,18 @@ def cells(row: Row) -> tuple[Cell, ...]:
     return attained(row), processes, str(s.set_aside), str(s.failed), str(s.step_s.n if s.step_s else 0)
 
 
+def recipe(row: Row) -> Cell:
+    """The recipe's name, marked where something else ran than was wanted."""
+    return Marked(row.recipe, "something else ran than was wanted") if row.summary.substitutions else row.recipe
+
+
+def bounds(estimate: fmt.Estimate) -> str:
+    """The interval's bounds alone."""
+    if estimate.low is None or estimate.high is None:
+        return "too few steps"
+    return " to ".join(fmt.edges(estimate.median, estimate.low, estimate.high))
+
+
 def attained(row: Row) -> str:
     """`41.2 %` of the roofline, or a dash."""
     share = row.summary.attained

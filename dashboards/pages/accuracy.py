@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards import captions, curves, trust, words
-from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row, offline
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Prose, Section, Table
+from dashboards.runs import Group, Panel, Row
+from dashboards.site import Content, PageKind, Site
 from dashboards.style import family, framework_colour, recipe_symbol
 from xibench.analysis.published import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
 from xibench.record import format as fmt
 
-FILE: Final = "accuracy.html"
 SETTING: Final = "ImageNet validation, single crop"
 DISCLAIMER: Final = (
     f"Every accuracy on this page is {LABEL}: printed by the source named beside it for its own trained weights, not "
@@ -26,18 +26,24 @@ INTERVALS: Final = (
 )
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Published accuracies against parameters, multiply-adds and the speed measured in these runs."""
     entries = published_accuracies()
     blocks: tuple[Block, ...] = (Prose((DISCLAIMER,), "note"), _against_parameters(entries), _against_macs(entries))
-    measured = [_against_speed(group) for group in offline(runs) if any(_accurate(group))]
+    groups = site.groups("images_per_s", sweeps=False)
+    measured = [_against_speed(group) for group in groups if any(_accurate(group))]
     sections = [Section("published", "Published accuracies and counted costs", blocks)]
     sections += measured or [_no_speed()]
     sections.append(Section("sources", "Every figure and its source", (_table(entries),)))
-    return Page(
-        FILE, "Accuracy", "Accuracy",
-        "How much accuracy does a parameter, a multiply-add or a second buy?", tuple(sections),
-    )
+    return Content(tuple(sections))
+
+
+PAGE: Final = PageKind(
+    path="accuracy.html",
+    label="Accuracy",
+    question="How much accuracy does a parameter, a multiply-add or a second buy?",
+    content=content,
+)
 
 
 def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:

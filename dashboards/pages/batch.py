@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from dashboards import captions, curves, trust, words
-from dashboards.cells import bounds, recipe
-from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Page, Prose, Section, Table
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.curves import Curve, Point
-from dashboards.runs import Group, LoadedRun, Panel, Row, families
+from dashboards.runs import Group, Panel, Row
+from dashboards.site import Content, PageKind, Site
 from dashboards.style import framework_colour
 from xibench.analysis.sweep import KNEE_SHARE, LEAST_BATCHES, sweeps
 from xibench.record import format as fmt
 
-FILE: Final = "batch.html"
 NOTHING: Final = (
     "No case of these runs was measured at more than one batch. `xibench run --sweep` doubles the batch until memory "
     "runs out."
@@ -58,14 +57,18 @@ class Series:
         return next((row for row in self.rows if not row.ok), None)
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Throughput and memory against the batch, a line per framework and recipe."""
-    sections = tuple(_section(group) for group in families(runs, "images_per_s") if _swept(group))
-    nothing = (Section("nothing", "No batch sweep", (Prose((NOTHING,), "note"),)),)
-    return Page(
-        FILE, "Batch", "Batch", "How does throughput grow with the batch, and where does memory run out?",
-        sections or nothing,
-    )
+    sections = tuple(_section(group) for group in site.families("images_per_s") if _swept(group))
+    return Content(sections or (Section("nothing", "No batch sweep", (Prose((NOTHING,), "note"),)),))
+
+
+PAGE: Final = PageKind(
+    path="batch.html",
+    label="Batch",
+    question="How does throughput grow with the batch, and where does memory run out?",
+    content=content,
+)
 
 
 def _swept(group: Group) -> bool:
@@ -229,10 +232,10 @@ def _cells(panel: Panel, series: Series, row: Row) -> tuple[Cell, ...]:
     if rate is None:
         blank = (fmt.NONE,) * 3
         status = words.status(row.summary.status)
-        return (panel.title, row.framework, recipe(row), batch, status, *blank, *trust.cells(row))
+        return (panel.title, row.framework, trust.recipe(row), batch, status, *blank, *trust.cells(row))
     here: Cell = Marked(batch, "the knee") if row.case.batch == series.knee else batch
     share = fmt.percentage(100 * rate.median / max(series.rates.values()))
     return (
-        panel.title, row.framework, recipe(row), here, fmt.number(rate.median), bounds(rate), share,
+        panel.title, row.framework, trust.recipe(row), here, fmt.number(rate.median), trust.bounds(rate), share,
         fmt.or_none(row.summary.peak_memory_bytes, fmt.mebibytes), *trust.cells(row),
     )

@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards.cells import bounds, recipe
-from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, network_title, networks, offline
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Prose, Section, Table
+from dashboards.runs import Group, Row, network_title, networks
 from dashboards.sections import roofline
+from dashboards.site import Content, PageKind, Site
 from dashboards.style import kind_colour
 from xibench.analysis.costs import KINDS, ModelCost, model_cost, usual_resolutions
 from xibench.record import format as fmt
 
-FILE: Final = "costs.html"
 COUNTED: Final = (
     "Counted from the architecture's text for one picture in fp32, exact, so there is no interval. One multiply-add is "
     "one MAC and two floating-point operations; MACs count convolutions and dense layers."
 )
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Totals and blocks of every network in the runs, and the rate at which each case worked through them."""
-    costs = {key: tuple(model_cost(*key, pixels) for pixels in usual_resolutions(*key)) for key in networks(runs)}
+    keys = networks(site.runs)
+    costs = {key: tuple(model_cost(*key, pixels) for pixels in usual_resolutions(*key)) for key in keys}
     blocks: tuple[Block, ...] = (_totals(costs), _macs(costs), _parameters(costs)) if costs else ()
     sections = [Section("paper", "On paper", blocks or (Prose(("The runs name no network.",), "note"),))]
-    sections += [roofline.section(run) for run in runs if any(row.ok for row in run.rows)]
-    sections += [_achieved(group) for group in offline(runs)]
-    return Page(
-        FILE, "Costs", "Costs", "What does a network cost, and how near does each framework come to what is possible?",
-        tuple(sections),
-    )
+    sections += [roofline.section(run) for run in site.runs if any(row.ok for row in run.rows)]
+    sections += [_achieved(group) for group in site.groups("images_per_s", sweeps=False)]
+    return Content(tuple(sections))
+
+
+PAGE: Final = PageKind(
+    path="costs.html",
+    label="Costs",
+    question="What does a network cost, and how near does each framework come to what is possible?",
+    content=content,
+)
 
 
 Costs = dict[tuple[str, str], tuple[ModelCost, ...]]
@@ -163,8 +167,9 @@ def _rate_table(group: Group) -> Table:
         for row in panel.measured:
             rate, attainable = _gflops(row), roofline.attainable(row)
             rows.append((
-                panel.title, row.framework, recipe(row), fmt.grouped(row.record.costs.macs), fmt.number(rate.median),
-                bounds(rate), fmt.or_none(attainable, lambda v: fmt.number(v / 1e9)), *trust.cells(row),
+                panel.title, row.framework, trust.recipe(row), fmt.grouped(row.record.costs.macs),
+                fmt.number(rate.median), trust.bounds(rate),
+                fmt.or_none(attainable, lambda v: fmt.number(v / 1e9)), *trust.cells(row),
             ))
     columns = (
         "Network", "Framework", "Recipe", "MACs per step", "GFLOP/s", "95 % interval", "Attainable GFLOP/s",

@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dashboards import captions, charts, takeaways, trust, words
-from dashboards.cells import recipe
-from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row, groups
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Panel, Row
+from dashboards.site import Content, PageKind, Site
 from dashboards.style import PHASES
 from xibench.record import format as fmt
 from xibench.record.schema import Energy
 
-FILE: Final = "energy.html"
 WHAT: Final = (
     "Energy over the timed steps, divided by the images computed: of the cards by NVML's counter, or its power "
     "readings integrated where there is no counter, plus the processor's packages by RAPL, as far as they can be read."
@@ -23,15 +22,22 @@ NO_INTERVAL: Final = (
 )
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Joules per image with and without idle power; where there is none, why."""
-    shown = [g for g in groups(runs, "joules_per_image") if g.measured]
-    sections = [_section(group) for group in shown]
+    sections = [_section(group) for group in site.groups("joules_per_image")]
     if not sections:
         text = "No case of these runs has timed steps, over which energy could be read."
         sections = [Section("nothing", "Nothing was measured", (Prose((text,), "note"),))]
-    sections += [_idle(run) for run in runs if run.calibration]
-    return Page(FILE, "Energy", "Energy", "How much energy does an image take?", tuple(sections))
+    sections += [_idle(run) for run in site.runs if run.calibration]
+    return Content(tuple(sections))
+
+
+PAGE: Final = PageKind(
+    path="energy.html",
+    label="Energy",
+    question="How much energy does an image take?",
+    content=content,
+)
 
 
 def _section(group: Group) -> Section:
@@ -128,7 +134,7 @@ def _table(group: Group) -> Table:
             window = sum(p.energy.window_s for p in row.record.processes)
             readings = sum(p.energy.gpu_power_samples for p in row.record.processes)
             rows.append((
-                panel.title, row.framework, recipe(row), *totals, *sources, fmt.number(window), str(readings),
+                panel.title, row.framework, trust.recipe(row), *totals, *sources, fmt.number(window), str(readings),
                 *trust.cells(row),
             ))
     columns = (

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards import captions, charts, takeaways, trust, words
-from dashboards.cells import recipe
-from dashboards.content import Cell, Chart, FigureBlock, Page, Section, Table
-from dashboards.runs import Group, LoadedRun, groups
+from dashboards.content import Cell, Chart, FigureBlock, Section, Table
+from dashboards.runs import Group
+from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.metrics import METRICS, Metric, central
 
-FILE: Final = "further.html"
 DIRECTION: Final = {"higher": " Longer is better.", "lower": " Shorter is better.", None: ""}
 
 
-def has_figures(runs: Sequence[LoadedRun]) -> bool:
-    """Whether any case has a metric that no other page shows: without one the site has no such page."""
-    return any(_metrics(group) for group in groups(runs))
-
-
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """A figure and a table for each of those metrics, by the registry alone."""
-    sections = tuple(
+    return Content(tuple(
         Section(group.key, group.title, tuple(_figure(group, metric) for metric in found), subtitle=group.subtitle)
-        for group in groups(runs)
+        for group in site.groups()
         if (found := _metrics(group))
-    )
-    return Page(FILE, "Further metrics", "Further metrics", "What do the metrics of plugins say?", sections)
+    ))  # fmt: skip
+
+
+def applies(site: Site) -> bool:
+    """Whether any case has a metric that no other page shows."""
+    return any(_metrics(group) for group in site.groups())
+
+
+PAGE: Final = PageKind(
+    path="further.html",
+    label="Further metrics",
+    question="What do the metrics of plugins say?",
+    content=content,
+    applies=applies,
+)
 
 
 def _metrics(group: Group) -> list[Metric[Any]]:
@@ -69,7 +75,7 @@ def _table(group: Group, metric: Metric[Any]) -> Table:
             reason = row.summary.absent.get(metric.name, "") if row.ok else words.status(row.summary.status)
             value = charts.value_of(row, metric)
             shown = (reason or fmt.NONE) if value is None else fmt.bounded(value.value, value.low, value.high)
-            rows.append((panel.title, row.framework, recipe(row), shown, *trust.cells(row)))
+            rows.append((panel.title, row.framework, trust.recipe(row), shown, *trust.cells(row)))
     columns = ("Network", "Framework", "Recipe", f"{metric.label}, {charts.unit_of(metric)}", *trust.COLUMNS)
     return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from dashboards import captions, charts, takeaways, trust
-from dashboards.cells import recipe
-from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, groups, offline
+from dashboards import captions, charts, takeaways, trust, words
+from dashboards.charts import absent_note, rows_figure, slots
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Prose, Section, Table
+from dashboards.runs import Group, Row
 from dashboards.sections import queries, server
-from dashboards.strips import strips
+from dashboards.site import Content, PageKind, Site
+from dashboards.style import framework_colour, recipe_symbol
 from xibench.record import format as fmt
 from xibench.record.metrics import STEP_S
 from xibench.record.schema import Process
 
-FILE: Final = "latency.html"
 LEAST_SPAN: Final = 2.0  # percent either side of the median: less would show noise as if it were large
 NOT_MEASURED: Final = {
     "p50_s": "Single-stream was not measured: one image at a time with p50, p90 and p99 of its latency. "
@@ -28,25 +28,31 @@ NOT_MEASURED: Final = {
 }
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Steps of whole batches, single queries with their percentiles, and latency against the arrival rate."""
-    sections = [_section(group, (_medians(group), _steps(group))) for group in offline(runs)]
-    for group in groups(runs, "p50_s"):
-        if group.measured:
-            sections.append(_section(group, (queries.percentiles(group), _steps(group))))
-    sections += [_section(group, server.blocks(group)) for group in groups(runs, "highest_rate_hz") if group.measured]
+    sections = [
+        *(_section(group, (_medians(group), _steps(group))) for group in site.groups("images_per_s", sweeps=False)),
+        *(_section(group, (queries.percentiles(group), _steps(group))) for group in site.groups("p50_s")),
+        *(_section(group, server.blocks(group)) for group in site.groups("highest_rate_hz")),
+    ]
     if not sections:
-        sections.append(Section("nothing", "Nothing was measured", (Prose((_nothing(runs),), "note"),)))
-    else:
-        lacking = tuple(text for name, text in NOT_MEASURED.items() if not any(g.measured for g in groups(runs, name)))
-        sections += [Section("lacking", "Not measured in these runs", (Prose(lacking),))] if lacking else []
-    return Page(
-        FILE, "Latency", "Latency", "How long does a step or a query take, and how steady is it?", tuple(sections)
-    )
+        return Content((Section("nothing", "Nothing was measured", (Prose((_nothing(site),), "note"),)),))
+    lacking = tuple(text for metric, text in NOT_MEASURED.items() if not site.groups(metric))
+    if lacking:
+        sections.append(Section("lacking", "Not measured in these runs", (Prose(lacking),)))
+    return Content(tuple(sections))
 
 
-def _nothing(runs: Sequence[LoadedRun]) -> str:
-    if any(row.ok for run in runs for row in run.rows):
+PAGE: Final = PageKind(
+    path="latency.html",
+    label="Latency",
+    question="How long does a step or a query take, and how steady is it?",
+    content=content,
+)
+
+
+def _nothing(site: Site) -> str:
+    if site.measured:
         return "No case of these runs timed single steps outside of a batch sweep."
     return "No case of these runs has a result."
 
@@ -83,7 +89,7 @@ def _steps(group: Group) -> FigureBlock:
         title=f"Every {group.scenario.sample or 'step'}",
         takeaways=(takeaways.drift(group), *_outliers(group)),
         charts=tuple(
-            Chart(strips(panel.rows, span), panel.title, f"{panel.title}: every step against its case's median.")
+            Chart(_strips(panel.rows, span), panel.title, f"{panel.title}: every step against its case's median.")
             for panel in group.panels
         ),
         caption=(
@@ -131,7 +137,7 @@ def _table(group: Group) -> Table:
             assert step is not None
             steps = [s for p in row.record.processes for s in p.steps_s]
             rows.append((
-                panel.title, row.framework, recipe(row), fmt.estimate(step, 1e3),
+                panel.title, row.framework, trust.recipe(row), fmt.estimate(step, 1e3),
                 fmt.number(1e3 * min(steps)), fmt.number(1e3 * max(steps)),
                 f"{outliers.mild} + {outliers.severe}" if outliers else fmt.NONE, *_device(row), *trust.cells(row),
                 str(sum(len(p.warmup_s) for p in row.record.processes)),
@@ -155,3 +161,73 @@ def _ended(rules: Iterable[str]) -> str:
     """Which rules ended the processes, each once with how many."""
     found = Counter(rules)
     return ", ".join(rule if len(found) == 1 else f"{rule} ({count})" for rule, count in found.items())
+
+
+def _strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
+    """Every step as a mark, in percent of the case's median; within a row time runs from top to bottom.
+
+    span: the part of the axis that is drawn; steps beyond it are arrows at its edge.
+    """
+    place = slots(rows, heading=0.6)
+    data: list[dict[str, Any]] = []
+    shapes: list[dict[str, Any]] = [_vertical_line(0)]
+    for at, row in zip(place.positions, rows, strict=True):
+        if row.summary.step_s:
+            data.append(_strip(at, row, row.summary.step_s.median, span))
+            shapes.append(_interval_band(at, row, span))
+    notes = [
+        absent_note(at, row, x=span[0]) for at, row in zip(place.positions, rows, strict=True)
+        if not row.summary.step_s
+    ]
+    figure = rows_figure(data, rows, place, "step time against the case's median (%)", list(span), notes, height=44)
+    figure["layout"]["shapes"] = shapes
+    figure["layout"]["xaxis"] |= {"zeroline": False, "ticksuffix": " %", "showticksuffix": "all"}
+    return figure
+
+
+def _strip(at: float, row: Row, median: float, span: tuple[float, float]) -> dict[str, Any]:
+    steps = [
+        (s, number, kind)
+        for number, p in enumerate(row.record.processes, start=1)
+        for kind, part in (("warm-up", p.warmup_s), ("timed", p.steps_s)) for s in part
+    ]
+    share = [100 * (s / median - 1) for s, _, _ in steps]
+    symbol = recipe_symbol(row.case.recipe)
+    symbols = [
+        "triangle-right" if v > span[1] else "triangle-left" if v < span[0] else
+        symbol if kind == "timed" else f"{symbol}-open"
+        for v, (_, _, kind) in zip(share, steps, strict=True)
+    ]
+    colour = framework_colour(row.case.framework)
+    return {
+        "type": "scatter", "mode": "markers", "cliponaxis": False,
+        "x": [min(max(v, span[0]), span[1]) for v in share],
+        "y": [at - 0.38 + 0.76 * i / max(len(steps) - 1, 1) for i in range(len(steps))],
+        "marker": {
+            "color": colour, "size": 6 if len(steps) < 120 else 4, "opacity": 0.8, "symbol": symbols,
+            "line": {"color": colour, "width": 1},
+        },
+        "customdata": [
+            f"<b>{words.chart_text(row.label)}</b><br>process {number}, {kind}: {fmt.number(1e3 * s, 2)} ms, {v:+.1f} %"
+            for (s, number, kind), v in zip(steps, share, strict=True)
+        ],
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+
+
+def _interval_band(at: float, row: Row, span: tuple[float, float]) -> dict[str, Any]:
+    step = row.summary.step_s
+    assert step is not None
+    low, high = (100 * ((bound or step.median) / step.median - 1) for bound in (step.low, step.high))
+    return {
+        "type": "rect", "layer": "below",
+        "x0": max(low, span[0]), "x1": min(high, span[1]), "y0": at - 0.46, "y1": at + 0.46,
+        "fillcolor": framework_colour(row.case.framework), "opacity": 0.28, "line": {"width": 0},
+    }
+
+
+def _vertical_line(x: float) -> dict[str, Any]:
+    return {
+        "type": "line", "layer": "below", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": 1,
+        "line": {"color": "var(--axis)", "width": 1},
+    }

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards.cells import recipe
-from dashboards.content import Block, Cell, Chart, FigureBlock, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, groups
+from dashboards.content import Block, Cell, Chart, FigureBlock, Prose, Section, Table
+from dashboards.runs import Group, Row
+from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.schema import Memory
 
-FILE: Final = "memory.html"
 COMPILED: Final[tuple[Callable[[Memory], int | None], ...]] = (
     lambda m: m.compiled_temporary_bytes, lambda m: m.compiled_argument_bytes, lambda m: m.compiled_output_bytes,
     lambda m: m.compiled_code_bytes,
 )
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Peak host memory above the framework's baseline, and device memory or the reason why there is none."""
-    shown = [g for g in groups([r for r in runs if not r.header.rule.sweep]) if g.measured]
-    sections = tuple(_section(group) for group in shown)
-    measured = any(row.ok for run in runs for row in run.rows)
-    text = "Memory against the batch stands under Batch." if measured else "No case of these runs has a result."
-    title = "Batch sweeps only" if measured else "Nothing was measured"
-    nothing = (Section("nothing", title, (Prose((text,), "note"),)),)
-    return Page(
-        FILE, "Memory", "Memory", "How much memory does a network take beyond what its framework takes anyway?",
-        sections or nothing,
-    )
+    sections = tuple(_section(group) for group in site.groups(sweeps=False))
+    text = "Memory against the batch stands under Batch." if site.measured else "No case of these runs has a result."
+    title = "Batch sweeps only" if site.measured else "Nothing was measured"
+    return Content(sections or (Section("nothing", title, (Prose((text,), "note"),)),))
+
+
+PAGE: Final = PageKind(
+    path="memory.html",
+    label="Memory",
+    question="How much memory does a network take beyond what its framework takes anyway?",
+    content=content,
+)
 
 
 def host_above_baseline(row: Row) -> list[int]:
@@ -124,7 +125,7 @@ def _compiled(group: Group) -> Table | Prose:
             figures = [_largest(row, figure) for figure in COMPILED]
             if any(figure is not None for figure in figures):
                 shown = [fmt.or_none(figure, fmt.mebibytes) for figure in figures]
-                rows.append((panel.title, row.framework, recipe(row), *shown, *trust.cells(row)))
+                rows.append((panel.title, row.framework, trust.recipe(row), *shown, *trust.cells(row)))
     if not rows:
         return Prose((f"No compiler told what it planned: {_why(group, 'compiled')}.",))
     columns = (
@@ -136,7 +137,7 @@ def _compiled(group: Group) -> Table | Prose:
 
 def _table(group: Group) -> Table:
     rows = tuple(
-        (panel.title, row.framework, recipe(row), *_memory_cells(row), *trust.cells(row))
+        (panel.title, row.framework, trust.recipe(row), *_memory_cells(row), *trust.cells(row))
         for panel in group.panels for row in panel.measured
     )
     columns = (

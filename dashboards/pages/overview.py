@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from dashboards import captions, charts, takeaways, trust, words
-from dashboards.cells import bounds, recipe
-from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row, case_words, families, offline
-from dashboards.unlike import unlike_settings, within_cases
+from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Panel, Row, case_words
+from dashboards.setting_differences import unlike_settings, within_cases
+from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.metrics import IMAGES_PER_S
 from xibench.record.schema import Case
 from xibench.scenarios import qualifier
 
-FILE: Final = "index.html"
 ABOUT: Final = (
     "One text per network builds it natively in every framework, with the same weights and the same photographs. Each "
     "case is timed in fresh processes, every step until its result has been computed."
@@ -23,17 +22,22 @@ ABOUT: Final = (
 NO_GPU: Final = "No case here ran on a GPU: what the recipes choose on one is unmeasured."
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Throughput by framework, network and recipe; every case that has no result, with its reason."""
-    sections = [_section(group) for group in offline(runs)] or [_elsewhere(runs)]
-    without = _without_result(runs)
+    sections = [_section(group) for group in site.groups("images_per_s", sweeps=False)] or [_elsewhere(site)]
+    without = _without_result(site.runs)
     if without:
         sections.append(Section("without-result", "Cases without a result", without))
-    return Page(
-        FILE, "Throughput", "Throughput",
-        "How many images per second does each framework take through the same network?", tuple(sections),
-        ABOUT if any(row.case.device == "cuda" for run in runs for row in run.rows) else f"{ABOUT} {NO_GPU}",
-    )
+    on_gpu = any(row.case.device == "cuda" for run in site.runs for row in run.rows)
+    return Content(tuple(sections), ABOUT if on_gpu else f"{ABOUT} {NO_GPU}")
+
+
+PAGE: Final = PageKind(
+    path="index.html",
+    label="Throughput",
+    question="How many images per second does each framework take through the same network?",
+    content=content,
+)
 
 
 def _section(group: Group) -> Section:
@@ -82,18 +86,18 @@ def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
     if rate is None or step is None:
         blank = (fmt.NONE,) * 4
         status = words.status(row.summary.status)
-        return (panel.title, row.framework, recipe(row), status, *blank[1:], *trust.cells(row))
+        return (panel.title, row.framework, trust.recipe(row), status, *blank[1:], *trust.cells(row))
     return (
-        panel.title, row.framework, recipe(row), fmt.number(rate.median), bounds(rate), fmt.number(1e3 * step.median),
-        fmt.or_none(peak, fmt.mebibytes), *trust.cells(row),
+        panel.title, row.framework, trust.recipe(row), fmt.number(rate.median), trust.bounds(rate),
+        fmt.number(1e3 * step.median), fmt.or_none(peak, fmt.mebibytes), *trust.cells(row),
     )
 
 
-def _elsewhere(runs: Sequence[LoadedRun]) -> Section:
+def _elsewhere(site: Site) -> Section:
     """What stands here if no offline case has a result: where the results are, or why there are none."""
-    titles = [group.title for group in families(runs) if group.measured]
+    titles = [group.title for group in site.families()]
     if not titles:
-        return Section("nothing", "Nothing was measured", (Prose((_why_nothing(runs),), "note"),))
+        return Section("nothing", "Nothing was measured", (Prose((_why_nothing(site.runs),), "note"),))
     text = (
         f"These runs measured {fmt.listing(titles)}: batch sweeps stand under Batch, single-stream and server under "
         "Latency, compile times under Start-up."

@@ -7,27 +7,32 @@ from typing import Final
 from urllib.parse import quote
 
 from dashboards import words
-from dashboards.content import Block, Cell, Facts, Link, Marked, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Row, case_words, families, recipe_order
+from dashboards.content import Block, Cell, Facts, Link, Marked, Prose, Section, Table
+from dashboards.runs import Group, LoadedRun, Row, case_words, recipe_order
 from dashboards.sections import conditions
-from dashboards.unlike import unlike_settings, within_cases
+from dashboards.setting_differences import unlike_settings, within_cases
+from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.schema import Environment, Process, Rule, Setting
 
-FILE: Final = "settings.html"
 RUNS_FOLDER: Final = "runs"
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Settings read back, substitutions, environment, versions, run files and the command that repeats a run."""
-    sections = [_settings(group) for group in families(runs) if group.measured]
-    for run in runs:
+    sections = [_settings(group) for group in site.families()]
+    for run in site.runs:
         sections += [conditions.section(run), _run(run)]
-    return Page(
-        FILE, "Settings", "Settings, conditions and environment",
-        "With what settings, under what conditions and on what machine was it measured, and how is it repeated?",
-        tuple(sections),
-    )
+    return Content(tuple(sections))
+
+
+PAGE: Final = PageKind(
+    path="settings.html",
+    label="Settings",
+    title="Settings, conditions and environment",
+    question="With what settings, under what conditions and on what machine was it measured, and how is it repeated?",
+    content=content,
+)
 
 
 def run_file(run: LoadedRun) -> str:

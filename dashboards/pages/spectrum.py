@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboards import captions, curves, trust, words
-from dashboards.cells import bounds
-from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Page, Prose, Section, Table
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Prose, Section, Table
 from dashboards.runs import LoadedRun, Row
+from dashboards.site import Content, PageKind, Site
 from xibench.analysis import spectrum
 from xibench.analysis.spectrum import Curve, Member, Point
 from xibench.analysis.spectrum_told import WAY_TOLD, finding, in_slices
 from xibench.record import format as fmt
 from xibench.record.schema import Case
 
-FILE: Final = "spectrum.html"
 QUESTION: Final = "What happens along the spectrum from a regular convolution to a depthwise one?"
 INTRO: Final = (
     "Xception's separable convolution is one end of a spectrum: g segments of the channels, each convolved over space "
@@ -71,14 +70,23 @@ class Family:
         return sorted(found, key=spectrum.place)
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Costs, throughput, latency, memory and attained fraction against the number of segments."""
     sections = tuple(
         Section(f"spectrum-{i}", f"Xception, {family.title}", _blocks(family), subtitle=_subtitle(family.run))
-        for i, family in enumerate((family for run in runs for family in _families(run)), 1)
+        for i, family in enumerate((family for run in site.runs for family in _families(run)), 1)
     )
-    nothing = (Section("nothing", "No spectrum", (Prose((NOTHING,), "note"),)),)
-    return Page(FILE, "Spectrum", "Spectrum", QUESTION, sections or nothing, intro=INTRO if sections else "")
+    if not sections:
+        return Content((Section("nothing", "No spectrum", (Prose((NOTHING,), "note"),)),))
+    return Content(sections, INTRO)
+
+
+PAGE: Final = PageKind(
+    path="spectrum.html",
+    label="Spectrum",
+    question=QUESTION,
+    content=content,
+)
 
 
 def _families(run: LoadedRun) -> list[Family]:
@@ -297,7 +305,7 @@ def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
         cells.append((
             words.name(curve.case.framework), WAY_TOLD[curve.widths], spectrum.label(point.member.segments),
             fmt.number(rate.median) if rate else words.status(point.throughput.status),
-            bounds(rate) if rate else fmt.NONE,
+            trust.bounds(rate) if rate else fmt.NONE,
             fmt.ratio(step.work) if step else fmt.NONE, fmt.ratio(step.faster.ratio) if step else fmt.NONE,
             *trust.cells(rows_of[point.record.case]),
         ))  # fmt: skip

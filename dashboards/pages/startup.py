@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 
 from dashboards import captions, charts, takeaways, trust
-from dashboards.cells import recipe
-from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Page, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row, groups
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Prose, Section, Table
+from dashboards.runs import Group, Panel, Row
+from dashboards.site import Content, PageKind, Site
 from dashboards.style import PHASES
 from xibench.record import format as fmt
 from xibench.record.schema import Process
 
-FILE: Final = "startup.html"
 NOT_APART: Final = "Where a framework cannot compile ahead of the first step, the first step includes compiling."
 FRESH: Final = (
     "One mark per fresh process: compiling ahead of time, where a framework does, and the first step, together, so "
@@ -23,18 +22,23 @@ FRESH: Final = (
 )
 
 
-def page(runs: Sequence[LoadedRun]) -> Page:
+def content(site: Site) -> Content:
     """Compile times over fresh processes, and the phases up to a first result."""
-    shown = [g for g in groups([r for r in runs if not r.header.rule.sweep]) if g.measured]
-    sections = tuple(Section(g.key, g.title, _blocks(g), subtitle=g.subtitle) for g in shown)
-    text = "No case of these runs has a result." if not any(r.ok for run in runs for r in run.rows) else (
+    sections = tuple(
+        Section(g.key, g.title, _blocks(g), subtitle=g.subtitle) for g in site.groups(sweeps=False)
+    )
+    text = "No case of these runs has a result." if not site.measured else (
         "These runs sweep the batch only; start-up is shown for cases outside of sweeps."
     )
-    nothing = (Section("nothing", "Nothing was measured", (Prose((text,), "note"),)),)
-    return Page(
-        FILE, "Start-up", "Start-up", "How long does it take to compile, and how long is it until the first result?",
-        sections or nothing,
-    )
+    return Content(sections or (Section("nothing", "Nothing was measured", (Prose((text,), "note"),)),))
+
+
+PAGE: Final = PageKind(
+    path="startup.html",
+    label="Start-up",
+    question="How long does it take to compile, and how long is it until the first result?",
+    content=content,
+)
 
 
 def _blocks(group: Group) -> tuple[Block, ...]:
@@ -149,14 +153,14 @@ def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
     compiled = fmt.estimate(s.compile_s) if s.compile_s else "in the first step"
     first = fmt.estimate(s.first_step_s) if s.first_step_s else fmt.NONE
     return (
-        panel.title, row.framework, recipe(row), compiled, first, fmt.number(min(found)), fmt.number(max(found)),
+        panel.title, row.framework, trust.recipe(row), compiled, first, fmt.number(min(found)), fmt.number(max(found)),
         *trust.cells(row),
     )
 
 
 def _startup_table(group: Group) -> Table:
     rows = tuple(
-        (panel.title, row.framework, recipe(row), str(number), fmt.number(p.import_s), fmt.number(p.build_s),
+        (panel.title, row.framework, trust.recipe(row), str(number), fmt.number(p.import_s), fmt.number(p.build_s),
          "in the first step" if p.compile_s is None else fmt.number(p.compile_s), fmt.number(p.first_step_s),
          *trust.cells(row))
         for panel in group.panels for row in panel.measured for number, p in enumerate(row.record.processes, start=1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from dashboards import captions, charts, trust
-from dashboards.cells import recipe
 from dashboards.content import Cell, Chart, FigureBlock, Key, Table
 from dashboards.runs import Group, Panel, Row
 from xibench.record import format as fmt
@@ -94,7 +93,7 @@ def _table(group: Group) -> Table:
     for panel in group.panels:
         for row in panel.measured:
             figures = [_text(row, name) if name in row.summary.latency else fmt.NONE for name in SYMBOLS]
-            rows.append((panel.title, row.framework, recipe(row), *figures, *trust.cells(row)))
+            rows.append((panel.title, row.framework, trust.recipe(row), *figures, *trust.cells(row)))
     headings = tuple(f"{name}, ms [95 %]" for name in SYMBOLS)
     columns = ("Network", "Framework", "Recipe", *headings, *trust.COLUMNS)
     return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards import captions, curves, trust, words
-from dashboards.axes import logarithmic
-from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, families, network_title
-from dashboards.style import framework_colour, recipe_symbol
+from dashboards.style import framework_colour, logarithmic, recipe_symbol
 from xibench.record import format as fmt
 from xibench.record.schema import Calibration
 
@@ -219,7 +217,7 @@ def _table(group: Group, rows: Sequence[Row]) -> Table:
         written = costs.attainable_as_written_s
         cells.append((
             network_title(row.case.model, row.case.variant), f"{row.case.resolution} px", str(row.case.batch),
-            row.framework, recipe(row), fmt.number(intensity(row)), fmt.number(_achieved(row) / 1e9),
+            row.framework, trust.recipe(row), fmt.number(intensity(row)), fmt.number(_achieved(row) / 1e9),
             fmt.or_none(attainable(row), lambda v: fmt.number(v / 1e9)),
             fmt.or_none(costs.attainable_s, lambda v: fmt.number(1e3 * v)),
             fmt.or_none(written, lambda v: fmt.number(1e3 * v)),

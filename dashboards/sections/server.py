@@ -8,7 +8,6 @@ from typing import Any, Final
 import numpy as np
 
 from dashboards import captions, curves, trust
-from dashboards.cells import recipe
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Table
 from dashboards.curves import Curve, Point
 from dashboards.runs import Group, Panel, Row
@@ -145,7 +144,7 @@ def _table(group: Group) -> Table:
             rate = row.summary.highest_rate_hz
             spread = f"{fmt.number(rates[0])} to {fmt.number(rates[-1])}" if len(rates) > 1 else fmt.NONE
             rows.append((
-                panel.title, row.framework, recipe(row), fmt.listing(_each_once([s.bound_s for s in found])),
+                panel.title, row.framework, trust.recipe(row), fmt.listing(_each_once([s.bound_s for s in found])),
                 _kept(len(rates), len(found)) if rate is None else fmt.number(rate), spread,
                 str(sum(len(s.trials) for s in found)),
                 *trust.cells(row),
