@@ -84,6 +84,17 @@ def test_a_metric_is_not_derived_for_scenarios_and_tasks_that_do_not_have_it(
         assert (summary[toy], "toy" in summary.absent) == (None, False)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"), [("number", Interval(1.0, None, None, 1)), ("interval", 1.5), ("percentile", 3), ("number", "1")]
+)
+def test_a_value_of_another_kind_than_the_entry_says_is_refused_with_the_metrics_name(
+    kind: str, value: object, registry: dict[str, Metric[Any]]
+) -> None:
+    register(metric(kind=kind, of=lambda case: value))
+    with pytest.raises(TypeError, match=f"metric toy: .*kind {kind}"):
+        summarise(record(GOOD))
+
+
 def test_what_several_metrics_derive_from_is_computed_once() -> None:
     case = Measurement(record(GOOD))
     assert case.step_s is case.step_s

@@ -241,7 +241,7 @@ def _figures(base: Measurement, new: Measurement) -> list[FigureChange]:
     for metric in applicable(base.case):
         if metric.placed:
             continue
-        was, now = (None if isinstance(v, Unavailable) else central(v) for v in (metric.of(base), metric.of(new)))
+        was, now = (None if isinstance(v, Unavailable) else central(v) for v in (metric.value(base), metric.value(new)))
         if was is not None or now is not None:
             changes.append(_figure_change(metric, was, now))
     return changes

@@ -123,11 +123,30 @@ class Metric(Generic[T_co]):
             self.tasks is None or case.task in self.tasks
         )
 
+    def value(self, case: Measurement) -> T_co | Unavailable | None:
+        """Derive the value, and check that it is of the kind that the entry says.
+
+        Raises:
+            TypeError: If it is not; what `of` raises is raised too.
+        """
+        found = self.of(case)
+        if found is not None and not isinstance(found, (Unavailable, *_KINDS[self.kind])):
+            types = " or ".join(kind.__name__ for kind in _KINDS[self.kind])
+            raise TypeError(
+                f"metric {self.name}: received {found!r} for {case.case.key}, expected a value of kind {self.kind} "
+                f"({types}), Unavailable or None; correct `of` or `kind`"
+            )
+        return found
+
     @property
     def label(self) -> str:
         """The name of the figure in prose: its heading on one line, or its name."""
         return " ".join(self.heading.split()) or self.name
 
+
+_KINDS: Final[dict[str, tuple[type, ...]]] = {
+    "interval": (Interval,), "percentile": (Percentile,), "number": (float, int),
+}  # fmt: skip
 
 METRICS: Final[dict[str, Metric[Any]]] = {}
 """Every metric by name, in the order of a frame's columns."""

@@ -118,7 +118,7 @@ def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str,
     figures: dict[str, Value] = {}
     absent = {_NAMED_AS.get(field, field): why for field, why in measured.processes[0].absent.items()}
     for metric in applicable(record.case):
-        value = metric.of(measured)
+        value = metric.value(measured)
         if isinstance(value, Unavailable):
             absent[metric.name] = value.reason
         elif value is not None:
