@@ -10,9 +10,9 @@ import pytest
 
 from tests.builders import ENVIRONMENT
 from tests.cli.command import xibench
-from xibench.cli import examination
-from xibench.cli.examination import condition_facts
-from xibench.cli.lacks import disturbing, framework_lacks, machine_lacks
+from xibench.analysis import doctor
+from xibench.analysis.doctor import condition_facts
+from xibench.analysis.findings import disturbance_findings, framework_findings, machine_findings
 from xibench.measure.conditions import Conditions as Now
 from xibench.measure.conditions import GpuConditions
 from xibench.record.schema import Conditions, Gpu
@@ -33,14 +33,14 @@ def test_every_framework_is_asked_in_its_own_interpreter_and_every_lack_has_a_cu
     found = examined
     assert [f["name"] for f in found["frameworks"]] == ["pytorch", "tensorflow", "jax"]
     assert all("cpu" in f["devices"] for f in found["frameworks"] if f["problem"] is None)
-    assert all(lack["what"] and lack["effect"] and lack["cure"] for lack in found["lacks"])
+    assert all(finding["what"] and finding["effect"] and finding["cure"] for finding in found["findings"])
     assert {"python", "CPU", "load average, 1 min", "photographs"} <= {fact["name"] for fact in found["facts"]}
 
 
 def test_a_machine_that_has_all_lacks_nothing() -> None:
     whole = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["amx_bf16"], gpus=[GPU])
-    assert list(machine_lacks(whole, None, free_bytes=1 << 40)) == []
-    assert list(disturbing(QUIET)) == []
+    assert list(machine_findings(whole, None, free_bytes=1 << 40)) == []
+    assert list(disturbance_findings(QUIET)) == []
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_what_lacks_is_said_with_its_effect_and_cure(
     environment: dict[str, object], inductor: str | None, free_bytes: int, words: list[str]
 ) -> None:
     whole = msgspec.structs.replace(ENVIRONMENT, **{"cpu_flags": ["avx512_bf16"], "gpus": [GPU], **environment})
-    (lack,) = machine_lacks(whole, inductor, free_bytes)
-    assert all(word in f"{lack.what} {lack.effect} {lack.cure}" for word in words), lack
+    (finding,) = machine_findings(whole, inductor, free_bytes)
+    assert all(word in f"{finding.what} {finding.effect} {finding.cure}" for word in words), finding
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_what_lacks_is_said_with_its_effect_and_cure(
     ],
 )
 def test_what_would_disturb_a_run_is_said_by_the_limits_of_a_run(now: dict[str, Any], words: list[str]) -> None:
-    (lack,) = disturbing(replace(QUIET, **now))
-    assert all(word in f"{lack.what} {lack.effect} {lack.cure}" for word in words), lack
+    (finding,) = disturbance_findings(replace(QUIET, **now))
+    assert all(word in f"{finding.what} {finding.effect} {finding.cure}" for word in words), finding
 
 
 def test_the_conditions_of_the_moment_are_shown(examined: Any) -> None:
@@ -94,24 +94,24 @@ def test_a_missing_framework_is_skipped_and_its_cure_is_the_install_command(monk
         return Probe(framework=framework, versions={"torch": None}, devices=[], problem="pytorch: not installed")
 
     monkeypatch.setattr("xibench.workers.probe.probe", absent)
-    (lack,) = framework_lacks(examination.ask_framework("pytorch"), has_gpu=False)
-    assert lack.what == "pytorch: not installed"
-    assert "unsupported" in lack.effect
-    assert lack.cure == "pip install 'xibench[pytorch]'"
+    (finding,) = framework_findings(doctor.ask_framework("pytorch"), has_gpu=False)
+    assert finding.what == "pytorch: not installed"
+    assert "unsupported" in finding.effect
+    assert finding.cure == "pip install 'xibench[pytorch]'"
 
 
 def test_a_framework_that_does_not_see_the_card_is_said() -> None:
-    state = examination.FrameworkState(
+    state = doctor.FrameworkState(
         name="jax", interpreter="python", versions={"jax": "1"}, devices=["cpu"], recipes={}, problem=None
     )
-    (lack,) = framework_lacks(state, has_gpu=True)
-    assert "sees no GPU" in lack.what
-    assert framework_lacks(state, has_gpu=False) == []
+    (finding,) = framework_findings(state, has_gpu=True)
+    assert "sees no GPU" in finding.what
+    assert framework_findings(state, has_gpu=False) == []
 
 
 def test_torch_compile_that_cannot_work_is_said_as_the_recipe_itself_would_say_it(tmp_path: Path) -> None:
     done = xibench("doctor", "--json", cwd=tmp_path, CXX="no-such-compiler")
-    whats = [lack["what"] for lack in json.loads(done.stdout)["lacks"]]
+    whats = [finding["what"] for finding in json.loads(done.stdout)["findings"]]
     assert "TorchInductor needs a C++ compiler, no-such-compiler was not found (apt install g++)" in whats
 
 
@@ -124,3 +124,9 @@ def test_recipes_are_shown_with_their_settings_and_reasons(examined: Any, shown_
         assert f"Recipes: {framework['name']} on {framework['devices'][-1]}" in shown
         settings = [setting for recipe in framework["recipes"].values() for setting in recipe]
         assert all(name in shown and why in shown for name, why in settings)
+
+
+def test_fields_that_stay_empty_are_shown(examined: Any, shown_to_people: str) -> None:
+    groups = examined["empty"]
+    assert all(group["fields"] and group["why"] and group["filled_by"] for group in groups)
+    assert not groups or "Fields that stay empty here" in shown_to_people

@@ -13,8 +13,8 @@ from tests.builders import small_case
 from tests.cli.command import ROOT, Done, xibench
 from tests.golden.golden import Golden
 from xibench.analysis.checks import Caught, Check
+from xibench.analysis.doctor import DoctorReport
 from xibench.analysis.verify import Report
-from xibench.cli.examination import Examination
 from xibench.cli.render import comparison_tables
 from xibench.record.comparison import Compared, Comparison, NotCompared
 from xibench.record.recipe_file import RecipeFile
@@ -84,9 +84,9 @@ def test_a_proof_is_as_scripts_know_it(golden: Golden, monkeypatch: pytest.Monke
     golden.document("documents/verify.json", document(xibench("verify", "xception", "--json", cwd=ROOT)))
 
 
-@pytest.mark.parametrize("kind", [Examination, Comparison, Report, RecipeFile], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [DoctorReport, Comparison, Report, RecipeFile], ids=lambda kind: kind.__name__)
 def test_what_a_document_may_hold_is_as_scripts_know_it(kind: type, golden: Golden) -> None:
-    """A schema: keys, types and what may be null, on any machine. `doctor` prints an Examination."""
+    """A schema: keys, types and what may be null, on any machine. `doctor` prints a DoctorReport."""
     schema = msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING)
     for entry in schema["$defs"].values():
         entry.pop("description", None)  # the docstring

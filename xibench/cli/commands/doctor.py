@@ -14,14 +14,14 @@ def doctor(as_json: Json = False) -> None:
     \b
     Example:  xibench doctor
     """
-    from xibench.cli.examination import examine
+    from xibench.analysis.doctor import diagnose
 
-    found = examine()
+    found = diagnose()
     if as_json:
         print_json(found)
         return
     from xibench.cli.render import terminal
-    from xibench.cli.render.tables import examination_tables
+    from xibench.cli.render.tables import doctor_tables
 
-    for table in examination_tables(found):
+    for table in doctor_tables(found):
         terminal.show(table)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from frameworks.cost import LayerCost, NetworkCost
     from xibench.analysis.costs import Roofline
     from xibench.analysis.counters import CounterCheck
+    from xibench.analysis.doctor import DoctorReport, FrameworkState
     from xibench.analysis.verify import Report
-    from xibench.cli.examination import Examination, FrameworkState
 
 
 BROKEN: Final = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
@@ -153,7 +153,7 @@ def _mistake_table(report: Report) -> Table:
     return table_of("Seeded mistakes: does the proof notice them?", ("mistake", "in", *frameworks), rows)
 
 
-def examination_tables(found: Examination) -> list[Table]:
+def doctor_tables(found: DoctorReport) -> list[Table]:
     """The tables of `xibench doctor`."""
     frameworks = [
         (f.name, installed(f.versions), f.interpreter, ", ".join(f.devices) or NONE, f.problem or "ok")
@@ -165,9 +165,9 @@ def examination_tables(found: Examination) -> list[Table]:
         *(_recipe_table(framework) for framework in found.frameworks if framework.recipes),
         table_of("Machine", ("", ""), machine),
     ]
-    if found.lacks:
-        lacks = [(lack.what, lack.effect, lack.cure) for lack in found.lacks]
-        tables.append(table_of("Lacking", ("what", "what comes of it", "cure"), lacks))
+    if found.findings:
+        findings = [(f.what, f.effect, f.cure) for f in found.findings]
+        tables.append(table_of("Lacking", ("what", "what comes of it", "cure"), findings))
     if found.empty:
         empty = [(", ".join(group.fields), group.why, group.filled_by) for group in found.empty]
         tables.append(table_of("Fields that stay empty here", ("fields of a record", "why", "what fills them"), empty))

@@ -1,4 +1,4 @@
-"""What `xibench doctor` finds out: what is there, in what condition, what lacks or stays empty, and the cure.
+"""What `xibench doctor` reports: frameworks, machine, conditions, problems with their remedies, empty fields.
 
 No framework is imported here: each is asked in a short process of the interpreter that would run it.
 """
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from xibench.cli.lacks import BF16_FLAGS, Lack, disturbing, framework_lacks, machine_lacks
-from xibench.cli.render.empty_fields import Empty, empty_fields
+from xibench.analysis.empty_fields import EmptyFields, empty_fields
+from xibench.analysis.findings import BF16_FLAGS, Finding, disturbance_findings, framework_findings, machine_findings
 
 if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions, GpuConditions
@@ -39,18 +39,18 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     value: str
 
 
-class Examination(msgspec.Struct, frozen=True, kw_only=True):
-    """All that `xibench doctor` says."""
+class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that `xibench doctor` reports."""
 
     frameworks: list[FrameworkState]
     facts: list[Fact]
     conditions: dict[str, object]  # as a run records them, at this moment
-    lacks: list[Lack]
-    empty: list[Empty]
+    findings: list[Finding]
+    empty: list[EmptyFields]
 
 
-def examine() -> Examination:
-    """Looks at the frameworks and at the machine. Takes as long as the slowest framework's import, and WATCH_S."""
+def diagnose() -> DoctorReport:
+    """Examines the frameworks and the machine. Takes as long as the slowest framework's import, and WATCH_S."""
     from frameworks.runtime import FRAMEWORKS, inductor_lacks
     from xibench.measure import conditions
     from xibench.measure.clock import MonotonicClock
@@ -64,14 +64,14 @@ def examine() -> Examination:
             states = list(pool.map(ask_framework, FRAMEWORKS))
         empty = empty_fields(now, monitor, [device for state in states for device in state.devices])
     photographs, no_photographs = _photographs()
-    return Examination(
+    return DoctorReport(
         frameworks=states,
         facts=[*_facts(environment), Fact(name="photographs", value=photographs), *condition_facts(now)],
         conditions=msgspec.to_builtins(now),
-        lacks=[
-            *(lack for state in states for lack in framework_lacks(state, bool(environment.gpus))),
-            *machine_lacks(environment, inductor_lacks(), shutil.disk_usage(".").free),
-            *disturbing(now),
+        findings=[
+            *(finding for state in states for finding in framework_findings(state, bool(environment.gpus))),
+            *machine_findings(environment, inductor_lacks(), shutil.disk_usage(".").free),
+            *disturbance_findings(now),
             *no_photographs,
         ],
         empty=empty,
@@ -144,14 +144,14 @@ def _facts(environment: Environment) -> list[Fact]:
     return [Fact(name=name, value=value) for name, value in values.items()]
 
 
-def _photographs() -> tuple[str, list[Lack]]:
+def _photographs() -> tuple[str, list[Finding]]:
     from xibench.errors import InputError
     from xibench.workers.inputs import pictures
 
     try:
         return ", ".join(pictures("sample", 1).files), []
     except InputError as error:
-        return "none", [Lack(
+        return "none", [Finding(
             what=str(error),
             effect="`--images sample`, the default, cannot be used",
             cure="`pip install scikit-learn`, or name a folder of your own with `--images DIR`",

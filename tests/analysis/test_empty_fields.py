@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import fields, replace
-from typing import Any
 
 import msgspec
 
 from tests.cli.test_doctor import CARD, QUIET
-from xibench.cli.render.empty_fields import BARE_METAL, FILLED_BY, GPU_CONDITIONS, Empty, empty_fields
+from xibench.analysis.empty_fields import BARE_METAL, FILLED_BY, GPU_CONDITIONS, EmptyFields, empty_fields
 from xibench.measure.conditions import GpuConditions as MeasuredGpu
 from xibench.measure.nvml import Monitor, NoNvml
 from xibench.record.schema import Conditions, Energy, GpuConditions, Idle, Memory, Process
@@ -41,7 +40,7 @@ class OldCard(Monitor):
         raise NoNvml("card 0: Not Supported")
 
 
-def by_field(found: list[Empty]) -> dict[str, Empty]:
+def by_field(found: list[EmptyFields]) -> dict[str, EmptyFields]:
     return {field: group for group in found for field in group.fields}
 
 
@@ -77,9 +76,3 @@ def test_every_name_is_a_field_of_a_record() -> None:
     known = set(itertools.chain.from_iterable((f.name for f in msgspec.structs.fields(one)) for one in types))
     assert set(FILLED_BY) <= known
     assert set(GPU_CONDITIONS) == {f.name for f in fields(MeasuredGpu)} - {"index", "absent"}
-
-
-def test_the_command_shows_them(examined: Any, shown_to_people: str) -> None:
-    groups = examined["empty"]
-    assert all(group["fields"] and group["why"] and group["filled_by"] for group in groups)
-    assert not groups or "Fields that stay empty here" in shown_to_people

@@ -42,7 +42,7 @@ FILLED_BY: Final = {
 """What would fill a field of a record, whatever the reason that it is null for."""
 
 
-class Empty(msgspec.Struct, frozen=True, kw_only=True):
+class EmptyFields(msgspec.Struct, frozen=True, kw_only=True):
     """Fields that every record of this machine will have as null, for one reason."""
 
     fields: list[str]
@@ -50,7 +50,7 @@ class Empty(msgspec.Struct, frozen=True, kw_only=True):
     filled_by: str
 
 
-def empty_fields(conditions: Conditions, monitor: Monitor, devices: Iterable[str]) -> list[Empty]:
+def empty_fields(conditions: Conditions, monitor: Monitor, devices: Iterable[str]) -> list[EmptyFields]:
     """All of them, grouped by reason and cure.
 
     conditions: as read just now. devices: that any framework sees.
@@ -65,7 +65,7 @@ def empty_fields(conditions: Conditions, monitor: Monitor, devices: Iterable[str
     for field, why in missing:
         cure = CARD if not conditions.gpus and field in GPU_CONDITIONS else FILLED_BY[field]
         groups.setdefault((why, cure), []).append(field)
-    return [Empty(fields=fields, why=why, filled_by=cure) for (why, cure), fields in groups.items()]
+    return [EmptyFields(fields=fields, why=why, filled_by=cure) for (why, cure), fields in groups.items()]
 
 
 def _cards(conditions: Conditions) -> list[tuple[str, str]]:

@@ -1,0 +1,57 @@
+"""Every name that commands take, from the registries."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def inventory() -> dict[str, Any]:
+    """Every registered name, and per framework and contender the versions of its distributions, null where one is not
+    installed.
+    """
+    from frameworks.architectures import MODELS, OPERATORS
+    from frameworks.runtime import FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, RECIPES
+    from frameworks.third_party import CONTENDERS
+    from xibench.run.presets import PRESETS
+    from xibench.scenarios import SCENARIOS
+
+    return {
+        "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
+        "operators": [{"name": name, "variants": list(model.variants)} for name, model in OPERATORS.items()],
+        "frameworks": list(FRAMEWORKS),
+        "contenders": list(CONTENDERS),
+        "scenarios": list(SCENARIOS),
+        "recipes": list(RECIPES),
+        "precisions": list(PRECISIONS),
+        "presets": list(PRESETS),
+        "purposes": {
+            "contenders": {name: contender.what for name, contender in CONTENDERS.items()},
+            "scenarios": {name: scenario.description for name, scenario in SCENARIOS.items()},
+            "recipes": dict(RECIPES),
+            "precisions": dict(PRECISIONS),
+            "presets": {name: preset.purpose for name, preset in PRESETS.items()},
+        },
+        "versions": {name: _versions(name) for name in IMPLEMENTATIONS},
+    }
+
+
+def _versions(framework: str) -> dict[str, str | None]:
+    """The versions of a framework's or contender's distributions where its workers run, read from the disk.
+
+    None: not installed.
+    """
+    from importlib import metadata
+    from pathlib import Path
+
+    from frameworks.runtime import distributions
+    from xibench.workers.interpreters import interpreter
+
+    python = Path(interpreter(framework))
+    site = python.parents[1].glob("lib/python*/site-packages")
+    own = None if str(python) == sys.executable else [str(folder) for folder in site]
+    found = {}
+    for name in distributions(framework):
+        places = metadata.distributions(name=name) if own is None else metadata.distributions(name=name, path=own)
+        found[name] = next((distribution.version for distribution in places), None)
+    return found
