@@ -26,7 +26,6 @@ Value = Interval | Percentile | float | int
 """What a metric may be: an estimate with its interval, a percentile of all steps, or a number without an interval."""
 T = TypeVar("T", bound=Value)
 T_co = TypeVar("T_co", bound=Value, covariant=True)
-NO_STEPS: Final = "scenario compile times no step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +200,19 @@ _TAKEN: Final = frozenset({
 # Speed: from the timed steps of all processes.
 
 
+def _no_steps(case: Measurement) -> Unavailable:
+    return Unavailable(f"scenario {case.case.scenario} times no step")
+
+
 def _step(case: Measurement) -> Interval | Unavailable:
-    return case.step_s or Unavailable(NO_STEPS)
+    return case.step_s or _no_steps(case)
 
 
 def _throughput(case: Measurement) -> Interval | Unavailable:
     """Images per second of the median step; the bounds swap, as the fastest step is the highest throughput."""
     step, batch = case.step_s, case.case.batch
     if step is None:
-        return Unavailable(NO_STEPS)
+        return _no_steps(case)
     low = None if step.high is None else batch / step.high
     high = None if step.low is None else batch / step.low
     return Interval(batch / step.median, low, high, step.n, step.processes)
@@ -299,13 +302,13 @@ COMPILED_TEMPORARY_BYTES: Final = register(Metric(
 
 
 def _macs_per_s(case: Measurement) -> float | Unavailable:
-    return case.costs.macs / case.step_s.median if case.step_s else Unavailable(NO_STEPS)
+    return case.costs.macs / case.step_s.median if case.step_s else _no_steps(case)
 
 
 def _attained(case: Measurement) -> float | Unavailable:
     """Attainable time by the run's own ceilings over the median step time; 1 is the roofline."""
     if case.step_s is None:
-        return Unavailable(NO_STEPS)
+        return _no_steps(case)
     if case.costs.attainable_s is None:
         return Unavailable(case.costs.absent.get("attainable_s", "the run has no ceilings"))
     return case.costs.attainable_s / case.step_s.median
