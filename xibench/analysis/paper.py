@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from frameworks.architectures import network
 from frameworks.cost import cost
@@ -47,6 +48,22 @@ def speeds(run: Run) -> list[Speed]:
 def counted(model: str, variant: str) -> int:
     """Trainable parameters of a network as the registry has it."""
     return cost(network(model, variant)).parameters_trainable
+
+
+def document(table: PaperTable) -> dict[str, Any]:
+    """A table of the paper as `xibench paper --json` has it, with the parameters counted here."""
+    return {
+        "number": table.number, "title": table.title, "conditions": table.conditions,
+        "sources": [{"name": s.name, "address": s.address} for s in (table.source, *table.also)],
+        "rows": [
+            {
+                "network": row.network, "model": row.model, "variant": row.variant, "note": row.note,
+                "stated": {name: value for (name, *_), value in zip(table.columns, row.values, strict=True)},
+                "parameters_counted": counted(row.model, row.variant),
+            }
+            for row in table.rows
+        ],
+    }  # fmt: skip
 
 
 def _speed(xception: Record, inception: Record) -> Speed:
