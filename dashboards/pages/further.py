@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 from dashboards import captions, charts, takeaways, trust, words
 from dashboards.content import Cell, Chart, FigureBlock, Section, Table
-from dashboards.runs import Group
+from dashboards.runs import Group, Row
 from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.metrics import METRICS, Metric, central
@@ -46,7 +47,7 @@ def _metrics(group: Group) -> list[Metric[Any]]:
 
 
 def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
-    scale = charts.scale(group.measured, lambda row: charts.value_of(row, metric))
+    scale = charts.scale(group.measured, lambda row: _value(row, metric))
     sentences = tuple(
         takeaways.extremes(panel, lambda row: central(row.summary[metric]), lambda value: _shown(metric, value),
                            metric.label)
@@ -58,7 +59,7 @@ def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
         takeaways=sentences,
         charts=tuple(
             Chart(
-                charts.bars(panel.rows, lambda row: charts.value_of(row, metric), f"{metric.label} ({unit})", scale),
+                charts.bars(panel.rows, lambda row: _value(row, metric), f"{metric.label} ({unit})", scale),
                 panel.title, sentence,
             )
             for panel, sentence in zip(group.panels, sentences, strict=True)
@@ -66,6 +67,12 @@ def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
         caption=(f"{metric.name}, in {unit}.{DIRECTION[metric.better]}", *captions.measured(group)),
         table=_table(group, metric),
     )
+
+
+def _value(row: Row, metric: Metric[Any]) -> charts.Value | None:
+    """A bar without the attained fraction beside it, which says nothing of this metric."""
+    value = charts.value_of(row, metric)
+    return None if value is None else replace(value, text=fmt.number(value.value))
 
 
 def _table(group: Group, metric: Metric[Any]) -> Table:

@@ -80,7 +80,9 @@ def test_a_metric_without_a_page_stands_on_the_page_of_further_metrics(toys: Non
     (block,) = section.blocks
     assert isinstance(block, content.FigureBlock)
     assert block.title == "Slowest step"
-    assert block.charts[0].figure["data"][0]["x"] == [750.0]
+    bars, texts = block.charts[0].figure["data"]
+    assert bars["x"] == [750.0]
+    assert [text.strip() for text in texts["text"]] == ["750"]  # without the attained fraction
     assert "750" in cells_of(page)
 
 
