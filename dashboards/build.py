@@ -13,6 +13,7 @@ from markupsafe import Markup
 from dashboards import content, words
 from dashboards.pages import PAGES, settings
 from dashboards.site import Site
+from dashboards.style import framework_colours
 from xibench.errors import StoreError, UsageError, XibenchError
 
 STATIC: Final = ("site.css", "charts.js")
@@ -89,7 +90,8 @@ def plotly_script() -> str:
 def _write_static(out: Path) -> None:
     _write(out / "static" / "plotly.min.js", plotly_script().encode())
     for name in STATIC:
-        _write(out / "static" / name, (HERE / "static" / name).read_bytes())
+        text = (HERE / "static" / name).read_text(encoding="utf-8")
+        _write(out / "static" / name, (framework_colours() + text if name == "site.css" else text).encode())
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dashboards import words
-from dashboards.style import FRAMEWORK_ORDER
+from frameworks.api import IMPLEMENTATIONS
 from xibench.errors import StoreError
 from xibench.record import format as fmt
 from xibench.record.schema import Attempt, Calibration, Case, Header, Process, Record
@@ -242,7 +242,7 @@ def recipe_order(recipe: str) -> tuple[int, str]:
 
 def framework_order(framework: str) -> tuple[int, str]:
     """Sorts frameworks as they stand side by side, then third-party implementations, unknown ones last."""
-    return _place(FRAMEWORK_ORDER, framework)
+    return _place(tuple(IMPLEMENTATIONS), framework)
 
 
 def case_words(case: Case) -> str:

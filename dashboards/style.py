@@ -1,6 +1,6 @@
 """What all drawings share: which colour, pattern and symbol stands for what, type and axes.
 
-The colours themselves are variables of static/site.css (see static/charts.js).
+A framework's colours are in its descriptor; every other colour is a variable of static/site.css (see static/charts.js).
 """
 
 from __future__ import annotations
@@ -9,10 +9,8 @@ import math
 import zlib
 from typing import Any, Final
 
-FRAMEWORK_ORDER: Final = (
-    "pytorch", "tensorflow", "jax", "keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"
-)  # fmt: skip
-"""Frameworks, then other people's implementations, as they stand side by side."""
+from frameworks.api import IMPLEMENTATIONS
+
 _PATTERNS: Final = {"default": "", "compiled": "/", "tuned": "x"}
 _SYMBOLS: Final = {"default": "circle", "compiled": "square", "tuned": "diamond"}
 _DASHES: Final = {"default": "solid", "compiled": "dot", "tuned": "dash"}
@@ -34,8 +32,16 @@ PHASES: Final = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-
 
 
 def framework_colour(framework: str) -> str:
-    """The same for a framework or contender on every page; a contender's is a shade of its framework's."""
-    return f"var(--{framework})" if framework in FRAMEWORK_ORDER else "var(--other)"
+    """The same on every page; a third-party implementation has a shade of its framework's colour."""
+    return f"var(--{framework})" if framework in IMPLEMENTATIONS else "var(--other)"
+
+
+def framework_colours() -> str:
+    """The CSS that gives each implementation's variable its colour, on light and on dark pages."""
+    light, dark = (
+        "".join(f"  --{name}: {framework.colour[i]};\n" for name, framework in IMPLEMENTATIONS.items()) for i in (0, 1)
+    )
+    return f":root {{\n{light}}}\n\n@media (prefers-color-scheme: dark) {{\n:root {{\n{dark}}}\n}}\n\n"
 
 
 def recipe_pattern(recipe: str) -> str:

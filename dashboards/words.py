@@ -6,9 +6,9 @@ import html
 from datetime import UTC, datetime
 from typing import Final
 
+from frameworks.api import IMPLEMENTATIONS
+
 _NAMES: Final = {
-    "pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX",
-    "keras-pytorch": "Keras on PyTorch", "keras-tensorflow": "Keras on TensorFlow", "keras-jax": "Keras on JAX",
     "xception": "Xception", "inception_v3": "Inception V3", "resnet50": "ResNet-50", "resnet101": "ResNet-101",
     "resnet152": "ResNet-152", "vgg16": "VGG-16",
     "default": "default", "compiled": "compiled", "tuned": "tuned",
@@ -22,6 +22,8 @@ _STATUSES: Final = {
 
 def name(identifier: str) -> str:
     """A framework's, network's or recipe's name in its owners' spelling; unknown ones as they are."""
+    if identifier in IMPLEMENTATIONS:
+        return IMPLEMENTATIONS[identifier].label
     return _NAMES.get(identifier, identifier)
 
 

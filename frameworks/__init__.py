@@ -1,1 +1,11 @@
-"""The subjects: what is measured. Importing this package imports no framework."""
+"""The models under test, and every implementation of them. Importing this package imports no framework."""
+
+from frameworks.api import register
+from frameworks.jax.framework import JAX
+from frameworks.pytorch.framework import PYTORCH
+from frameworks.reference.framework import REFERENCE
+from frameworks.tensorflow.framework import TENSORFLOW
+from frameworks.third_party.framework import THIRD_PARTY
+
+for _framework in (PYTORCH, TENSORFLOW, JAX, *THIRD_PARTY, REFERENCE):
+    register(_framework)

@@ -1,4 +1,4 @@
-"""glibc's allocator, told to keep what is freed: for recipes whose arrays would go back to the kernel in every step.
+"""glibc's allocator, set to keep what is freed: for recipes whose arrays would go back to the kernel in every step.
 
 An array of some MiB is mapped by itself and unmapped when it is freed; the next one of that size has each of its pages
 zeroed and mapped anew. Imports no framework.
@@ -7,18 +7,18 @@ zeroed and mapped anew. Imports no framework.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from typing import Final
 
 from frameworks.manifest import Absent
-from frameworks.recipes import Recipe
-from frameworks.runtime import Substitution
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
-MOST: Final = 2**31 - 1
+MAX_INT: Final = 2**31 - 1
 LARGE_BYTES: Final = 2**26
-LACKING: Final = Substitution(
-    "memory kept by the allocator", "this C library has no mallopt", "an allocator as it is by itself"
-)
+VARIABLES: Final[Mapping[str, str]] = {
+    "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(MAX_INT),
+}  # fmt: skip
+"""What `keep` sets, as glibc reads it from the environment when a process starts (mallopt(3))."""
 
 
 class _Mallinfo(ctypes.Structure):
@@ -33,13 +33,13 @@ class _Mallinfo(ctypes.Structure):
 
 
 def keep() -> bool:
-    """From now on freed memory stays with the process. Whether the C library could be told so.
+    """From now on freed memory stays with the process. Returns whether the C library can do that.
 
     One arena, since another one than the first maps what is large. Best before the framework starts its threads:
     those that have an arena already stay with it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    wanted = ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, MOST))
+    wanted = ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, MAX_INT))
     done = [mallopt(*pair) for pair in wanted] if mallopt else [0]
     return all(code == 1 for code in done)
 
@@ -56,10 +56,3 @@ def kept() -> bool | Absent:
     mapped = libc.mallinfo2().hblks > before
     libc.free(array)
     return not mapped
-
-
-def prepared(asked: Recipe) -> tuple[Substitution, ...]:
-    """Does what a recipe wants of the allocator; what could not be had."""
-    if asked.choices.get("memory") != "kept":
-        return ()
-    return () if keep() else (LACKING,)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-Setting = str | int | float | bool | None
+SettingValue = str | int | float | bool | None
 
 MANIFEST: Final[Mapping[str, str]] = {
     "layout": "axis order of activations in memory: NCHW or NHWC",
@@ -33,7 +33,7 @@ MANIFEST: Final[Mapping[str, str]] = {
     "compilation_cache": "what compiled programs a disk cache gave: off, cold (none), warm (some)",
     "preallocation": "whether the framework took most of the device's memory when it began",
 }
-"""Every framework's `Subject.settings` has these names, whatever else it has."""
+"""Every framework's settings have these names, whatever else they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class CompiledMemory:
-    """Memory of one compiled step as the compiler planned it. None: it does not tell; `Subject.absent` says why.
+    """Memory of one compiled step as the compiler planned it. None: it does not say; `Readings.absent` has the reason.
 
     temporary: scratch. argument: parameters and batch. output: the logits. code: the program.
     """
@@ -56,9 +56,41 @@ class CompiledMemory:
     code_bytes: int | None = None
 
 
-T = TypeVar("T", bound=Setting)
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """The framework's own counters for the device since `reset_device_memory`. None: it has no such counter."""
 
-NOT_ON_CPU: Final = Absent("the case runs on the CPU")
+    peak_allocated_bytes: int | None
+    peak_reserved_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Substitution:
+    """What a recipe or precision asked for, why the machine could not give it, and what ran instead."""
+
+    wanted: str
+    why: str
+    ran: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What a program read back from its framework.
+
+    settings: every name of MANIFEST, and more that only this framework has. compiled: what the compiler planned.
+    absent: why a figure is None, by its name: each setting, each figure of `compiled` (`compiled_temporary_bytes`, …),
+    and `device_steps_s` where there is no clock on the device.
+    """
+
+    settings: dict[str, SettingValue]
+    compiled: CompiledMemory
+    absent: dict[str, str]
+
+
+T = TypeVar("T", bound=SettingValue)
+Reading = SettingValue | Absent
+"""A setting as a framework read it back."""
+
 NOT_ON_GPU: Final = Absent("the case runs on a GPU")
 NOT_PUT: Final = Absent("no batch has been put on the device yet")
 NO_BATCH_NORM: Final = Absent("the network has no batch norm")
@@ -78,13 +110,21 @@ def reasons(readings: Mapping[str, T | Absent]) -> dict[str, str]:
     return {name: reading.why for name, reading in readings.items() if isinstance(reading, Absent)}
 
 
-def compiled_memory(readings: Mapping[str, int | Absent]) -> CompiledMemory:
-    """The figures of readings named `compiled_temporary_bytes`, `compiled_argument_bytes`, …"""
-    return CompiledMemory(**{name.removeprefix("compiled_"): value for name, value in present(readings).items()})
+def collect(
+    settings: Mapping[str, Reading], compiled: Mapping[str, int | Absent], no_device_clock: Absent | None
+) -> Readings:
+    """Readings from what was read, value or reason, by name.
+
+    compiled: named as in a record: `compiled_temporary_bytes`, `compiled_argument_bytes`, …
+    no_device_clock: why steps are not timed on the device's own clock; None where they are.
+    """
+    figures = {name.removeprefix("compiled_"): value for name, value in present(compiled).items()}
+    clock = {} if no_device_clock is None else reasons({"device_steps_s": no_device_clock})
+    return Readings(present(settings), CompiledMemory(**figures), reasons(settings) | reasons(compiled) | clock)
 
 
 def nothing_compiled() -> dict[str, int | Absent]:
-    """The readings for `compiled_memory` where a step is not compiled."""
+    """The readings of compiled memory where a step is not compiled."""
     return dict.fromkeys(
         ("compiled_temporary_bytes", "compiled_argument_bytes", "compiled_output_bytes", "compiled_code_bytes"),
         NOT_COMPILED,

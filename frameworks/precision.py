@@ -1,29 +1,34 @@
-"""The precisions that a case can ask for, and what a device must have for them. Imports no framework."""
+"""The precisions and devices that a case can ask for, and what a device must have for them. Imports no framework."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from frameworks.errors import Unsupported
 
+Device = Literal["cpu", "cuda"]
+DEVICES: Final[tuple[Device, ...]] = get_args(Device)
 Precision = Literal["fp64", "fp32", "tf32", "bf16"]
-PRECISIONS: Final[Mapping[str, str]] = {
+PRECISIONS: Final[Mapping[Precision, str]] = {
     "fp64": "kernels, activations and batch norm in float64",
     "fp32": "everything in float32; TF32 off",
     "tf32": "as fp32, but products and convolutions of float32 may run in TF32; on NVIDIA GPUs from Ampere on",
     "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
 }
-LEAST_FOR_TF32: Final = (8, 0)
+MIN_CAPABILITY_FOR_TF32: Final = (8, 0)
 """Ampere: the first that has it, by the CUDA C++ programming guide's table of compute capabilities."""
 
 
 def require(framework: str, precision: Precision, capability: tuple[int, int] | None) -> None:
-    """Raises Unsupported for tf32 where there is none: it would be fp32 under another name.
+    """Raise Unsupported for tf32 on a device without it: it would be fp32 under another name.
 
-    capability: the device's CUDA compute capability; None: it has none.
+    Args:
+        framework: named in the message.
+        precision: what the case asks for.
+        capability: the device's CUDA compute capability; None for a device that has none.
     """
-    if precision != "tf32" or (capability and capability >= LEAST_FOR_TF32):
+    if precision != "tf32" or (capability and capability >= MIN_CAPABILITY_FOR_TF32):
         return
     found = f"a GPU of compute capability {capability[0]}.{capability[1]}" if capability else "this device"
     raise Unsupported(

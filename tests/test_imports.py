@@ -16,11 +16,11 @@ FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "
 
 ERRORS = ("xibench.errors", "frameworks.errors")
 NAMES = (  # import no framework
-    "frameworks*", "frameworks.architectures", "frameworks.third_party*", "frameworks.cost", "frameworks.manifest",
-    "frameworks.precision", "frameworks.recipes", "frameworks.runtime",
+    "frameworks*", "frameworks.api", "frameworks.architectures", "frameworks.cost", "frameworks.machine",
+    "frameworks.manifest", "frameworks.precision", "frameworks.process", "frameworks.recipes", "frameworks.task",
 )
 SUBJECTS = (
-    *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.beginning", "frameworks.blueprint",
+    *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.blueprint",
     "frameworks.weights", "frameworks.rewrites", "frameworks.published", "frameworks.paper",
 )
 
@@ -32,12 +32,20 @@ WORKER = (
 # importer -> what of ours it may import. The most exact name that fits an importer decides; a name stands for itself
 # and everything below it, with a * for itself alone ("xibench*" is the package's own version, not its parts).
 EDGES: dict[str, tuple[str, ...]] = {
+    "frameworks*": (
+        "frameworks.api", "frameworks.pytorch.framework", "frameworks.tensorflow.framework", "frameworks.jax.framework",
+        "frameworks.third_party.framework", "frameworks.reference.framework",
+    ),
     "frameworks": SUBJECTS,
     "frameworks.pytorch": (*SUBJECTS, "frameworks.pytorch"),
     "frameworks.tensorflow": (*SUBJECTS, "frameworks.tensorflow"),
     "frameworks.jax": (*SUBJECTS, "frameworks.jax"),
     "frameworks.reference": (*SUBJECTS, "frameworks.reference"),
     "frameworks.third_party*": (),
+    "frameworks.third_party.framework": (
+        *SUBJECTS, "frameworks.third_party", "frameworks.pytorch.framework", "frameworks.tensorflow.framework",
+        "frameworks.jax.framework",
+    ),
     "frameworks.third_party": (*SUBJECTS, "frameworks.third_party"),
     "frameworks.third_party.keras_pytorch": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
     "frameworks.third_party.keras_tensorflow": (*SUBJECTS, "frameworks.third_party", "frameworks.tensorflow"),
@@ -52,14 +60,14 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.record": ("xibench*", "xibench.record", "xibench.measure", *ERRORS),
     "xibench.workers": WORKER,
     "xibench.scenarios": (
-        "xibench.scenarios", "xibench.record.schema", "xibench.measure", "frameworks.cost", "frameworks.runtime",
-        *ERRORS,
+        "xibench.scenarios", "xibench.record.schema", "xibench.measure", "frameworks.api", "frameworks.cost",
+        "frameworks.manifest", "frameworks.task", *ERRORS,
     ),
     "xibench.run": (
         "xibench*", "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure.nvml",
         "xibench.measure.roofline", "frameworks.weights", *NAMES, *ERRORS,
     ),
-    "xibench.run.execute": ("xibench.run", "xibench.workers", "xibench.record", *ERRORS),
+    "xibench.run.execute": ("xibench.run", "xibench.workers", "xibench.record", *NAMES, *ERRORS),
     "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),
     "xibench.ab": (
         "xibench*", "xibench.ab", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.comparing",
@@ -75,7 +83,10 @@ EDGES: dict[str, tuple[str, ...]] = {
         *NAMES, *ERRORS,
     ),
     "xibench.__main__": ("xibench.cli",),
-    "dashboards": ("xibench*", "dashboards", "xibench.record", "xibench.scenarios", "xibench.analysis", *ERRORS),
+    "dashboards": (
+        "xibench*", "dashboards", "xibench.record", "xibench.scenarios", "xibench.analysis", "frameworks.api",
+        *ERRORS,
+    ),
     "benches": ("benches", "xibench.measure", *SUBJECTS),
     "benches.claims": (
         "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",
@@ -170,13 +181,14 @@ def test_a_module_imports_only_what_the_table_allows(path: Path) -> None:
         ("xibench.run.execute", "from xibench.workers import ceilings"),
         ("xibench.run.execute", "from xibench.measure import statistics"),
         ("xibench.measure.loop", "from xibench.record import schema"),
-        ("xibench.record.schema", "from frameworks.runtime import FRAMEWORKS"),
+        ("xibench.record.schema", "from frameworks.api import FRAMEWORKS"),
         ("xibench.cli.commands.run", "if TYPE_CHECKING:\n    import frameworks.jax"),
         ("xibench.cli.commands.run", "from dashboards.pages import throughput"),
         ("frameworks.jax.layers", "from frameworks.pytorch import layers"),
         ("frameworks.jax.layers", "import torch"),
         ("frameworks.cost", "import xibench"),
-        ("frameworks.runtime", "from frameworks import jax"),
+        ("frameworks.api", "from frameworks import jax"),
+        ("frameworks.third_party.framework", "from frameworks.pytorch import program"),
         ("dashboards.build", "from xibench.run import plan"),
         ("benches.asv_suite.step", "from xibench.run import execute"),
     ],
@@ -192,7 +204,7 @@ def test_every_part_of_the_product_stands_in_the_table() -> None:
 
 
 def test_importing_the_packages_imports_no_framework() -> None:
-    code = "import sys, xibench, frameworks, frameworks.architectures, frameworks.cost, frameworks.runtime\n"
+    code = "import sys, xibench, frameworks, frameworks.architectures, frameworks.cost, frameworks.process\n"
     code += f"print(*sorted(set(sys.modules) & {set(FRAMEWORK_PACKAGES)}))"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == ""

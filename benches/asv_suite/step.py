@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from frameworks.runtime import synchronised_step
-
 from . import subjects
 
 
@@ -23,7 +21,7 @@ class Step:
         self.subject, self.batch = subjects.warm(framework, model, recipe)
 
     def time_step(self, framework: str, model: str, recipe: str) -> None:
-        synchronised_step(self.subject, self.batch)
+        subjects.synchronised_step(self.subject, self.batch)
 
 
 class StepMemory:
@@ -35,11 +33,11 @@ class StepMemory:
     timeout = 300.0
 
     def setup(self, framework: str, model: str, recipe: str) -> None:
-        self.subject, self.batch = subjects.prepared(framework, model, recipe)
+        self.subject, self.batch = subjects.prepare(framework, model, recipe)
 
     def peakmem_step(self, framework: str, model: str, recipe: str) -> None:
         self.subject.compile(self.batch)
-        synchronised_step(self.subject, self.batch)
+        subjects.synchronised_step(self.subject, self.batch)
 
 
 class FrameworkMemory:

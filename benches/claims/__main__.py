@@ -14,7 +14,7 @@ import msgspec
 
 from benches.claims import detection, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
 from benches.claims.claim import Answer, Claim, keep
-from frameworks.runtime import FRAMEWORKS
+from frameworks.api import FRAMEWORKS
 from xibench import __version__
 from xibench.errors import XibenchError
 from xibench.record import environment

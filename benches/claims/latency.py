@@ -11,7 +11,7 @@ from benches.claims import rivals
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.rivals import Taken, least, mean
 from benches.claims.runs import MODELS, measured
-from frameworks.runtime import FRAMEWORKS
+from frameworks.api import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run.plan import Selection
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.runs import MODELS, measured, ratio, told
-from frameworks.recipes import CHOICES, recipe
-from frameworks.runtime import FRAMEWORKS
+from frameworks.api import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run import plan
 from xibench.run.plan import Selection
@@ -20,10 +19,10 @@ DEVICE: Final = "cpu"
 
 def without(framework: str, device: str) -> dict[str, str]:
     """Each choice of `tuned` that is not the plain one -> the recipe in which that one alone is plain."""
-    chosen = recipe(framework, "tuned", device).choices
-    known = CHOICES[framework]
+    known = FRAMEWORKS[framework].choices
+    chosen = FRAMEWORKS[framework].recipe("tuned", device).choices
     return {
-        name: f"tuned+{name}={known[name].plain}" for name, value in chosen.items() if value != known[name].plain
+        name: f"tuned+{name}={known[name].default}" for name, value in chosen.items() if value != known[name].default
     }  # fmt: skip
 
 

@@ -13,14 +13,12 @@ from typing import Any, Final
 from benches.claims.readme import load, measured_on
 from benches.claims.recipes import without
 from benches.claims.runs import MODELS
-from frameworks.recipes import CHOICES, recipe
-from frameworks.runtime import FRAMEWORKS
-from frameworks.third_party import CONTENDERS
+from frameworks.api import FRAMEWORKS, THIRD_PARTY
 from xibench.record.documents import embed
 from xibench.record.format import NONE
 
 NAME: Final = "recipes"
-TITLES: Final = {"pytorch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
+TITLES: Final = {name: framework.label for name, framework in FRAMEWORKS.items()}
 NETWORKS: Final = {"xception": "Xception", "inception_v3": "Inception V3"}
 UNMEASURED: Final = "not measured"
 Figures = Mapping[str, Any]
@@ -38,14 +36,14 @@ def text(answers: Mapping[str, Figures]) -> str:
 
 def _settings(framework: str, answer: Figures | None) -> str:
     """What `tuned` chooses on a CPU: each setting, why, and what leaving it out costs."""
-    chosen = recipe(framework, "tuned", "cpu").choices
+    chosen = FRAMEWORKS[framework].recipe("tuned", "cpu").choices
     columns = " | ".join(f"{NETWORKS[model]}" for model in MODELS)
     lines = [
         f"## {TITLES[framework]} on a CPU", "", f"| setting | written | why | {columns} |",
         f"|---|---|---|{'--:|' * len(MODELS)}",
     ]  # fmt: skip
     for name in without(framework, "cpu"):
-        told = CHOICES[framework][name].told(chosen[name])
+        told = FRAMEWORKS[framework].choices[name].setting(chosen[name])
         assert told is not None  # a choice that is not the plain one is told
         gains = [_gain(answer, f"{framework} {model}", name) for model in MODELS]
         lines.append(f"| {told[0]} | `{name}={chosen[name]}` | {told[1]} | {' | '.join(gains)} |")
@@ -103,11 +101,11 @@ def _rivals(answer: Figures, title: str) -> str:
         ) + " |", f"|---|---|{'--:|--:|' * len(MODELS)}",
     ]  # fmt: skip
     reasons = {}
-    for name, contender in CONTENDERS.items():
-        for asked in contender.recipes:
+    for name, contender in THIRD_PARTY.items():
+        for asked in contender.distinct_recipes:
             cells = []
             for model in MODELS:
-                cell = answer["figures"]["cells"][f"{contender.framework} {model}"]
+                cell = answer["figures"]["cells"][f"{contender.backend} {model}"]
                 theirs = cell["contenders"][f"{name} {asked}"]
                 cells += [_rate(theirs), _ratio(cell["against"][f"{name} {asked}"])]
                 if theirs["status"] != "ok":
@@ -121,7 +119,7 @@ def _on_gpu(answer: Figures | None) -> str:
     said = "Measured below" if answer else "Unmeasured on GPU; `python -m benches.claims speed_gpu` does"
     lines = ["## On a GPU", "", f"{said}. What `tuned` chooses there:", ""]
     for framework in FRAMEWORKS:
-        settings = "; ".join(f"{what} ({why})" for what, why in recipe(framework, "tuned", "cuda").settings)
+        settings = "; ".join(f"{what} ({why})" for what, why in FRAMEWORKS[framework].recipe("tuned", "cuda").settings)
         lines.append(f"- {TITLES[framework]}: {settings}.")
     return "\n".join([*lines, *(_gpu_table(answer) if answer else ())])
 

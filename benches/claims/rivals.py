@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from benches.claims.runs import MODELS, ratio, told
-from frameworks.third_party import CONTENDERS
+from frameworks.api import THIRD_PARTY
 from xibench.record.schema import Calibration, Case, Record
 from xibench.record.summary import summarise
 from xibench.run import plan
@@ -22,8 +22,8 @@ def cases(
 ) -> tuple[Case, ...]:
     """Ours in these selections, and every contender by each of its recipes in these precisions."""
     theirs = (
-        Selection(models=MODELS, frameworks=(name,), recipes=contender.recipes, precisions=precisions)
-        for name, contender in CONTENDERS.items()
+        Selection(models=MODELS, frameworks=(name,), recipes=contender.distinct_recipes, precisions=precisions)
+        for name, contender in THIRD_PARTY.items()
     )
     return plan.all_cases([replace(selection, batches=batches, device=device) for selection in (*ours, *theirs)])
 
@@ -56,8 +56,8 @@ class Taken:
         ours = self.find(framework, model, "tuned", precision, batch)
         rivals = {
             f"{name} {recipe}": self.find(name, model, recipe, precision, batch)
-            for name, contender in CONTENDERS.items() if contender.framework == framework
-            for recipe in contender.recipes
+            for name, contender in THIRD_PARTY.items() if contender.backend == framework
+            for recipe in contender.distinct_recipes
         }  # fmt: skip
         against = {name: self.ratio(ours, case) for name, case in rivals.items()}
         known = {name: found["ratio"] for name, found in against.items() if found}

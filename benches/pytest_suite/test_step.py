@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from benches.asv_suite import subjects
-from frameworks.runtime import FRAMEWORKS, synchronised_step
+from frameworks.api import FRAMEWORKS
 
 ROUNDS: Final = 10
 
@@ -24,18 +24,18 @@ def test_step(benchmark: Any, framework: str, model: str, recipe: str) -> None:
     """One synchronised step; groups hold the recipes of a network in a framework."""
     try:
         device = subjects.device(framework)
-        subject, batch = subjects.prepared(framework, model, recipe)
+        program, batch = subjects.prepare(framework, model, recipe)
     except NotImplementedError as error:
         pytest.skip(str(error))
-    subject.compile(batch)
+    program.compile(batch)
     benchmark.group = f"{model} {framework}"
-    benchmark.pedantic(synchronised_step, (subject, batch), rounds=ROUNDS, warmup_rounds=subjects.WARMUP_STEPS)
+    benchmark.pedantic(subjects.synchronised_step, (program, batch), rounds=ROUNDS, warmup_rounds=subjects.WARMUP_STEPS)
     benchmark.extra_info.update(
         batch=subjects.BATCH,
         resolution=subjects.RESOLUTION,
         precision=subjects.PRECISION,
         device=device.name,
         versions={name: version(name) for name in FRAMEWORKS[framework].distributions},
-        settings=subject.settings(),
-        substitutions=[f"{s.wanted}: {s.why}; ran {s.ran}" for s in subject.substitutions],
+        settings=program.readings().settings,
+        substitutions=[f"{s.wanted}: {s.why}; ran {s.ran}" for s in program.substitutions],
     )

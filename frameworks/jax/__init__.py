@@ -1,6 +1,22 @@
-"""The networks in JAX: `build` gives a flax.nnx.Module."""
+"""The networks in JAX: `build` gives a flax.nnx.Module.
 
-from frameworks.jax.layers import Forms
-from frameworks.jax.model import Model, build
+The framework is imported when `build` or `Model` is first asked for, so that `frameworks.jax.framework`, the
+descriptor, can be imported without it.
+"""
 
-__all__ = ["Forms", "Model", "build"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frameworks.jax.layers import ConvLowering
+    from frameworks.jax.model import Model, build
+
+__all__ = ["ConvLowering", "Model", "build"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; expected one of {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.model"), name)

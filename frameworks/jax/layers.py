@@ -24,26 +24,25 @@ HIGHEST: Final = lax.Precision.HIGHEST  # float32 stays float32 on devices that 
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
-    """How numbers are held, and how they are multiplied.
+class NumericPolicy:
+    """dtype: of kernels and activations. matmul: the precision of every matrix product and convolution.
 
-    products: of every matrix product and convolution. DEFAULT is TF32 on a GPU that has it, where the numbers are
-    float32; on a CPU nothing.
+    For float32, DEFAULT means TF32 on a GPU that has it; on a CPU it means nothing.
     """
 
     dtype: jnp.dtype
-    products: lax.Precision = HIGHEST
+    matmul: lax.Precision = HIGHEST
 
 
 @dataclass(frozen=True, slots=True)
-class Forms:
-    """How a convolution is written where XLA runs one form of the same sum far better than another.
+class ConvLowering:
+    """How convolutions and pools are written, where XLA runs one form of the same sum much faster than another.
 
-    depthwise: lax's grouped convolution, or the sum over the window of shifted pictures times one weight per channel.
+    depthwise: lax's grouped convolution, or the sum over the window of shifted images times one weight per channel.
     pointwise: a convolution, or a matrix product over the channel axis.
     unpadded: a convolution of stride 1 without padding as it is, or as the middle of one that keeps the size.
     strided: a convolution of stride 2 as it is, or the windows' cells side by side as channels of a matrix product.
-    pools: lax's reduction over windows, or the maximum or sum of shifted pictures.
+    pools: lax's reduction over windows, or the maximum or sum of shifted images.
     """
 
     depthwise: Literal["grouped", "shifted"] = "grouped"
@@ -53,7 +52,7 @@ class Forms:
     pools: Literal["windows", "shifted"] = "windows"
 
 
-DEFAULT_FORMS: Final = Forms()
+DEFAULT_LOWERING: Final = ConvLowering()
 
 
 def to_native(array: np.ndarray, dtype: jnp.dtype) -> jax.Array:
@@ -69,12 +68,14 @@ def to_canonical(array: jax.Array) -> np.ndarray:
 class Conv(nnx.Module):
     """Cross-correlation, no dilation. "same" is written out: an odd cell of padding goes to the bottom and right."""
 
-    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, numbers: Numbers, forms: Forms) -> None:
+    def __init__(
+        self, layer: blueprint.Conv, path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering
+    ) -> None:
         self.layer = layer
-        self.forms = forms
-        self.products = numbers.products
-        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], numbers.dtype))
-        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], numbers.dtype)) if layer.bias else None
+        self.lowering = lowering
+        self.matmul_precision = policy.matmul
+        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], policy.dtype))
+        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], policy.dtype)) if layer.bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = self.convolve(x, self.kernel[...])
@@ -83,27 +84,28 @@ class Conv(nnx.Module):
     def convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
         layer = self.layer
         cells = [edges(layer.padding, n, k, layer.stride) for n, k in zip(x.shape[1:3], layer.kernel, strict=True)]
-        if self.forms.depthwise == "shifted" and is_depthwise(layer, x.shape[3]) and layer.stride == 1:
+        if self.lowering.depthwise == "shifted" and is_depthwise(layer, x.shape[3]) and layer.stride == 1:
             return _shifted(x, kernel, cells)
-        if self.forms.pointwise == "product" and layer.kernel == (1, 1) and layer.groups == 1:
-            return _product(x[:, :: layer.stride, :: layer.stride], kernel, self.products)
-        if self.forms.strided == "columns" and layer.stride > 1 and layer.groups == 1:
+        if self.lowering.pointwise == "product" and layer.kernel == (1, 1) and layer.groups == 1:
+            return _matmul(x[:, :: layer.stride, :: layer.stride], kernel, self.matmul_precision)
+        if self.lowering.strided == "columns" and layer.stride > 1 and layer.groups == 1:
             padded = jnp.pad(x, [(0, 0), *cells, (0, 0)])
-            return _product(jnp.concatenate(_shifts(padded, layer.kernel, layer.stride), 3), kernel, self.products)
-        if self.forms.unpadded == "cropped" and _shrinks(layer, cells):
-            return _cropped(x, kernel, self.products)
+            columns = jnp.concatenate(_shifts(padded, layer.kernel, layer.stride), 3)
+            return _matmul(columns, kernel, self.matmul_precision)
+        if self.lowering.unpadded == "cropped" and _shrinks(layer, cells):
+            return _cropped(x, kernel, self.matmul_precision)
         return lax.conv_general_dilated(
             x, kernel, (layer.stride, layer.stride), cells,
-            dimension_numbers=NHWC, feature_group_count=layer.groups, precision=self.products,
+            dimension_numbers=NHWC, feature_group_count=layer.groups, precision=self.matmul_precision,
         )
 
 
 class BatchNorm(nnx.Module):
     """Over batch, height and width. Statistics, parameters and the normalisation itself stay in at least float32."""
 
-    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, numbers: Numbers) -> None:
+    def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, policy: NumericPolicy) -> None:
         self.layer = layer
-        wide = jnp.float64 if numbers.dtype == jnp.float64 else jnp.float32
+        wide = jnp.float64 if policy.dtype == jnp.float64 else jnp.float32
         self.scale = nnx.Param(to_native(weights[f"{path}.scale"], wide)) if layer.scale else None
         self.offset = nnx.Param(to_native(weights[f"{path}.offset"], wide))
         self.mean = nnx.BatchStat(to_native(weights[f"{path}.mean"], wide))
@@ -142,14 +144,14 @@ class Activation(nnx.Module):
 class MaxPool(nnx.Module):
     """Padded cells count as minus infinity, the start value of the maximum; another value is padded beforehand."""
 
-    def __init__(self, layer: blueprint.MaxPool, forms: Forms) -> None:
+    def __init__(self, layer: blueprint.MaxPool, lowering: ConvLowering) -> None:
         self.layer = layer
-        self.forms = forms
+        self.lowering = lowering
 
     def __call__(self, x: jax.Array) -> jax.Array:
         layer = self.layer
         cells = [(0, 0), *(edges(layer.padding, n, layer.window, layer.stride) for n in x.shape[1:3]), (0, 0)]
-        if self.forms.pools == "shifted":
+        if self.lowering.pools == "shifted":
             padded = jnp.pad(x, cells, constant_values=layer.pad_value)
             return reduce(jnp.maximum, _shifts(padded, (layer.window, layer.window), layer.stride))
         if layer.pad_value != float("-inf"):
@@ -161,9 +163,9 @@ class MaxPool(nnx.Module):
 class AveragePool(nnx.Module):
     """Sums of the window, divided by its cells inside the image or by all of them."""
 
-    def __init__(self, layer: blueprint.AveragePool, forms: Forms) -> None:
+    def __init__(self, layer: blueprint.AveragePool, lowering: ConvLowering) -> None:
         self.layer = layer
-        self.forms = forms
+        self.lowering = lowering
 
     def __call__(self, x: jax.Array) -> jax.Array:
         total = self.sum(x)
@@ -175,7 +177,7 @@ class AveragePool(nnx.Module):
         layer = self.layer
         edge = layer.window // 2 if layer.padding == "same" else 0
         cells = [(0, 0), (edge, edge), (edge, edge), (0, 0)]
-        if self.forms.pools == "shifted":
+        if self.lowering.pools == "shifted":
             return reduce(jnp.add, _shifts(jnp.pad(x, cells), (layer.window, layer.window), layer.stride))
         window, strides = (1, layer.window, layer.window, 1), (1, layer.stride, layer.stride, 1)
         return lax.reduce_window(x, np.asarray(0, x.dtype), lax.add, window, strides, cells)
@@ -231,19 +233,19 @@ class Dropout(nnx.Module):
 class Dense(nnx.Module):
     """x @ kernel + bias."""
 
-    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, numbers: Numbers) -> None:
+    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, policy: NumericPolicy) -> None:
         self.layer = layer
-        self.products = numbers.products
-        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], numbers.dtype))
-        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], numbers.dtype))
+        self.matmul_precision = policy.matmul
+        self.kernel = nnx.Param(to_native(weights[f"{path}.kernel"], policy.dtype))
+        self.bias = nnx.Param(to_native(weights[f"{path}.bias"], policy.dtype))
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return jnp.matmul(x, self.kernel[...], precision=self.products) + self.bias[...]
+        return jnp.matmul(x, self.kernel[...], precision=self.matmul_precision) + self.bias[...]
 
 
-def _product(x: jax.Array, kernel: jax.Array, products: lax.Precision) -> jax.Array:
+def _matmul(x: jax.Array, kernel: jax.Array, precision: lax.Precision) -> jax.Array:
     """Channels times a matrix: the kernel's rows, of one cell after another of its window."""
-    return jnp.einsum("nhwi,io->nhwo", x, kernel.reshape(-1, kernel.shape[3]), precision=products)
+    return jnp.einsum("nhwi,io->nhwo", x, kernel.reshape(-1, kernel.shape[3]), precision=precision)
 
 
 def _shrinks(layer: blueprint.Conv, cells: list[tuple[int, int]]) -> bool:
@@ -252,11 +254,11 @@ def _shrinks(layer: blueprint.Conv, cells: list[tuple[int, int]]) -> bool:
     return layer.stride == 1 and layer.groups == 1 and odd and layer.kernel != (1, 1) and not any(map(any, cells))
 
 
-def _cropped(x: jax.Array, kernel: jax.Array, products: lax.Precision) -> jax.Array:
+def _cropped(x: jax.Array, kernel: jax.Array, precision: lax.Precision) -> jax.Array:
     """A convolution of stride 1 without padding: what keeps the size, without its border."""
     top, left = (k // 2 for k in kernel.shape[:2])
     whole = lax.conv_general_dilated(
-        x, kernel, (1, 1), [(top, top), (left, left)], dimension_numbers=NHWC, precision=products
+        x, kernel, (1, 1), [(top, top), (left, left)], dimension_numbers=NHWC, precision=precision
     )
     return whole[:, top : whole.shape[1] - top, left : whole.shape[2] - left]
 

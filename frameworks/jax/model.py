@@ -16,8 +16,8 @@ from frameworks import blueprint
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
 from frameworks.jax import layers
-from frameworks.jax.layers import DEFAULT_FORMS, HIGHEST, Forms, Numbers
-from frameworks.runtime import Precision
+from frameworks.jax.layers import DEFAULT_LOWERING, HIGHEST, ConvLowering, NumericPolicy
+from frameworks.precision import Precision
 from frameworks.weights import Weights, WeightSource, resolve
 
 DTYPES: Final = {"fp64": jnp.float64, "fp32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}
@@ -27,11 +27,11 @@ class Sequence(nnx.Module):
     """Layers one after another."""
 
     def __init__(
-        self, members: tuple[Layer, ...], path: str, weights: Weights, numbers: Numbers, forms: Forms
+        self, members: tuple[Layer, ...], path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering
     ) -> None:
         self.members = tuple(layer.name for layer in members)
         for layer in members:
-            setattr(self, layer.name, _module(layer, join(path, layer.name), weights, numbers, forms))
+            setattr(self, layer.name, _module(layer, join(path, layer.name), weights, policy, lowering))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         for name in self.members:
@@ -44,13 +44,13 @@ class Residual(nnx.Module):
     """body(x) + shortcut(x), or + x."""
 
     def __init__(
-        self, layer: blueprint.Residual, path: str, weights: Weights, numbers: Numbers, forms: Forms
+        self, layer: blueprint.Residual, path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering
     ) -> None:
         self.body = tuple(member.name for member in layer.body)
         for member in layer.body:
-            setattr(self, member.name, _module(member, join(path, member.name), weights, numbers, forms))
+            setattr(self, member.name, _module(member, join(path, member.name), weights, policy, lowering))
         shortcut = layer.shortcut
-        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, numbers, forms) if shortcut else None
+        self.shortcut = _module(shortcut, join(path, shortcut.name), weights, policy, lowering) if shortcut else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         y = x
@@ -64,11 +64,11 @@ class Branches(nnx.Module):
     """Every branch of the same input, concatenated along channels."""
 
     def __init__(
-        self, layer: blueprint.Branches, path: str, weights: Weights, numbers: Numbers, forms: Forms
+        self, layer: blueprint.Branches, path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering
     ) -> None:
         self.branches = tuple(branch.name for branch in layer.branches)
         for branch in layer.branches:
-            setattr(self, branch.name, _module(branch, join(path, branch.name), weights, numbers, forms))
+            setattr(self, branch.name, _module(branch, join(path, branch.name), weights, policy, lowering))
 
     def __call__(self, x: jax.Array) -> jax.Array:
         outputs = []
@@ -89,15 +89,15 @@ class Model(Sequence):
     With an auxiliary classifier, training mode returns its logits, too: (logits, auxiliary logits).
     """
 
-    def __init__(self, network: Network, weights: Weights, numbers: Numbers, forms: Forms) -> None:
-        super().__init__(network.layers, "", weights, numbers, forms)
+    def __init__(self, network: Network, weights: Weights, policy: NumericPolicy, lowering: ConvLowering) -> None:
+        super().__init__(network.layers, "", weights, policy, lowering)
         self.network = network
-        self.numbers = numbers
-        self.forms = forms
+        self.policy = policy
+        self.lowering = lowering
         self.deterministic = True  # flax's name: train() and eval() set it
         if network.auxiliary:
             beside = network.auxiliary.layers
-            setattr(self, beside.name, _module(beside, beside.name, weights, numbers, forms))
+            setattr(self, beside.name, _module(beside, beside.name, weights, policy, lowering))
 
     def __call__(self, x: jax.Array) -> Any:
         if self.deterministic or not self.network.auxiliary:
@@ -105,8 +105,9 @@ class Model(Sequence):
         outputs = self.blocks(x)
         return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
-    def blocks(self, x: jax.Array, given: Mapping[str, jax.Array] | None = None) -> dict[str, jax.Array]:
-        """Every block's output by name, the logits last. given: what goes on from a block instead of its output.
+    def blocks(self, x: jax.Array, block_inputs: Mapping[str, jax.Array] | None = None) -> dict[str, jax.Array]:
+        """Every block's output by name, the logits last. block_inputs: by block, what the next one
+        takes instead of its output.
 
         Each block is compiled by itself, once for all that are alike.
         """
@@ -114,7 +115,7 @@ class Model(Sequence):
         beside = None if self.deterministic else self.network.auxiliary
         for name in self.members:
             outputs[name] = _compiled(getattr(self, name), x)
-            x = outputs[name] if given is None else given.get(name, outputs[name])
+            x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
             if beside and beside.after == name:
                 outputs[beside.layers.name] = _compiled(getattr(self, beside.layers.name), x)
         return outputs
@@ -125,9 +126,9 @@ class Model(Sequence):
         return {name: layers.to_canonical(_variable(self, name)[...]) for name in names}
 
 
-def numbers(precision: Precision) -> Numbers:
-    """How a precision is carried out."""
-    return Numbers(DTYPES[precision], lax.Precision.DEFAULT if precision == "tf32" else HIGHEST)
+def numeric_policy(precision: Precision) -> NumericPolicy:
+    """The types and the matmul precision that a precision of ours stands for."""
+    return NumericPolicy(DTYPES[precision], lax.Precision.DEFAULT if precision == "tf32" else HIGHEST)
 
 
 def build(
@@ -136,18 +137,18 @@ def build(
     variant: str = "default",
     weights: WeightSource = None,
     precision: Precision = "fp32",
-    forms: Forms = DEFAULT_FORMS,
+    lowering: ConvLowering = DEFAULT_LOWERING,
 ) -> Model:
     """A network as a flax.nnx.Module on the default device, in eval mode.
 
-    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed. forms: how
-    convolutions are written. fp64 needs JAX's `jax_enable_x64`, which this turns on.
+    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed. lowering: of
+    convolutions. fp64 needs JAX's `jax_enable_x64`, which this turns on.
     Raises frameworks.errors.SubjectError for an unknown name or weights that do not fit.
     """
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)
     network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), numbers(precision), forms)
+    return Model(network, resolve(network, weights), numeric_policy(precision), lowering)
 
 
 def _variable(model: Model, name: str) -> nnx.Variable[jax.Array]:
@@ -156,24 +157,24 @@ def _variable(model: Model, name: str) -> nnx.Variable[jax.Array]:
     return found
 
 
-def _module(layer: Layer, path: str, weights: Weights, numbers: Numbers, forms: Forms) -> nnx.Module:
+def _module(layer: Layer, path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering) -> nnx.Module:
     match layer:
         case blueprint.Sequence():
-            return Sequence(layer.layers, path, weights, numbers, forms)
+            return Sequence(layer.layers, path, weights, policy, lowering)
         case blueprint.Residual():
-            return Residual(layer, path, weights, numbers, forms)
+            return Residual(layer, path, weights, policy, lowering)
         case blueprint.Branches():
-            return Branches(layer, path, weights, numbers, forms)
+            return Branches(layer, path, weights, policy, lowering)
         case blueprint.Conv():
-            return layers.Conv(layer, path, weights, numbers, forms)
+            return layers.Conv(layer, path, weights, policy, lowering)
         case blueprint.BatchNorm():
-            return layers.BatchNorm(layer, path, weights, numbers)
+            return layers.BatchNorm(layer, path, weights, policy)
         case blueprint.Activation():
             return layers.Activation(layer)
         case blueprint.MaxPool():
-            return layers.MaxPool(layer, forms)
+            return layers.MaxPool(layer, lowering)
         case blueprint.AveragePool():
-            return layers.AveragePool(layer, forms)
+            return layers.AveragePool(layer, lowering)
         case blueprint.GlobalAveragePool():
             return layers.GlobalAveragePool(layer)
         case blueprint.Flatten():
@@ -183,4 +184,4 @@ def _module(layer: Layer, path: str, weights: Weights, numbers: Numbers, forms: 
         case blueprint.Dropout():
             return layers.Dropout(layer)
         case blueprint.Dense():
-            return layers.Dense(layer, path, weights, numbers)
+            return layers.Dense(layer, path, weights, policy)

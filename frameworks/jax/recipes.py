@@ -1,80 +1,64 @@
-"""What each recipe means in JAX: its settings with their reasons, and the function that a step runs."""
+"""What a recipe may choose in JAX, and what `compiled` and `tuned` choose. Imports no framework."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from typing import Final
 
-import jax
-from flax import nnx
+from frameworks.precision import Device
+from frameworks.recipes import AUTOMATIC, BATCH_NORM, MEMORY, THREADS, Choice, Setting
+from frameworks.task import TaskName
 
-from frameworks import beginning, recipes
-from frameworks.blueprint import Network
-from frameworks.errors import Unsupported
-from frameworks.jax.layers import Forms
-from frameworks.jax.model import build
-from frameworks.precision import require as require_precision
-from frameworks.recipes import Recipe
-from frameworks.rewrites import fold_batch_norm
-from frameworks.runtime import Precision, Substitution
-from frameworks.weights import Weights
-
-VECTORS: Final = "xla_cpu_prefer_vector_width"  # bits; XLA's own name
-FORMS: Final = tuple(form.name for form in fields(Forms))
-
-
-def recipe(name: str, device: str) -> Recipe:
-    """The settings that a recipe stands for on a device."""
-    return recipes.recipe("jax", name, device)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A network as a recipe made it.
-
-    function: jitted, (state, batch) -> logits. state: the parameters, arrays by path. forms: how convolutions are
-    written; None in an implementation that is not ours. options: XLA's, beside its defaults. substitutions: what could
-    not be had.
-    """
-
-    function: Any
-    state: Any
-    forms: Forms | None = None
-    options: Mapping[str, int] = field(default_factory=dict)
-    substitutions: tuple[Substitution, ...] = ()
-
-
-def prepare(network: Network, weights: Weights, name: str, precision: Precision, device: str) -> Prepared:
-    """The network on the device as the recipe says."""
-    chosen = recipe(name, device)
-    choices = chosen.choices
-    if choices["batch_norm"] == "folded":
-        network, weights = fold_batch_norm(network, weights)
-    require_products(precision, device)
-    lacking = beginning.prepared("jax", chosen)
-    written: Any = {form: choices[form] for form in FORMS}
-    forms = Forms(**written)
-    with jax.default_device(jax_device(device)):
-        model = build(network, weights=weights, precision=precision, forms=forms)
-    graph, state = nnx.split(model)
-    vectors = choices["vectors"]
-    options = {VECTORS: int(vectors)} if vectors != recipes.AUTOMATIC and device == "cpu" else {}
-    forward = jax.jit(lambda state, x: nnx.merge(graph, state)(x), compiler_options=options or None)
-    return Prepared(forward, state, forms, options, lacking)
-
-
-def require_products(precision: Precision, device: str) -> None:
-    """Raises Unsupported for tf32 if the device has none."""
-    found = getattr(jax_device(device), "compute_capability", None) if device == "cuda" else None
-    major, _, minor = str(found).partition(".")
-    require_precision("jax", precision, (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None)
-
-
-def jax_device(device: str) -> jax.Device:
-    """JAX's object for a device. Raises Unsupported if JAX does not see it."""
-    try:
-        return jax.devices("cuda" if device == "cuda" else "cpu")[0]
-    except RuntimeError as error:
-        why = str(error).splitlines()[0]
-        raise Unsupported(f"jax: no usable CUDA device (jax {jax.__version__}): {why}") from error
+CHOICES: Final[Mapping[str, Choice]] = {
+    "compiler": Choice({
+        "xla": Setting("jax.jit", "the whole graph through XLA, as the documentation's first page shows"),
+    }),
+    "batch_norm": BATCH_NORM,
+    "depthwise": Choice({
+        "grouped": None,
+        "shifted": Setting(
+            "depthwise as nine shifted multiply-adds", "XLA fuses them; its grouped convolution is slow on a CPU"
+        ),
+    }),
+    "pointwise": Choice({
+        "convolution": None,
+        "product": Setting(
+            "pointwise as a matrix product", "leaves XLA a plain matrix product instead of a convolution"
+        ),
+    }),
+    "unpadded": Choice({
+        "plain": None,
+        "cropped": Setting(
+            "convolutions without padding computed with it, and cropped",
+            "XLA runs those that keep the size faster on a CPU",
+        ),
+    }),
+    "strided": Choice({
+        "plain": None,
+        "columns": Setting(
+            "convolutions of stride 2 as a matrix product of the windows' columns",
+            "XLA's convolutions with a stride are slower than its matrix product on a CPU",
+        ),
+    }),
+    "pools": Choice({
+        "windows": None,
+        "shifted": Setting(
+            "pools as shifted maxima and sums", "XLA fuses them; its windowed reduction is slow on a CPU"
+        ),
+    }),
+    "vectors": Choice({
+        AUTOMATIC: None,
+        "512": Setting("vectors of 512 bits", "XLA prefers half of them where it fuses loops, even with AVX-512"),
+    }, devices=("cpu",)),
+    "memory": MEMORY,
+    "threads": THREADS,
+}  # fmt: skip
+COMPILED: Final[Mapping[str, str]] = {}
+"""The default is the whole-graph compiler already."""
+TUNED: Final[Mapping[tuple[TaskName, Device], Mapping[str, str]]] = {
+    ("infer", "cpu"): {
+        "batch_norm": "folded", "depthwise": "shifted", "pointwise": "product", "unpadded": "cropped",
+        "strided": "columns", "pools": "shifted", "memory": "kept",
+    },
+    ("infer", "cuda"): {"batch_norm": "folded"},
+}  # fmt: skip

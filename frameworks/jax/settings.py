@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import jax
 
 from frameworks import allocator
-from frameworks.jax.layers import Forms
+from frameworks.jax.layers import ConvLowering
+from frameworks.machine import cpu_flags
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -23,16 +24,14 @@ from frameworks.manifest import (
     NOT_PUT,
     NOT_STEPPED,
     Absent,
-    Setting,
+    Reading,
     nothing_compiled,
     usable_amx,
 )
-from frameworks.runtime import cpu_flags
 
 if TYPE_CHECKING:
-    from frameworks.jax.runtime import JaxSubject
+    from frameworks.jax.program import JaxProgram
 
-Reading = Setting | Absent
 NOT_AHEAD: Final = Absent("the step was not compiled ahead")
 NOT_OURS: Final = Absent("the implementation is not xibench's own")
 NO_EVENTS: Final = Absent("JAX has no events on the device's clock")
@@ -44,45 +43,46 @@ CACHE_HIT: Final = "/jax/compilation_cache/cache_hits"
 _hits: list[str] = []
 
 
-def readings(subject: JaxSubject) -> dict[str, Reading]:
+def readings(program: JaxProgram) -> dict[str, Reading]:
     """Every setting of the manifest, and what only JAX has."""
-    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(subject.state)}
-    on_gpu = subject.device.platform != "cpu"
-    asked = _asked(subject)
+    leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(program.state)}
+    on_gpu = program.device.platform != "cpu"
+    asked = _asked(program)
     return {
-        "layout": subject.layout_put or NOT_PUT,
+        "layout": program.layout_put or NOT_PUT,
         "compiler": "xla",
-        "compile_scope": "forward" if subject.program else NOT_AHEAD,
-        "batch_norm_folded": not any("variance" in name for name in leaves) if subject.normalised else NO_BATCH_NORM,
+        "compile_scope": "forward" if program.stablehlo else NOT_AHEAD,
+        "batch_norm_folded": not any("variance" in name for name in leaves) if program.normalised else NO_BATCH_NORM,
         "kernel_dtype": next(str(leaf.dtype) for name, leaf in leaves.items() if "kernel" in name),
-        **_output(subject),
+        **_output(program),
         "tf32": _below_float32(asked) if asked else NOT_AHEAD,
         "matmul_precision": ", ".join(sorted(asked)).lower() or NOT_AHEAD,
         "autotuning": _autotuning() if on_gpu else BY_RULE,
-        "graphs": _graphs(subject) if on_gpu else NO_GRAPHS_ON_CPU,
-        "onednn": NOT_ON_GPU if on_gpu else _onednn(subject),
+        "graphs": _graphs(program) if on_gpu else NO_GRAPHS_ON_CPU,
+        "onednn": NOT_ON_GPU if on_gpu else _onednn(program),
         "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "XLA"),
         "threads": _threads("tf_XLAEigen") or Absent("XLA's threads cannot be counted here"),
         "interop_threads": ONE_POOL,
         "memory_kept": allocator.kept(),
-        "donated_buffers": _donates(subject.program) if subject.program else NOT_AHEAD,
-        "compilation_cache": subject.cache or NOT_AHEAD,
-        "preallocation": subject.preallocated if on_gpu else NO_PREALLOCATION,
-        **_forms(subject.forms),
-        "compiler_options": ", ".join(f"{k}={v}" for k, v in subject.options.items()) or "none",
+        "donated_buffers": _donates(program.stablehlo) if program.stablehlo else NOT_AHEAD,
+        "compilation_cache": program.cache or NOT_AHEAD,
+        "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
+        **_lowering(program.lowering),
+        "compiler_options": ", ".join(f"{k}={v}" for k, v in program.options.items()) or "none",
         "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
     }
 
 
-def _forms(forms: Forms | None) -> dict[str, Reading]:
-    return {f"{field.name}_form": getattr(forms, field.name) if forms else NOT_OURS for field in fields(Forms)}
+def _lowering(lowering: ConvLowering | None) -> dict[str, Reading]:
+    names = [field.name for field in fields(ConvLowering)]
+    return {f"{name}_form": getattr(lowering, name) if lowering else NOT_OURS for name in names}
 
 
-def compiled_readings(subject: JaxSubject) -> dict[str, int | Absent]:
+def compiled_readings(program: JaxProgram) -> dict[str, int | Absent]:
     """XLA's buffer assignment for a step."""
-    if not subject.program:
+    if not program.stablehlo:
         return dict.fromkeys(nothing_compiled(), NOT_AHEAD)
-    plan = subject.call.memory_analysis()
+    plan = program.call.memory_analysis()
     if plan is None:
         return dict.fromkeys(nothing_compiled(), Absent("XLA has no memory analysis for this device"))
     return {
@@ -101,20 +101,15 @@ def precisions(program: str) -> set[str]:
     return set(re.findall(r"\b(?:DEFAULT|HIGH|HIGHEST)\b", " ".join(re.findall(r"precision [^\]>]*[\]>]", program))))
 
 
-def allows_tf32(program: str) -> bool:
-    """Whether any product or convolution of a StableHLO program may run below full float32 precision."""
-    return _below_float32(precisions(program))
-
-
 def _below_float32(asked: set[str]) -> bool:
     return not asked <= {"HIGHEST"}
 
 
-def _asked(subject: JaxSubject) -> set[str]:
-    """The precisions of a subject's products. Of one that is not ours and not compiled ahead: JAX's default."""
+def _asked(program: JaxProgram) -> set[str]:
+    """The precisions of a program's products. Of one that is not ours and not compiled ahead: JAX's default."""
     default = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    if subject.program or subject.forms is not None:
-        return precisions(subject.program)
+    if program.stablehlo or program.lowering is not None:
+        return precisions(program.stablehlo)
     return {default.upper()} if default else {"DEFAULT"}
 
 
@@ -139,15 +134,15 @@ def _heard(event: str, **details: str | int) -> None:
         _hits.append(event)
 
 
-def _output(subject: JaxSubject) -> dict[str, Reading]:
-    output = subject.output
+def _output(program: JaxProgram) -> dict[str, Reading]:
+    output = program.output
     if output is None:
         return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
     platform = next(iter(output.devices())).platform
     return {
         "output_dtype": str(output.dtype),
         "output_device": "cpu" if platform == "cpu" else "cuda",
-        "results_copied_to_host": platform != subject.device.platform,
+        "results_copied_to_host": platform != program.device.platform,
     }
 
 
@@ -158,14 +153,14 @@ def _autotuning() -> Reading:
     return Absent("XLA_FLAGS does not set xla_gpu_autotune_level, and XLA does not tell its own default")
 
 
-def _graphs(subject: JaxSubject) -> Reading:
-    if subject.program and "command_buffer" in subject.call.as_text():
+def _graphs(program: JaxProgram) -> Reading:
+    if program.stablehlo and "command_buffer" in program.call.as_text():
         return True
     return Absent("the compiled program names no command buffer, and XLA does not tell whether it makes any later")
 
 
-def _onednn(subject: JaxSubject) -> Reading:
-    return "__onednn$" in subject.call.as_text() if subject.program else NOT_AHEAD
+def _onednn(program: JaxProgram) -> Reading:
+    return "__onednn$" in program.call.as_text() if program.stablehlo else NOT_AHEAD
 
 
 def _donates(program: str) -> bool:

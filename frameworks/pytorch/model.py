@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from frameworks import blueprint
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
+from frameworks.precision import Precision
 from frameworks.pytorch import layers
-from frameworks.runtime import Precision
 from frameworks.weights import Weights, WeightSource, resolve
 
 DTYPES: Final = {"fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
@@ -86,13 +86,15 @@ class Model(Sequence):
         outputs = self.blocks(x)
         return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
-    def blocks(self, x: Tensor, given: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Every block's output by name, the logits last. given: what goes on from a block instead of its output."""
+    def blocks(self, x: Tensor, block_inputs: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """Every block's output by name, the logits last. block_inputs: by block, what the next one
+        takes instead of its output.
+        """
         outputs = {}
         beside = self.network.auxiliary if self.training else None
         for name in self.members:
             outputs[name] = self.get_submodule(name)(x)
-            x = outputs[name] if given is None else given.get(name, outputs[name])
+            x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
             if beside and beside.after == name:
                 outputs[beside.layers.name] = self.get_submodule(beside.layers.name)(x)
         return outputs

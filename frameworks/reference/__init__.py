@@ -1,5 +1,20 @@
-"""The networks in NumPy: `build` gives a model whose every layer is written as its definition."""
+"""The networks in NumPy: `build` gives a model whose every layer is written as its definition.
 
-from frameworks.reference.model import Model, build
+NumPy is imported when `build` or `Model` is first asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frameworks.reference.model import Model, build
 
 __all__ = ["Model", "build"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; expected one of {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.model"), name)

@@ -1,5 +1,21 @@
-"""The networks in TensorFlow: `build` gives a tf.Module."""
+"""The networks in TensorFlow: `build` gives a tf.Module.
 
-from frameworks.tensorflow.model import Model, build
+The framework is imported when `build` or `Model` is first asked for, so that `frameworks.tensorflow.framework`, the
+descriptor, can be imported without it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frameworks.tensorflow.model import Model, build
 
 __all__ = ["Model", "build"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; expected one of {', '.join(__all__)}")
+    return getattr(importlib.import_module(f"{__name__}.model"), name)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from frameworks import blueprint
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
-from frameworks.runtime import Precision
+from frameworks.precision import Precision
 from frameworks.tensorflow import layers
 from frameworks.weights import Weights, WeightSource, resolve
 
@@ -92,14 +92,16 @@ class Model(Sequence):
         return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
     def blocks(
-        self, x: tf.Tensor, training: bool = False, given: Mapping[str, tf.Tensor] | None = None
+        self, x: tf.Tensor, training: bool = False, block_inputs: Mapping[str, tf.Tensor] | None = None
     ) -> dict[str, tf.Tensor]:
-        """Every block's output by name, the logits last. given: what goes on from a block instead of its output."""
+        """Every block's output by name, the logits last. block_inputs: by block, what the next one
+        takes instead of its output.
+        """
         outputs = {}
         beside = self.network.auxiliary if training else None
         for name in self.members:
             outputs[name] = getattr(self, name)(x, training)
-            x = outputs[name] if given is None else given.get(name, outputs[name])
+            x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
             if beside and beside.after == name:
                 outputs[beside.layers.name] = getattr(self, beside.layers.name)(x, training)
         return outputs

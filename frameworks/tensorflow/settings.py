@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tensorflow as tf
 
 from frameworks import allocator
-from frameworks.beginning import VARIABLES
+from frameworks.machine import cpu_flags, usable_cores
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -18,16 +18,15 @@ from frameworks.manifest import (
     NOT_PUT,
     NOT_STEPPED,
     Absent,
-    Setting,
+    Reading,
     nothing_compiled,
     usable_amx,
 )
-from frameworks.runtime import cpu_flags, usable_cores
+from frameworks.tensorflow.framework import TENSORFLOW
 
 if TYPE_CHECKING:
-    from frameworks.tensorflow.runtime import TensorFlowSubject
+    from frameworks.tensorflow.program import TensorFlowProgram
 
-Reading = Setting | Absent
 ONE_SWITCH: Final = Absent("TensorFlow has one switch for it, which is tf32")
 BY_RULE: Final = Absent("oneDNN and XLA pick their kernels by rule on a CPU")
 NO_DONATION: Final = Absent("tf.function has no donation of arguments")
@@ -37,48 +36,48 @@ NOT_OURS: Final = Absent("the implementation is not xibench's own and keeps XLA'
 NO_CODE_SIZE: Final = Absent("TensorFlow does not tell the size of XLA's code")
 
 
-def readings(subject: TensorFlowSubject) -> dict[str, Reading]:
+def readings(program: TensorFlowProgram) -> dict[str, Reading]:
     """Every setting of the manifest, and what only TensorFlow has."""
-    variables = subject.variables
-    on_gpu = subject.device == "cuda"
-    asked = os.environ.get(VARIABLES["tensorflow"], "")
+    variables = program.variables
+    on_gpu = program.device == "cuda"
+    asked = os.environ.get(TENSORFLOW.threads_variable or "", "")
     configured = tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdecimal() else 0)
     return {
-        "layout": subject.layout_put or NOT_PUT,
-        "compiler": "xla" if subject.xla else "none",
+        "layout": program.layout_put or NOT_PUT,
+        "compiler": "xla" if program.xla else "none",
         "compile_scope": "forward",
         "batch_norm_folded": (
-            not any("variance" in v.name for v in variables) if subject.normalised else NO_BATCH_NORM
+            not any("variance" in v.name for v in variables) if program.normalised else NO_BATCH_NORM
         ),
         "kernel_dtype": next(v.dtype.name for v in variables if v.shape.rank == 4),
-        **_output(subject),
+        **_output(program),
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "matmul_precision": ONE_SWITCH,
-        "autotuning": _autotuning(subject) if on_gpu else BY_RULE,
-        "graphs": _graphs(subject) if on_gpu else NO_GRAPHS_ON_CPU,
-        "onednn": NOT_ON_GPU if on_gpu else _onednn(subject),
+        "autotuning": _autotuning(program) if on_gpu else BY_RULE,
+        "graphs": _graphs(program) if on_gpu else NO_GRAPHS_ON_CPU,
+        "onednn": NOT_ON_GPU if on_gpu else _onednn(program),
         "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "TensorFlow"),
         "threads": configured or usable_cores(),  # what TensorFlow picks where nothing is configured
         "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
         "memory_kept": allocator.kept(),
         "donated_buffers": NO_DONATION,
-        "compilation_cache": _cache() if subject.xla else NOT_COMPILED,
+        "compilation_cache": _cache() if program.xla else NOT_COMPILED,
         "preallocation": _preallocated() if on_gpu else NO_PREALLOCATION,
         "threads_configured": configured or "automatic",
-        "constants": subject.frozen,
-        "halves_at_once": subject.halved,
+        "constants": program.frozen,
+        "halves_at_once": program.halved,
     }
 
 
-def compiled_readings(subject: TensorFlowSubject) -> dict[str, int | Absent]:
+def compiled_readings(program: TensorFlowProgram) -> dict[str, int | Absent]:
     """XLA's buffer assignment for a step."""
-    if not subject.xla:
+    if not program.xla:
         return nothing_compiled()
-    program = subject.optimised()
-    if isinstance(program, Absent):
-        return dict.fromkeys(nothing_compiled(), program)
+    optimised = program.optimised()
+    if isinstance(optimised, Absent):
+        return dict.fromkeys(nothing_compiled(), optimised)
     arguments, outputs, scratch = 0, 0, 0
-    for buffer in program.buffer_assignment.buffer_allocations:
+    for buffer in optimised.buffer_assignment.buffer_allocations:
         if buffer.is_entry_computation_parameter:
             arguments += buffer.size
         elif buffer.maybe_live_out:
@@ -109,35 +108,35 @@ def optimised_program(function: Any, batch: tf.Tensor, device: str) -> Any | Abs
     return hlo_pb2.HloProto.FromString(serialised)
 
 
-def _output(subject: TensorFlowSubject) -> dict[str, Reading]:
-    output = subject.output
+def _output(program: TensorFlowProgram) -> dict[str, Reading]:
+    output = program.output
     if output is None:
         return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
     device = "cuda" if "GPU" in output.device else "cpu"
     return {
         "output_dtype": output.dtype.name,
         "output_device": device,
-        "results_copied_to_host": device != subject.device,
+        "results_copied_to_host": device != program.device,
     }
 
 
-def _onednn(subject: TensorFlowSubject) -> Reading:
-    if subject.xla:
-        program = subject.optimised()
-        return program if isinstance(program, Absent) else b"__onednn$" in program.SerializeToString()
+def _onednn(program: TensorFlowProgram) -> Reading:
+    if program.xla:
+        optimised = program.optimised()
+        return optimised if isinstance(optimised, Absent) else b"__onednn$" in optimised.SerializeToString()
     from tensorflow.python.util import _pywrap_util_port
 
     return bool(_pywrap_util_port.IsMklEnabled())
 
 
-def _autotuning(subject: TensorFlowSubject) -> Reading:
-    if subject.xla:
+def _autotuning(program: TensorFlowProgram) -> Reading:
+    if program.xla:
         return Absent("TensorFlow does not tell whether XLA times its kernels")
     return os.environ.get("TF_CUDNN_USE_AUTOTUNE", "1").lower() not in ("0", "false")
 
 
-def _graphs(subject: TensorFlowSubject) -> Reading:
-    if subject.xla:
+def _graphs(program: TensorFlowProgram) -> Reading:
+    if program.xla:
         return Absent("TensorFlow does not tell whether XLA makes command buffers")
     return Absent("TensorFlow has no CUDA graphs outside XLA")
 

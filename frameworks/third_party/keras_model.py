@@ -1,4 +1,4 @@
-"""keras.applications on any of its backends, carrying our weights: what the three contenders share.
+"""keras.applications on any of its backends, carrying our weights: what all three share.
 
 Keras is imported here, inside functions, once its backend has been chosen.
 """
@@ -11,16 +11,12 @@ from typing import Any, Final, Literal
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.runtime import Precision
+from frameworks.precision import Precision
 from frameworks.third_party import keras_layers
 from frameworks.weights import Weights
 
 Backend = Literal["torch", "tensorflow", "jax"]
 POLICIES: Final = {"fp64": "float64", "fp32": "float32", "tf32": "float32", "bf16": "mixed_bfloat16"}
-PREDICT: Final = (
-    "model.predict_on_batch",
-    "what `predict`, the documentation's way to run a model, does with each batch",
-)
 
 
 @dataclass(frozen=True, slots=True)

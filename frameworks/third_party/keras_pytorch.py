@@ -1,64 +1,49 @@
-"""keras.applications on PyTorch, behind the protocol of frameworks.runtime."""
+"""keras.applications on PyTorch; see frameworks.api.Prepares."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from frameworks.blueprint import Network, has_batch_norm
-from frameworks.pytorch import recipes, runtime
-from frameworks.pytorch.recipes import Prepared
-from frameworks.pytorch.runtime import PyTorchSubject
-from frameworks.pytorch.runtime import devices as devices
-from frameworks.runtime import Precision, Recipe
+from frameworks.precision import Device
+from frameworks.pytorch import program
+from frameworks.pytorch.program import PyTorchProgram
+from frameworks.pytorch.program import devices as devices
+from frameworks.recipes import Execution
+from frameworks.task import Task
 from frameworks.third_party import keras_model
-from frameworks.third_party.keras_model import PREDICT, Options
+from frameworks.third_party.keras_model import Options
 from frameworks.weights import Weights
 
-EAGER: Final = ("eager, channels_last", "Keras' defaults: on PyTorch it compiles nothing unless it is asked")
-COMPILED: Final = ("compile(jit_compile=True)", "torch.compile with its default options, Keras' one switch for it")
-FIRST: Final = (
-    "image_data_format channels_first",
-    "PyTorch's own order of axes; else Keras transposes around each layer",
-)
-SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "default": (PREDICT, EAGER),
-    "compiled": (PREDICT, COMPILED),
-    "tuned": (PREDICT, COMPILED, FIRST),
-}
 
-
-def touch(device: str) -> str:
-    """As PyTorch's own runtime; Keras is told the device. Raises MissingFramework or Unsupported."""
-    name = runtime.touch(device)
+def touch(device: Device) -> str:
+    """As PyTorch's own; Keras gets the device by its variable. Raises MissingFramework or Unsupported."""
+    name = program.touch(device)
     os.environ["KERAS_TORCH_DEVICE"] = device
     keras_model.imported("torch")
     return name
 
 
-def recipe(name: str, device: str) -> Recipe:
-    """The settings that a recipe stands for on a device."""
-    return Recipe(name, SETTINGS[name])
-
-
-def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> PyTorchSubject:
+def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> PyTorchProgram:
     """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
-    recipes.require(device)
-    recipes.set_products(precision, device)
-    lacking = recipes.missing_compiler(device) if recipe != "default" else None
-    options = Options(True if recipe != "default" and not lacking else None, recipe == "tuned")
-    model = keras_model.build("torch", network, weights, precision, options)
-    compilation = recipes.compilation() if model.jit_compile else None
-    prepared = Prepared(
-        model, _predict(model), axes="NCHW" if options.channels_first else "NHWC", compilation=compilation,
-        substitutions=(lacking,) if lacking else (),
+    device, recipe = execution.device, execution.recipe.name
+    program.require_device(device)
+    program.set_matmul_precision(execution.precision, device)
+    missing = program.missing_compiler(device) if recipe != "default" else None
+    options = Options(True if recipe != "default" and not missing else None, recipe == "tuned")
+    model = keras_model.build("torch", network, weights, execution.precision, options)
+    return PyTorchProgram(
+        model, _predict(model), execution, has_batch_norm(network),
+        axes="NCHW" if options.channels_first else "NHWC",
+        compilation=program.compilation() if model.jit_compile else None,
+        substitutions=(missing,) if missing else (),
     )  # fmt: skip
-    return PyTorchSubject(prepared, has_batch_norm(network), precision, device)
 
 
 def _predict(model: Any) -> Callable[[Tensor], Tensor]:

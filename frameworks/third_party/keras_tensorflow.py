@@ -1,55 +1,43 @@
-"""keras.applications on TensorFlow, behind the protocol of frameworks.runtime."""
+"""keras.applications on TensorFlow; see frameworks.api.Prepares."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import tensorflow as tf
 
 from frameworks.blueprint import Network, has_batch_norm
-from frameworks.runtime import Precision, Recipe
-from frameworks.tensorflow import recipes, runtime
-from frameworks.tensorflow.recipes import Prepared
-from frameworks.tensorflow.runtime import TensorFlowSubject
-from frameworks.tensorflow.runtime import devices as devices
+from frameworks.precision import Device
+from frameworks.recipes import Execution
+from frameworks.task import Task
+from frameworks.tensorflow import program
+from frameworks.tensorflow.program import TensorFlowProgram
+from frameworks.tensorflow.program import devices as devices
 from frameworks.third_party import keras_model
-from frameworks.third_party.keras_model import PREDICT, Options
+from frameworks.third_party.keras_model import Options
 from frameworks.weights import Weights
 
-AUTOMATIC: Final = (
-    "jit_compile automatic",
-    "Keras' default: XLA on a machine with a GPU, a graph by grappler without one",
-)
-XLA: Final = ("compile(jit_compile=True)", "the whole graph through XLA, Keras' one switch for it")
-SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "default": (PREDICT, AUTOMATIC),
-    "compiled": (PREDICT, XLA),
-    "tuned": (PREDICT, AUTOMATIC, ("nothing else", "Keras offers no other setting on TensorFlow that bears on speed")),
-}
 
-
-def touch(device: str) -> str:
-    """As TensorFlow's own runtime. Raises MissingFramework or Unsupported."""
-    name = runtime.touch(device)
+def touch(device: Device) -> str:
+    """As TensorFlow's own. Raises MissingFramework or Unsupported."""
+    name = program.touch(device)
     keras_model.imported("tensorflow")
     return name
 
 
-def recipe(name: str, device: str) -> Recipe:
-    """The settings that a recipe stands for on a device."""
-    return Recipe(name, SETTINGS[name])
-
-
-def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> TensorFlowSubject:
+def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> TensorFlowProgram:
     """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
-    recipes.require(device)
-    recipes.set_products(precision, device)
-    with tf.device(recipes.tf_device(device)):
-        options = Options(True if recipe == "compiled" else None)
-        model = keras_model.build("tensorflow", network, weights, precision, options)
-    prepared = Prepared(_predict(model), [v.value for v in model.variables], bool(model.jit_compile))
-    return TensorFlowSubject(prepared, has_batch_norm(network), precision, device)
+    device = execution.device
+    program.require_device(device)
+    program.set_matmul_precision(execution.precision, device)
+    with tf.device(program.tf_device(device)):
+        options = Options(True if execution.recipe.name == "compiled" else None)
+        model = keras_model.build("tensorflow", network, weights, execution.precision, options)
+    variables = [variable.value for variable in model.variables]
+    return TensorFlowProgram(
+        _predict(model), variables, execution, has_batch_norm(network), xla=bool(model.jit_compile)
+    )
 
 
 def _predict(model: Any) -> Callable[[tf.Tensor], tf.Tensor]:

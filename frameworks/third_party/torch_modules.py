@@ -1,10 +1,10 @@
-"""Modules of other people's PyTorch libraries, carrying our weights: what torchvision and timm share."""
+"""Modules of other people's PyTorch libraries with our weights: what torchvision and timm share."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -14,26 +14,16 @@ from torch import Tensor, nn
 
 from frameworks.blueprint import BatchNorm, Conv, Dense, Flatten, Network, Placed, has_batch_norm, place
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.pytorch import recipes, runtime
+from frameworks.manifest import Substitution
+from frameworks.precision import Device
+from frameworks.pytorch import program
 from frameworks.pytorch.layers import to_native
 from frameworks.pytorch.model import DTYPES
-from frameworks.pytorch.recipes import Prepared
-from frameworks.pytorch.runtime import PyTorchSubject
-from frameworks.runtime import Precision, Recipe, Substitution
+from frameworks.pytorch.program import PyTorchProgram
+from frameworks.recipes import Execution
+from frameworks.task import Task
 from frameworks.weights import Array, Weights
 
-INFERENCE: Final = ("torch.inference_mode", "no autograd bookkeeping")
-EAGER: Final = ("eager, NCHW", "as the library's documentation shows")
-COMPILED: Final = ("torch.compile(model)", "TorchInductor with its default options")
-SETTINGS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
-    "default": (INFERENCE, EAGER),
-    "compiled": (INFERENCE, COMPILED),
-    "tuned": (
-        INFERENCE,
-        ("channels-last memory format", "what PyTorch's guide advises for convolutional networks"),
-        COMPILED,
-    ),
-}
 BORDER: Final = Substitution(
     "average pools that leave their border out", "the library's pools count it", "pools that divide by all nine cells"
 )
@@ -41,11 +31,11 @@ KINDS: Final = {Conv: nn.Conv2d, BatchNorm: nn.BatchNorm2d, Dense: nn.Linear}
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """A model of the library for a network of ours.
+class LibraryModel:
+    """The library's model for one of our networks.
 
-    name: theirs. variant: ours that computes the same. others: variants of ours with the same work, and in what the
-    library's model differs from them.
+    name: the library's. variant: ours that computes the same. others: variants of ours with the same work, and in what
+    the library's model differs from them.
     """
 
     name: str
@@ -59,35 +49,29 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """A library of PyTorch modules, behind the protocol of frameworks.runtime.
+    """A library of PyTorch modules; see frameworks.api.Prepares.
 
-    name: of its package. offers: our networks that it has. make: its package, a model of its and a number of classes ->
-    the module.
+    name: of its package. models: those of our networks that it has. make: its package, the name of a model of its and
+    a number of classes -> the module.
     """
 
     name: str
-    offers: Mapping[str, Offer]
+    models: Mapping[str, LibraryModel]
     make: Callable[[Any, str, int], nn.Module]
 
-    def touch(self, device: str) -> str:
-        """As PyTorch's own runtime. Raises MissingFramework or Unsupported."""
-        name = runtime.touch(device)
+    def touch(self, device: Device) -> str:
+        """As PyTorch's own. Raises MissingFramework or Unsupported."""
+        name = program.touch(device)
         imported(self.name)
         return name
 
-    def recipe(self, name: str, device: str) -> Recipe:
-        """The settings that a recipe stands for on a device."""
-        return Recipe(name, SETTINGS[name])
-
-    def prepare(
-        self, network: Network, weights: Weights, recipe: str, precision: Precision, device: str
-    ) -> PyTorchSubject:
+    def prepare(self, network: Network, weights: Weights, execution: Execution, task: Task) -> PyTorchProgram:
         """The library's network on the device as the recipe says. Raises Unsupported if it has none."""
-        recipes.require(device)
-        recipes.set_products(precision, device)
-        found, differences = offer(self.name, self.offers, network)
+        program.require_device(execution.device)
+        program.set_matmul_precision(execution.precision, execution.device)
+        found, differences = library_model(self.name, self.models, network)
         model = self.make(imported(self.name), found.name, network.config.classes)
-        return subject(model, network, weights, recipe, precision, device, differences)
+        return with_our_weights(model, network, weights, execution, differences)
 
 
 def imported(library: str) -> Any:
@@ -105,32 +89,39 @@ def imported(library: str) -> Any:
         ) from error
 
 
-def offer(library: str, offers: Mapping[str, Offer], network: Network) -> tuple[Offer, tuple[Substitution, ...]]:
+def library_model(
+    library: str, models: Mapping[str, LibraryModel], network: Network
+) -> tuple[LibraryModel, tuple[Substitution, ...]]:
     """The library's model for this network, and in what it differs. Raises Unsupported if it has none."""
-    found = offers.get(network.name)
+    found = models.get(network.name)
     differences = found.differences(network.variant) if found else None
     if found is None or differences is None:
-        known = ", ".join(f"{name} ({', '.join((o.variant, *o.others))})" for name, o in offers.items())
+        known = ", ".join(f"{name} ({', '.join((m.variant, *m.others))})" for name, m in models.items())
         raise Unsupported(f"{library} has no {network.name}, {network.variant}; expected one of {known}")
     return found, differences
 
 
-def subject(
-    model: nn.Module, network: Network, weights: Weights, recipe: str, precision: Precision, device: str,
-    differences: tuple[Substitution, ...],
-) -> PyTorchSubject:  # fmt: skip
+def with_our_weights(
+    model: nn.Module, network: Network, weights: Weights, execution: Execution, differences: tuple[Substitution, ...]
+) -> PyTorchProgram:
     """The library's module with our weights as the recipe says."""
     model.eval()
-    carry(model, network, weights)
-    model = model.to(device, DTYPES[precision])
-    layout = torch.channels_last if recipe == "tuned" else torch.contiguous_format
-    prepared = Prepared(model, model) if recipe == "default" else recipes.compiled(model, device, layout)
-    prepared = replace(prepared, substitutions=(*prepared.substitutions, *differences))
-    return PyTorchSubject(prepared, has_batch_norm(network), precision, device)
+    load_weights(model, network, weights)
+    model = model.to(execution.device, DTYPES[execution.precision])
+    normalised = has_batch_norm(network)
+    if execution.recipe.name == "default":
+        return PyTorchProgram(model, model, execution, normalised, substitutions=differences)
+    layout = torch.channels_last if execution.recipe.name == "tuned" else torch.contiguous_format
+    model = program.in_layout(model, layout)
+    call, compilation, missing = program.compiled(model, execution.device)
+    return PyTorchProgram(
+        model, call, execution, normalised, layout=layout, compilation=compilation,
+        substitutions=(*missing, *differences),
+    )  # fmt: skip
 
 
-def carry(model: nn.Module, network: Network, weights: Weights) -> None:
-    """Gives the module our weights. Layers are paired in the order in which an inference runs them.
+def load_weights(model: nn.Module, network: Network, weights: Weights) -> None:
+    """Give the module our weights. Layers are paired in the order in which an inference runs them.
 
     Raises Unsupported if the layers are not as many, or not of the same kinds and shapes.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frameworks.runtime import FRAMEWORKS
+from frameworks.api import FRAMEWORKS
 from xibench.analysis.verify import Report
 
 

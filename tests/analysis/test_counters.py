@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from frameworks.api import FRAMEWORKS
 from frameworks.architectures import MODELS, network
 from frameworks.blueprint import same_padding
 from frameworks.cost import cost
 from frameworks.errors import UnknownName
-from frameworks.runtime import FRAMEWORKS
 from tests.workers.listener import RecordingListener
 from xibench.analysis import counters
 from xibench.analysis.counter_terms import RULES, Term, cells_inside, terms
-from xibench.analysis.counters import COUNTERS, CounterCheck
+from xibench.analysis.counters import CounterCheck
 from xibench.workers import count_flops
 from xibench.workers.messages import CountFlops, Failure
 from xibench.workers.serving import answer_to
@@ -42,7 +42,8 @@ def checked(framework: str, model: str, variant: str, resolution: int, batch: in
     request = CountFlops(framework=framework, model=model, variant=variant, resolution=resolution, batch=batch)
     flops = count_flops.run_job(request, RecordingListener()).flops
     ours = 2 * cost(built, batch=batch).macs
-    return CounterCheck(framework, COUNTERS[framework], ours, flops, terms(framework, built, batch))
+    counter = FRAMEWORKS[framework].flop_counter or ""
+    return CounterCheck(framework, counter, ours, flops, terms(framework, built, batch))
 
 
 @pytest.mark.parametrize(("model", "variant", "resolution", "batch"), KINDS)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 import msgspec
 import pytest
 
-from frameworks.recipes import recipe, written
+from frameworks.api import FRAMEWORKS, find
 from tests.builders import failure, record
 from xibench.analysis.tuning import Search, Stage, default_choices, search
 from xibench.errors import XibenchError
 from xibench.record.schema import Case, Record
 
+PYTORCH = FRAMEWORKS["pytorch"]
 CASE = Case(framework="pytorch", model="xception")
 CHOICES = {"layout": ("NCHW", "NHWC"), "compiler": ("none", "inductor", "frozen"), "autotuning": ("off", "on")}
 Seconds = Callable[[Mapping[str, str]], float | None]
@@ -31,7 +32,7 @@ def tuned_by(
     stages: list[Stage] = []
 
     def taken(case: Case) -> Record:
-        time = seconds(recipe(case.framework, case.recipe, case.device).choices)
+        time = seconds(find(case.framework).recipe(case.recipe, case.device).choices)
         return failure(case, "it broke") if time is None else record(case, *[[time * case.batch] * 5] * 3)
 
     def take(number: int, stage: Stage) -> Mapping[Case, Record]:
@@ -43,7 +44,7 @@ def tuned_by(
 
 
 def chosen(found: Search) -> Mapping[str, str]:
-    return recipe(found.best.framework, found.best.recipe, found.best.device).choices
+    return find(found.best.framework).recipe(found.best.recipe, found.best.device).choices
 
 
 def test_the_search_ends_with_the_fastest_value_of_each_choice() -> None:
@@ -117,12 +118,12 @@ def test_one_recipe_has_one_name() -> None:
     for stage in stages:
         assert len({case.recipe for case in stage.cases}) == len(stage.cases)
         for case in stage.cases:
-            assert case.recipe == written("pytorch", recipe("pytorch", case.recipe, "cpu").choices)
+            assert case.recipe == PYTORCH.written(PYTORCH.recipe(case.recipe, "cpu").choices)
 
 
 def test_where_tuned_is_the_fastest_after_all_it_is_what_was_found() -> None:
     """What looked faster in the search was luck: fresh processes do not confirm it."""
-    tuned = written("pytorch", recipe("pytorch", "tuned", "cpu").choices)
+    tuned = PYTORCH.written(PYTORCH.recipe("tuned", "cpu").choices)
 
     def take(number: int, stage: Stage) -> Mapping[Case, Record]:
         fast = stage.name != "confirm"

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from frameworks.api import FRAMEWORKS
 from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
-from frameworks.runtime import FRAMEWORKS
 from tests.analysis.proofs import proven
 from xibench.analysis import forward
 from xibench.analysis.checks import array_errors

@@ -9,7 +9,7 @@ import pytest
 
 from benches.claims import latency, readme, recipes_doc, speed, speed_gpu
 from benches.claims.runs import MODELS
-from frameworks.recipes import recipe
+from frameworks.api import FRAMEWORKS
 from tests.benches.test_speed import taken
 from tests.builders import calibration, header
 from xibench.errors import InputError
@@ -50,8 +50,8 @@ def test_each_setting_stands_with_its_reason_and_its_gain(answers: dict[str, Any
     ]  # fmt: skip
     assert "n = 4 processes a case" in recipes_doc.text(answers)
     written = {row[1].strip("`").split("=")[0] for row in table[2:]}
-    plain = recipe("jax", "default", "cpu").choices
-    assert written == {name for name, value in recipe("jax", "tuned", "cpu").choices.items() if value != plain[name]}
+    default, tuned = (FRAMEWORKS["jax"].recipe(name, "cpu").choices for name in ("default", "tuned"))
+    assert written == {name for name, value in tuned.items() if value != default[name]}
 
 
 def test_what_is_compared_stands_beside_what_it_takes_to_start(answers: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from benches.claims import latency, recipes, runs, speed, speed_gpu
-from frameworks.third_party import CONTENDERS
+from frameworks.api import THIRD_PARTY
 from tests.builders import append, calibration, failure, header, measured, process, record
 from xibench.errors import InputError
 from xibench.measure.comparing import Ratio
@@ -21,7 +21,7 @@ BROKEN = ("torchvision", "timm")
 
 def step_s(case: Case) -> float:
     """Ours takes 0.1 s tuned and 0.2 s plain, in bf16 half as long."""
-    if case.framework in CONTENDERS:
+    if case.framework in THIRD_PARTY:
         return 0.1 * SLOWER[case.recipe]
     return {"fp32": 0.1, "bf16": 0.05}[case.precision] * (2 if case.recipe == "default" else 1)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from frameworks.recipes import recipe, written
+from frameworks.api import FRAMEWORKS
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.analysis.tuning import Search
@@ -79,7 +79,7 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
 
 
 def test_that_tuned_is_the_fastest_is_said(tmp_path: Path) -> None:
-    text = written("jax", recipe("jax", "tuned", "cpu").choices)
+    text = FRAMEWORKS["jax"].written(FRAMEWORKS["jax"].recipe("tuned", "cpu").choices)
     case = replace(small_case("jax"), recipe=text)
     told = recipe_file.read(written_for("jax", tmp_path / "recipe.json"))
     assert "which is what `tuned` chooses" not in "\n".join(found_lines(Search(case), told))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import inspect
 import json
 import os
 import subprocess
@@ -12,11 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from frameworks import allocator
-from frameworks.recipes import recipe
-
 ROOT = Path(__file__).parents[2]
-KEEP = inspect.unwrap(allocator.keep)
 PROGRAM = """
 import json, resource, sys
 import numpy as np
@@ -50,10 +45,3 @@ def test_an_array_that_is_freed_and_taken_again_maps_no_pages_where_memory_is_ke
     assert (returned["kept"], kept["kept"]) == (False, True)
     assert returned["faults"] > 10  # 32 MiB; fewer where the kernel gives huge pages
     assert kept["faults"] < 10
-
-
-def test_a_c_library_without_mallopt_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocator, "keep", KEEP)
-    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
-    assert allocator.prepared(recipe("jax", "tuned", "cpu")) == (allocator.LACKING,)
-    assert allocator.prepared(recipe("jax", "default", "cpu")) == ()

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from frameworks.api import FRAMEWORKS, HasCeilings, load, matmul_operands
 from frameworks.errors import Unsupported
-from frameworks.runtime import FRAMEWORKS, Precision, load, square_operands
+from frameworks.precision import Precision
 
 EPSILON: dict[Precision, float] = {"fp64": 1e-12, "fp32": 1e-5, "bf16": 2e-2}
 DTYPE = {"fp64": "float64", "fp32": "float32", "bf16": "bfloat16"}
+
+
+def ceilings(framework: str) -> HasCeilings:
+    implementation = load(framework)
+    assert isinstance(implementation, HasCeilings)
+    return implementation
 
 
 def as_float64(result: Any) -> np.ndarray:
@@ -32,15 +39,15 @@ def address(array: Any) -> int:
 @pytest.mark.parametrize("precision", EPSILON)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_product_multiplies_two_square_matrices_in_its_precision(framework: str, precision: Precision) -> None:
-    left, right = (operand.astype(np.float64) for operand in square_operands(96))
-    result = load(framework).product(96, precision, "cpu")()
+    left, right = (operand.astype(np.float64) for operand in matmul_operands(96))
+    result = ceilings(framework).matmul(96, precision, "cpu")()
     assert DTYPE[precision] in str(result.dtype)
     found = as_float64(result)
     assert np.max(np.abs(found - left @ right)) < EPSILON[precision] * np.max(np.abs(left @ right))
 
 
 def test_operands_are_square_dense_and_the_same_each_time() -> None:
-    (left, right), again = square_operands(32), square_operands(32)
+    (left, right), again = matmul_operands(32), matmul_operands(32)
     assert left.shape == right.shape == (32, 32)
     assert np.count_nonzero(left) == left.size
     assert not np.array_equal(left, right)
@@ -49,7 +56,7 @@ def test_operands_are_square_dense_and_the_same_each_time() -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_copy_writes_all_its_bytes_to_another_place(framework: str) -> None:
-    call = load(framework).copy(1 << 16, "cpu")
+    call = ceilings(framework).copy(1 << 16, "cpu")
     source = inspect.getclosurevars(call).nonlocals["source"]
     for _ in range(2):
         result = call()
@@ -60,10 +67,10 @@ def test_a_copy_writes_all_its_bytes_to_another_place(framework: str) -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_ceilings_of_a_gpu_that_is_not_there_are_unsupported(framework: str) -> None:
-    runtime = load(framework)
-    if "cuda" in runtime.devices():
+    implementation = ceilings(framework)
+    if "cuda" in load(framework).devices():
         pytest.skip("this machine has a GPU")
     with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
-        runtime.product(8, "fp32", "cuda")
+        implementation.matmul(8, "fp32", "cuda")
     with pytest.raises(Unsupported, match=f"{framework}: no usable CUDA device"):
-        runtime.copy(1 << 10, "cuda")
+        implementation.copy(1 << 10, "cuda")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from frameworks.api import FRAMEWORKS, Verifiable, load
 from frameworks.architectures import OPERATORS, network
 from frameworks.blueprint import Network, parameters
 from frameworks.cost import cost
-from frameworks.runtime import FRAMEWORKS, load
 from frameworks.weights import initial
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
@@ -109,4 +109,6 @@ def test_every_operator_has_the_shapes_of_all_and_weights_of_its_own() -> None:
 
 def _run(framework: str, built: Network, weights: Any) -> NDArray[np.floating[Any]]:
     batch = np.random.default_rng(0).standard_normal((2, *built.input_shape)).astype(np.float32)
-    return load(framework).outputs(built, weights, "fp32", batch)[built.name]
+    implementation = load(framework)
+    assert isinstance(implementation, Verifiable)
+    return implementation.outputs(built, weights, "fp32", batch)[built.name]

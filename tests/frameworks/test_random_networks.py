@@ -13,12 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, find, given, note, settings
 
 from frameworks import blueprint
+from frameworks.api import FRAMEWORKS, Verifiable, load
 from frameworks.blueprint import BatchNorm, Conv, Network, parameters, place
 from frameworks.cost import cost
 from frameworks.reference import build
-from frameworks.reference import runtime as reference
+from frameworks.reference import program as reference
 from frameworks.rewrites import fold_batch_norm
-from frameworks.runtime import FRAMEWORKS, load
 from tests.frameworks.layer_mistakes import MISTAKES, make
 from tests.frameworks.random_networks import (
     describe,
@@ -46,7 +46,9 @@ def deviations(framework: str, network: Network) -> dict[str, float]:
     given = inputs(network)
     modes = {"inference": None, "training": given.masks} if trains_differently(network) else {"inference": None}
     for mode, masks in modes.items():
-        left = load(framework).outputs(network, given.weights, "fp64", given.images, masks)
+        implementation = load(framework)
+        assert isinstance(implementation, Verifiable)
+        left = implementation.outputs(network, given.weights, "fp64", given.images, masks)
         right = reference.outputs(network, given.weights, "fp64", given.images, masks)
         worst, where = worst_deviation(left, right)
         found[f"{framework}, {mode}, {where}"] = worst

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from frameworks.api import FRAMEWORKS, THIRD_PARTY
 from frameworks.errors import InvalidConfiguration, UnknownName
-from frameworks.recipes import CHOICES, RECIPES, recipe
-from frameworks.runtime import DEVICES, FRAMEWORKS
-from frameworks.third_party import CONTENDERS
+from frameworks.precision import DEVICES
+from frameworks.recipes import RECIPES, Choice, Execution
+from frameworks.task import INFER
 from tests.cli.command import said
 from xibench.run.plan import Selection, cases
 
 
 def test_what_is_written_after_the_name_replaces_that_choice_alone() -> None:
-    tuned, own = recipe("pytorch", "tuned", "cpu"), recipe("pytorch", "tuned+layout=NCHW+threads=2", "cpu")
+    tuned, own = (FRAMEWORKS["pytorch"].recipe(text, "cpu") for text in ("tuned", "tuned+layout=NCHW+threads=2"))
     changed = {name: own.choices[name] for name in own.choices if own.choices[name] != tuned.choices[name]}
     assert changed == {"layout": "NCHW", "threads": "2"}
     assert ("2 threads within an operation", "as asked") in own.settings
@@ -23,12 +25,14 @@ def test_what_is_written_after_the_name_replaces_that_choice_alone() -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_recipe_decides_every_choice_by_a_value_that_it_takes(framework: str) -> None:
+    known = FRAMEWORKS[framework].choices
     for name in RECIPES:
         for device in DEVICES:
-            chosen = recipe(framework, name, device).choices
-            assert set(chosen) == set(CHOICES[framework])
-            assert all(CHOICES[framework][choice].takes(value) for choice, value in chosen.items())
-    assert set(recipe(framework, "default", "cpu").choices.values()) == {c.plain for c in CHOICES[framework].values()}
+            chosen = FRAMEWORKS[framework].recipe(name, device).choices
+            assert set(chosen) == set(known)
+            assert all(known[choice].takes(value) for choice, value in chosen.items())
+    defaults = FRAMEWORKS[framework].recipe("default", "cpu").choices
+    assert set(defaults.values()) == {choice.default for choice in known.values()}
 
 
 @pytest.mark.parametrize(
@@ -46,8 +50,8 @@ def test_what_is_no_recipe_is_refused_before_anything_runs(text: str, error: typ
         cases(Selection(frameworks=("pytorch",), recipes=(text,), device="cpu"))
 
 
-def test_a_contender_takes_names_alone() -> None:
-    assert cases(Selection(frameworks=tuple(CONTENDERS), recipes=tuple(RECIPES), device="cpu"))
+def test_a_third_party_implementation_takes_names_alone() -> None:
+    assert cases(Selection(frameworks=tuple(THIRD_PARTY), recipes=tuple(RECIPES), device="cpu"))
     with pytest.raises(UnknownName, match=r"unknown recipe 'tuned\+compiler=none': did you mean compiled or tuned"):
         cases(Selection(frameworks=("timm",), recipes=("tuned+compiler=none",), device="cpu"))
 
@@ -55,3 +59,22 @@ def test_a_contender_takes_names_alone() -> None:
 def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
     line = said("run", "-f", "jax", "--recipe", "tuned+depthwise=fast", cwd=tmp_path, code=2)
     assert "recipe 'tuned+depthwise=fast' in jax: depthwise is 'fast', expected one of grouped, shifted" in line
+
+
+def test_a_choice_applies_to_its_tasks_devices_and_precisions_alone() -> None:
+    graphs = FRAMEWORKS["pytorch"].choices["graphs"]
+    assert [graphs.applies(INFER, device, "fp32") for device in DEVICES] == [False, True]
+    narrow = Choice({"off": None, "on": None}, precisions=("bf16",))
+    assert (narrow.applies(INFER, "cpu", "bf16"), narrow.applies(INFER, "cpu", "fp32")) == (True, False)
+    assert not Choice({"off": None, "on": None}, tasks=()).applies(INFER, "cpu", "fp32")
+    assert "graphs" not in FRAMEWORKS["pytorch"].open_choices("cpu")
+    assert FRAMEWORKS["pytorch"].open_choices("cuda")["graphs"] == ("off", "on")
+
+
+def test_an_execution_survives_its_way_to_the_worker() -> None:
+    execution = FRAMEWORKS["jax"].execution("tuned+threads=2", "bf16", "cpu")
+    assert msgspec.json.decode(msgspec.json.encode(execution), type=Execution) == execution
+    with pytest.raises(UnknownName, match="unknown precision 'fp31': did you mean fp32"):
+        FRAMEWORKS["jax"].execution("tuned", "fp31", "cpu")
+    with pytest.raises(UnknownName, match="unknown device 'tpu': did you mean cpu"):
+        FRAMEWORKS["jax"].execution("tuned", "fp32", "tpu")

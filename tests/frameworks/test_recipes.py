@@ -9,32 +9,31 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from frameworks import recipes
-from frameworks import runtime as protocol
+from frameworks import machine
+from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, THIRD_PARTY, Program, load
 from frameworks.architectures import network
 from frameworks.errors import MissingFramework, UnknownName, Unsupported
-from frameworks.runtime import DEVICES, FRAMEWORKS, RECIPES, Subject, load, synchronised_step
-from frameworks.weights import initial
+from frameworks.precision import DEVICES
+from frameworks.recipes import RECIPES
+from tests.frameworks.programs import prepare, step
 
 COMPILERS = {"pytorch": "inductor", "tensorflow": "xla", "jax": "xla"}
-FORMS = ("depthwise=shifted", "pointwise=product", "unpadded=cropped", "strided=columns", "pools=shifted")
+LOWERINGS = ("depthwise=shifted", "pointwise=product", "unpadded=cropped", "strided=columns", "pools=shifted")
 BUILT = network("xception", "narrow", resolution=75)
 BATCH = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
 
 
-def stepped(framework: str, recipe: str) -> tuple[Subject, NDArray[np.floating[Any]]]:
-    """A subject that has taken one step, and its logits."""
-    subject = load(framework).prepare(BUILT, initial(BUILT), recipe, "fp32", "cpu")
-    batch = subject.put(BATCH)
-    subject.compile(batch)
-    return subject, subject.fetch(synchronised_step(subject, batch))
+def stepped(framework: str, recipe: str) -> tuple[Program, NDArray[np.floating[Any]]]:
+    """A program that has taken one step, and its logits."""
+    program = prepare(framework, BUILT, recipe)
+    return program, step(program, BATCH)
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", [*FRAMEWORKS, *THIRD_PARTY])
 def test_every_framework_has_every_recipe_with_reasons(framework: str) -> None:
     for name in RECIPES:
         for device in DEVICES:
-            recipe = load(framework).recipe(name, device)
+            recipe = IMPLEMENTATIONS[framework].recipe(name, device)
             assert recipe.name == name
             assert all(setting and reason for setting, reason in recipe.settings)
 
@@ -42,18 +41,19 @@ def test_every_framework_has_every_recipe_with_reasons(framework: str) -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded(framework: str) -> None:
     (default, expected), (tuned, logits) = (stepped(framework, name) for name in ("default", "tuned"))
-    assert (default.settings()["batch_norm_folded"], tuned.settings()["batch_norm_folded"]) == (False, True)
-    assert tuned.settings()["output_device"] == "cpu"
+    settings = tuned.readings().settings
+    assert (default.readings().settings["batch_norm_folded"], settings["batch_norm_folded"]) == (False, True)
+    assert settings["output_device"] == "cpu"
     assert tuned.device_memory() is None
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
 
 
-@pytest.mark.parametrize("choice", FORMS)
+@pytest.mark.parametrize("choice", LOWERINGS)
 @pytest.mark.parametrize(
     ("model", "variant", "resolution"),
     [("xception", "narrow", 128), ("inception_v3", "narrow", 75), ("inception_v3", "narrow+border_included", 75)],
 )
-def test_every_form_of_a_layer_in_jax_computes_the_same(
+def test_every_lowering_in_jax_computes_the_same(
     choice: str, model: str, variant: str, resolution: int
 ) -> None:
     """128 px: pools that pad an odd cell; Inception V3: pools that leave their border out of the mean, or count it."""
@@ -61,10 +61,7 @@ def test_every_form_of_a_layer_in_jax_computes_the_same(
     batch = np.random.default_rng(0).uniform(-1, 1, (1, *built.input_shape)).astype(np.float32)
     logits = []
     for recipe in ("default", f"default+{choice}"):
-        subject = load("jax").prepare(built, initial(built), recipe, "fp32", "cpu")
-        placed = subject.put(batch)
-        subject.compile(placed)
-        logits.append(subject.fetch(synchronised_step(subject, placed)))
+        logits.append(step(prepare("jax", built, recipe), batch))
     assert np.max(np.abs(logits[1] - logits[0])) < 1e-5 * np.max(np.abs(logits[0]))
 
 
@@ -79,24 +76,24 @@ def test_a_gpu_that_is_not_there_is_unsupported_with_the_reason(framework: str) 
 
 def test_torch_compile_without_a_compiler_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    subject = load("pytorch").prepare(BUILT, initial(BUILT), "compiled", "fp32", "cpu")
-    (said,) = subject.substitutions
+    program = prepare("pytorch", BUILT, "compiled")
+    (said,) = program.substitutions
     assert (said.wanted, said.ran) == ("torch.compile", "eager")
     assert "C++ compiler, no-such-compiler was not found" in said.why
-    assert subject.settings()["compiler"] == "none"
+    assert program.readings().settings["compiler"] == "none"
 
 
 def test_torch_compile_without_python_h_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "sh")
     monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
-    (said,) = load("pytorch").prepare(BUILT, initial(BUILT), "compiled", "fp32", "cpu").substitutions
+    (said,) = prepare("pytorch", BUILT, "compiled").substitutions
     assert "Python.h" in said.why
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_settings_that_all_frameworks_have_are_read_back_under_one_name(framework: str) -> None:
-    subject, _ = stepped(framework, "default")
-    settings = subject.settings()
+    program, _ = stepped(framework, "default")
+    settings = program.readings().settings
     assert settings["layout"] == ("NCHW" if framework == "pytorch" else "NHWC")
     assert settings["tf32"] is False
     assert isinstance(settings["threads"], int)
@@ -110,7 +107,7 @@ def test_tf32_in_jax_is_read_from_the_program(operation: str, precision: str, al
     import jax
     import jax.numpy as jnp
 
-    from frameworks.jax.settings import allows_tf32
+    from frameworks.jax.settings import precisions
 
     picture, kernel = jnp.ones((1, 8, 8, 3)), jnp.ones((3, 3, 3, 4))
 
@@ -122,8 +119,8 @@ def test_tf32_in_jax_is_read_from_the_program(operation: str, precision: str, al
         asked = jax.lax.Precision[precision]
         return jax.lax.conv_general_dilated(x, k, (1, 1), "SAME", dimension_numbers=numbers, precision=asked)
 
-    program = jax.jit({"product": product, "convolution": convolution}[operation]).lower(picture, kernel).as_text()
-    assert allows_tf32(program) is allowed
+    lowered = jax.jit({"product": product, "convolution": convolution}[operation]).lower(picture, kernel).as_text()
+    assert (not precisions(lowered) <= {"HIGHEST"}) is allowed
 
 
 @pytest.mark.slow
@@ -131,20 +128,20 @@ def test_tf32_in_jax_is_read_from_the_program(operation: str, precision: str, al
 def test_compiled_computes_what_default_computes(framework: str) -> None:
     (_, expected), (compiled, logits) = (stepped(framework, name) for name in ("default", "compiled"))
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
-    assert compiled.settings()["compiler"] == ("none" if compiled.substitutions else COMPILERS[framework])
+    assert compiled.readings().settings["compiler"] == ("none" if compiled.substitutions else COMPILERS[framework])
 
 
 @pytest.mark.parametrize("flags", [frozenset({"avx2"}), frozenset({"avx512_bf16"}), frozenset({"amx_bf16"})])
 def test_bf16_without_a_matrix_unit_is_said(flags: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(machine, "cpu_flags", lambda: flags)
     for framework, recipe, library in (
         ("jax", "default", "XLA"), ("tensorflow", "default", "oneDNN"), ("tensorflow", "compiled", "XLA"),
         ("pytorch", "tuned", "oneDNN"),
     ):  # fmt: skip
-        said = load(framework).prepare(BUILT, initial(BUILT), recipe, "bf16", "cpu").substitutions
+        said = prepare(framework, BUILT, recipe, "bf16").substitutions
         assert [s.why for s in said] == ([] if "amx_bf16" in flags else ["this CPU has no amx_bf16"])
         assert all(s.ran.startswith(library) for s in said)
-    assert load("jax").prepare(BUILT, initial(BUILT), "default", "fp32", "cpu").substitutions == ()
+    assert prepare("jax", BUILT).substitutions == ()
 
 
 def test_a_framework_that_is_not_installed_comes_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,30 +160,28 @@ def test_a_batch_that_has_halves_is_taken_apart_in_tensorflow(images: int, halve
     batch = np.random.default_rng(0).uniform(-1, 1, (images, 75, 75, 3)).astype(np.float32)
     logits = []
     for recipe in ("default", "default+images=halved"):
-        subject = load("tensorflow").prepare(BUILT, initial(BUILT), recipe, "fp32", "cpu")
-        placed = subject.put(batch)
-        subject.compile(placed)
-        logits.append(subject.fetch(synchronised_step(subject, placed)))
-        assert subject.settings()["halves_at_once"] is (halved and recipe != "default")
+        program = prepare("tensorflow", BUILT, recipe)
+        logits.append(step(program, batch))
+        assert program.readings().settings["halves_at_once"] is (halved and recipe != "default")
     assert np.max(np.abs(logits[1] - logits[0])) < 1e-5 * np.max(np.abs(logits[0]))
 
 
 def test_vectors_are_asked_of_xla_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = [stepped("jax", recipe)[0].settings()["compiler_options"] for recipe in ("default", "default+vectors=512")]
-    assert told == ["none", "xla_cpu_prefer_vector_width=512"]
-    monkeypatch.setattr(importlib.import_module("frameworks.jax.recipes"), "VECTORS", "xla_no_such_option")
+    read = [stepped("jax", recipe)[0].readings().settings for recipe in ("default", "default+vectors=512")]
+    assert [settings["compiler_options"] for settings in read] == ["none", "xla_cpu_prefer_vector_width=512"]
+    monkeypatch.setattr(importlib.import_module("frameworks.jax.program"), "VECTORS", "xla_no_such_option")
     with pytest.raises(Exception, match="xla_no_such_option"):  # so it does reach XLA
         stepped("jax", "default+vectors=512")
 
 
 def test_what_tuned_asks_of_torchinductor_on_a_gpu_computes_the_same_as_far_as_a_cpu_can() -> None:
     """CUDA graphs do nothing here; freezing and autotuning do."""
-    chosen = recipes.recipe("pytorch", "tuned", "cuda").choices
+    chosen = FRAMEWORKS["pytorch"].recipe("tuned", "cuda").choices
     asked = [f"{name}={chosen[name]}" for name in ("layout", "batch_norm", "compiler", "autotuning", "graphs")]
     assert asked[2:] == ["compiler=frozen", "autotuning=on", "graphs=on"]
-    (_, expected), (subject, logits) = (stepped("pytorch", text) for text in ("default", "+".join(["default", *asked])))
-    assert subject.settings()["constants"] is True
-    assert subject.settings()["compile_scope"] == "forward"
+    (_, expected), (program, logits) = (stepped("pytorch", text) for text in ("default", "+".join(["default", *asked])))
+    assert program.readings().settings["constants"] is True
+    assert program.readings().settings["compile_scope"] == "forward"
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
 
 
@@ -196,6 +191,6 @@ def test_every_network_of_a_process_is_compiled_not_only_the_first_eight() -> No
                 "segments_2", "segments_4", "segments_8")  # fmt: skip
     for variant in variants:
         built = network("xception", f"narrow+{variant}", resolution=75)
-        subject = load("pytorch").prepare(built, initial(built), "tuned", "fp32", "cpu")
-        subject.fetch(synchronised_step(subject, subject.put(BATCH)))
-        assert subject.settings()["compile_scope"] == "forward", variant
+        program = prepare("pytorch", built, "tuned")
+        step(program, BATCH)
+        assert program.readings().settings["compile_scope"] == "forward", variant

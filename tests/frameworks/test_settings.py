@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from frameworks.api import FRAMEWORKS, Program, synchronised_step
 from frameworks.architectures import network
 from frameworks.blueprint import parameters
 from frameworks.manifest import MANIFEST, Absent, nothing_compiled, present, reasons, usable_amx
-from frameworks.runtime import FRAMEWORKS, Subject, load, synchronised_step
-from frameworks.weights import initial
+from frameworks.task import Batch
+from tests.frameworks.programs import prepare, step
 from xibench.record.schema import Memory, Process
 
 BUILT = network("xception", "narrow", resolution=71)
@@ -23,22 +24,17 @@ RESIDENT_BYTES = 4 * sum(int(np.prod(p.shape)) for p in parameters(BUILT)) + BAT
 LOGITS_BYTES = 4 * 2 * 1000
 
 
-def subject_of(framework: str, recipe: str = "default", precision: str = "fp32") -> Subject:
-    return load(framework).prepare(BUILT, initial(BUILT), recipe, precision, "cpu")
+def stepped(framework: str, recipe: str = "default") -> Program:
+    program = prepare(framework, BUILT, recipe)
+    step(program, BATCH)
+    return program
 
 
-def stepped(framework: str, recipe: str = "default", precision: str = "fp32") -> Subject:
-    subject = subject_of(framework, recipe, precision)
-    batch = subject.put(BATCH)
-    subject.compile(batch)
-    synchronised_step(subject, batch)
-    return subject
-
-
-def unread(subject: Subject) -> set[str]:
-    """What a subject has no figure for."""
-    memory = {f"compiled_{name}": value for name, value in _fields(subject.compiled_memory()).items()}
-    figures = {**subject.settings(), **memory, "device_steps_s": subject.device_step_s()}
+def unread(program: Program) -> set[str]:
+    """What a program has no figure for."""
+    readings = program.readings()
+    memory = {f"compiled_{name}": value for name, value in _fields(readings.compiled).items()}
+    figures = {**readings.settings, **memory, "device_steps_s": program.device_step_s()}
     return {name for name, value in figures.items() if value is None}
 
 
@@ -49,24 +45,24 @@ def _fields(memory: Any) -> dict[str, int | None]:
 @pytest.mark.parametrize("recipe", ["default", "tuned"])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_setting_of_the_manifest_is_read_back_or_says_why_not(framework: str, recipe: str) -> None:
-    subject = stepped(framework, recipe)
-    assert not set(MANIFEST) - set(subject.settings())
-    assert set(subject.absent()) == unread(subject)
-    assert all(subject.absent().values())
+    program = stepped(framework, recipe)
+    assert not set(MANIFEST) - set(program.readings().settings)
+    assert set(program.readings().absent) == unread(program)
+    assert all(program.readings().absent.values())
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_before_a_step_nothing_is_assumed(framework: str) -> None:
-    subject = subject_of(framework)
-    assert set(subject.absent()) == unread(subject)
-    assert subject.absent()["output_device"] == "no step has been synchronised yet"
-    assert subject.absent()["layout"] == "no batch has been put on the device yet"
+    program = prepare(framework, BUILT)
+    assert set(program.readings().absent) == unread(program)
+    assert program.readings().absent["output_device"] == "no step has been synchronised yet"
+    assert program.readings().absent["layout"] == "no batch has been put on the device yet"
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_on_a_cpu_the_output_stays_where_it_is_and_gpu_settings_say_why_they_are_null(framework: str) -> None:
-    subject = stepped(framework)
-    settings, absent = subject.settings(), subject.absent()
+    program = stepped(framework)
+    settings, absent = program.readings().settings, program.readings().absent
     assert (settings["output_device"], settings["results_copied_to_host"]) == ("cpu", False)
     assert "CUDA device only" in absent["graphs"]
     assert "host's memory" in absent["preallocation"]
@@ -75,38 +71,38 @@ def test_on_a_cpu_the_output_stays_where_it_is_and_gpu_settings_say_why_they_are
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_a_graph_holds_is_said(framework: str) -> None:
-    assert stepped(framework).settings()["compile_scope"] == ("none" if framework == "pytorch" else "forward")
+    assert stepped(framework).readings().settings["compile_scope"] == ("none" if framework == "pytorch" else "forward")
 
 
 def test_pytorchs_settings_follow_its_switches() -> None:
     import torch
 
-    subject = stepped("pytorch")
+    program = stepped("pytorch")
     threads = torch.get_num_threads()
     try:
         torch.set_float32_matmul_precision("high")
         torch.set_num_threads(threads + 1)
         torch.backends.mkldnn.set_flags(False)
-        settings = subject.settings()
+        settings = program.readings().settings
     finally:
         torch.backends.mkldnn.set_flags(True)
         torch.set_float32_matmul_precision("highest")
         torch.set_num_threads(threads)
     assert (settings["matmul_precision"], settings["tf32"]) == ("high", True)
     assert (settings["onednn"], settings["threads"]) == (False, threads + 1)
-    assert (subject.settings()["matmul_precision"], subject.settings()["onednn"]) == ("highest", True)
+    assert (program.readings().settings["matmul_precision"], program.readings().settings["onednn"]) == ("highest", True)
 
 
 def test_tensorflows_settings_follow_its_switches() -> None:
     import tensorflow as tf
 
-    subject = stepped("tensorflow")
+    program = stepped("tensorflow")
     try:
         tf.config.experimental.enable_tensor_float_32_execution(True)
-        assert subject.settings()["tf32"] is True
+        assert program.readings().settings["tf32"] is True
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(False)
-    assert subject.settings()["tf32"] is False
+    assert program.readings().settings["tf32"] is False
 
 
 def test_jaxs_precision_and_donation_are_read_from_the_program() -> None:
@@ -122,7 +118,6 @@ def test_jaxs_precision_and_donation_are_read_from_the_program() -> None:
     square = jnp.ones((4, 4))
     kept, donated = (jax.jit(twice, donate_argnums=given).lower(square).as_text() for given in ((), (0,)))
     assert settings.precisions(kept) == {"HIGHEST", "DEFAULT"}
-    assert settings.allows_tf32(kept)
     assert (settings._donates(kept), settings._donates(donated)) == (False, True)
 
 
@@ -135,14 +130,14 @@ def test_a_compilation_cache_that_gave_a_program_is_called_warm(tmp_path: Path) 
         "jax_persistent_cache_min_entry_size_bytes": -1,
     }
     before = {name: getattr(jax.config, name) for name in options}
-    assert stepped("jax").settings()["compilation_cache"] == "off"
+    assert stepped("jax").readings().settings["compilation_cache"] == "off"
     try:
         for name, value in options.items():
             jax.config.update(name, value)
         jax.clear_caches()
-        cold = stepped("jax", "tuned").settings()["compilation_cache"]
+        cold = stepped("jax", "tuned").readings().settings["compilation_cache"]
         jax.clear_caches()
-        warm = stepped("jax", "tuned").settings()["compilation_cache"]
+        warm = stepped("jax", "tuned").readings().settings["compilation_cache"]
     finally:
         for name, value in before.items():
             jax.config.update(name, value)
@@ -154,18 +149,18 @@ def test_a_compilation_cache_that_gave_a_program_is_called_warm(tmp_path: Path) 
 def test_xla_plans_the_parameters_and_the_batch_as_arguments_the_logits_as_output_and_some_scratch(
     framework: str, recipe: str
 ) -> None:
-    subject = stepped(framework, recipe)
-    planned = subject.compiled_memory()
+    program = stepped(framework, recipe)
+    planned = program.readings().compiled
     assert (planned.argument_bytes, planned.output_bytes) == (RESIDENT_BYTES, LOGITS_BYTES)
     assert planned.temporary_bytes is not None
     assert planned.temporary_bytes > BATCH.nbytes
     assert planned.code_bytes is None
-    assert "size of" in subject.absent()["compiled_code_bytes"]
+    assert "size of" in program.readings().absent["compiled_code_bytes"]
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
 def test_what_is_not_compiled_has_no_compiled_memory_and_says_so(framework: str) -> None:
-    absent = stepped(framework).absent()
+    absent = stepped(framework).readings().absent
     assert {absent[name] for name in nothing_compiled()} == {"nothing is compiled"}
     assert absent["compilation_cache"] == "nothing is compiled"
 
@@ -181,15 +176,15 @@ def test_torch_compile_says_how_many_graphs_it_made_from_which_cache_and_with_ho
     cold = stepped("pytorch", "compiled")
     if cold.substitutions:
         pytest.skip(cold.substitutions[0].why)
-    settings, planned = cold.settings(), cold.compiled_memory()
+    settings, planned = cold.readings().settings, cold.readings().compiled
     torch.compiler.reset()
     warm = stepped("pytorch", "compiled")
     assert (settings["compiler"], settings["compile_scope"], settings["autotuning"]) == ("inductor", "forward", False)
     assert (planned.argument_bytes, planned.output_bytes) == (RESIDENT_BYTES, LOGITS_BYTES)
     assert planned.temporary_bytes is not None
     assert planned.temporary_bytes > BATCH.nbytes
-    assert (settings["compilation_cache"], warm.settings()["compilation_cache"]) == ("cold", "warm")
-    assert "disk cache" in warm.absent()["compiled_temporary_bytes"]
+    assert (settings["compilation_cache"], warm.readings().settings["compilation_cache"]) == ("cold", "warm")
+    assert "disk cache" in warm.readings().absent["compiled_temporary_bytes"]
 
 
 def test_scratch_of_torch_compile_leaves_out_outputs_and_counts_buffers_that_live_together() -> None:
@@ -208,9 +203,9 @@ def test_scratch_of_torch_compile_leaves_out_outputs_and_counts_buffers_that_liv
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_query_takes_images_on_the_host_and_gives_their_logits_on_the_host(framework: str) -> None:
-    subject = stepped(framework)
-    expected = subject.fetch(synchronised_step(subject, subject.put(BATCH)))
-    logits: NDArray[Any] = subject.query(BATCH)
+    program = stepped(framework)
+    expected = step(program, BATCH)
+    logits: NDArray[Any] = program.query(Batch(BATCH))["logits"]
     assert isinstance(logits, np.ndarray)
     assert logits.shape == (2, 1000)
     assert np.allclose(logits, expected, rtol=1e-5, atol=1e-6)
@@ -224,17 +219,17 @@ def test_cuda_events_time_a_step_and_stay_below_the_hosts_time() -> None:
 
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    subject = load("pytorch").prepare(BUILT, initial(BUILT), "default", "fp32", "cuda")
-    batch = subject.put(BATCH)
-    synchronised_step(subject, batch)
+    program = prepare("pytorch", BUILT, device="cuda")
+    batch = program.put(Batch(BATCH))
+    synchronised_step(program, batch)
     began = time.perf_counter()
-    synchronised_step(subject, batch)
+    synchronised_step(program, batch)
     host_s = time.perf_counter() - began
-    device_s = subject.device_step_s()
+    device_s = program.device_step_s()
     assert device_s is not None
     assert 0 < device_s <= host_s
-    assert subject.settings()["output_device"] == "cuda"
-    assert set(subject.absent()) == unread(subject)
+    assert program.readings().settings["output_device"] == "cuda"
+    assert set(program.readings().absent) == unread(program)
 
 
 def test_amx_is_false_without_the_unit_and_unknown_where_only_the_library_could_tell() -> None:
@@ -259,7 +254,7 @@ def test_reasons_stand_under_the_names_that_a_record_has() -> None:
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_network_without_batch_norm_has_none_folded_and_says_why(framework: str) -> None:
     built = network("separable", "channels=8+features=8", resolution=5)
-    subject = load(framework).prepare(built, initial(built), "default", "fp32", "cpu")
-    subject.synchronise(subject.step(subject.put(np.zeros((1, 5, 5, 8), np.float32))))
-    assert subject.settings()["batch_norm_folded"] is None
-    assert subject.absent()["batch_norm_folded"] == "the network has no batch norm"
+    program = prepare(framework, built)
+    step(program, np.zeros((1, 5, 5, 8), np.float32))
+    assert program.readings().settings["batch_norm_folded"] is None
+    assert program.readings().absent["batch_norm_folded"] == "the network has no batch norm"

@@ -161,19 +161,15 @@ def test_jax_training_changes_running_statistics_and_draws_another_mask_each_tim
 
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])
 def test_every_precision_gives_the_same_answer_to_its_own_accuracy(precision: str) -> None:
-    from frameworks.runtime import load
+    from tests.frameworks.programs import prepare, step
 
     built = network("xception", "narrow", resolution=SIZE)
     weights = initial(built)
     error, dtype = {"fp64": (1e-5, "float64"), "fp32": (1e-5, "float32"), "bf16": (0.1, "bfloat16")}[precision]
     reference: np.ndarray | None = None
     for framework in ("pytorch", "tensorflow", "jax"):
-        runtime = load(framework)
-        exact = runtime.prepare(built, weights, "default", "fp32", "cpu")
-        reference = exact.fetch(exact.step(exact.put(BATCH))) if reference is None else reference
-        subject = runtime.prepare(built, weights, "default", precision, "cpu")
-        output = subject.step(subject.put(BATCH))
-        subject.synchronise(output)
-        logits = subject.fetch(output)
+        reference = step(prepare(framework, built, weights=weights), BATCH) if reference is None else reference
+        program = prepare(framework, built, precision=precision, weights=weights)
+        logits = step(program, BATCH)
         assert np.max(np.abs(logits - reference)) < error * np.max(np.abs(reference))
-        assert subject.settings()["output_dtype"] == dtype
+        assert program.readings().settings["output_dtype"] == dtype

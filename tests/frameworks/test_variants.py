@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 import frameworks
+from frameworks.api import FRAMEWORKS
 from frameworks.architectures import SUBJECTS, network
 from frameworks.architectures.separable import split
 from frameworks.blueprint import Conv, parameters, place, place_auxiliary
 from frameworks.cost import cost
 from frameworks.errors import InvalidConfiguration, SubjectError, UnknownName
-from frameworks.runtime import FRAMEWORKS
 
 
 @pytest.mark.parametrize(

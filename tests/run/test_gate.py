@@ -15,8 +15,10 @@ import pytest
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
 from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case, is_gated
+from xibench.run.plan import execution
 from xibench.workers import golden
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenOutputs
+from xibench.workers.programs import sent
 from xibench.workers.session import Unobserved
 
 TUNED = msgspec.structs.replace(small_case(batch=3), recipe="tuned")
@@ -45,7 +47,7 @@ def test_golden_outputs_are_float64_and_allows_three_times_what_default_has(tmp_
     gate = EqualityGate(tmp_path, None)
     outputs = gate.golden_outputs(TUNED)
     assert isinstance(outputs, GoldenOutputs)
-    exact = np.load(outputs.file)
+    exact = np.load(outputs.file)["logits"]
     assert (exact.dtype, exact.shape) == (np.float64, (1, 1000))
     assert 0 < outputs.allowed < FACTOR * 1e-5
     assert not gate.needs_computing(msgspec.structs.replace(TUNED, batch=8))
@@ -93,13 +95,14 @@ def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
         def synchronise(self, output: Any) -> None:
             pass
 
-        def fetch(self, output: Any) -> Any:
-            return output
+        def result(self, output: Any) -> Any:
+            return {"logits": output}
 
     np.save(tmp_path / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
     request = ComputeGoldenOutputs(
-        case=golden_case(TUNED), batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npy")
-    )
+        case=golden_case(TUNED), execution=sent(execution(golden_case(TUNED))),
+        batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npz"),
+    )  # fmt: skip
     with pytest.raises(ArithmeticError, match="recipe default gives logits in fp32 or fp64 that are not finite"):
         golden.run_job(request, Unobserved(), lambda _: Endless())  # type: ignore[arg-type, return-value]
 

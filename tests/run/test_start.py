@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from PIL import Image
 
+from frameworks.api import FRAMEWORKS
 from frameworks.architectures import network
-from frameworks.runtime import FRAMEWORKS
 from frameworks.weights import initial, save
 from tests.builders import append, record, small_case
 from tests.run.conftest import Listener, Quiet

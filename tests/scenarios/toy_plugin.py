@@ -8,7 +8,7 @@ from xibench.scenarios.prepared import PreparedCase, Timed
 
 
 def run(prepared: PreparedCase) -> Timed:
-    assert prepared.images.shape[0] == 2
+    assert prepared.batch.images.shape[0] == 2
     return OFFLINE.run(prepared)
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import numpy as np
@@ -11,8 +10,11 @@ from numpy.typing import NDArray
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.manifest import CompiledMemory, Setting
-from frameworks.runtime import DeviceMemory, Recipe, Runtime, Substitution
+from frameworks.manifest import CompiledMemory, DeviceMemory, Readings, Substitution
+from frameworks.precision import Device
+from frameworks.recipes import Execution
+from frameworks.task import Batch, Task
+from frameworks.task import Result as StepResult
 from frameworks.weights import Weights
 from tests.builders import small_case
 from tests.workers.listener import RecordingListener
@@ -21,17 +23,19 @@ from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case, Process, Rule
+from xibench.run.plan import execution
 from xibench.scenarios import rotation, server
 from xibench.workers.case import measure_case
 from xibench.workers.inputs import save_batch
 from xibench.workers.messages import Failure, MeasureCase, Measured, Result
+from xibench.workers.programs import sent
 from xibench.workers.serving import answer_to
 
 
 class FakeFramework:
-    """A runtime and its subject in one, whose every action takes a known time on a fake clock."""
+    """An implementation and its program in one, whose every action takes a known time on a fake clock."""
 
-    substitutions = (Substitution("inductor", "no C++ compiler", "eager"),)
+    substitutions: tuple[Substitution, ...] = (Substitution("inductor", "no C++ compiler", "eager"),)
 
     def __init__(self, ahead: bool = True, trouble: Exception | None = None, output: float = 0.5) -> None:
         self.clock = FakeClock()
@@ -48,28 +52,25 @@ class FakeFramework:
         self.done.append(what)
         self.clock.advance(seconds)
 
-    def load(self, framework: str) -> Runtime:
+    def load(self, framework: str) -> FakeFramework:
         self.spend(f"load {framework}", 4.0)
-        return cast(Runtime, self)  # a measured case asks for no ceilings, FLOPs or block outputs
+        return self
 
     def touch(self, device: str) -> str:
         self.spend(f"touch {device}", 1.0)
         return "ACME"
 
-    def devices(self) -> tuple[str, ...]:
+    def devices(self) -> tuple[Device, ...]:
         return ("cpu",)
 
-    def recipe(self, name: str, device: str) -> Recipe:
-        return Recipe(name, ())
-
-    def prepare(self, network: Network, weights: Weights, recipe: str, precision: str, device: str) -> FakeFramework:
+    def prepare(self, network: Network, weights: Weights, execution: Execution, task: Task) -> FakeFramework:
         self.spend(f"prepare {network.name} {network.variant} at {network.input_shape[0]}", 2.0)
         assert "block1.conv1.conv.kernel" in weights
         return self
 
-    def put(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def put(self, batch: Batch) -> NDArray[np.float32]:
         self.spend("put", 0.5)
-        return np.array(batch)
+        return np.array(batch.images)
 
     def compile(self, batch: object) -> bool:
         self.spend("compile", 7.0)
@@ -86,27 +87,22 @@ class FakeFramework:
         self.spend("step", self.step_s[0])
         del self.step_s[: len(self.step_s) > 1]
 
-    def query(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        output = self.step(batch)
+    def query(self, batch: Batch) -> StepResult:
+        output = self.step(batch.images)
         self.synchronise(output)
-        return output
+        return {"logits": output}
 
     def device_step_s(self) -> float | None:
         return self.device_s
 
-    def compiled_memory(self) -> CompiledMemory:
-        return CompiledMemory(temporary_bytes=77)
-
-    def absent(self) -> dict[str, str]:
+    def readings(self) -> Readings:
         unknown = ("compiled_argument_bytes", "compiled_output_bytes", "compiled_code_bytes")
-        return dict.fromkeys(unknown, "the compiler does not tell") | {"device_steps_s": "there is no such clock"}
+        absent = dict.fromkeys(unknown, "the compiler does not tell") | {"device_steps_s": "there is no such clock"}
+        return Readings({"threads": 2}, CompiledMemory(temporary_bytes=77), absent)
 
-    def fetch(self, output: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.done.append("fetch")
-        return output
-
-    def settings(self) -> dict[str, Setting]:
-        return {"threads": 2}
+    def result(self, output: NDArray[np.float32]) -> StepResult:
+        self.done.append("result")
+        return {"logits": output}
 
     def reset_device_memory(self) -> None:
         self.done.append("reset device memory")
@@ -123,7 +119,8 @@ def ask(
 ) -> tuple[Result | Failure, list[Phase | str]]:
     case = case or small_case(batch=2)
     save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
-    request = MeasureCase(case=case, rule=rule, batch_file=str(tmp_path / "batch.npy"), order=4)
+    batch_file = str(tmp_path / "batch.npy")
+    request = MeasureCase(case=case, execution=sent(execution(case)), rule=rule, batch_file=batch_file, order=4)
     listener = RecordingListener()
     return answer_of(request, fake, listener), listener.heard
 
@@ -150,16 +147,16 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_cache")
-def test_a_case_is_imported_built_compiled_stepped_and_only_then_fetched(tmp_path: Path) -> None:
+def test_a_case_is_imported_built_compiled_stepped_and_only_then_read(tmp_path: Path) -> None:
     fake = FakeFramework()
     _, phases = ask(tmp_path, fake)
     assert phases == list(Phase)[1:]
     begun = [what for what, _ in groupby(fake.done)]
     assert begun == [
         "load pytorch", "touch cpu", "prepare xception narrow at 75", "reset device memory", "put", "compile", "step",
-        "fetch", "step",
+        "result", "step",
     ]  # fmt: skip
-    assert fake.done.index("fetch") == 6 + 5
+    assert fake.done.index("result") == 6 + 5
 
 
 def test_each_phase_has_its_own_time(tmp_path: Path) -> None:
@@ -360,7 +357,8 @@ def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_agai
     def first_latencies(order: int) -> list[float]:
         save_batch(tmp_path / "batch.npy", "noise", 1, 75)
         fake = FakeFramework()
-        request = MeasureCase(case=single("server"), rule=RULE, batch_file=str(tmp_path / "batch.npy"), order=order)
+        case, batch_file = single("server"), str(tmp_path / "batch.npy")
+        request = MeasureCase(case=case, execution=sent(execution(case)), rule=RULE, batch_file=batch_file, order=order)
         answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)
         assert answer.process.server is not None

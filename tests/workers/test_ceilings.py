@@ -6,8 +6,8 @@ from typing import cast
 import psutil
 import pytest
 
+from frameworks.api import Prepares
 from frameworks.errors import Unsupported
-from frameworks.runtime import Runtime
 from tests.workers.listener import RecordingListener
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
@@ -17,7 +17,7 @@ from xibench.workers.messages import Ceilings, MeasureCeilings
 
 
 class FakeDevice:
-    """A runtime on a fake clock whose products run at a rate per size, and whose copies at 2 GB/s each way."""
+    """An implementation on a fake clock whose matmuls run at a rate per size, and whose copies at 2 GB/s each way."""
 
     def __init__(self, rates: dict[int, float], trouble: Exception | None = None) -> None:
         self.clock = FakeClock()
@@ -25,13 +25,13 @@ class FakeDevice:
         self.trouble = trouble
         self.sizes: list[int] = []
 
-    def load(self, framework: str) -> Runtime:
-        return cast(Runtime, self)  # ceilings take no network
+    def load(self, framework: str) -> Prepares:
+        return cast(Prepares, self)  # ceilings take no network
 
     def touch(self, device: str) -> str:
         return "ACME"
 
-    def product(self, n: int, precision: str, device: str) -> Callable[[], None]:
+    def matmul(self, n: int, precision: str, device: str) -> Callable[[], None]:
         if self.trouble:
             raise self.trouble
         if n not in self.rates:
@@ -80,12 +80,12 @@ def test_the_ceiling_is_the_fastest_call_and_every_call_is_kept() -> None:
     fake = FakeDevice({512: 50e9})
     slower = iter([0.5, 0.5, 3.0, 1.5, 1.0] + [1.2] * 1000)  # the first two calls are not among them
 
-    def product(n: int, precision: str, device: str) -> Callable[[], None]:
+    def matmul(n: int, precision: str, device: str) -> Callable[[], None]:
         if n != 512:
             raise MemoryError(f"no room for {n} rows")
         return lambda: fake.clock.advance(next(slower) * 2 * n**3 / 50e9)
 
-    fake.product = product  # type: ignore[method-assign]
+    fake.matmul = matmul  # type: ignore[method-assign]
     (made,) = measured(fake, 0.04).products
     assert made.flops_per_s == pytest.approx(50e9)
     assert made.calls_s[:3] == pytest.approx([f * 2 * 512**3 / 50e9 for f in (3.0, 1.5, 1.0)])

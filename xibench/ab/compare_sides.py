@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from frameworks.api import find
 from xibench import __version__
 from xibench.ab.pair import BurstConfig, measure_pair
 from xibench.ab.sides import Side, resolve
@@ -27,7 +28,7 @@ from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
 from xibench.run import plan, start
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
-from xibench.run.plan import Selection, check_recipe
+from xibench.run.plan import Selection
 from xibench.workers import inputs, interpreters
 
 SPENT: Final = "the budget was spent before it"
@@ -181,7 +182,7 @@ def header(
     if not cases:
         raise UsageError("nothing to compare: the selection has no case; name at least one framework and model")
     for case in (side.case(case) for side in sides for case in cases):
-        check_recipe(case.framework, case.recipe, case.device)
+        find(case.framework).recipe(case.recipe, case.device)
     return PairsHeader(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from frameworks.errors import UnknownName
-from frameworks.runtime import RECIPES
+from frameworks.recipes import RECIPES
 from xibench.errors import UsageError
 from xibench.record import recipe_file
 from xibench.record.pairs import SideLine

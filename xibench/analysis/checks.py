@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from frameworks.runtime import FRAMEWORKS
+from frameworks.api import FRAMEWORKS
 from xibench.analysis.forward import Arrays
 from xibench.measure.errors import relative_error
 from xibench.workers.messages import ForwardPass

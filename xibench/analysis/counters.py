@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from frameworks.api import FRAMEWORKS, find
 from frameworks.architectures import network
 from frameworks.blueprint import Network
 from frameworks.cost import cost
-from frameworks.runtime import FRAMEWORKS
 from xibench.analysis.counter_terms import Term, terms
 from xibench.workers import interpreters
 from xibench.workers.messages import CountFlops, FlopsCounted
@@ -19,11 +19,6 @@ from xibench.workers.session import last_line, run_worker
 TIME_LIMIT_S: Final = 300.0
 TOLERANCE: Final = 1e-5
 """Of the counted FLOPs: XLA adds them up in float32, over a thousand operations."""
-COUNTERS: Final = {
-    "pytorch": "torch.utils.flop_counter.FlopCounterMode",
-    "tensorflow": "tf.compat.v1.profiler, float_operation",
-    "jax": "jax.stages.Lowered.cost_analysis",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +76,7 @@ def counters(
         answers = list(pool.map(lambda framework: _ask(framework, built, batch), frameworks))
     ours = 2 * cost(built, batch=batch).macs
     return [
-        CounterCheck(name, COUNTERS[name], ours, flops, terms(name, built, batch), problem)
+        CounterCheck(name, find(name).flop_counter or "none", ours, flops, terms(name, built, batch), problem)
         for name, (flops, problem) in zip(frameworks, answers, strict=True)
     ]
 

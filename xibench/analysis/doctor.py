@@ -51,7 +51,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def diagnose() -> DoctorReport:
     """Examines the frameworks and the machine. Takes as long as the slowest framework's import, and WATCH_S."""
-    from frameworks.runtime import FRAMEWORKS, inductor_lacks
+    from frameworks.api import FRAMEWORKS
     from xibench.measure import conditions
     from xibench.measure.clock import MonotonicClock
     from xibench.measure.nvml import Monitor
@@ -64,13 +64,14 @@ def diagnose() -> DoctorReport:
             states = list(pool.map(ask_framework, FRAMEWORKS))
         empty = empty_fields(now, monitor, [device for state in states for device in state.devices])
     photographs, no_photographs = _photographs()
+    toolchain = next((why for framework in FRAMEWORKS.values() if (why := framework.missing_toolchain())), None)
     return DoctorReport(
         frameworks=states,
         facts=[*_facts(environment), Fact(name="photographs", value=photographs), *condition_facts(now)],
         conditions=msgspec.to_builtins(now),
         findings=[
             *(finding for state in states for finding in framework_findings(state, bool(environment.gpus))),
-            *machine_findings(environment, inductor_lacks(), shutil.disk_usage(".").free),
+            *machine_findings(environment, toolchain, shutil.disk_usage(".").free),
             *disturbance_findings(now),
             *no_photographs,
         ],

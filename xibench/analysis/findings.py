@@ -99,7 +99,7 @@ def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
 
 def framework_findings(state: FrameworkState, has_gpu: bool) -> Sequence[Finding]:
     """A framework that is not installed or does not work, or that does not see the machine's GPU."""
-    from frameworks.runtime import FRAMEWORKS
+    from frameworks.api import FRAMEWORKS
 
     if state.problem:
         return [Finding(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks import architectures
+from frameworks.api import FRAMEWORKS, Verifiable, find, load
 from frameworks.blueprint import (
     Activation,
     BatchNorm,
@@ -21,8 +22,7 @@ from frameworks.blueprint import (
     place_auxiliary,
 )
 from frameworks.errors import MissingFramework
-from frameworks.recipes import CHOICES
-from frameworks.runtime import FRAMEWORKS, load
+from frameworks.task import INFER, Batch
 from frameworks.weights import Weights, drawn
 from xibench.analysis.mistakes import MISTAKES
 from xibench.measure.phase import PhaseListener
@@ -80,10 +80,11 @@ def run(name: str, job: ForwardPass, given: Arrays | None = None) -> Arrays:
         network, weights = mistake.make(right, weights)
     if name == "keras":
         return _keras(network, weights, batch, job, given)
-    runtime = load(name)
     if job.recipe:
         return {network.layers[-1].name: _recipe(name, network, weights, batch, job)}
-    return runtime.outputs(network, weights, job.precision, batch, masks, given)
+    implementation = load(name)
+    assert isinstance(implementation, Verifiable)
+    return implementation.outputs(network, weights, job.precision, batch, masks, given)
 
 
 def subject(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
@@ -165,12 +166,14 @@ def _recipe(
     name: str, network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass
 ) -> NDArray[np.floating[Any]]:
     recipe = job.recipe or "default"
-    if job.uncompiled and "compiler" in CHOICES[name] and CHOICES[name]["compiler"].takes("none"):
+    described = find(name)
+    if job.uncompiled and "compiler" in described.choices and described.choices["compiler"].takes("none"):
         recipe += "+compiler=none"
-    prepared = load(name).prepare(network, weights, recipe, job.precision, "cpu")
-    placed = prepared.put(batch)
-    prepared.compile(placed)
-    return prepared.fetch(prepared.step(placed))
+    execution = described.execution(recipe, job.precision, "cpu")
+    program = load(name).prepare(network, weights, execution, INFER)
+    placed = program.put(Batch(batch))
+    program.compile(placed)
+    return program.result(program.step(placed))["logits"]
 
 
 def _keras(

@@ -10,9 +10,10 @@ def inventory() -> dict[str, Any]:
     """Every registered name, and per framework and contender the versions of its distributions, null where one is not
     installed.
     """
+    from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, THIRD_PARTY
     from frameworks.architectures import MODELS, OPERATORS
-    from frameworks.runtime import FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, RECIPES
-    from frameworks.third_party import CONTENDERS
+    from frameworks.precision import PRECISIONS
+    from frameworks.recipes import RECIPES
     from xibench.run.presets import PRESETS
     from xibench.scenarios import SCENARIOS
 
@@ -20,13 +21,13 @@ def inventory() -> dict[str, Any]:
         "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
         "operators": [{"name": name, "variants": list(model.variants)} for name, model in OPERATORS.items()],
         "frameworks": list(FRAMEWORKS),
-        "contenders": list(CONTENDERS),
+        "contenders": list(THIRD_PARTY),
         "scenarios": list(SCENARIOS),
         "recipes": list(RECIPES),
         "precisions": list(PRECISIONS),
         "presets": list(PRESETS),
         "purposes": {
-            "contenders": {name: contender.what for name, contender in CONTENDERS.items()},
+            "contenders": {name: framework.what for name, framework in THIRD_PARTY.items()},
             "scenarios": {name: scenario.description for name, scenario in SCENARIOS.items()},
             "recipes": dict(RECIPES),
             "precisions": dict(PRECISIONS),
@@ -44,14 +45,14 @@ def _versions(framework: str) -> dict[str, str | None]:
     from importlib import metadata
     from pathlib import Path
 
-    from frameworks.runtime import distributions
+    from frameworks.api import find
     from xibench.workers.interpreters import interpreter
 
     python = Path(interpreter(framework))
     site = python.parents[1].glob("lib/python*/site-packages")
     own = None if str(python) == sys.executable else [str(folder) for folder in site]
     found = {}
-    for name in distributions(framework):
+    for name in find(framework).distributions:
         places = metadata.distributions(name=name) if own is None else metadata.distributions(name=name, path=own)
         found[name] = next((distribution.version for distribution in places), None)
     return found

@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
+from frameworks.api import find
 from frameworks.errors import InvalidConfiguration, UnknownName
-from frameworks.recipes import RECIPES, open_choices, recipe, written
-from frameworks.runtime import usable_cores
+from frameworks.machine import usable_cores
+from frameworks.recipes import RECIPES
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, Rule
@@ -122,24 +123,25 @@ def searched_choices(case: Case, names: Sequence[str] | None = None) -> Mapping[
 def default_choices(case: Case, cores: int) -> Mapping[str, tuple[str, ...]]:
     """Everything that can be chosen for a case; of threads one, and half as many as there are cores."""
     threads = sorted({n for n in (1, cores // 2) if 0 < n < cores})
-    return open_choices(case.framework, case.device, threads)
+    return find(case.framework).open_choices(case.device, case.precision, threads=threads)
 
 
 def _canonical(case: Case, name: str) -> Case:
     """The case by a recipe with its choices written out, so that one recipe has one name."""
-    chosen = recipe(case.framework, name, case.device)
-    return msgspec.structs.replace(case, recipe=written(case.framework, chosen.choices))
+    framework = find(case.framework)
+    return msgspec.structs.replace(case, recipe=framework.written(framework.recipe(name, case.device).choices))
 
 
 def _rivals(best: Case, name: str, values: Sequence[str]) -> Iterator[Case]:
     """The best recipe with another value of one choice; without those that cannot be."""
-    now = recipe(best.framework, best.recipe, best.device).choices
+    framework = find(best.framework)
+    now = framework.recipe(best.recipe, best.device).choices
     for value in values:
         if value == now[name]:
             continue
-        text = written(best.framework, {**now, name: value})
+        text = framework.written({**now, name: value})
         try:
-            recipe(best.framework, text, best.device)
+            framework.recipe(text, best.device)
         except InvalidConfiguration:  # autotuning where nothing is compiled, for one
             continue
         yield msgspec.structs.replace(best, recipe=text)

@@ -73,8 +73,8 @@ def plan_search(
         UsageError, UnknownName: a target, a choice or an option that names nothing known, or several of what must be
             one.
     """
+    from frameworks.api import FRAMEWORKS
     from frameworks.architectures import OPERATORS
-    from frameworks.runtime import FRAMEWORKS
     from xibench.analysis.search_folder import BUDGET_S, Task
     from xibench.analysis.tuning import searched_choices
     from xibench.run import plan

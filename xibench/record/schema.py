@@ -31,7 +31,7 @@ Setting = str | int | float | bool | None
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is run."""
 
-    framework: str  # pytorch, tensorflow, jax, or a contender: frameworks.third_party
+    framework: str  # pytorch, tensorflow, jax, or a third-party implementation: frameworks.api
     model: str  # xception, inception_v3
     variant: str = "default"  # a named configuration of the model
     task: Literal["infer"] = "infer"
@@ -206,7 +206,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     memory: Memory
     energy: Energy
     server: Server | None  # scenario server only
-    settings: dict[str, Setting]  # read back from the framework: the manifest (frameworks.runtime.MANIFEST)
+    settings: dict[str, Setting]  # read back from the framework: frameworks.manifest.MANIFEST
     substitutions: list[Substitution]  # what could not be had, and what ran instead
     output_mean: float  # mean of the logits: the output was consumed
     equality: Equality | None = None  # recipes other than `default` are timed only within what is allowed

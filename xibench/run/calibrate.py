@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, get_args
 
-from frameworks.runtime import Precision, framework_of
+from frameworks.api import framework_of
+from frameworks.precision import Precision
 from xibench.record.schema import Calibration, Case, Copy, Product
 from xibench.run.monitor import ConditionMonitor
 from xibench.workers import interpreters

@@ -13,9 +13,12 @@ from typing import Protocol
 
 import msgspec
 
+from frameworks.api import IMPLEMENTATIONS
+from frameworks.process import process_environment
 from xibench.errors import Interrupted, StoreError
 from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Status, Surroundings
 from xibench.record.store import RunFile, resume_command
+from xibench.run import plan
 from xibench.run.budget import RunBudget
 from xibench.run.calibrate import calibrate as measure_ceilings
 from xibench.run.case_costs import costs
@@ -24,6 +27,7 @@ from xibench.run.monitor import ConditionMonitor
 from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried
 from xibench.workers import inputs, interpreters
 from xibench.workers.messages import GoldenOutputs, MeasureCase, Measured
+from xibench.workers.programs import sent
 from xibench.workers.session import run_worker
 
 
@@ -136,17 +140,19 @@ def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | No
     case, rule, order = slot.case, context.run_file.header.rule, len(context.run_file.attempts)
     batch_file = str(_batch_file(case, rule.sweep, context.folder))
     command = context.worker or interpreters.worker_command(case.framework)
-    cold_cache = {"TORCHINDUCTOR_CACHE_DIR": str(context.folder / f"inductor-{order}")}
+    execution = plan.execution(case)
+    variables = interpreters.environment() | process_environment(IMPLEMENTATIONS[case.framework], execution)
+    variables["TORCHINDUCTOR_CACHE_DIR"] = str(context.folder / f"inductor-{order}")  # cold
 
     # Conditions are read before, during and after the worker, and energy over its timed steps, all in this process.
     observer = context.conditions.watch_worker(lambda text: context.watch.phase(case, text))
     request = MeasureCase(
-        case=case, rule=rule, batch_file=batch_file, order=order, golden=golden, share_s=context.budget.left_s()
-    )
-    outcome = run_worker(
-        command, interpreters.environment() | cold_cache, request, Measured, rule.time_limit_s, rule.memory_limit_bytes,
-        observer,
+        case=case, execution=sent(execution), rule=rule, batch_file=batch_file, order=order, golden=golden,
+        share_s=context.budget.left_s(),
     )  # fmt: skip
+    outcome = run_worker(
+        command, variables, request, Measured, rule.time_limit_s, rule.memory_limit_bytes, observer
+    )
     surroundings = observer.end()
     process = outcome.result.process if outcome.result else None
     if process and (energy := observer.energy(process.energy.images)):

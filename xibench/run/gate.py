@@ -14,10 +14,12 @@ from typing import Final
 
 import msgspec
 
-from frameworks.third_party import CONTENDERS
+from frameworks.api import THIRD_PARTY
 from xibench.record.schema import DEFAULT_SCENARIO, Case, Status
+from xibench.run import plan
 from xibench.workers import inputs, interpreters
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, GoldenOutputs
+from xibench.workers.programs import sent
 from xibench.workers.session import run_worker
 
 FACTOR: Final = 3.0
@@ -37,7 +39,7 @@ class NoGoldenOutputs:
 
 def is_gated(case: Case) -> bool:
     """Whether the case's recipe is ours and may compute in another way than `default`."""
-    return case.framework not in CONTENDERS and case.recipe != "default"
+    return case.framework not in THIRD_PARTY and case.recipe != "default"
 
 
 def golden_case(case: Case) -> Case:
@@ -86,11 +88,13 @@ class EqualityGate:
 
     def _computed(self, case: Case) -> GoldenOutputs | NoGoldenOutputs:
         self._folder.mkdir(exist_ok=True)
-        file = str(self._folder / f"{len(self._known)}.npy")
+        file = str(self._folder / f"{len(self._known)}.npz")
         batch_file = str(inputs.batch_file(case, self._folder))
+        execution = sent(plan.execution(case))
+        request = ComputeGoldenOutputs(case=case, execution=execution, batch_file=batch_file, file=file)
         outcome = run_worker(
             self._worker or interpreters.worker_command(case.framework), interpreters.environment(),
-            ComputeGoldenOutputs(case=case, batch_file=batch_file, file=file), GoldenError, TIME_LIMIT_S,
+            request, GoldenError, TIME_LIMIT_S,
             self._memory_limit_bytes,
         )  # fmt: skip
         if outcome.result is not None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, framework_of
+from frameworks.api import find as find_framework
 from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
 from frameworks.errors import UnknownName
-from frameworks.recipes import RECIPES, recipe
-from frameworks.runtime import DEVICES, FRAMEWORKS, IMPLEMENTATIONS, PRECISIONS, framework_of
-from frameworks.third_party import CONTENDERS
+from frameworks.precision import DEVICES, PRECISIONS
+from frameworks.recipes import RECIPES, Execution
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
@@ -28,7 +30,7 @@ TASK: Final = "infer"  # what one step of every case computes
 class Selection:
     """Names whose every combination is a case."""
 
-    frameworks: tuple[str, ...] = tuple(FRAMEWORKS)  # contenders, too
+    frameworks: tuple[str, ...] = tuple(FRAMEWORKS)  # of IMPLEMENTATIONS
     models: tuple[str, ...] = tuple(name for name, model in MODELS.items() if model.main)  # networks and operators
     variants: tuple[str, ...] = ("default",)
     scenarios: tuple[str, ...] = (DEFAULT_SCENARIO,)
@@ -91,6 +93,15 @@ def cases(selection: Selection) -> tuple[Case, ...]:
     return tuple(dict.fromkeys(planned))
 
 
+@cache
+def execution(case: Case) -> Execution:
+    """How the case runs: its recipe, precision and device, parsed once for all of its processes.
+
+    Raises UnknownName or InvalidConfiguration for what is no recipe of the case's framework.
+    """
+    return find_framework(case.framework).execution(case.recipe, case.precision, case.device)
+
+
 def resolve_device(frameworks: Sequence[str], asked: str) -> str:
     """The device of a run: cpu or cuda. `auto` is cuda where a framework sees a card, else cpu.
 
@@ -131,18 +142,7 @@ def _check_recipes(selection: Selection, device: str) -> None:
     if not selection.recipes:
         _known("recipe", (), RECIPES)
     for framework, name in itertools.product(selection.frameworks, selection.recipes):
-        check_recipe(framework, name, device)
-
-
-def check_recipe(framework: str, name: str, device: str) -> None:
-    """Raises UnknownName or InvalidConfiguration for what is no recipe of this framework or contender.
-
-    A contender takes the names alone: what they stand for there is not ours to choose.
-    """
-    if framework in CONTENDERS:
-        _known("recipe", (name,), RECIPES)
-    else:
-        recipe(framework, name, device)
+        IMPLEMENTATIONS[framework].recipe(name, device)
 
 
 def _check_numbers(selection: Selection) -> None:

@@ -20,7 +20,7 @@ def run(prepared: PreparedCase) -> Timed:
     first_step_s, output = timed(lambda _: program.step(prepared.placed), 0, program.synchronise, prepared.clock)
     peaks = Peaks(prepared.mark.read(), program.device_memory())
     return Timed(
-        first_step_s, [], NO_STEP, [], None, NO_STEP, 1, peaks, program.fetch(output), output,
+        first_step_s, [], NO_STEP, [], None, NO_STEP, 1, peaks, program.result(output), output,
         absent={"device_steps_s": NO_STEP},
     )  # fmt: skip
 

@@ -15,18 +15,16 @@ from xibench.scenarios.scenario import Scenario
 def run(prepared: PreparedCase) -> Timed:
     """Time steps of whole batches, each synchronised. Inputs are rotated on the device."""
     program = prepared.program
-    copied = prepared.images.size * ITEM_BYTES[prepared.case.precision]
+    copied = prepared.batch.images.size * ITEM_BYTES[prepared.case.precision]
     on_host, on_device = (copied, 0) if prepared.case.device == "cpu" else (0, copied)
-    rotation = InputRotation(
-        prepared, prepared.placed, lambda: program.put(prepared.images), on_host, on_device
-    )
+    rotation = InputRotation(prepared, prepared.placed, lambda: program.put(prepared.batch), on_host, on_device)
     samples = measure(
         lambda number: program.step(rotation.input(number)), program.synchronise, warmup_rule(prepared),
         stopping_rule(prepared, prepared.rule.half_width), prepared.clock, rotation.on_phase, program.device_step_s,
     )  # fmt: skip
     return Timed(
         samples.first_step_s, samples.warmup_s, samples.warmup_stopped_by, samples.steps_s, samples.device_steps_s,
-        samples.stopped_by, rotation.count, rotation.peaks(), program.fetch(samples.output), samples.output,
+        samples.stopped_by, rotation.count, rotation.peaks(), program.result(samples.output), samples.output,
     )  # fmt: skip
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from frameworks.runtime import DeviceMemory, Subject
+    from frameworks.api import Program
+    from frameworks.manifest import DeviceMemory
+    from frameworks.task import Batch, Result
     from xibench.measure.clock import Clock
     from xibench.measure.memory import HighWaterMark, HostPeak
     from xibench.measure.phase import Phase
@@ -24,8 +23,8 @@ class PreparedCase:
 
     case: Case
     rule: Rule
-    program: Subject
-    images: NDArray[np.float32]  # (batch, height, width, 3), on the host
+    program: Program
+    batch: Batch  # on the host: images (batch, height, width, 3)
     placed: Any  # the same batch on the device, as the framework has it
     mark: HighWaterMark
     clock: Clock
@@ -55,7 +54,7 @@ class Timed:
     stopped_by: str
     input_buffers: int  # copies of the batch that were rotated
     peaks: Peaks
-    logits: NDArray[np.floating[Any]]  # (batch, classes), on the host
+    result: Result  # of the last step, on the host: logits (batch, classes)
     output: Any  # of the last step, as the framework has it; the device has finished it
     server: Server | None = None
     absent: dict[str, str] | None = None  # field -> why it is None

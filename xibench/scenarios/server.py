@@ -55,7 +55,7 @@ def _trial(prepared: PreparedCase, rate_hz: float, bound_s: float, number: int) 
     rng = np.random.default_rng([prepared.case.seed, prepared.order, number])
 
     def query(_: int) -> None:
-        prepared.program.query(prepared.images)
+        prepared.program.query(prepared.batch)
 
     latencies_s = serve(query, poisson_arrivals(rate_hz, QUERIES, rng), prepared.clock)
     p99_s = float(np.quantile(latencies_s, 0.99))

@@ -18,8 +18,10 @@ def run(prepared: PreparedCase) -> Timed:
     """Time queries of one image each. Inputs are rotated on the host, where a query starts."""
     import numpy as np
 
-    program, images = prepared.program, prepared.images
-    rotation = InputRotation(prepared, images, lambda: np.array(images), images.nbytes, 0)
+    program, batch = prepared.program, prepared.batch
+    rotation = InputRotation(
+        prepared, batch, lambda: batch._replace(images=np.array(batch.images)), batch.images.nbytes, 0
+    )
     samples = measure(
         lambda number: program.query(rotation.input(number)), lambda _: None, warmup_rule(prepared),
         stopping_rule(prepared, half_width=None), prepared.clock, rotation.on_phase,

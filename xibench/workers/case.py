@@ -14,8 +14,9 @@ from typing import Final
 import numpy as np
 import psutil
 
-from frameworks import beginning
-from frameworks.runtime import DeviceMemory, Runtime, Subject, load
+from frameworks.api import Prepares, Program, load
+from frameworks.manifest import CompiledMemory, DeviceMemory
+from frameworks.task import Batch
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
 from xibench.measure.errors import rms_error
@@ -28,7 +29,7 @@ from xibench.scenarios import find
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.sampling import Deadlines
 from xibench.workers.messages import MeasureCase, Measured
-from xibench.workers.programs import prepare, versions
+from xibench.workers.programs import prepare, received, versions
 
 ON_CPU: Final = "the case runs on the CPU"
 NO_COUNTER: Final = "the framework has no such counter"
@@ -51,7 +52,7 @@ def _age_s() -> float:
 def measure_case(
     request: MeasureCase,
     listener: PhaseListener,
-    load_runtime: Callable[[str], Runtime],
+    load_implementation: Callable[[str], Prepares],
     clock: Clock,
     age_s: float = 0.0,
 ) -> Process:
@@ -59,41 +60,41 @@ def measure_case(
 
     age_s: seconds that the process has been running; its time limit and its share of the budget began before.
     """
-    case = request.case
+    case, execution = request.case, received(request.execution)
     absent: dict[str, str] = {}
     deadlines = Deadlines.after(clock.now() - age_s, request.rule, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     listener.on_phase(Phase.IMPORT)
-    beginning.begin(case.framework, case.recipe, case.device)
     began = clock.now()
-    runtime = load_runtime(case.framework)
-    device_name = runtime.touch(case.device)
+    implementation = load_implementation(case.framework)
+    device_name = implementation.touch(execution.device)
     imported = clock.now()
     mark = HighWaterMark()
 
     listener.on_phase(Phase.BUILD)
     build_began = clock.now()
-    subject = prepare(runtime, case)
-    subject.reset_device_memory()
-    images = np.load(request.batch_file, mmap_mode="r")
-    batch = subject.put(images)
+    program = prepare(implementation, case, execution)
+    program.reset_device_memory()
+    batch = Batch(np.load(request.batch_file, mmap_mode="r"))
+    placed = program.put(batch)
     built = clock.now()
 
     listener.on_phase(Phase.COMPILE)
-    ahead = subject.compile(batch)
+    ahead = program.compile(placed)
     compile_s = clock.now() - built
     if not ahead:
         absent["compile_s"] = IN_FIRST_STEP
 
     timed = find(case.scenario).run(
         PreparedCase(
-            case, request.rule, subject, images, batch, mark, clock, listener.on_phase, listener.on_progress,
+            case, request.rule, program, batch, placed, mark, clock, listener.on_phase, listener.on_progress,
             request.order, deadlines,
         )
     )  # fmt: skip
     equality = _equality(request, timed, absent)
-    memory = _memory(case, subject, timed, mark, absent)
+    readings = program.readings()
+    memory = _memory(case, readings.compiled, timed, mark, absent)
     return Process(
         order=request.order,
         started_utc=started_utc,
@@ -109,54 +110,61 @@ def measure_case(
         steps_s=timed.steps_s,
         device_steps_s=timed.device_steps_s,
         stopped_by=timed.stopped_by,
-        clock=_clock(clock, subject, timed, absent),
+        clock=_clock(clock, program, timed, absent),
         input_buffers=timed.input_buffers,
         memory=memory,
         energy=_unmetered(case, timed),
         server=timed.server,
-        settings=subject.settings(),
-        substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in subject.substitutions],
+        settings=readings.settings,
+        substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in program.substitutions],
         output_mean=_output_mean(timed),
         equality=equality,
-        absent=subject.absent() | (timed.absent or {}) | absent,
+        absent=readings.absent | (timed.absent or {}) | absent,
     )
 
 
 def _output_mean(timed: Timed) -> float:
-    mean = float(np.mean(timed.logits, dtype=np.float64))
-    if not math.isfinite(mean):
-        raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
-    return mean
+    """The mean of the first array of the result. Raises ArithmeticError if that of any array is not finite."""
+    means = [float(np.mean(array, dtype=np.float64)) for array in timed.result.values()]
+    for mean in means:
+        if not math.isfinite(mean):
+            raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
+    return means[0]
 
 
 def _equality(request: MeasureCase, timed: Timed, absent: dict[str, str]) -> Equality | None:
-    """How far the logits are from the golden outputs. Raises ArithmeticError if it is too far."""
+    """How far the result is from the golden outputs. Raises ArithmeticError if it is too far."""
     if request.golden is None:
         absent["equality"] = NOT_GATED
         return None
-    right = np.load(request.golden.file)
-    logits = timed.logits[: len(right)]
-    error, allowed = rms_error(logits, right[: len(logits)]), request.golden.allowed
-    if not error <= allowed:
-        raise ArithmeticError(
-            f"recipe {request.case.recipe} does not compute the network: its logits are {error:.2g} from float64 (root "
-            f"mean square), allowed are {allowed:.2g}, 3 times what recipe default has; it is not timed"
-        )
-    return Equality(rms_error=error, allowed_error=allowed, images=len(logits))
+    allowed, errors, images = request.golden.allowed, [], 0
+    with np.load(request.golden.file) as exact:
+        for name in exact.files:
+            images = min(len(exact[name]), len(timed.result[name]))
+            errors.append(rms_error(timed.result[name][:images], exact[name][:images]))
+            if not errors[-1] <= allowed:
+                raise ArithmeticError(
+                    f"recipe {request.case.recipe} does not compute the network: its {name} are {errors[-1]:.2g} from "
+                    f"float64 (root mean square), allowed are {allowed:.2g}, 3 times what recipe default has; "
+                    "it is not timed"
+                )
+    return Equality(rms_error=max(errors), allowed_error=allowed, images=images)
 
 
-def _clock(clock: Clock, subject: Subject, timed: Timed, absent: dict[str, str]) -> schema.Clock:
+def _clock(clock: Clock, program: Program, timed: Timed, absent: dict[str, str]) -> schema.Clock:
     if clock.resolution_s is None:
         absent["resolution_s"] = "the platform does not state it"
     return schema.Clock(
         name=clock.name,
         resolution_s=clock.resolution_s,
         read_s=read_cost_s(clock),
-        loop_overhead_s=overhead_s(clock, subject.synchronise, timed.output),
+        loop_overhead_s=overhead_s(clock, program.synchronise, timed.output),
     )
 
 
-def _memory(case: Case, subject: Subject, timed: Timed, mark: HighWaterMark, absent: dict[str, str]) -> Memory:
+def _memory(
+    case: Case, compiled: CompiledMemory, timed: Timed, mark: HighWaterMark, absent: dict[str, str]
+) -> Memory:
     host, device = timed.peaks.host, timed.peaks.device or DeviceMemory(None, None)
     if host.absent:
         absent["host_peak_bytes"] = host.absent
@@ -165,7 +173,6 @@ def _memory(case: Case, subject: Subject, timed: Timed, mark: HighWaterMark, abs
         absent["device_peak_allocated_bytes"] = missing
     if device.peak_reserved_bytes is None:
         absent["device_peak_reserved_bytes"] = missing
-    compiled = subject.compiled_memory()
     return Memory(
         host_baseline_bytes=mark.baseline_bytes,
         host_peak_bytes=host.peak_bytes,

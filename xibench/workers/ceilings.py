@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 import psutil
 
+from frameworks.api import HasCeilings, Prepares, load
 from frameworks.errors import Unsupported
-from frameworks.runtime import Precision, Runtime, load
+from frameworks.precision import Device, Precision
 from xibench.measure.caches import last_level_cache_bytes
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import measure
@@ -32,29 +33,35 @@ CACHES: Final = 4  # a copy of so many last-level caches does not live in them
 def run_job(
     request: MeasureCeilings,
     listener: PhaseListener,
-    load_runtime: Callable[[str], Runtime] = load,
+    load_implementation: Callable[[str], Prepares] = load,
     clock: Clock | None = None,
 ) -> Ceilings:
     """Measures them; what one of them raises is the reason why it is null. Raises what importing the framework does."""
     clock = clock or MonotonicClock()
     listener.on_phase(Phase.IMPORT)
-    runtime = load_runtime(request.framework)
-    runtime.touch(request.device)
+    implementation = load_implementation(request.framework)
+    if not isinstance(implementation, HasCeilings):
+        raise Unsupported(f"{request.framework} has no ceilings of its own")
+    device = msgspec.convert(request.device, Device)
+    implementation.touch(device)
     products = []
     for precision in msgspec.convert(request.precisions, list[Precision]):
         listener.on_progress(f"matmul {precision}")
-        products.append(_product(runtime, request, precision, clock))
+        matmul = partial(implementation.matmul, precision=precision, device=device)
+        products.append(_product(matmul, request, precision, clock))
     listener.on_progress("copy")
-    return Ceilings(products=products, copies=[_copy(runtime, request, clock)])
+    return Ceilings(products=products, copies=[_copy(partial(implementation.copy, device=device), request, clock)])
 
 
-def _product(runtime: Runtime, request: MeasureCeilings, precision: Precision, clock: Clock) -> Product:
+def _product(
+    matmul: Callable[[int], Callable[[], Any]], request: MeasureCeilings, precision: Precision, clock: Clock
+) -> Product:
     """The fastest size. The next one is tried as long as it promises to fit into the budget."""
     best: tuple[float, int, list[float]] | None = None
     began = clock.now()
     try:
         for n in SIZES[request.device]:
-            calls = _calls_s(partial(runtime.product, n, precision, request.device), request.budget_s / 4, clock)
+            calls = _calls_s(partial(matmul, n), request.budget_s / 4, clock)
             seconds = median(calls)
             best = max(best or (0.0, 0, []), (2 * n**3 / min(calls), n, calls))
             if clock.now() - began + GROWTH * seconds * (LEAST_CALLS + 1) > request.budget_s:
@@ -69,10 +76,10 @@ def _product(runtime: Runtime, request: MeasureCeilings, precision: Precision, c
     return Product(framework=request.framework, precision=precision, n=n, flops_per_s=rate, calls_s=calls)
 
 
-def _copy(runtime: Runtime, request: MeasureCeilings, clock: Clock) -> Copy:
+def _copy(copy: Callable[[int], Callable[[], Any]], request: MeasureCeilings, clock: Clock) -> Copy:
     size = copy_bytes(request.device)
     try:
-        calls = _calls_s(partial(runtime.copy, size, request.device), request.budget_s / 2, clock)
+        calls = _calls_s(partial(copy, size), request.budget_s / 2, clock)
     except Exception as error:  # whatever a framework raises is the reason
         return Copy(framework=request.framework, size_bytes=None, bytes_per_s=None, reason=_reason(error))
     rate = 2 * size / min(calls)

@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from frameworks.runtime import FRAMEWORKS, framework_of
+from frameworks.api import FRAMEWORKS, framework_of
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 def interpreter(framework: str) -> str:
-    """The path of the Python that a framework's workers run in; a contender's is its framework's."""
+    """The path of the Python that a framework's workers run in; a third-party implementation's is its framework's."""
     return str(_own(framework_of(framework)) or sys.executable)
 
 

@@ -9,7 +9,7 @@ Nothing of `frameworks` is imported here: `xibench ab` measures other checkouts 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -48,20 +48,21 @@ class Failure(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class GoldenOutputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recipe's logits are compared with."""
+    """What a recipe's result is compared with."""
 
-    file: str  # .npy, float64, (images, classes): of the batch's first images
-    allowed: float  # root-mean-square error relative to them
+    file: str  # .npz, float64: what a step computes of the batch's first images, by name
+    allowed: float  # root-mean-square error relative to it
 
 
 class MeasureCase(_Message, frozen=True, kw_only=True, tag=True):
     """Measure a case; answered by Measured."""
 
     case: Case
+    execution: dict[str, Any]  # of the case, as the parent has parsed it: programs.sent
     rule: Rule
     batch_file: str  # .npy, float32, (batch, height, width, channels)
     order: int  # position of the process in the run, from 0
-    golden: GoldenOutputs | None = None  # null: the logits are compared with nothing
+    golden: GoldenOutputs | None = None  # null: the result is compared with nothing
     share_s: float | None = None  # of the run's total budget, from the worker's start to its last step; null: no budget
 
 
@@ -75,17 +76,18 @@ class Measured(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class ComputeGoldenOutputs(_Message, frozen=True, kw_only=True, tag=True):
-    """Compute a network's float64 logits; answered by GoldenError."""
+    """Compute a network's result in float64; answered by GoldenError."""
 
     case: Case  # of recipe `default`
+    execution: dict[str, Any]  # as in MeasureCase
     batch_file: str  # as in MeasureCase
-    file: str  # where the logits go, as in GoldenOutputs
+    file: str  # where the result goes, as in GoldenOutputs
 
 
 class GoldenError(_Message, frozen=True, kw_only=True, tag=True):
-    """The float64 logits are in their file."""
+    """The float64 result is in its file."""
 
-    error: float  # of recipe `default` in the case's precision, root mean square relative to them
+    error: float  # of recipe `default` in the case's precision, root mean square relative to it
 
 
 # Ceilings.

@@ -1,7 +1,6 @@
 """The job of one side of a pair: rests until it is asked to work, and works in short bursts.
 
-`frameworks` may be another checkout's: only what every version of it has is used (prepare, put, compile, step,
-synchronise, fetch, settings).
+`frameworks` may be another checkout's: it is used through `any_frameworks` alone.
 """
 
 from __future__ import annotations
@@ -12,9 +11,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from frameworks.architectures import network
-from frameworks.runtime import FRAMEWORKS, Subject, load
-from frameworks.weights import resolve
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import timed
 from xibench.measure.machine import move_to
@@ -22,6 +18,7 @@ from xibench.measure.phase import Phase, PhaseListener
 from xibench.measure.warmup import Warmup, WarmupLimits
 from xibench.record.environment import version
 from xibench.record.schema import Case
+from xibench.workers import any_frameworks
 from xibench.workers.messages import (
     Answer,
     Burst,
@@ -56,8 +53,7 @@ def run_job(request: StartPairSide, parent: Requests) -> PairReport:
     """
     parent.on_phase(Phase.IMPORT)
     clock = MonotonicClock()
-    _configure_process(request.case)
-    load(request.case.framework).touch(request.case.device)
+    any_frameworks.touch(request.case)
     parent.answer(Imported())
 
     side: _Side | None = None
@@ -83,21 +79,21 @@ def run_job(request: StartPairSide, parent: Requests) -> PairReport:
 
 
 class _Side:
-    """A subject and its batch, and how they are stepped."""
+    """A program and its batch, and how they are stepped."""
 
     def __init__(self, request: StartPairSide, clock: Clock, listener: PhaseListener) -> None:
         self._clock = clock
         self._listener = listener
         listener.on_phase(Phase.BUILD)
         self._slowdown = request.slowdown
-        self._subject = _build(request.case, request.weights)
-        self._batch: Any = self._subject.put(np.load(request.batch_file, mmap_mode="r"))
+        self._program = any_frameworks.prepare(request.case, request.weights)
+        self._batch: Any = self._program.put(np.load(request.batch_file, mmap_mode="r"))
         self._output: Any = None
 
     def prepare(self, budget_s: float) -> Ready:
         """Compiles, then steps until there is no trend, for at most `budget_s` once MIN_WARMUP_STEPS are done."""
         self._listener.on_phase(Phase.COMPILE)
-        self._subject.compile(self._batch)
+        self._program.compile(self._batch)
         self._listener.on_phase(Phase.FIRST_STEP)
         first_step_s = self._timed()
         self._listener.on_phase(Phase.WARM_UP)
@@ -120,13 +116,13 @@ class _Side:
 
     def report(self, case: Case) -> PairReport:
         """What the framework read back; the last output is consumed. Raises ArithmeticError if it is not finite."""
-        mean = float(np.mean(self._subject.fetch(self._output), dtype=np.float64))
+        mean = float(np.mean(self._program.result(self._output)["logits"], dtype=np.float64))
         if not math.isfinite(mean):
             raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
-        found = {name: version(name) for name in _distributions(case.framework)}
+        found = {name: version(name) for name in any_frameworks.distributions(case.framework)}
         known = {name: number for name, number in found.items() if number}
         versions = {"python": platform.python_version()} | known
-        return PairReport(versions=versions, settings=self._subject.settings(), output_mean=mean)
+        return PairReport(versions=versions, settings=self._program.settings(), output_mean=mean)
 
     def _timed(self) -> float:
         seconds, self._output = timed(self._step, 0, self._synchronise, self._clock)
@@ -134,33 +130,11 @@ class _Side:
 
     def _step(self, _: int) -> Any:
         self._began = self._clock.now()
-        return self._subject.step(self._batch)
+        return self._program.step(self._batch)
 
     def _synchronise(self, output: Any) -> None:
-        self._subject.synchronise(output)
+        self._program.synchronise(output)
         if self._slowdown:
             until = self._began + (self._clock.now() - self._began) * (1 + self._slowdown)
             while self._clock.now() < until:
                 pass
-
-
-def _configure_process(case: Case) -> None:
-    try:
-        from frameworks import beginning
-    except ImportError:  # a checkout from before a recipe could
-        return
-    beginning.begin(case.framework, case.recipe, case.device)
-
-
-def _distributions(name: str) -> tuple[str, ...]:
-    try:
-        from frameworks.runtime import distributions
-    except ImportError:  # a checkout from before there were contenders
-        return FRAMEWORKS[name].distributions
-    return distributions(name)
-
-
-def _build(case: Case, source: str | int) -> Subject:
-    blueprint = network(case.model, case.variant, resolution=case.resolution)
-    weights = resolve(blueprint, source)
-    return load(case.framework).prepare(blueprint, weights, case.recipe, case.precision, case.device)

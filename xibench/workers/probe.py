@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from frameworks.runtime import FRAMEWORKS, framework_of
+from frameworks.api import IMPLEMENTATIONS, framework_of
 from xibench.workers import interpreters
 from xibench.workers.messages import Probe, ProbeFramework
 from xibench.workers.session import run_worker
@@ -23,6 +23,6 @@ def probe(framework: str) -> Probe:
     )  # fmt: skip
     if outcome.result is not None:
         return outcome.result
-    cure = FRAMEWORKS[framework_of(framework)].install
+    cure = IMPLEMENTATIONS[framework_of(framework)].install
     problem = f"{framework}: its interpreter cannot be asked: {outcome.reason}; try `{cure}`"
     return Probe(framework=framework, versions={}, devices=[], problem=problem)

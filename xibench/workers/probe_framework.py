@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from frameworks.api import IMPLEMENTATIONS, load
 from frameworks.errors import MissingFramework
-from frameworks.runtime import RECIPES, load
+from frameworks.recipes import RECIPES
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.workers.messages import Probe, ProbeFramework
 from xibench.workers.programs import versions
@@ -17,10 +18,13 @@ def run_job(request: ProbeFramework, listener: PhaseListener) -> Probe:
     recipes: dict[str, list[tuple[str, str]]] = {}
     problem = None
     try:
-        runtime = load(framework)
-        devices = list(runtime.devices())
+        devices = list(load(framework).devices())
         best = "cuda" if "cuda" in devices else "cpu"
-        recipes = {name: list(runtime.recipe(name, best).settings) for name in RECIPES}
+        described = IMPLEMENTATIONS[framework]
+        recipes = {
+            name: [(setting.what, setting.reason) for setting in described.recipe(name, best).settings]
+            for name in described.settings or RECIPES
+        }
     except MissingFramework as error:
         problem = str(error)
     except Exception as error:  # a broken installation raises what it likes on import

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
+from frameworks.api import IMPLEMENTATIONS, Prepares, Program
 from frameworks.architectures import network
-from frameworks.runtime import Runtime, Subject, distributions
+from frameworks.recipes import Execution
+from frameworks.task import INFER
 from frameworks.weights import resolve
 from xibench.record.environment import version
 from xibench.record.schema import Case
 from xibench.run.plan import weights_seed
 
 
-def prepare(runtime: Runtime, case: Case) -> Subject:
-    """The case's network on its device as its recipe says. Raises what the framework raises."""
+def sent(execution: Execution) -> dict[str, Any]:
+    """An execution as a message holds it: messages import nothing of `frameworks`."""
+    builtins: dict[str, Any] = msgspec.to_builtins(execution)
+    return builtins
+
+
+def received(execution: dict[str, Any]) -> Execution:
+    """The execution that a message holds."""
+    return msgspec.convert(execution, Execution)
+
+
+def prepare(implementation: Prepares, case: Case, execution: Execution) -> Program:
+    """The case's network, ready to be stepped as the execution says. Raises what the framework raises."""
     blueprint = network(case.model, case.variant, resolution=case.resolution)
     seed = weights_seed(case.weights)
     weights = resolve(blueprint, case.weights if seed is None else seed)
-    return runtime.prepare(blueprint, weights, case.recipe, case.precision, case.device)
+    return implementation.prepare(blueprint, weights, execution, INFER)
 
 
 def versions(framework: str) -> dict[str, str | None]:
     """The versions of a framework's or third-party implementation's distributions; None: not installed."""
-    return {name: version(name) for name in distributions(framework)}
+    return {name: version(name) for name in IMPLEMENTATIONS[framework].distributions}

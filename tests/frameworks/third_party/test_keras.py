@@ -1,4 +1,4 @@
-"""keras.applications as contenders: on each backend, in processes of their own, with our weights and our protocol."""
+"""keras.applications on each backend, in processes of their own, with our weights and our protocol."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frameworks.third_party import CONTENDERS
+from frameworks.api import THIRD_PARTY
 from tests.cli.command import xibench
 from xibench.analysis.workers import Workers
 from xibench.measure.errors import relative_error
 from xibench.workers.messages import ForwardPass
 
-KERAS = tuple(name for name in CONTENDERS if name.startswith("keras"))
+KERAS = tuple(name for name in THIRD_PARTY if name.startswith("keras"))
 BRIEF = ("--resolution", "75", "--images", "noise", "--no-ceilings", "--repeats", "0", "--max-warmup-steps", "1",
          "--min-steps", "2", "--budget", "0.1", "--batch", "1", "--device", "cpu", "--json")  # fmt: skip
 
@@ -63,7 +63,7 @@ def test_tf32_on_a_cpu_is_unsupported_with_what_to_do(tmp_path: Path) -> None:
     records = json.loads(done.stdout)["records"]
     assert [r["status"] for r in records] == ["unsupported"] * len(KERAS)
     told = [r["reason"] for r in records]
-    assert [why.partition(": ")[0] for why in told] == [CONTENDERS[name].framework for name in KERAS]
+    assert [why.partition(": ")[0] for why in told] == [THIRD_PARTY[name].backend for name in KERAS]
     assert all("this device has no TF32; expected an NVIDIA GPU of compute capability 8.0" in why for why in told)
 
 

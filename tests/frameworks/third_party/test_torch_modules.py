@@ -1,4 +1,4 @@
-"""torchvision and timm as contenders. Their wheels do not import beside a CPU-only PyTorch, so that a stand-in of the
+"""torchvision and timm with our weights. Their wheels do not import beside a CPU-only PyTorch, so a stand-in of the
 same shape takes their place: PyTorch's own modules, in the order of torchvision's files.
 """
 
@@ -15,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frameworks.api import FRAMEWORKS, load
 from frameworks.architectures import network
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.runtime import load, synchronised_step
+from frameworks.task import INFER
 from frameworks.third_party import timm, torchvision
-from frameworks.third_party.torch_modules import Offer
+from frameworks.third_party.torch_modules import LibraryModel
 from frameworks.weights import initial
+from tests.frameworks.programs import prepare, step
 
 RESOLUTION = 64
 BATCH = np.random.default_rng(0).uniform(-1, 1, (2, RESOLUTION, RESOLUTION, 3)).astype(np.float32)
@@ -122,10 +124,7 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def logits(name: str, built: Network, recipe: str = "default") -> NDArray[np.floating[Any]]:
-    subject = load(name).prepare(built, initial(built), recipe, "fp32", "cpu")
-    batch = subject.put(BATCH)
-    subject.compile(batch)
-    return subject.fetch(synchronised_step(subject, batch))
+    return step(prepare(name, built, recipe), BATCH)
 
 
 @pytest.mark.usefixtures("libraries")
@@ -162,19 +161,19 @@ def test_weights_that_do_not_fit_the_librarys_layers_are_said(monkeypatch: pytes
 
 
 def test_what_differs_from_our_network_is_in_the_record() -> None:
-    (border,) = torchvision.OFFERS["inception_v3"].differences("default") or ()
+    (border,) = torchvision.MODELS["inception_v3"].differences("default") or ()
     assert border.wanted == "average pools that leave their border out"
-    assert torchvision.OFFERS["inception_v3"].differences("torchvision") == ()
-    assert {s.ran for s in timm.OFFERS["xception"].differences("default") or ()} == {"an epsilon of 1e-5", "those"}
+    assert torchvision.MODELS["inception_v3"].differences("torchvision") == ()
+    assert {s.ran for s in timm.MODELS["xception"].differences("default") or ()} == {"an epsilon of 1e-5", "those"}
 
 
 @pytest.mark.usefixtures("libraries")
-def test_differences_reach_the_subject() -> None:
+def test_differences_reach_the_program() -> None:
     built = network("resnet50", "torchvision", resolution=RESOLUTION)
-    offers = {"resnet50": Offer("resnet50", "", {"torchvision": (timm.EPSILON,)})}
-    library = dataclasses.replace(timm.LIBRARY, offers=offers)
-    subject = library.prepare(built, initial(built), "default", "fp32", "cpu")
-    assert timm.EPSILON in subject.substitutions
+    models = {"resnet50": LibraryModel("resnet50", "", {"torchvision": (timm.EPSILON,)})}
+    library = dataclasses.replace(timm.LIBRARY, models=models)
+    execution = FRAMEWORKS["pytorch"].execution("default", "fp32", "cpu")
+    assert timm.EPSILON in library.prepare(built, initial(built), execution, INFER).substitutions
 
 
 def test_a_library_that_is_missing_or_broken_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

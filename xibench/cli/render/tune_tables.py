@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from frameworks.recipes import recipe
-from frameworks.recipes import written as as_written
+from frameworks.api import find
 from xibench.analysis.tuning import MARGIN
 from xibench.cli.render.terminal import table_of
 from xibench.record.format import NONE, figures, percent
@@ -31,15 +30,15 @@ def search_table(found: Search) -> Table:
 
 def found_lines(found: Search, written: RecipeFile) -> Iterator[str]:
     """What was found, what it is worth, and what it consists of."""
+    framework = find(written.framework)
     yield f"\nFound: {written.recipe}" + (f" at batch {written.batch}" if written.batch else "")
     for name in ("tuned", "default"):
-        choices = recipe(written.framework, name, written.case.device).choices
-        if written.recipe == as_written(written.framework, choices):
+        if written.recipe == framework.written(framework.recipe(name, written.case.device).choices):
             yield f"  which is what `{name}` chooses on this device"
     for gain in written.gains:
         between = "" if gain.low is None or gain.high is None else f" [{figures(gain.low)}, {figures(gain.high)}]"
         yield f"  x {figures(gain.ratio)}{between} as fast as {gain.over}, {gain.processes} fresh processes each"
-    for setting, reason in recipe(written.framework, written.recipe, written.case.device).settings:
+    for setting, reason in framework.recipe(written.recipe, written.case.device).settings:
         yield f"  {setting}: {reason}"
     yield (
         f"Taken over: what looked at least {percent(MARGIN)} faster in two processes. Intervals: 95 %, over the "
@@ -64,4 +63,4 @@ def _told(step: Step, compared: Compared) -> str:
         return f"batch {case.batch}"
     if name in ("start", "confirm"):
         return case.recipe
-    return f"{name}={recipe(case.framework, case.recipe, case.device).choices[name]}"
+    return f"{name}={find(case.framework).recipe(case.recipe, case.device).choices[name]}"

@@ -1,4 +1,4 @@
-"""NumPy behind the protocol of frameworks.runtime: it prepares networks and takes part in `verify`.
+"""The capabilities of the reference: it prepares networks and takes part in `verify`.
 
 It is the definition that the others are held against, not a competitor in speed: it has no recipe but `default`, no
 GPU, no ceilings and no FLOP counter.
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.errors import Unsupported
+from frameworks.machine import cpu_name
 from frameworks.manifest import (
     MANIFEST,
     NO_BATCH_NORM,
@@ -21,43 +22,39 @@ from frameworks.manifest import (
     NOT_PUT,
     NOT_STEPPED,
     Absent,
-    CompiledMemory,
-    Setting,
-    compiled_memory,
+    DeviceMemory,
+    Reading,
+    Readings,
+    Substitution,
+    collect,
     nothing_compiled,
-    present,
-    reasons,
 )
+from frameworks.precision import Device, Precision
+from frameworks.recipes import Execution
 from frameworks.reference.model import build
-from frameworks.runtime import DeviceMemory, Precision, Recipe, Substitution, cpu_name
+from frameworks.task import Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
 
 Array = NDArray[np.floating[Any]]
-RECIPE: Final = Recipe("default", (("NumPy", "each layer as its definition, one after another"),))
 NOT_IN_NUMPY: Final = Absent("NumPy has no such setting")
+NO_DEVICE_CLOCK: Final = Absent("NumPy has no clock of the device's own")
 
 
-def devices() -> tuple[str, ...]:
+def devices() -> tuple[Device, ...]:
     """NumPy computes on the CPU."""
     return ("cpu",)
 
 
-def touch(device: str) -> str:
+def touch(device: Device) -> str:
     """The CPU's name. Raises Unsupported for another device."""
     _require("default", device)
     return cpu_name()
 
 
-def recipe(name: str, device: str) -> Recipe:
-    """The settings of `default`. Raises Unsupported for any other recipe or device."""
-    _require(name, device)
-    return RECIPE
-
-
-def prepare(network: Network, weights: Weights, recipe: str, precision: Precision, device: str) -> Program:
+def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> ReferenceProgram:
     """The network, ready to be stepped. Raises Unsupported for a recipe, precision or device that NumPy lacks."""
-    _require(recipe, device)
-    return Program(network, weights, precision)
+    _require(execution.recipe.name, execution.device)
+    return ReferenceProgram(network, weights, execution.precision)
 
 
 def outputs(
@@ -66,18 +63,18 @@ def outputs(
     precision: Precision,
     batch: Array,
     masks: Mapping[str, Array] | None = None,
-    given: Mapping[str, Array] | None = None,
-) -> dict[str, Array]:
-    """One forward pass for `verify`; see frameworks.runtime.Runtime."""
+    block_inputs: Mapping[str, Array] | None = None,
+) -> Result:
+    """See frameworks.api.Verifiable."""
     model = build(network, weights=weights, precision=precision)
     if masks is None:
-        return model.blocks(batch, given)
+        return model.blocks(batch, block_inputs)
     model.train()
     model.masks = masks
-    return model.blocks(batch, given) | running_statistics(model.weights())
+    return model.blocks(batch, block_inputs) | running_statistics(model.weights())
 
 
-class Program:
+class ReferenceProgram:
     """A network as a program that can be stepped: a step has finished when it returns."""
 
     substitutions: tuple[Substitution, ...] = ()
@@ -88,8 +85,8 @@ class Program:
         self.batch: Array | None = None
         self.output: Array | None = None
 
-    def put(self, batch: NDArray[np.float32]) -> Array:
-        self.batch = batch.astype(self.model.dtype)
+    def put(self, batch: Batch) -> Array:
+        self.batch = batch.images.astype(self.model.dtype)
         return self.batch
 
     def compile(self, batch: Array) -> bool:
@@ -102,24 +99,17 @@ class Program:
     def synchronise(self, output: Array) -> None:
         self.output = output
 
-    def fetch(self, output: Array) -> Array:
-        return output
+    def result(self, output: Array) -> Result:
+        return {"logits": output}
 
-    def query(self, batch: NDArray[np.float32]) -> Array:
-        return self.step(self.put(batch))
+    def query(self, batch: Batch) -> Result:
+        return self.result(self.step(self.put(batch)))
 
     def device_step_s(self) -> float | None:
         return None
 
-    def settings(self) -> dict[str, Setting]:
-        return present(self._readings())
-
-    def absent(self) -> dict[str, str]:
-        no_clock = {"device_steps_s": Absent("NumPy has no clock of the device's own")}
-        return reasons(self._readings() | nothing_compiled() | no_clock)
-
-    def compiled_memory(self) -> CompiledMemory:
-        return compiled_memory(nothing_compiled())
+    def readings(self) -> Readings:
+        return collect(self._settings(), nothing_compiled(), NO_DEVICE_CLOCK)
 
     def reset_device_memory(self) -> None:
         """There is no device memory of its own."""
@@ -127,7 +117,7 @@ class Program:
     def device_memory(self) -> DeviceMemory | None:
         return None
 
-    def _readings(self) -> dict[str, Setting | Absent]:
+    def _settings(self) -> dict[str, Reading]:
         """Every setting of the manifest; what NumPy does not have is absent."""
         dtype = np.dtype(self.model.dtype).name
         stepped = self.output is not None

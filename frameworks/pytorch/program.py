@@ -1,0 +1,285 @@
+"""The capabilities of PyTorch: running networks, ceilings of a device, outputs for `verify`, counting FLOPs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frameworks.api import matmul_operands, synchronised_step
+from frameworks.blueprint import Network, has_batch_norm
+from frameworks.errors import Unsupported
+from frameworks.machine import bf16_on_cpu, cpu_name
+from frameworks.manifest import DeviceMemory, Readings, Substitution, collect
+from frameworks.precision import Device, Precision
+from frameworks.precision import require as require_precision
+from frameworks.process import configure_process
+from frameworks.pytorch import settings
+from frameworks.pytorch.framework import PYTORCH, missing_toolchain
+from frameworks.pytorch.layers import Dropout
+from frameworks.pytorch.model import DTYPES, build
+from frameworks.recipes import AUTOMATIC, Execution
+from frameworks.rewrites import fold_batch_norm
+from frameworks.task import Batch, Result, Task
+from frameworks.weights import Weights, running_statistics
+
+if TYPE_CHECKING:
+    from frameworks.pytorch.inductor import Compilation
+
+MAX_NETWORKS: Final = 256
+LAYOUTS: Final = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
+OPTIONS: Final = {
+    "freezing": {("compiler", "frozen")},
+    "max_autotune": {("autotuning", "on")},
+    "triton.cudagraphs": {("graphs", "on")},
+}
+"""TorchInductor's options, each with the choice that turns it on."""
+
+
+def devices() -> tuple[Device, ...]:
+    """See frameworks.api.Prepares."""
+    return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+
+
+def touch(device: Device) -> str:
+    """See frameworks.api.Prepares."""
+    require_device(device)
+    torch.zeros(1, device=device).add_(1)
+    return torch.cuda.get_device_name() if device == "cuda" else cpu_name()
+
+
+def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> PyTorchProgram:
+    """See frameworks.api.Prepares."""
+    device, choices = execution.device, execution.choices
+    require_device(device)
+    set_matmul_precision(execution.precision, device)
+    torch.backends.cudnn.benchmark = device == "cuda" and choices["autotuning"] == "on"
+    if choices["threads"] != AUTOMATIC:
+        torch.set_num_threads(int(choices["threads"]))
+    missing = configure_process(PYTORCH, execution)
+
+    normalised = has_batch_norm(network)
+    if choices["batch_norm"] == "folded":
+        network, weights = fold_batch_norm(network, weights)
+    layout = LAYOUTS[choices["layout"]]
+    model = in_layout(build(network, weights=weights, precision=execution.precision).to(device), layout)
+    call: Callable[[Tensor], Tensor] = model
+    compilation = None
+    if choices["compiler"] != "none":
+        options = {name: True for name, wanted in OPTIONS.items() if wanted & choices.items()}
+        call, compilation, without = compiled(model, device, options)
+        missing = (*without, *missing)
+    return PyTorchProgram(
+        model, call, execution, normalised, layout=layout, compilation=compilation, substitutions=missing
+    )
+
+
+def in_layout(model: nn.Module, layout: torch.memory_format) -> nn.Module:
+    """The model with its kernels in a memory layout."""
+    placed: nn.Module = model.to(memory_format=layout)  # type: ignore[call-overload]  # the stub has no such overload
+    return placed
+
+
+def compiled(
+    model: nn.Module, device: Device, options: Mapping[str, bool] = MappingProxyType({})
+) -> tuple[Callable[[Tensor], Tensor], Compilation | None, tuple[Substitution, ...]]:
+    """The model through torch.compile, with TorchInductor's options beside its defaults.
+
+    Returns what a step calls, what is known of the compilation, and what could not be had: without a compiler the
+    model runs eagerly, and nothing is known of a compilation.
+    """
+    missing = missing_compiler(device)
+    if missing:
+        return model, None, (missing,)
+    from torch import _dynamo as dynamo  # importing it takes a second
+
+    dynamo.config.recompile_limit = MAX_NETWORKS  # of one class in a process: the next one would run eagerly
+    dynamo.config.fail_on_recompile_limit_hit = True
+    return torch.compile(model, options=dict(options) or None), compilation(options), ()
+
+
+def compilation(options: Mapping[str, bool] = MappingProxyType({})) -> Compilation:
+    """What will be known of the compilations that begin after this, with these options of TorchInductor's."""
+    from frameworks.pytorch.inductor import Compilation  # importing TorchInductor takes a second
+
+    return Compilation(options)
+
+
+def missing_compiler(device: Device) -> Substitution | None:
+    """TorchInductor writes C++ for a CPU and Triton for a GPU; without a compiler the model runs eagerly."""
+    if device == "cpu":
+        why = missing_toolchain()
+        return Substitution("torch.compile", why, "eager") if why else None
+    try:
+        import triton  # noqa: F401
+    except ImportError:
+        return Substitution("torch.compile", "TorchInductor needs Triton on a GPU, it is not installed", "eager")
+    return None
+
+
+def set_matmul_precision(precision: Precision, device: Device) -> None:
+    """Float32 products in float32, with TF32 off; on for tf32. Raises Unsupported if the device has none."""
+    require_precision("pytorch", precision, torch.cuda.get_device_capability() if device == "cuda" else None)
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def require_device(device: Device) -> None:
+    """Raise Unsupported if PyTorch does not see the device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        built = torch.version.cuda or "none"
+        raise Unsupported(f"pytorch: no usable CUDA device (torch {torch.__version__}, built for CUDA: {built})")
+
+
+class PyTorchProgram:
+    """A network on a device; see frameworks.api.Program.
+
+    model: holds the parameters. call: what a step calls. normalised: whether the network has batch norm.
+    axes, layout: of the batches that it takes, and how they lie in memory. compilation: None if nothing is compiled.
+    """
+
+    def __init__(
+        self, model: nn.Module, call: Callable[[Tensor], Tensor], execution: Execution, normalised: bool, *,
+        axes: Literal["NCHW", "NHWC"] = "NCHW", layout: torch.memory_format = torch.contiguous_format,
+        compilation: Compilation | None = None, substitutions: tuple[Substitution, ...] = (),
+    ) -> None:  # fmt: skip
+        device, precision = execution.device, execution.precision
+        self.model, self.call, self.compilation = model, call, compilation
+        self.normalised = normalised
+        self.substitutions = (*substitutions, *bf16_on_cpu("oneDNN", precision, device))
+        self.axes, self.layout = axes, layout
+        self.dtype = DTYPES[precision]
+        self.device = device
+        self.layout_put = ""
+        self.batch_bytes = 0
+        self.output: Tensor | None = None
+        self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device == "cuda" else None
+        self.preallocated = device == "cuda" and 2 * torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
+
+    def put(self, batch: Batch) -> Tensor:
+        """NHWC float32 -> a tensor on the device with the program's axes, precision and memory format."""
+        ordered = batch.images if self.axes == "NHWC" else batch.images.transpose(0, 3, 1, 2)
+        tensor = torch.from_numpy(np.ascontiguousarray(ordered))
+        placed = tensor.to(self.device, self.dtype).contiguous(memory_format=self.layout)
+        self.layout_put = self.axes if placed.is_contiguous() else "NHWC"
+        self.batch_bytes = placed.nbytes
+        return placed
+
+    def compile(self, batch: Tensor) -> bool:
+        """False: torch.compile works within the first step."""
+        return False
+
+    def step(self, batch: Tensor) -> Tensor:
+        with torch.inference_mode():
+            if self.events is None:
+                return self.call(batch)
+            begin, end = self.events
+            begin.record()
+            output = self.call(batch)
+            end.record()
+            return output
+
+    def synchronise(self, output: Tensor) -> None:
+        self.output = output
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def result(self, output: Tensor) -> Result:
+        wide = output if output.dtype == torch.float64 else output.float()
+        array = wide.cpu().numpy()
+        return {"logits": np.moveaxis(array, 1, -1) if array.ndim == 4 else array}
+
+    def query(self, batch: Batch) -> Result:
+        return self.result(synchronised_step(self, self.put(batch)))
+
+    def device_step_s(self) -> float | None:
+        if self.events is None or self.output is None:
+            return None
+        begin, end = self.events
+        return begin.elapsed_time(end) / 1000
+
+    def readings(self) -> Readings:
+        no_clock = settings.NO_EVENTS if self.events is None else None
+        return collect(settings.readings(self), settings.compiled_readings(self), no_clock)
+
+    def reset_device_memory(self) -> None:
+        if self.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+
+    def device_memory(self) -> DeviceMemory | None:
+        if self.device != "cuda":
+            return None
+        return DeviceMemory(torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved())
+
+
+def matmul(n: int, precision: Precision, device: Device) -> Callable[[], Tensor]:
+    """torch.mm into a tensor of its own; see frameworks.api.HasCeilings."""
+    require_device(device)
+    set_matmul_precision(precision, device)
+    left, right = (torch.from_numpy(operand).to(device, DTYPES[precision]) for operand in matmul_operands(n))
+    result = torch.empty_like(left)
+
+    def multiply() -> Tensor:
+        with torch.inference_mode():
+            torch.mm(left, right, out=result)
+        return _synchronised(result)
+
+    return multiply
+
+
+def copy(size_bytes: int, device: Device) -> Callable[[], Tensor]:
+    """Tensor.copy_ between two tensors that are both in memory; see frameworks.api.HasCeilings."""
+    require_device(device)
+    source = torch.ones(size_bytes // 4, dtype=torch.float32, device=device)
+    target = torch.zeros_like(source)
+    return lambda: _synchronised(target.copy_(source))
+
+
+def _synchronised(result: Tensor) -> Tensor:
+    if result.device.type == "cuda":
+        torch.cuda.synchronize()
+    return result
+
+
+def outputs(
+    network: Network,
+    weights: Weights,
+    precision: Precision,
+    batch: NDArray[np.floating[Any]],
+    masks: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+    block_inputs: Mapping[str, NDArray[np.floating[Any]]] | None = None,
+) -> Result:
+    """See frameworks.api.Verifiable."""
+    model = build(network, weights=weights, precision=precision)
+    x = _nchw(batch, precision)
+    if masks is not None:
+        model.train()
+        for path, mask in masks.items():
+            dropout = model.get_submodule(path)
+            assert isinstance(dropout, Dropout)
+            dropout.mask = torch.from_numpy(mask)
+    forced = None if block_inputs is None else {name: _nchw(array, precision) for name, array in block_inputs.items()}
+    with torch.no_grad():
+        blocks = model.blocks(x, forced)
+    arrays = {name: np.moveaxis(block.numpy(), 1, -1) for name, block in blocks.items()}
+    return arrays if masks is None else arrays | running_statistics(model.weights())
+
+
+def _nchw(array: NDArray[np.floating[Any]], precision: Precision) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(array, -1, 1))).to(DTYPES[precision])
+
+
+def count_flops(network: Network, weights: Weights, batch: int) -> float:
+    """What torch.utils.flop_counter counts; see frameworks.api.CountsFlops."""
+    from torch.utils.flop_counter import FlopCounterMode  # no worker that times anything needs it
+
+    model = build(network, weights=weights, precision="fp32")
+    height, width, channels = network.input_shape
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(batch, channels, height, width))
+    return float(counter.get_total_flops())

@@ -1,0 +1,29 @@
+"""TensorFlow, described without importing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from frameworks.api import Framework, Full
+from frameworks.tensorflow import recipes
+
+if TYPE_CHECKING:
+    from frameworks.tensorflow import program
+
+    _: Full = program
+
+TENSORFLOW: Final = Framework(
+    name="tensorflow",
+    label="TensorFlow",
+    what="ours, in TensorFlow",
+    colour=("#0072b2", "#4fa3e0"),
+    program="frameworks.tensorflow.program",
+    module="tensorflow",
+    install="pip install 'xibench[tensorflow]'",
+    distributions=("tensorflow",),
+    choices=recipes.CHOICES,
+    compiled=recipes.COMPILED,
+    tuned=recipes.TUNED,
+    threads_variable="TF_NUM_INTRAOP_THREADS",
+    flop_counter="tf.compat.v1.profiler, float_operation",
+)

@@ -1,0 +1,122 @@
+"""Other people's implementations of the same networks, described without importing them.
+
+Each runs with our weights where it computes the same function; where it does not, its record says so. It is measured by
+its documented default (`default`), by its own whole-graph compiler (`compiled`), and by the best of the settings that
+its documentation offers without changing its code (`tuned`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from frameworks.api import Framework, Prepares
+from frameworks.jax.framework import JAX
+from frameworks.pytorch.framework import PYTORCH
+from frameworks.recipes import Setting
+from frameworks.tensorflow.framework import TENSORFLOW
+
+if TYPE_CHECKING:
+    from frameworks.third_party import keras_jax, keras_pytorch, keras_tensorflow, timm, torchvision
+
+    _keras: tuple[Prepares, Prepares, Prepares] = (keras_pytorch, keras_tensorflow, keras_jax)
+    _torch: tuple[Prepares, Prepares] = (torchvision, timm)
+
+PREDICT: Final = Setting(
+    "model.predict_on_batch", "what `predict`, the documentation's way to run a model, does with each batch"
+)
+KERAS_COMPILED: Final = Setting(
+    "compile(jit_compile=True)", "torch.compile with its default options, Keras' one switch for it"
+)
+KERAS_GRAPH: Final = Setting(
+    "jit_compile automatic", "Keras' default: XLA on a machine with a GPU, a graph by grappler without one"
+)
+KERAS_JIT: Final = Setting(
+    "jit_compile automatic", "Keras' default: on JAX it compiles the whole graph through jax.jit"
+)
+INFERENCE: Final = Setting("torch.inference_mode", "no autograd bookkeeping")
+COMPILED: Final = Setting("torch.compile(model)", "TorchInductor with its default options")
+
+ON_PYTORCH: Final = {
+    "default": (
+        PREDICT,
+        Setting("eager, channels_last", "Keras' defaults: on PyTorch it compiles nothing unless it is asked"),
+    ),
+    "compiled": (PREDICT, KERAS_COMPILED),
+    "tuned": (
+        PREDICT,
+        KERAS_COMPILED,
+        Setting(
+            "image_data_format channels_first",
+            "PyTorch's own order of axes; else Keras transposes around each layer",
+        ),
+    ),
+}
+ON_TENSORFLOW: Final = {
+    "default": (PREDICT, KERAS_GRAPH),
+    "compiled": (
+        PREDICT, Setting("compile(jit_compile=True)", "the whole graph through XLA, Keras' one switch for it"),
+    ),
+    "tuned": (
+        PREDICT,
+        KERAS_GRAPH,
+        Setting("nothing else", "Keras offers no other setting on TensorFlow that bears on speed"),
+    ),
+}  # fmt: skip
+ON_JAX: Final = {
+    "default": (PREDICT, KERAS_JIT),
+    "compiled": (PREDICT, Setting("compile(jit_compile=True)", "jax.jit, which is also the default")),
+    "tuned": (
+        PREDICT, KERAS_JIT, Setting("nothing else", "Keras offers no other setting on JAX that bears on speed"),
+    ),
+}  # fmt: skip
+TORCH_MODULES: Final = {
+    "default": (INFERENCE, Setting("eager, NCHW", "as the library's documentation shows")),
+    "compiled": (INFERENCE, COMPILED),
+    "tuned": (
+        INFERENCE,
+        Setting("channels-last memory format", "what PyTorch's guide advises for convolutional networks"),
+        COMPILED,
+    ),
+}
+"""What each recipe sets, by recipe."""
+
+
+def _on(
+    backend: Framework, name: str, distribution: str, label: str, what: str, colour: tuple[str, str],
+    settings: dict[str, tuple[Setting, ...]], distinct_recipes: tuple[str, ...] = ("default", "compiled", "tuned"),
+) -> Framework:  # fmt: skip
+    return Framework(
+        name=name,
+        label=label,
+        what=what,
+        colour=colour,
+        program=f"frameworks.third_party.{name.replace('-', '_')}",
+        module=backend.module,
+        install=backend.install,
+        distributions=(*backend.distributions, distribution),
+        origin="third_party",
+        backend=backend.name,
+        settings=settings,
+        distinct_recipes=distinct_recipes,
+    )
+
+
+THIRD_PARTY: Final = (
+    _on(
+        PYTORCH, "keras-pytorch", "keras", "Keras on PyTorch", "keras.applications on PyTorch",
+        ("#e9a36b", "#b35f2c"), ON_PYTORCH,
+    ),
+    _on(
+        TENSORFLOW, "keras-tensorflow", "keras", "Keras on TensorFlow", "keras.applications on TensorFlow",
+        ("#7fb2d9", "#2f6d9c"), ON_TENSORFLOW, ("default", "compiled"),
+    ),
+    _on(
+        JAX, "keras-jax", "keras", "Keras on JAX", "keras.applications on JAX",
+        ("#7ccbb0", "#1d7d62"), ON_JAX, ("default",),
+    ),
+    _on(
+        PYTORCH, "torchvision", "torchvision", "torchvision", "torchvision.models",
+        ("#a34700", "#f6b48c"), TORCH_MODULES,
+    ),
+    _on(PYTORCH, "timm", "timm", "timm", "timm.create_model", ("#6b3a12", "#fad3bb"), TORCH_MODULES),
+)  # fmt: skip
