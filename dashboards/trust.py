@@ -26,7 +26,7 @@ def cells(row: Row) -> tuple[Cell, ...]:
     processes: Cell = str(s.processes)
     if doubts(row):
         processes = Marked(str(s.processes), "; ".join(doubts(row)))
-    return attained(row), processes, str(s.set_aside), str(s.failed), str(s.step_s.n if s.step_s else 0)
+    return attained(row), processes, str(s.superseded), str(s.failed), str(s.step_s.n if s.step_s else 0)
 
 
 def recipe(row: Row) -> Cell:
@@ -87,7 +87,7 @@ def sampled(rows: Sequence[Row]) -> str:
     text = f"n = {fmt.span(min(processes), max(processes), 'process')}"
     if steps:
         text += f" and {fmt.span(min(steps), max(steps), 'timed step')}"
-    aside, failed = sum(s.set_aside for s in measured), sum(s.failed for s in measured)
+    aside, failed = sum(s.superseded for s in measured), sum(s.failed for s in measured)
     return f"{text} per case; {fmt.plural(aside, 'process')} set aside and repeated, {failed} failed"
 
 

@@ -6,6 +6,7 @@ Initial values and files are float32; a framework casts and transposes once, at 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,6 +55,21 @@ def initial(network: Network, seed: int = 0) -> dict[str, Array]:
 def drawn(wanted: Iterable[Parameter], seed: int) -> dict[str, Array]:
     """Seeded initial values of these parameters, as `initial` has them."""
     return {p.name: _draw(p, seed) for p in wanted}
+
+
+def digest(weights: Weights) -> str:
+    """SHA-256 of weights: names, shapes and values as little-endian float32, in the order of the names.
+
+    NumPy does not promise that a seed draws the same numbers in every version (NEP 19): two runs had the same seeded
+    weights only if their digests are the same.
+    """
+    import numpy as np
+
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(f"{name} {weights[name].shape}\n".encode())
+        found.update(np.ascontiguousarray(weights[name], dtype="<f4").data)
+    return found.hexdigest()
 
 
 def check(network: Network, weights: Weights) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -20,12 +21,15 @@ from xibench.record.schema import (
     Environment,
     Header,
     Idle,
+    InputImages,
+    Matmul,
     Memory,
-    Pictures,
     Process,
-    Product,
+    RateTrial,
     Record,
     Rule,
+    Server,
+    Steps,
     Surroundings,
 )
 from xibench.record.store import Run, RunFile
@@ -46,7 +50,7 @@ CONDITIONS = Conditions(
     governor="performance", throttle_count=0, gpus=[], absent={"gpus": NO_CARD},
 )  # fmt: skip
 ENERGY = Energy(
-    window_s=0.6, images=3, gpu_counter_joules=None, gpu_integrated_joules=None, gpu_power_samples=0,
+    window_s=0.6, gpu_counter_joules=None, gpu_integrated_joules=None, gpu_power_samples=0,
     cpu_package_joules=None,
     absent={
         "gpu_counter_joules": NO_CARD, "gpu_integrated_joules": NO_CARD, "cpu_package_joules": "RAPL is not readable",
@@ -63,7 +67,7 @@ def header(plan: Sequence[Case], rule: Rule | None = None, run_id: str = "012345
     return Header(
         format_version=FORMAT_VERSION, xibench="0.1.0", run_id=run_id, created_utc="2025-01-02T03:04:05+00:00",
         preset=None, command="xibench run", rule=rule or Rule(),
-        pictures=Pictures(source="noise", files=[], digest="0", preparation="none"),
+        images=InputImages(source="noise", files=[], digest="0", preparation="none"),
         weights_digest=None, environment=ENVIRONMENT, environment_hash=fingerprint(ENVIRONMENT), plan=list(plan),
     )  # fmt: skip
 
@@ -72,9 +76,9 @@ def calibration(device: str = "cpu") -> Calibration:
     """Ceilings of one framework: 12 GFLOP/s in fp32, 6 in bf16, 1 GB/s."""
     return Calibration(
         environment=fingerprint(ENVIRONMENT), device=device, taken_utc="2025-01-02T03:04:05+00:00",
-        products=[
-            Product(framework="pytorch", precision="fp32", n=1024, flops_per_s=12e9),
-            Product(framework="pytorch", precision="bf16", n=1024, flops_per_s=6e9),
+        matmuls=[
+            Matmul(framework="pytorch", precision="fp32", n=1024, flops_per_s=12e9),
+            Matmul(framework="pytorch", precision="bf16", n=1024, flops_per_s=6e9),
         ],
         copies=[Copy(framework="pytorch", size_bytes=2**26, bytes_per_s=1e9)],
         idle=Idle(window_s=1.0, gpu_watts=None, cpu_package_watts=None,
@@ -91,13 +95,29 @@ def surroundings(disturbed: Sequence[str] = ()) -> Surroundings:
 def process(steps_s: Sequence[float] = (0.1, 0.2, 0.3), order: int = 0) -> Process:
     return Process(
         order=order, started_utc="2025-01-02T03:04:06+00:00", versions={"python": "3.11.0", "torch": "2.13.0"},
-        device_name="ACME CPU", import_s=1.0, build_s=0.5, compile_s=None, first_step_s=0.9, warmup_s=[0.4],
-        warmup_stopped_by="no trend", steps_s=list(steps_s), device_steps_s=None, stopped_by="max_steps 3",
-        clock=Clock(name="fake clock", resolution_s=1e-9, read_s=5e-8, loop_overhead_s=1e-7), input_buffers=1,
+        device_name="ACME CPU", import_s=1.0, build_s=0.5, compile_s=None, first_step_s=0.9,
+        measured=Steps(
+            warmup_s=[0.4], warmup_stopped_by="no trend", steps_s=list(steps_s), stopped_by="max_steps 3",
+            images=len(steps_s), input_buffers=1,
+        ),
+        clock=Clock(name="fake clock", resolution_s=1e-9, read_s=5e-8, loop_overhead_s=1e-7),
         memory=Memory(host_baseline_bytes=100, host_peak_bytes=350, host_method="test"),
-        energy=ENERGY, server=None, settings={"threads": 2}, substitutions=[], output_mean=0.25,
+        energy=ENERGY, settings={"threads": 2}, substitutions=[], output_mean=0.25,
         absent={"compile_s": "nothing is compiled", "device_steps_s": "the case runs on the CPU"},
     )  # fmt: skip
+
+
+def resampled(made: Process, **fields: Any) -> Process:
+    """The process with other fields of its samples."""
+    return msgspec.structs.replace(made, measured=msgspec.structs.replace(made.measured, **fields))
+
+
+def serving(made: Process, bound_s: float, highest_rate_hz: float | None, trials: Sequence[RateTrial]) -> Process:
+    """The process as one of scenario server, with the same queries one after another."""
+    found = Server(
+        **msgspec.structs.asdict(made.measured), bound_s=bound_s, highest_rate_hz=highest_rate_hz, trials=list(trials)
+    )
+    return msgspec.structs.replace(made, measured=found)
 
 
 def attempt(
@@ -107,14 +127,14 @@ def attempt(
     number: int = 0,
     order: int | None = None,
     disturbed: Sequence[str] = (),
-    set_aside: bool = False,
+    superseded: bool = False,
     made: Process | None = None,
 ) -> Attempt:
     """A process that measured; `made` in place of the one that `process` makes."""
     order = number if order is None else order
     return Attempt(
         case=case, number=number, order=order, status="ok", costs=COSTS, environment=fingerprint(ENVIRONMENT),
-        surroundings=surroundings(disturbed), process=made or process(steps_s, order), set_aside=set_aside,
+        surroundings=surroundings(disturbed), process=made or process(steps_s, order), superseded=superseded,
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def measure(folder: Path) -> Figures:
     done = [_compare(comparisons, name, i, len(names)) for i, name in enumerate(names)]
     identical = [one for one in done if one.name.startswith("identical")]
     planted = [one for one in done if one.name.startswith("planted")]
-    pairs = [pair for one in identical for pair in one.pairs if pair.log_ratio is not None and not pair.set_aside]
+    pairs = [pair for one in identical for pair in one.pairs if pair.log_ratio is not None and not pair.superseded]
     log_ratios = [pair.log_ratio for pair in pairs if pair.log_ratio is not None]
     rules = judges()
     return {
@@ -53,7 +53,7 @@ def measure(folder: Path) -> Figures:
         "pairs": _spread([one.verdict.n for one in done]),
         "pair_wall_s": _spread([pair.wall_s for one in done for pair in one.pairs]),
         "pair_deviation": statistics.stdev(log_ratios),
-        "pairs_set_aside": sum(pair.set_aside for one in done for pair in one.pairs),
+        "pairs_set_aside": sum(pair.superseded for one in done for pair in one.pairs),
         "peers_on_the_same_samples": {
             name: {"identical": _judged(identical, rule), "planted": _judged(planted, rule)}
             for name, rule in rules.items()
@@ -108,7 +108,7 @@ def _judged(done: Sequence[Done], rule: Any) -> dict[str, float]:
 
 
 def _steps(one: Done, side: str) -> list[float]:
-    return [step for pair in one.pairs if not pair.set_aside for step in simulation.steps(pair, side)]
+    return [step for pair in one.pairs if not pair.superseded for step in simulation.steps(pair, side)]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float]:

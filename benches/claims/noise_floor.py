@@ -38,7 +38,7 @@ def measure(folder: Path) -> Figures:
         "called_different": sum(verdict in ("faster", "slower") for verdict in verdicts),
         "same": verdicts.count("same"),
         "unsure": verdicts.count("unsure"),
-        "pairs_set_aside": sum(pair.set_aside for one in done for pair in one.pairs),
+        "pairs_set_aside": sum(pair.superseded for one in done for pair in one.pairs),
         "median_process_deviation": statistics.median(f["process_deviation"] for f in figures.values()),
         "median_pair_deviation": statistics.median(f["pair_deviation"] for f in figures.values()),
         "by_case": figures,
@@ -47,7 +47,7 @@ def measure(folder: Path) -> Figures:
 
 def _figures(done: Done) -> Figures:
     """Standard deviations, relative: from one fresh process to the next, and from one pair's ratio to the next."""
-    pairs = [pair for pair in done.pairs if not pair.set_aside]
+    pairs = [pair for pair in done.pairs if not pair.superseded]
     logs = [pair.log_ratio for pair in pairs if pair.log_ratio is not None]
     medians = [math.log(_median(half)) for pair in pairs for half in (pair.base, pair.new) if half is not None]
     deviation = statistics.stdev(logs)

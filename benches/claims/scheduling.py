@@ -65,7 +65,7 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
         attempt = measured[case % len(measured)]
         content.append(
             msgspec.json.encode(
-                msgspec.structs.replace(attempt, case=plan[case], number=number, order=order, set_aside=False)
+                msgspec.structs.replace(attempt, case=plan[case], number=number, order=order, superseded=False)
             )
         )
     lines.put(path, b"\n".join(content) + b"\n")

@@ -152,8 +152,8 @@ _BY_SOURCE: Final[tuple[Callable[[Energy], float | None], ...]] = (
 
 def _spread(row: Row, source: Callable[[Energy], float | None]) -> str:
     found = [
-        value / p.energy.images
-        for p in row.record.processes if p.energy.images and (value := source(p.energy)) is not None
+        value / p.images
+        for p in row.record.processes if p.images and (value := source(p.energy)) is not None
     ]
     return ", ".join(fmt.number(value) for value in found) or fmt.NONE
 

@@ -141,8 +141,8 @@ def _table(group: Group) -> Table:
                 fmt.number(1e3 * min(steps)), fmt.number(1e3 * max(steps)),
                 f"{outliers.mild} + {outliers.severe}" if outliers else fmt.NONE, *_device(row), *trust.cells(row),
                 str(sum(len(p.warmup_s) for p in row.record.processes)),
-                _ended(p.warmup_stopped_by for p in row.record.processes),
-                _ended(p.stopped_by for p in row.record.processes),
+                _ended(p.sampled.warmup_stopped_by for p in row.record.processes if p.sampled),
+                _ended(p.sampled.stopped_by for p in row.record.processes if p.sampled),
             ))
     columns = (
         "Network", "Framework", "Recipe", "Median, ms [95 %]", "Least, ms", "Most, ms", "Outliers, mild + severe",
@@ -153,7 +153,7 @@ def _table(group: Group) -> Table:
 
 def _device(row: Row) -> tuple[str]:
     """The median step on the device's own clock."""
-    steps = [s for p in row.record.processes for s in p.device_steps_s or ()]
+    steps = [s for p in row.record.processes if p.sampled for s in p.sampled.device_steps_s or ()]
     return (fmt.number(1e3 * float(np.median(steps))) if steps else fmt.NONE,)
 
 

@@ -48,7 +48,7 @@ def _counts(run: LoadedRun) -> tuple[str, ...]:
 
 def _set_aside(run: LoadedRun) -> set[int]:
     """The orders of the attempts that were repeated; one whose repetition is still owed counts."""
-    return {a.order for row in run.rows for a in row.record.set_aside}
+    return {a.order for row in run.rows for a in row.record.superseded}
 
 
 def _unwatched(run: LoadedRun) -> str:
@@ -238,7 +238,7 @@ def _cards(watched: Sequence[Attempt]) -> Table:
          fmt.or_none(_scaled(g.memory_clock_hz)),
          fmt.NONE if g.throttle_reasons is None else ", ".join(g.throttle_reasons) or "none",
          fmt.or_none(g.temperature_celsius, lambda v: fmt.number(v, 0)), fmt.or_none(g.power_watts),
-         fmt.or_none(g.power_limit_watts), fmt.NONE if g.strangers is None else str(g.strangers))
+         fmt.or_none(g.power_limit_watts), fmt.NONE if g.foreign_processes is None else str(g.foreign_processes))
         for a in watched for moment, g in _gpus(a)
     )
     columns = (

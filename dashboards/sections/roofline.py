@@ -155,7 +155,7 @@ def _own_products(calibration: Calibration, precision: str, copy: float, right: 
             "line": {"color": framework_colour(p.framework), "width": 1.5, "dash": "dot"},
             "hovertemplate": f"{words.chart_text(words.name(p.framework))}: {fmt.rate(p.flops_per_s)}<extra></extra>",
         }
-        for p in calibration.products if p.precision == precision and p.flops_per_s and p.flops_per_s != top
+        for p in calibration.matmuls if p.precision == precision and p.flops_per_s and p.flops_per_s != top
     ]
 
 
@@ -233,7 +233,7 @@ def _table(group: Group, rows: Sequence[Row]) -> Table:
 def _products(run: LoadedRun) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for calibration in run.calibrations:
-        for p in calibration.products:
+        for p in calibration.matmuls:
             top = calibration.peak_flops_per_s(p.precision)
             rate: Cell = p.reason or "no figure"
             if p.flops_per_s is not None:

@@ -43,7 +43,7 @@ def blocks(group: Group) -> tuple[Block, ...]:
 
 def servers(row: Row) -> list[Server]:
     """What each process found, in their order."""
-    return [p.server for p in row.record.processes if p.server]
+    return [p.measured for p in row.record.processes if isinstance(p.measured, Server)]
 
 
 def highest(row: Row) -> list[float]:

@@ -49,7 +49,7 @@ def made_pair(case: Case, number: int, log_ratio: float | None) -> Pair:
     return Pair(
         case=case, number=number, started_utc="2025-01-02T03:04:05", wall_s=1.0, new_started_first=False,
         new_first=[True], base=half([0.1]), new=half([0.1 * math.exp(log_ratio or 0)]), log_ratio=log_ratio,
-        disturbed=[], set_aside=False, status="ok" if log_ratio is not None else "failed",
+        disturbed=[], superseded=False, status="ok" if log_ratio is not None else "failed",
         reason=None if log_ratio else "it exited", log=None,
     )  # fmt: skip
 
@@ -142,7 +142,7 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
     )
     found = compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), Limits(repeats=2))
     stored = pair_store.read(tmp_path / "pairs.jsonl").pairs
-    assert [pair.set_aside for pair in stored][:3] == [True, True, False]
+    assert [pair.superseded for pair in stored][:3] == [True, True, False]
     assert "2 disturbed pairs were repeated and left out" in found.pairs[0].notes
     assert "disturbed: others took 60 %" in found.pairs[0].notes, "what stayed disturbed is kept and marked"
 
@@ -153,10 +153,10 @@ def test_the_file_says_how_pairs_were_taken_and_what_went_on_around_each(
     monkeypatch.undo()
     compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.001), Limits(most_pairs=7, seed=3))
     stored = pair_store.read(tmp_path / "pairs.jsonl")
-    procedure, pictures = stored.header.procedure, stored.header.pictures
+    procedure, pictures = stored.header.procedure, stored.header.images
     assert procedure is not None
     assert pictures is not None
-    assert (procedure.most_pairs, procedure.seed, procedure.pair_s) == (7, 3, BurstConfig().pair_s)
+    assert (procedure.max_pairs, procedure.seed, procedure.pair_s) == (7, 3, BurstConfig().pair_s)
     assert (pictures.source, stored.header.weights_digest) == (FAST.images, None)
     for pair in stored.pairs:
         assert pair.surroundings is not None
@@ -185,7 +185,7 @@ def test_a_case_that_was_not_begun_says_what_came_before_it(tmp_path: Path, monk
     assert stopped.value.found.not_compared[0].why == ["it was stopped before it"]
     found = compared(tmp_path / "spent", lambda case, n, rng: 0.1, Limits(budget_s=1e-9))
     assert found.not_compared[0].why == ["the budget was spent before it"]
-    monkeypatch.setattr(ab, "_judged", lambda pair, around, may: msgspec.structs.replace(pair, set_aside=True))
+    monkeypatch.setattr(ab, "_judged", lambda pair, around, may: msgspec.structs.replace(pair, superseded=True))
     found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, Limits(budget_s=0.5))
     assert found.not_compared[0].why == ["disturbed pairs, all set aside: 1; none was taken in their place"]
 

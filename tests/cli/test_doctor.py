@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from tests.builders import ENVIRONMENT
 from tests.cli.command import xibench
@@ -21,7 +21,7 @@ from xibench.workers.messages import Probe
 GPU = Gpu(name="ACME card", memory_bytes=2**34, driver="1", power_limit_watts=None)
 CARD = GpuConditions(
     index=0, sm_clock_hz=1.98e9, memory_clock_hz=2.619e9, throttle_reasons=[], temperature_celsius=41.0,
-    power_watts=75.2, power_limit_watts=700.0, strangers=0, absent={},
+    power_watts=75.2, power_limit_watts=700.0, foreign_processes=0, absent={},
 )  # fmt: skip
 QUIET = Now(
     taken_utc="2025-01-02T03:04:05+00:00", load_1m=0.1, others_share=0.01, steal_share=0.0, cpu_hz=2.6e9,
@@ -66,7 +66,7 @@ def test_what_lacks_is_said_with_its_effect_and_cure(
         ({"others_share": 0.31}, ["other programs take 31.0%", "limit 5.0%", "marked as disturbed", "stop them"]),
         ({"steal_share": 0.12}, ["the hypervisor takes 12.0%", "limit 2.0%", "marked as disturbed"]),
         ({"governor": "powersave"}, ["governor powersave", "cpupower"]),
-        ({"gpus": [replace(CARD, strangers=2)]}, ["card 0", "others compute on it", "processes: 2"]),
+        ({"gpus": [replace(CARD, foreign_processes=2)]}, ["card 0", "others compute on it", "processes: 2"]),
         ({"gpus": [replace(CARD, throttle_reasons=["HwThermalSlowdown"])]}, ["throttled, HwThermalSlowdown", "cool"]),
     ],
 )
@@ -82,10 +82,10 @@ def test_the_conditions_of_the_moment_are_shown(examined: Any) -> None:
     assert set(examined["conditions"]) == recorded
 
 
-def test_a_card_is_shown_with_its_clocks_temperature_power_and_strangers() -> None:
+def test_a_card_is_shown_with_its_clocks_temperature_power_and_foreign_processes() -> None:
     (card,) = [fact for fact in condition_facts(replace(QUIET, gpus=[CARD])) if fact.name == "card 0"]
     assert card.value == (
-        "SM 1.98 GHz, memory 2.62 GHz, 41 °C, 75 of 700 W, held down by nothing, strangers: 0"
+        "SM 1.98 GHz, memory 2.62 GHz, 41 °C, 75 of 700 W, held down by nothing, foreign processes: 0"
     )
 
 

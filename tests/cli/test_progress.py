@@ -105,7 +105,7 @@ def test_a_process_that_is_repeated_does_not_shorten_what_is_left(clock: Hands) 
 
 @pytest.mark.parametrize(("set_aside", "words"), [(True, "to be repeated"), (False, "kept and marked")])
 def test_a_disturbed_process_says_so_and_what_becomes_of_it(set_aside: bool, words: str) -> None:
-    last = attempt(CASE, disturbed=["others took 9 % (limit 5 %)"], set_aside=set_aside)
+    last = attempt(CASE, disturbed=["others took 9 % (limit 5 %)"], superseded=set_aside)
     said = outcome(Record(case=CASE, attempts=[last]))
     assert said.endswith(f"disturbed ({words}): others took 9 % (limit 5 %)")
     assert ("images/s" in said) is not set_aside

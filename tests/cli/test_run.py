@@ -204,7 +204,7 @@ def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
 
 def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path: Path) -> None:
     done, cut = small_case(), small_case(batch=2)
-    begun = msgspec.structs.replace(header([done, cut], Rule(budget_s=0.2)), pictures=pictures("noise", 2))
+    begun = msgspec.structs.replace(header([done, cut], Rule(budget_s=0.2)), images=pictures("noise", 2))
     with RunFile.create(tmp_path / "run.jsonl", begun) as run_file:
         append(run_file, failure(done))
     with (tmp_path / "run.jsonl").open("ab") as file:

@@ -13,11 +13,13 @@ from tests.builders import (
     measured,
     process,
     record,
+    resampled,
     run_of,
+    serving,
     small_case,
 )
 from xibench.cli.render.run_notes import run_notes
-from xibench.record.schema import Case, Process, RateTrial, Record, Server
+from xibench.record.schema import Case, RateTrial, Record
 from xibench.record.summary import summarise
 
 
@@ -84,14 +86,14 @@ def test_an_eager_framework_has_no_compile_time_and_the_reason_is_said() -> None
 
 def test_processes_that_were_repeated_are_counted() -> None:
     case = small_case()
-    first = attempt(case, disturbed=["others took 9 %"], set_aside=True)
+    first = attempt(case, disturbed=["others took 9 %"], superseded=True)
     found = notes(Record(case=case, attempts=[first, attempt(case, order=1)]))
     assert "1 process was disturbed and repeated" in the_one(found, "1 process")
     assert not [note for note in found if note.startswith("‡")]
 
 
 def test_a_warm_up_that_was_cut_off_is_said() -> None:
-    unsteady = msgspec.structs.replace(process(), warmup_stopped_by="warmup_budget_s 10.0")
+    unsteady = resampled(process(), warmup_stopped_by="warmup_budget_s 10.0")
     assert "in 1 process" in the_one(notes(measured(small_case(), unsteady)), "§ warm-up ended at a limit")
 
 
@@ -109,13 +111,11 @@ def test_settings_that_differ_between_processes_of_one_case_are_named() -> None:
 
 def test_the_bound_of_a_server_case_is_said() -> None:
     trial = RateTrial(rate_hz=1.0, latencies_s=[0.1], p99_s=None, within=False)
-    served: Process = msgspec.structs.replace(
-        process(), server=Server(bound_s=0.25, highest_rate_hz=None, trials=[trial])
-    )
+    served = serving(process(), 0.25, None, [trial])
     found = notes(measured(in_scenario("server"), served))
     assert "within 250 ms" in the_one(found, "Highest rate of queries")
     assert "kept p99 within 0.25 s" in the_one(found, "highest rate is empty")
-    other = msgspec.structs.replace(served, server=Server(bound_s=0.3, highest_rate_hz=None, trials=[trial]))
+    other = serving(process(), 0.3, None, [trial])
     found = notes(measured(in_scenario("server"), served, other))
     assert "within 250 ms to 300 ms, by process" in the_one(found, "Highest rate of queries")
 

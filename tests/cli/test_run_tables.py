@@ -5,10 +5,22 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from tests.builders import COSTS, ENERGY, attempt, calibration, failure, measured, process, record, small_case
+from tests.builders import (
+    COSTS,
+    ENERGY,
+    attempt,
+    calibration,
+    failure,
+    measured,
+    process,
+    record,
+    resampled,
+    serving,
+    small_case,
+)
 from tests.cli.rendering import rendered
 from xibench.cli.render.run_tables import plan_table, run_tables
-from xibench.record.schema import Case, Process, RateTrial, Record, Rule, Server, Substitution
+from xibench.record.schema import Case, Process, RateTrial, Record, Rule, Substitution
 from xibench.record.summary import Summary, summarise
 
 
@@ -65,7 +77,7 @@ def test_without_ceilings_attained_is_empty_and_not_zero() -> None:
 
 
 def test_energy_is_a_column_only_where_some_case_has_it() -> None:
-    known = msgspec.structs.replace(ENERGY, cpu_package_joules=30.0, images=3)
+    known = msgspec.structs.replace(ENERGY, cpu_package_joules=30.0)
     with_energy = measured(small_case(), with_fields(process(), energy=known))
     assert "J/image" not in table(record(small_case()))
     shown = table(with_energy, record(small_case("jax")))
@@ -76,7 +88,7 @@ def test_energy_is_a_column_only_where_some_case_has_it() -> None:
 
 def test_marks_stand_beside_the_status() -> None:
     instead = Substitution(wanted="inductor", why="no C++ compiler", ran="eager")
-    strange = with_fields(process(), substitutions=[instead], warmup_stopped_by="max_warmup_steps 50")
+    strange = resampled(with_fields(process(), substitutions=[instead]), warmup_stopped_by="max_warmup_steps 50")
     disturbed = attempt(small_case(), disturbed=["others took 9 %"], made=strange)
     assert "ok † ‡ §" in table(Record(case=small_case(), attempts=[disturbed]))
     assert "ok" in table(record(small_case()))
@@ -92,10 +104,8 @@ def test_single_stream_shows_percentiles_in_ms_and_how_many_queries_a_missing_on
 
 
 def test_server_shows_the_highest_rate_that_kept_the_bound() -> None:
-    served = Server(
-        bound_s=0.5, highest_rate_hz=7.25, trials=[RateTrial(rate_hz=7.25, latencies_s=[0.1], p99_s=0.1, within=True)]
-    )
-    shown = table(measured(in_scenario("server"), with_fields(process(), server=served)))
+    trial = RateTrial(rate_hz=7.25, latencies_s=[0.1], p99_s=0.1, within=True)
+    shown = table(measured(in_scenario("server"), serving(process(), 0.5, 7.25, [trial])))
     assert "highest rate" in shown
     assert "7.25" in shown
 

@@ -14,6 +14,7 @@ from xibench.record.schema import (
     Calibration,
     Case,
     Clock,
+    Compile,
     Conditions,
     Copy,
     Costs,
@@ -23,15 +24,18 @@ from xibench.record.schema import (
     GpuConditions,
     Header,
     Idle,
+    InputImages,
+    Matmul,
+    Measured,
     Memory,
-    Pictures,
     Process,
-    Product,
+    Queries,
     RateTrial,
     Record,
     Rule,
     Server,
     Status,
+    Steps,
     Substitution,
     Surroundings,
 )
@@ -69,7 +73,7 @@ def header(plan: Sequence[Case], run_id: str = "a78e7ac2bf5648e5984d4cf8b3bea3d8
         "created_utc": "2026-01-01T12:00:00+00:00",
         "preset": "quick", "rule": Rule(),
         "command": "xibench run --preset quick --framework pytorch,tensorflow,jax --recipe default,compiled,tuned",
-        "pictures": Pictures(source="sample", files=["china.jpg", "flower.jpg"], digest="ab" * 32,
+        "images": InputImages(source="sample", files=["china.jpg", "flower.jpg"], digest="ab" * 32,
                              preparation="resized to the network's input, bilinear, scaled to -1..1"),
         "weights_digest": None, "environment": environment(), "environment_hash": "e" * 16, "plan": list(plan),
     }
@@ -83,10 +87,10 @@ def process(case: Case, steps: Sequence[float], **changes: object) -> Process:
         "order": 0, "started_utc": "2026-01-01T12:00:05Z",
         "versions": {"python": "3.12.4"} | VERSIONS.get(case.framework, {}), "device_name": "cpu", "import_s": 1.4,
         "build_s": 0.6, "compile_s": None if case.framework == "pytorch" else 3.2,
-        "first_step_s": 2.2 * typical, "warmup_s": [1.12 * typical, 1.03 * typical], "warmup_stopped_by": "no trend",
-        "steps_s": list(steps), "device_steps_s": None, "stopped_by": "max_steps 200",
+        "first_step_s": 2.2 * typical,
+        "measured": _measured(case, steps, changes),
         "clock": Clock(name="perf_counter", resolution_s=1e-9, read_s=6e-8, loop_overhead_s=1.4e-7),
-        "input_buffers": 4, "energy": energy(case, steps), "server": None,
+        "energy": energy(case, steps),
         "memory": Memory(
             host_baseline_bytes=230 * 2**20, host_peak_bytes=230 * 2**20 + peak, host_method="VmHWM, reset",
             compiled_temporary_bytes=210 * 2**20 if case.framework == "jax" else None,
@@ -101,6 +105,26 @@ def process(case: Case, steps: Sequence[float], **changes: object) -> Process:
     return Process(**(fields | changes))  # type: ignore[arg-type]
 
 
+def _measured(case: Case, steps: Sequence[float], changes: dict[str, object]) -> Measured:
+    """What a process of the case's scenario measures; takes its own fields out of `changes`."""
+    if case.scenario == "compile":
+        return Compile()
+    typical = steps[0] if steps else 0.5
+    sampled = Steps(
+        warmup_s=[1.12 * typical, 1.03 * typical], warmup_stopped_by="no trend", steps_s=list(steps),
+        stopped_by="max_steps 200", images=case.batch * len(steps), input_buffers=4,
+    )  # fmt: skip
+    fields = msgspec.structs.asdict(sampled) | _of_samples(changes)
+    if case.scenario == "server":
+        return Server(**({"bound_s": 0.1, "highest_rate_hz": None, "trials": []} | fields))
+    return Queries(**fields) if case.scenario == "single-stream" else Steps(**fields)
+
+
+def _of_samples(changes: dict[str, object]) -> dict[str, object]:
+    """Take out of `changes` what is a field of the samples."""
+    return {name: changes.pop(name) for name in list(changes) if name in Server.__struct_fields__}
+
+
 def energy(case: Case, steps: Sequence[float], watts: float | None = None, card: float | None = None) -> Energy:
     """A window over the steps; watts of the processor's packages and of the card, null where not given."""
     window = float(sum(steps))
@@ -108,7 +132,7 @@ def energy(case: Case, steps: Sequence[float], watts: float | None = None, card:
     if card is None:
         absent |= {"gpu_counter_joules": NO_CARD, "gpu_integrated_joules": NO_CARD}
     return Energy(
-        window_s=window, images=case.batch * len(steps), gpu_counter_joules=card and card * window,
+        window_s=window, gpu_counter_joules=card and card * window,
         gpu_integrated_joules=card and 1.01 * card * window, gpu_power_samples=round(10 * window) if card else 0,
         cpu_package_joules=watts and watts * window, absent=absent,
     )  # fmt: skip
@@ -184,14 +208,14 @@ def costs(case: Case) -> Costs:
 def calibration(device: str = "cpu", idle_watts: float | None = None, card_watts: float | None = None) -> Calibration:
     absent = {} if idle_watts else {"cpu_package_watts": NO_RAPL}
     absent |= {} if card_watts else {"gpu_watts": NO_CARD}
-    products = [Product(framework=f, precision="fp32", n=2048, flops_per_s=rate) for f, rate in PRODUCTS.items()]
+    products = [Matmul(framework=f, precision="fp32", n=2048, flops_per_s=rate) for f, rate in PRODUCTS.items()]
     products += [
-        Product(framework=f, precision="bf16", n=2048, flops_per_s=1.6 * rate) for f, rate in PRODUCTS.items()
+        Matmul(framework=f, precision="bf16", n=2048, flops_per_s=1.6 * rate) for f, rate in PRODUCTS.items()
         if f != "jax"
     ]
-    none = Product(framework="jax", precision="bf16", n=None, flops_per_s=None, reason="no bf16 product on this CPU")
+    none = Matmul(framework="jax", precision="bf16", n=None, flops_per_s=None, reason="no bf16 product on this CPU")
     return Calibration(
-        environment="e" * 16, device=device, taken_utc="2026-01-01T12:00:02+00:00", products=[*products, none],
+        environment="e" * 16, device=device, taken_utc="2026-01-01T12:00:02+00:00", matmuls=[*products, none],
         copies=[Copy(framework=f, size_bytes=2**28, bytes_per_s=rate) for f, rate in COPIES.items()],
         idle=Idle(window_s=1.0, gpu_watts=card_watts, cpu_package_watts=idle_watts, absent=absent),
     )  # fmt: skip
@@ -284,7 +308,7 @@ def card() -> tuple[Header, list[Record]]:
                      device_steps_s=[0.98 * s for s in steps[0]])
     gpu = GpuConditions(
         index=0, sm_clock_hz=1.41e9, memory_clock_hz=1.2e9, throttle_reasons=[], temperature_celsius=52.0,
-        power_watts=61.0, power_limit_watts=250.0, strangers=0,
+        power_watts=61.0, power_limit_watts=250.0, foreign_processes=0,
     )
     hot = msgspec.structs.replace(gpu, sm_clock_hz=1.1e9, throttle_reasons=["sw_thermal_slowdown"],
                                   temperature_celsius=84.0)
@@ -313,7 +337,7 @@ def disturb(record: Record, number: int, reason: str = BUSY) -> Record:
 
 def repeat(record: Record, number: int, reason: str = BUSY) -> Record:
     """The process was disturbed before, set aside and repeated."""
-    aside = msgspec.structs.replace(record.attempts[number], surroundings=surroundings([reason]), set_aside=True)
+    aside = msgspec.structs.replace(record.attempts[number], surroundings=surroundings([reason]), superseded=True)
     return msgspec.structs.replace(record, attempts=[aside, *record.attempts])
 
 
@@ -326,7 +350,8 @@ def change(record: Record, number: int, **changes: object) -> Record:
     """The process measured something else."""
     made = record.attempts[number].process
     assert made
-    return _with(record, number, process=msgspec.structs.replace(made, **changes))
+    measured = msgspec.structs.replace(made.measured, **_of_samples(changes))
+    return _with(record, number, process=msgspec.structs.replace(made, measured=measured, **changes))
 
 
 def _with(record: Record, number: int, **changes: object) -> Record:
@@ -356,7 +381,7 @@ def _served(case: Case) -> Record:
             latencies = [float(v) for v in rng.uniform(alone, p99, 400)]
             trials.append(RateTrial(rate_hz=rate, latencies_s=latencies, p99_s=p99, within=p99 <= 3 * alone))
         kept = [t.rate_hz for t in trials if t.within]
-        record = change(record, number, server=Server(bound_s=3 * alone, highest_rate_hz=max(kept), trials=trials))
+        record = change(record, number, bound_s=3 * alone, highest_rate_hz=max(kept), trials=trials)
     return record
 
 

@@ -13,7 +13,7 @@ from dashboards.build import build, script_json
 from tests.dashboards import examples
 from tests.dashboards.reading import figures, text_of
 from xibench.errors import NewerFormat, StoreError, UsageError
-from xibench.record.schema import FORMAT_VERSION, Case, Memory, Pictures
+from xibench.record.schema import FORMAT_VERSION, Case, InputImages, Memory
 
 PAGES = (
     "index", "batch", "latency", "startup", "memory", "energy", "costs", "spectrum", "accuracy", "settings",
@@ -147,7 +147,7 @@ def test_a_value_with_html_in_it_is_shown_as_it_stands(tmp_path: Path) -> None:
     head = examples.header(
         [good, bad], run_id=EVIL, command=f"xibench run --images '{EVIL}'",
         environment=examples.environment(cpu_model=EVIL),
-        pictures=Pictures(source=EVIL, files=[EVIL], digest="0", preparation=EVIL),
+        images=InputImages(source=EVIL, files=[EVIL], digest="0", preparation=EVIL),
     )
     records = [
         examples.ok(good, settings={"layout": EVIL}, device_name=EVIL, versions={EVIL: EVIL}),

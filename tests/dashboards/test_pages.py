@@ -11,7 +11,7 @@ import pytest
 
 from tests.dashboards import examples
 from tests.dashboards.reading import figures, site_of, site_of_records, text_of
-from xibench.record.schema import Case, RateTrial, Record, Rule, Server
+from xibench.record.schema import Case, RateTrial, Record, Rule
 
 STREAM = Case(framework="pytorch", model="xception", scenario="single-stream", batch=1)
 CASE = Case(framework="pytorch", model="xception")
@@ -97,8 +97,8 @@ def test_the_server_page_shows_the_bound_the_rates_and_the_highest_one(thorough_
 def test_a_server_that_never_keeps_its_bound_says_so(tmp_path: Path) -> None:
     case = Case(framework="pytorch", model="xception", scenario="server", batch=1)
     trial = RateTrial(rate_hz=2.0, latencies_s=[0.5] * 10, p99_s=None, within=False)
-    server = Server(bound_s=0.1, highest_rate_hz=None, trials=[trial])
-    text = text_of(site_of_records(tmp_path, examples.ok(case, [0.2] * 5, server=server)) / "latency.html")
+    record = examples.ok(case, [0.2] * 5, bound_s=0.1, highest_rate_hz=None, trials=[trial])
+    text = text_of(site_of_records(tmp_path, record) / "latency.html")
     assert "No case of Xception kept its bound at any rate that was tried" in text
     assert "none kept it" in text
     assert "Rates with too few queries to know p99, not drawn: 1." in text
@@ -109,8 +109,7 @@ def test_a_server_that_kept_its_bound_in_a_minority_of_processes_says_so(tmp_pat
     record = examples.several(case, *([0.2] * 5 for _ in range(3)))
     for number, rate in enumerate((None, 5.0, None)):
         trial = RateTrial(rate_hz=5.0, latencies_s=[0.2] * 400, p99_s=0.2, within=rate is not None)
-        server = Server(bound_s=0.3, highest_rate_hz=rate, trials=[trial])
-        record = examples.change(record, number, server=server)
+        record = examples.change(record, number, bound_s=0.3, highest_rate_hz=rate, trials=[trial])
     text = text_of(site_of_records(tmp_path, record) / "latency.html")
     assert "No case of Xception kept its bound in more than half of its processes" in text
     assert "kept in 1 of 3 processes" in text
@@ -119,7 +118,7 @@ def test_a_server_that_kept_its_bound_in_a_minority_of_processes_says_so(tmp_pat
 def test_a_disturbed_process_whose_repetition_is_owed_counts(tmp_path: Path) -> None:
     record = examples.disturb(examples.ok(CASE, [0.5] * 5), 0)
     owed = msgspec.structs.replace(
-        record, attempts=[msgspec.structs.replace(a, set_aside=True) for a in record.attempts]
+        record, attempts=[msgspec.structs.replace(a, superseded=True) for a in record.attempts]
     )
     text = text_of(site_of_records(tmp_path, owed) / "settings.html")
     assert "Count: 1; disturbed, set aside and repeated: 0" in text

@@ -9,7 +9,7 @@ import pytest
 
 from frameworks.architectures import network
 from frameworks.errors import InvalidWeights
-from frameworks.weights import check, initial, load, resolve, save
+from frameworks.weights import check, digest, initial, load, resolve, save
 
 NARROW = network("xception", "narrow", resolution=71)
 
@@ -70,3 +70,12 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
         load(tmp_path / "none.safetensors")
     with pytest.raises(InvalidWeights, match=r"text.safetensors is not a safetensors file"):
         load(tmp_path / "text.safetensors")
+
+
+def test_a_digest_is_of_names_shapes_and_values_in_whatever_order() -> None:
+    ones, twos = np.ones((2, 3), np.float32), np.full((2, 3), 2, np.float32)
+    found = digest({"a": ones, "b": twos})
+    assert found == digest({"b": twos, "a": ones})
+    assert found == digest({"a": np.asfortranarray(ones), "b": twos})
+    others = ({"a": twos, "b": ones}, {"a": ones, "c": twos}, {"a": ones.reshape(3, 2), "b": twos})
+    assert found not in [digest(other) for other in others]

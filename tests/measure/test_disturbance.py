@@ -5,10 +5,10 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from xibench.measure.clock import MonotonicClock
 from xibench.measure.conditions import Clocks, Conditions, During, GpuConditions, Watch
@@ -17,7 +17,7 @@ from xibench.measure.nvml import Monitor
 
 CARD = GpuConditions(
     index=0, sm_clock_hz=1.9e9, memory_clock_hz=2.6e9, throttle_reasons=[], temperature_celsius=60.0, power_watts=500.0,
-    power_limit_watts=700.0, strangers=0, absent={},
+    power_limit_watts=700.0, foreign_processes=0, absent={},
 )  # fmt: skip
 QUIET = Conditions(
     taken_utc="2026-11-22T12:00:00.000+00:00", load_1m=0.1, others_share=0.0, steal_share=0.0, cpu_hz=3e9,
@@ -79,9 +79,9 @@ def test_throttling_for_heat_or_power_disturbs_and_clocks_that_were_asked_for_do
 
 
 def test_a_stranger_on_a_card_before_or_after_disturbs() -> None:
-    shared = replace(QUIET, gpus=[replace(CARD, strangers=2)])
+    shared = replace(QUIET, gpus=[replace(CARD, foreign_processes=2)])
     assert found(before=shared) == ["card 0: 2 processes of others on it before (limit 0)"]
-    assert found(after=replace(QUIET, gpus=[replace(CARD, strangers=1)])) == [
+    assert found(after=replace(QUIET, gpus=[replace(CARD, foreign_processes=1)])) == [
         "card 0: 1 process of others on it after (limit 0)"
     ]
 

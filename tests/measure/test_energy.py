@@ -16,7 +16,7 @@ Program = Callable[[str], Any]
 no_card = pytest.mark.skipif(nvml.count() > 0, reason="there is an NVIDIA card")
 
 WINDOW = """
-import dataclasses
+import msgspec
 from xibench.measure.energy import EnergyMeter, idle
 clock, nowhere = FakeClock(10.0), Path("/nowhere")
 
@@ -30,7 +30,7 @@ def window(*states, seconds=1.0):
             clock.advance(seconds)
             cards(*state)
             meter.sample()
-        print(json.dumps(dataclasses.asdict(meter.end())))
+        print(json.dumps(msgspec.to_builtins(meter.end())))
 """
 
 
@@ -231,7 +231,7 @@ def test_idle_power_is_the_counters_or_the_integrals_where_there_is_none(
         + f"""
 cards({card})
 with Monitor() as monitor:
-    print(json.dumps(dataclasses.asdict(idle(EnergyMeter(monitor, clock, nowhere), clock, 2.0))))
+    print(json.dumps(msgspec.to_builtins(idle(EnergyMeter(monitor, clock, nowhere), clock, 2.0))))
 """
     )
     assert power["gpu_watts"] == pytest.approx(watts)  # the stand-in's counter stands still

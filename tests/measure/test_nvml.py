@@ -62,7 +62,7 @@ def test_a_card_that_tells_everything_is_read_in_si_units(with_cards: Program) -
     assert reading == {
         "index": 0, "sm_clock_hz": 1.98e9, "memory_clock_hz": 2.619e9, "throttle_reasons": [],
         "temperature_celsius": 41.0, "power_watts": 120.0, "power_limit_watts": 700.0, "utilisation": 0.75,
-        "strangers": 0, "absent": {},
+        "foreign_processes": 0, "absent": {},
     }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_what_a_card_does_not_tell_is_null_with_nvmls_reason(with_cards: Program
     unknown = {name for name, value in reading.items() if value is None}
     assert unknown == {
         "memory_clock_hz", "throttle_reasons", "temperature_celsius", "power_watts", "power_limit_watts",
-        "utilisation", "strangers",
+        "utilisation", "foreign_processes",
     }  # fmt: skip
     assert reading["absent"] == dict.fromkeys(unknown, "NVML: Not Supported")
 
@@ -89,7 +89,7 @@ def test_throttle_reasons_have_nvmls_names_and_idle_is_none_of_them(with_cards: 
 
 def test_only_processes_that_are_not_the_runs_are_strangers(with_cards: Program) -> None:
     (reading,) = with_cards("cards(whole | {'processes': 2, 'pid0': 11, 'pid1': 12})" + READ)
-    assert reading["strangers"] == 1
+    assert reading["foreign_processes"] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,19 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.builders import ENVIRONMENT, failure, header, measured, process, record, run_of, small_case
+from tests.builders import (
+    ENVIRONMENT,
+    failure,
+    header,
+    measured,
+    process,
+    record,
+    run_of,
+    serving,
+    small_case,
+)
 from xibench.record.comparison import compare
-from xibench.record.schema import Environment, Header, Pictures, Record, Server, Substitution
+from xibench.record.schema import Compile, Environment, Header, InputImages, Record, Substitution
 from xibench.record.store import Run
 
 CASE = small_case()
@@ -100,9 +110,23 @@ def test_runs_under_other_variables_or_limits_are_unlike(change: dict[str, objec
     assert len(compare(older, run(record(CASE, *STEPS), made=new)).pairs) == 1
 
 
+def test_a_seed_that_drew_other_weights_makes_every_case_of_the_network_unlike() -> None:
+    def drew(digest: str) -> Run:
+        digested = msgspec.structs.replace(process(), weights_digest=digest)
+        another = small_case("jax")  # of the same network: its process need not have told the digest
+        return run(measured(CASE, digested), measured(another, process()))
+
+    assert [entry.why for entry in compare(drew("a" * 64), drew("b" * 64)).not_compared] == [
+        ["the seed drew other weights: digest aaaaaaaaaaaa -> bbbbbbbbbbbb"]
+    ] * 2
+    assert compare(drew("a" * 64), drew("a" * 64)).not_compared == []
+    older = run(measured(CASE, process()))
+    assert compare(older, drew("a" * 64)).pairs[0].unlike == []
+
+
 def test_other_photographs_are_refused() -> None:
-    other = Pictures(source="noise", files=[], digest="1", preparation="none")
-    made = msgspec.structs.replace(header([CASE]), pictures=other)
+    other = InputImages(source="noise", files=[], digest="1", preparation="none")
+    made = msgspec.structs.replace(header([CASE]), images=other)
     found = compare(run(record(CASE, *STEPS)), run(record(CASE, *STEPS), made=made))
     assert "pixels" in found.not_compared[0].why[0]
 
@@ -127,7 +151,9 @@ def test_compile_times_are_compared_over_processes() -> None:
     def compiled(factor: float) -> Record:
         times = (10.0, 10.2, 9.9, 10.1)
         return measured(case, *[
-            msgspec.structs.replace(process(order=n), steps_s=[], compile_s=t * factor, first_step_s=0.1 * factor)
+            msgspec.structs.replace(
+                process(order=n), measured=Compile(), compile_s=t * factor, first_step_s=0.1 * factor
+            )
             for n, t in enumerate(times)
         ])  # fmt: skip
 
@@ -145,7 +171,7 @@ def test_other_commits_and_systems_are_compared_and_said() -> None:
 def test_processes_that_failed_or_were_repeated_are_said() -> None:
     good = record(CASE, *STEPS)
     crashed = msgspec.structs.replace(failure(CASE).attempts[0], number=4, order=9)
-    aside = msgspec.structs.replace(good.attempts[0], set_aside=True, order=8)
+    aside = msgspec.structs.replace(good.attempts[0], superseded=True, order=8)
     (pair,) = compare(run(good), run(Record(case=CASE, attempts=[aside, *good.attempts, crashed]))).pairs
     assert "new: a process failed: failed, the worker exited with code 3" in pair.notes
     assert "new: 1 disturbed and repeated, left out" in pair.notes
@@ -153,7 +179,7 @@ def test_processes_that_failed_or_were_repeated_are_said() -> None:
 
 def test_rates_of_a_server_are_refused_and_not_taken_for_times() -> None:
     case = msgspec.structs.replace(CASE, scenario="server")
-    served = msgspec.structs.replace(process(), server=Server(bound_s=1.0, highest_rate_hz=2.0, trials=[]))
+    served = serving(process(), 1.0, 2.0, [])
     found = compare(run(measured(case, served)), run(measured(case, served)))
     assert found.pairs == []
     assert found.not_compared[0].why[0].startswith("scenario server: the highest rate is a step of a search")

@@ -99,7 +99,7 @@ def test_a_frame_has_the_ceilings_of_its_run_and_what_of_them_was_attained(writt
 def test_steps_of_a_process_that_was_set_aside_are_there_and_say_so(tmp_path: Path) -> None:
     case = PLAN[0]
     with RunFile.create(tmp_path, header([case])) as run_file:
-        run_file.append(attempt(case, (9.0,), order=0, disturbed=["load 9"], set_aside=True))
+        run_file.append(attempt(case, (9.0,), order=0, disturbed=["load 9"], superseded=True))
         run_file.append(attempt(case, (0.1, 0.2), order=1))
     table = samples(run_file.path)
     assert list(zip(table["process"], table["order"], table["set_aside"], table["step_s"], strict=True)) == [
@@ -112,7 +112,7 @@ def test_steps_of_a_process_that_was_set_aside_are_there_and_say_so(tmp_path: Pa
 def test_a_process_whose_repetition_is_owed_counts_in_both_frames(tmp_path: Path) -> None:
     case = PLAN[0]
     with RunFile.create(tmp_path, header([case])) as run_file:
-        run_file.append(attempt(case, (0.3,), order=0, disturbed=["load 9"], set_aside=True))
+        run_file.append(attempt(case, (0.3,), order=0, disturbed=["load 9"], superseded=True))
     assert list(samples(run_file.path)["set_aside"]) == [False]
     row = frame(run_file.path).iloc[0]
     assert (row["processes"], row["set_aside"]) == (1, 0)

@@ -14,20 +14,25 @@ from xibench.record import schema
 FIELDS = {
     # Timing one case
     "a fresh process is the sampling unit": ("Attempt.process", "Attempt.number", "Rule.processes"),
-    "n steps": ("Process.steps_s",),
+    "the same seeded weights": ("Process.weights_digest",),
+    "variables, quotas and limits that the run was under": (
+        "Environment.variables", "Environment.cpus_allowed", "Environment.cpu_quota_cores",
+        "Environment.memory_limit_bytes",
+    ),
+    "n steps": ("Sampled.steps_s", "Process.measured"),
     "compile and first step are recorded on their own": ("Process.compile_s", "Process.first_step_s"),
-    "discarded steps stay in the record": ("Process.warmup_s",),
-    "what ended the warm-up": ("Process.warmup_stopped_by",),
-    "the record says which rule ended the case": ("Process.stopped_by",),
+    "discarded steps stay in the record": ("Sampled.warmup_s",),
+    "what ended the warm-up": ("Sampled.warmup_stopped_by",),
+    "the record says which rule ended the case": ("Sampled.stopped_by",),
     "limits of the stopping rule": ("Rule.min_steps", "Rule.max_steps", "Rule.budget_s", "Rule.half_width"),
     "limits of the warm-up": ("Rule.warmup_steps", "Rule.max_warmup_steps", "Rule.warmup_budget_s"),
     "a step's output is consumed": ("Process.output_mean",),
-    "device time is a second series beside host time": ("Process.device_steps_s",),
+    "device time is a second series beside host time": ("Sampled.device_steps_s",),
     "the clock, its resolution and the cost of reading it": ("Clock.name", "Clock.resolution_s", "Clock.read_s"),
     "the loop's own overhead": ("Clock.loop_overhead_s",),
     "seeded random order": ("Case.seed",),
     "the order is in the record": ("Attempt.order", "Process.order"),
-    "inputs are rotated among several device buffers": ("Process.input_buffers",),
+    "inputs are rotated among several device buffers": ("Sampled.input_buffers",),
     "the last-level cache": ("Environment.cache_bytes",),
     "persistent caches off, or reported as warm": ("settings.compilation_cache",),
     # Conditions
@@ -41,10 +46,10 @@ FIELDS = {
     "throttle reasons": ("GpuConditions.throttle_reasons",),
     "temperature": ("GpuConditions.temperature_celsius",),
     "power limit": ("GpuConditions.power_limit_watts",),
-    "other processes on the card": ("GpuConditions.strangers",),
+    "other processes on the card": ("GpuConditions.foreign_processes",),
     "repeated up to a limit": ("Rule.repeats",),
     "kept and marked, with the reason": ("Surroundings.disturbed",),
-    "dropped and repeated are counted": ("Attempt.set_aside",),
+    "dropped and repeated are counted": ("Attempt.superseded",),
     # Fairness: the settings manifest
     "read back from the framework": ("Process.settings",),
     "TF32 and matmul precision": ("settings.tf32", "settings.matmul_precision"),
@@ -73,7 +78,7 @@ FIELDS = {
     "activations": ("Costs.activations",),
     "bytes": ("Costs.bytes_moved",),
     "the element-wise rest is its own column": ("Costs.elementwise",),
-    "the best matrix product per precision": ("Product.flops_per_s", "Product.precision"),
+    "the best matrix product per precision": ("Matmul.flops_per_s", "Matmul.precision"),
     "the best copy": ("Copy.bytes_per_s",),
     "attainable time of a network": ("Costs.attainable_s", "Costs.attainable_as_written_s"),
     # Energy
@@ -81,7 +86,7 @@ FIELDS = {
     "integrated power as a second series": ("Energy.gpu_integrated_joules", "Energy.gpu_power_samples"),
     "windows long against the counter's update period": ("Energy.window_s",),
     "idle baseline": ("Idle.gpu_watts", "Idle.cpu_package_watts", "Idle.window_s"),
-    "joules per image": ("Energy.images",),
+    "joules per image": ("Sampled.images",),
     "RAPL": ("Energy.cpu_package_joules",),
     # Latency and throughput
     "offline, single-stream, server": ("Case.scenario",),
@@ -100,8 +105,10 @@ WITH_REASONS = (
     schema.Energy, schema.GpuConditions, schema.Conditions, schema.Surroundings, schema.Process, schema.Costs,
     schema.Idle, schema.Environment,
 )  # fmt: skip
-IN_A_PROCESS = (schema.Clock, schema.Memory)  # their reasons stand in the process's `absent`
-OWN_REASON = (schema.Product, schema.Copy, schema.Attempt, schema.RateTrial, schema.Server)
+IN_A_PROCESS = (  # their reasons stand in the process's `absent`
+    schema.Clock, schema.Memory, schema.Sampled, schema.Steps, schema.Queries,
+)  # fmt: skip
+OWN_REASON = (schema.Matmul, schema.Copy, schema.Attempt, schema.RateTrial, schema.Server)
 
 
 @pytest.mark.parametrize(("words", "field"), [(words, field) for words, fields in FIELDS.items() for field in fields])
@@ -112,7 +119,7 @@ def test_a_record_holds_every_field_that_the_method_names(words: str, field: str
 
 
 def test_every_part_of_a_line_is_reached_from_a_line() -> None:
-    reached: set[type] = {schema.Header, schema.Attempt, schema.Calibration, schema.Record}
+    reached: set[type] = {schema.Header, schema.Attempt, schema.Calibration, schema.Record, schema.Sampled}
     waiting = list(reached)
     while waiting:
         for kind in typing.get_type_hints(waiting.pop()).values():
@@ -144,7 +151,8 @@ def test_a_part_with_figures_that_may_be_null_has_a_place_for_the_reason() -> No
 
 def test_every_unit_stands_in_the_name_of_its_field() -> None:
     units = (
-        "_s", "_1m", "_bytes", "_joules", "_watts", "_hz", "_celsius", "_share", "_per_s", "width", "mean", "error"
+        "_s", "_1m", "_cores", "_bytes", "_joules", "_watts", "_hz", "_celsius", "_share", "_per_s", "width", "mean",
+        "error",
     )  # fmt: skip
     for kind in vars(schema).values():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):

@@ -109,7 +109,7 @@ def test_a_newer_format_is_refused_with_what_to_do_and_left_alone(written: Path)
     written.write_bytes(msgspec.json.encode(fields) + b"\n" + rest)
     before = written.read_bytes()
     for refuse in (read, RunFile.resume):
-        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 3.*pip install --upgrade xibench"):
+        with pytest.raises(NewerFormat, match=r"format 99, this xibench reads up to 4.*pip install --upgrade xibench"):
             refuse(written)
     assert written.read_bytes() == before
 
@@ -220,7 +220,7 @@ def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_asi
     case = PLAN[0]
     with RunFile.create(tmp_path, header([case], Rule(processes=2, repeats=1))) as run_file:
         run_file.append(attempt(case, number=0))
-        run_file.append(attempt(case, number=1, order=1, disturbed=["load 9"], set_aside=True))
+        run_file.append(attempt(case, number=1, order=1, disturbed=["load 9"], superseded=True))
         assert run_file.pending() == [case]
     with RunFile.resume(run_file.path) as run_file:
         assert run_file.pending() == [case]
@@ -228,7 +228,7 @@ def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_asi
         assert run_file.pending() == []
     (stored,) = read(run_file.path).records
     assert [p.order for p in stored.processes] == [0, 2]
-    assert [a.order for a in stored.set_aside] == [1]
+    assert [a.order for a in stored.superseded] == [1]
 
 
 def test_a_case_that_failed_owes_no_further_process(tmp_path: Path) -> None:

@@ -3,19 +3,31 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tests.builders import COSTS, ENERGY, attempt, calibration, failure, measured, process, record, small_case
-from xibench.record.schema import Energy, Idle, Process, RateTrial, Record, Server
+from tests.builders import (
+    COSTS,
+    ENERGY,
+    attempt,
+    calibration,
+    failure,
+    measured,
+    process,
+    record,
+    resampled,
+    serving,
+    small_case,
+)
+from xibench.record.schema import Compile, Energy, Idle, Process, RateTrial, Record
 from xibench.record.summary import summarise
 
 
 def with_energy(**known: float) -> Process:
     """A process of 10 images in 2 s; the energy that is named is known, the rest is not."""
     energy = Energy(
-        window_s=2.0, images=10, gpu_counter_joules=known.get("counter"),
+        window_s=2.0, gpu_counter_joules=known.get("counter"),
         gpu_integrated_joules=known.get("integrated"), gpu_power_samples=4, cpu_package_joules=known.get("package"),
         absent={"cpu_package_joules": "RAPL is not readable"},
     )  # fmt: skip
-    return msgspec.structs.replace(process(), energy=energy)
+    return resampled(msgspec.structs.replace(process(), energy=energy), images=10)
 
 
 def test_throughput_is_images_per_median_step_and_its_bounds_swap() -> None:
@@ -52,24 +64,24 @@ def test_without_ceilings_the_attained_share_is_null_and_says_why() -> None:
 def test_disturbed_processes_that_were_repeated_are_counted_and_left_out_of_every_figure() -> None:
     case = small_case()
     summary = summarise(Record(case=case, attempts=[
-        attempt(case, (9.0, 9.0, 9.0), disturbed=["others took 60 %"], set_aside=True),
+        attempt(case, (9.0, 9.0, 9.0), disturbed=["others took 60 %"], superseded=True),
         attempt(case, (0.1, 0.1, 0.1), order=1, disturbed=["steal 4 %"]),
     ]))  # fmt: skip
     assert summary.step_s is not None
     assert summary.step_s.median == pytest.approx(0.1)
-    assert (summary.processes, summary.set_aside, summary.disturbed) == (1, 1, ["steal 4 %"])
+    assert (summary.processes, summary.superseded, summary.disturbed) == (1, 1, ["steal 4 %"])
 
 
 def test_a_disturbed_process_counts_and_is_marked_until_another_one_has_taken_its_place() -> None:
     case = small_case()
-    aside = attempt(case, (0.3, 0.3, 0.3), disturbed=["others took 60 %"], set_aside=True)
+    aside = attempt(case, (0.3, 0.3, 0.3), disturbed=["others took 60 %"], superseded=True)
     failed = msgspec.structs.replace(failure(case).attempts[0], order=1)
     for attempts in ([aside], [aside, failed]):
         made = Record(case=case, attempts=attempts)
         summary = summarise(made)
         assert summary.step_s is not None
         assert summary.step_s.median == pytest.approx(0.3)
-        assert (made.status, summary.processes, summary.set_aside) == ("ok", 1, 0)
+        assert (made.status, summary.processes, summary.superseded) == ("ok", 1, 0)
         assert summary.disturbed == ["others took 60 %"]
         assert summary.failed == len(attempts) - 1
 
@@ -104,7 +116,7 @@ def test_without_any_meter_energy_is_null_with_the_reasons() -> None:
 
 def test_a_case_that_times_no_step_has_compile_times_and_says_why_it_has_no_step() -> None:
     compiles = [
-        msgspec.structs.replace(process(order=n), steps_s=[], warmup_s=[], compile_s=s) for n, s in enumerate((1, 2, 4))
+        msgspec.structs.replace(process(order=n), measured=Compile(), compile_s=s) for n, s in enumerate((1, 2, 4))
     ]
     summary = summarise(measured(msgspec.structs.replace(small_case(), scenario="compile"), *compiles))
     assert summary.step_s is None
@@ -122,7 +134,7 @@ def test_the_highest_rate_is_the_median_of_the_processes_those_without_any_at_0(
 ) -> None:
     trial = RateTrial(rate_hz=5.0, latencies_s=[0.1], p99_s=0.1, within=True)
     served = [
-        msgspec.structs.replace(process(order=n), server=Server(bound_s=0.5, highest_rate_hz=hz, trials=[trial]))
+        serving(process(order=n), 0.5, hz, [trial])
         for n, hz in enumerate(rates)
     ]
     summary = summarise(measured(small_case(), *served))
@@ -137,7 +149,7 @@ def test_settings_that_differ_between_processes_of_one_case_are_named() -> None:
 
 
 def test_a_warm_up_that_was_cut_off_is_counted() -> None:
-    cut = msgspec.structs.replace(process(order=1), warmup_stopped_by="warmup_budget_s 10.0")
+    cut = resampled(process(order=1), warmup_stopped_by="warmup_budget_s 10.0")
     assert summarise(measured(small_case(), process(), cut)).unsteady == 1
 
 
@@ -182,5 +194,5 @@ def test_the_loops_own_share_of_a_step_is_known() -> None:
 
 
 def test_a_fixed_warm_up_of_an_older_file_is_not_called_cut_off() -> None:
-    older = msgspec.structs.replace(process(), warmup_stopped_by="fixed count 2")
+    older = resampled(process(), warmup_stopped_by="fixed count 2")
     assert summarise(measured(small_case(), older)).unsteady == 0

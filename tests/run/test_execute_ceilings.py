@@ -13,14 +13,14 @@ from xibench.workers import interpreters
 
 CEILINGS = """
 import os, sys, msgspec
-from xibench.record.schema import Copy, Product
+from xibench.record.schema import Copy, Matmul
 from xibench.workers.messages import Ceilings, MeasureCeilings
 asked = msgspec.json.decode(sys.stdin.buffer.readline(), type=MeasureCeilings)
 name = asked.framework
 if name == "jax":
     sys.exit(3)
-products = [Product(framework=name, precision=p, n=512, flops_per_s=2e9) for p in asked.precisions]
-answer = Ceilings(products=products, copies=[Copy(framework=name, size_bytes=64, bytes_per_s=1e9)])
+products = [Matmul(framework=name, precision=p, n=512, flops_per_s=2e9) for p in asked.precisions]
+answer = Ceilings(matmuls=products, copies=[Copy(framework=name, size_bytes=64, bytes_per_s=1e9)])
 os.write(int(sys.argv[-1]), msgspec.json.encode(answer) + b"\\n")
 """
 
@@ -54,7 +54,7 @@ def test_ceilings_come_before_the_first_case_once_and_again_in_another_environme
         (_, last) = run(run_file.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
     here, there = read(tmp_path / "more.jsonl").calibrations
     assert here.environment != there.environment == last.environment == "another environment"
-    assert [p.reason for p in there.products] == ["the worker exited with code 3 during start, without a result"]
+    assert [p.reason for p in there.matmuls] == ["the worker exited with code 3 during start, without a result"]
     assert last.costs.attainable_s is None
     assert "could not be measured" in last.costs.absent["attainable_s"]
 

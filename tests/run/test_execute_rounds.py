@@ -36,7 +36,7 @@ def test_a_sweep_ends_where_memory_ran_out_and_that_is_a_result(
 
 def test_a_disturbed_process_is_repeated_and_kept_aside(run_with: RunWith, tmp_path: Path) -> None:
     (record,) = run_with("ok", Rule(processes=2, repeats=1), disturbed=[0])
-    assert [(a.number, a.order, a.set_aside) for a in record.attempts] == [(0, 0, True), (0, 1, False), (1, 2, False)]
+    assert [(a.number, a.order, a.superseded) for a in record.attempts] == [(0, 0, True), (0, 1, False), (1, 2, False)]
     assert record.attempts[0].surroundings is not None
     assert record.attempts[0].surroundings.disturbed == ["load 99 (limit 1)"]
     assert [p.order for p in record.processes] == [1, 2]
@@ -45,13 +45,13 @@ def test_a_disturbed_process_is_repeated_and_kept_aside(run_with: RunWith, tmp_p
 
 def test_a_case_that_stays_disturbed_is_kept_and_marked_with_the_reason(run_with: RunWith) -> None:
     (record,) = run_with("ok", Rule(processes=2, repeats=2), disturbed=range(9))
-    assert [(a.number, a.set_aside) for a in record.attempts] == [(0, True), (0, True), (0, False), (1, False)]
+    assert [(a.number, a.superseded) for a in record.attempts] == [(0, True), (0, True), (0, False), (1, False)]
     assert all(a.surroundings and a.surroundings.disturbed for a in record.counted)
 
 
 def test_a_process_that_failed_while_disturbed_is_not_repeated(run_with: RunWith) -> None:
     (record,) = run_with("exit", Rule(repeats=1), disturbed=[0])
-    assert [(a.status, a.set_aside) for a in record.attempts] == [("failed", False)]
+    assert [(a.status, a.superseded) for a in record.attempts] == [("failed", False)]
 
 
 def test_processes_of_several_cases_are_interleaved_and_the_order_is_in_the_record(
@@ -72,13 +72,13 @@ def test_a_run_that_was_cut_off_in_a_round_goes_on_with_its_next_process(
 ) -> None:
     run_with("ok,ok", Rule(processes=3, repeats=1), disturbed=[3])
     path = tmp_path / "run.jsonl"
-    whole = [(a.case, a.number, a.order, a.set_aside) for a in read(path).attempts]
+    whole = [(a.case, a.number, a.order, a.superseded) for a in read(path).attempts]
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[: 1 + kept]) + lines[1 + kept][:50])
     with RunFile.resume(path) as run_file:
         lookout = Quiet(run_file.attempts, disturbed=[3])
         run(run_file.pending(), run_file, listener, stand_in("ok"), calibrate=False, conditions=lookout)
-    assert [(a.case, a.number, a.order, a.set_aside) for a in read(path).attempts] == whole
+    assert [(a.case, a.number, a.order, a.superseded) for a in read(path).attempts] == whole
 
 
 def test_a_sweep_keeps_no_more_than_one_batch_on_the_disk(

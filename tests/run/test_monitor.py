@@ -115,14 +115,15 @@ def test_the_watcher_hears_of_every_phase_but_the_end(conditions: ConditionMonit
 def test_energy_is_that_of_the_window_between_timing_and_done(conditions: ConditionMonitor, fake: FakeMachine) -> None:
     observer = conditions.watch_worker()
     fake.clock.advance(100)
-    assert observer.energy(8) is None
+    before = observer.energy
     observer.on_phase(Phase.TIMING)
     fake.clock.advance(5)
     observer.on_phase(Phase.DONE)
     fake.clock.advance(100)
-    energy = observer.energy(8)
+    energy = observer.energy
+    assert before is None
     assert energy is not None
-    assert (energy.window_s, energy.images) == (5.0, 8)
+    assert energy.window_s == 5.0
 
 
 def test_power_is_read_at_each_tick_only_where_there_is_a_card(
@@ -146,15 +147,17 @@ def test_the_worker_on_a_card_is_no_stranger_to_it(
     conditions: ConditionMonitor, fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = ("sm_clock_hz", "memory_clock_hz", "temperature_celsius", "power_watts", "power_limit_watts")
-    seen = Reading(index=0, throttle_reasons=[], strangers=1, utilisation=0.5, absent={}, **dict.fromkeys(figures, 1.0))
+    seen = Reading(
+        index=0, throttle_reasons=[], foreign_processes=1, utilisation=0.5, absent={}, **dict.fromkeys(figures, 1.0)
+    )
     monkeypatch.setattr(conditions.nvml, "read", lambda own=(): [seen])
     observer = conditions.watch_worker()
     observer.on_phase(Phase.TIMING)
     observer.on_tick()
     observer.on_phase(Phase.DONE)
     around = observer.end()
-    assert [gpu.strangers for gpu in around.before.gpus] == [1]
-    assert [(gpu.strangers, gpu.absent["strangers"]) for gpu in around.gpus] == [(None, OWN_ON_CARD)]
+    assert [gpu.foreign_processes for gpu in around.before.gpus] == [1]
+    assert [(gpu.foreign_processes, gpu.absent["foreign_processes"]) for gpu in around.gpus] == [(None, OWN_ON_CARD)]
 
 
 def test_idle_power_that_nothing_tells_is_null_at_once(conditions: ConditionMonitor, fake: FakeMachine) -> None:

@@ -67,12 +67,12 @@ def test_a_run_that_was_cut_off_anywhere_goes_on_in_the_same_order(done: int) ->
 
 def test_a_disturbed_process_is_repeated_at_the_end_of_its_round() -> None:
     def disturbed_once(case: Case, number: int, order: int) -> Attempt:
-        return attempt(case, number=number, order=order, set_aside=order == 1)
+        return attempt(case, number=number, order=order, superseded=order == 1)
 
     made = taken(PLAN[:3], Rule(processes=2, repeats=1), outcome=disturbed_once)
     assert [a.number for a in made] == [0, 0, 0, 0, 1, 1, 1]
     assert made[3].case == made[1].case
-    assert not made[3].set_aside
+    assert not made[3].superseded
 
 
 def test_a_case_that_failed_is_not_started_again_in_later_rounds() -> None:
@@ -147,11 +147,11 @@ class StraightforwardRules:
 
     def owes(self, case: Case, number: int) -> bool:
         return not any(
-            a.status != "ok" or (a.number == number and not a.set_aside) for a in self.attempts if a.case == case
+            a.status != "ok" or (a.number == number and not a.superseded) for a in self.attempts if a.case == case
         )
 
     def may_repeat(self, case: Case) -> bool:
-        return sum(a.set_aside for a in self.attempts if a.case == case) < self.rule.repeats
+        return sum(a.superseded for a in self.attempts if a.case == case) < self.rule.repeats
 
     def settled(self) -> int:
         return sum(not self.owes(case, n) for case in self.plan for n in range(self.rule.processes))
@@ -163,7 +163,7 @@ class StraightforwardRules:
 
     def pending(self) -> list[Case]:
         def is_complete(made: Sequence[Attempt]) -> bool:
-            return any(a.status != "ok" for a in made) or sum(not a.set_aside for a in made) >= self.rule.processes
+            return any(a.status != "ok" for a in made) or sum(not a.superseded for a in made) >= self.rule.processes
 
         return [case for case in self.plan if not is_complete([a for a in self.attempts if a.case == case])]
 
@@ -198,7 +198,7 @@ def test_every_decision_is_the_one_that_the_whole_list_of_attempts_gives(data: s
         number = slot.number if taken_as_scheduled else data.draw(st.integers(0, 4))
         status: Status = data.draw(st.sampled_from(["ok", "ok", "ok", "ok", "failed", "out_of_memory"]))
         superseded = status == "ok" and data.draw(st.booleans()) and oracle.may_repeat(case)
-        made = msgspec.structs.replace(attempt(case, number=number, order=order, set_aside=superseded), status=status)
+        made = msgspec.structs.replace(attempt(case, number=number, order=order, superseded=superseded), status=status)
         oracle.attempts.append(made)
         index.add(made)
 

@@ -32,7 +32,7 @@ def test_a_run_begins_with_a_header_that_holds_for_all_of_it(tmp_path: Path) -> 
     assert (header.format_version, header.xibench) == (FORMAT_VERSION, __version__)
     assert (header.preset, header.command) == ("quick", "xibench run --preset quick")
     assert (header.rule, header.plan) == (QUICK, plan)
-    assert header.pictures.files == ["china.jpg", "flower.jpg"]
+    assert header.images.files == ["china.jpg", "flower.jpg"]
     assert header.environment_hash == environment.fingerprint(header.environment)
     assert set(header.environment.interpreters) == set(FRAMEWORKS)
 
@@ -92,7 +92,7 @@ def test_a_folder_is_recorded_with_as_many_photographs_as_the_largest_batch_has_
         Image.new("RGB", (8, 8)).save(photographs / f"{number:02}.png")
     plan = [small_case(batch=batch, images=str(photographs)) for batch in (1, 66, 2)]
     with start(plan, QUICK, None, "xibench run", tmp_path) as run_file:
-        assert run_file.header.pictures.files == [f"{number:02}.png" for number in range(66)]
+        assert run_file.header.images.files == [f"{number:02}.png" for number in range(66)]
     (photographs / "69.png").unlink()
     resume(run_file.path, listener).close()
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.builders import small_case
 from tests.run.conftest import Listener, Quiet
-from xibench.record.schema import Case, Record, Rule
+from xibench.record.schema import Case, Record, Rule, Server
 from xibench.record.store import read
 from xibench.record.summary import summarise
 from xibench.run.execute import run
@@ -73,14 +73,14 @@ def test_a_run_beside_busy_processes_is_repeated_and_then_marked_disturbed_with_
     tmp_path: Path, listener: Listener
 ) -> None:
     record = taken(tmp_path, small_case(), BRIEF, listener, ConditionMonitor())
-    assert [a.set_aside for a in record.attempts] == [True, False]
+    assert [a.superseded for a in record.attempts] == [True, False]
     for attempt in record.attempts:
         assert attempt.surroundings is not None
         (reason, *_) = attempt.surroundings.disturbed
         assert "% of the usable cores' time (limit 5.0%)" in reason
         assert (attempt.surroundings.others_share or 0) > 0.05
     summary = summarise(record)
-    assert (summary.processes, summary.set_aside) == (1, 1)
+    assert (summary.processes, summary.superseded) == (1, 1)
     assert summary.disturbed
 
 
@@ -110,11 +110,16 @@ def test_single_stream_states_the_percentiles_that_its_queries_support(tmp_path:
 
 def test_a_server_that_may_take_its_time_keeps_up_with_the_highest_rate(tmp_path: Path, listener: Listener) -> None:
     record = taken(tmp_path, scenario("server", 60.0), msgspec.structs.replace(BRIEF, max_steps=20), listener)
-    server = record.processes[0].server
-    assert server is not None
+    server = record.processes[0].measured
+    assert isinstance(server, Server)
     assert [trial.within for trial in server.trials] == [True, True]
     assert server.highest_rate_hz == max(trial.rate_hz for trial in server.trials)
     assert all(min(trial.latencies_s) > 0 for trial in server.trials)
+
+
+def stopped_by(record: Record) -> str | None:
+    sampled = record.processes[0].sampled
+    return sampled.stopped_by if sampled else None
 
 
 @pytest.mark.alone
@@ -124,7 +129,7 @@ def test_a_worker_that_nears_its_time_limit_reports_the_steps_that_it_has_marked
     endless = msgspec.structs.replace(BRIEF, min_steps=10**6, max_steps=10**6, time_limit_s=20.0)
     record = taken(tmp_path, small_case(), endless, listener)
     assert record.status == "ok"
-    assert record.processes[0].stopped_by == "time_limit_s 20.0"
+    assert stopped_by(record) == "time_limit_s 20.0"
     assert 1 < len(record.processes[0].steps_s) < 10**6
     assert summarise(record).cut_short == 1
 
@@ -136,7 +141,7 @@ def test_a_run_with_a_total_budget_gives_each_process_a_share_and_every_case_a_r
     plan = [small_case(batch=batch) for batch in (1, 2)]
     with start(plan, rule, None, "xibench run", tmp_path) as run_file:
         records = run(plan, run_file, listener, calibrate=False, conditions=Quiet())
-    assert [record.processes[0].stopped_by for record in records] == ["total_budget_s 0.5"] * 2
+    assert [stopped_by(record) for record in records] == ["total_budget_s 0.5"] * 2
     assert [len(record.processes[0].steps_s) for record in records] == [3, 3]
     assert not any(summarise(record).cut_short for record in records)
 
@@ -156,7 +161,7 @@ def test_ceilings_of_this_machine_are_measured_and_a_step_is_held_against_them(
         (record,) = run([small_case()], run_file, listener, conditions=Quiet())
     calibration = read(run_file.path).calibration
     assert calibration is not None
-    (product,), (copy,) = calibration.products, calibration.copies
+    (product,), (copy,) = calibration.matmuls, calibration.copies
     assert (product.reason, copy.reason) == (None, None)
     assert product.flops_per_s is not None
     assert product.flops_per_s > 1e8

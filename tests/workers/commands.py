@@ -79,7 +79,7 @@ def verify(folder: Path, _: float) -> Ended:
 def ceilings(folder: Path, _: float) -> Ended:
     """The ceilings of one framework; their status is not recorded, it is that of any ceiling without a figure."""
     found = calibrate.calibrate([CASE], "environment", Quiet(), lambda text: None)
-    (product,), (copy,) = found.products, found.copies
+    (product,), (copy,) = found.matmuls, found.copies
     assert product.reason == copy.reason
     return "null" if product.flops_per_s is copy.bytes_per_s is None else "ok", product.reason or ""
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from frameworks.architectures import network
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.manifest import CompiledMemory, DeviceMemory, Readings, Substitution
@@ -15,14 +16,14 @@ from frameworks.precision import Device
 from frameworks.recipes import Execution
 from frameworks.task import Batch, Task
 from frameworks.task import Result as StepResult
-from frameworks.weights import Weights
+from frameworks.weights import Weights, digest, initial
 from tests.builders import small_case
 from tests.workers.listener import RecordingListener
 from xibench.measure import caches
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed
-from xibench.record.schema import Case, Process, Rule
+from xibench.record.schema import Case, Compile, Process, Rule, Sampled, Server
 from xibench.run.plan import execution
 from xibench.scenarios import rotation, server
 from xibench.workers.case import measure_case
@@ -140,6 +141,11 @@ def measured(tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule
     return answer.process
 
 
+def samples(process: Process) -> Sampled:
+    assert process.sampled is not None
+    return process.sampled
+
+
 @pytest.fixture
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine whose last-level cache is not known: the batch is not rotated."""
@@ -163,7 +169,7 @@ def test_each_phase_has_its_own_time(tmp_path: Path) -> None:
     process = measured(tmp_path, FakeFramework())
     assert (process.import_s, process.build_s, process.compile_s) == (5.0, 2.5, 7.0)
     assert (process.first_step_s, process.warmup_s, process.steps_s) == (0.25, [0.25], [0.25] * 3)
-    assert process.stopped_by == "max_steps 3"
+    assert samples(process).stopped_by == "max_steps 3"
 
 
 def test_compilation_inside_the_first_step_is_null_with_the_reason(tmp_path: Path) -> None:
@@ -175,8 +181,8 @@ def test_compilation_inside_the_first_step_is_null_with_the_reason(tmp_path: Pat
 def test_every_null_of_a_process_has_a_reason(tmp_path: Path) -> None:
     process = measured(tmp_path, FakeFramework(ahead=False))
     fields = msgspec.structs.asdict(process) | msgspec.structs.asdict(process.memory)
-    fields |= msgspec.structs.asdict(process.clock)
-    assert {name for name, value in fields.items() if value is None} - {"server"} == set(process.absent)
+    fields |= msgspec.structs.asdict(process.clock) | msgspec.structs.asdict(samples(process))
+    assert {name for name, value in fields.items() if value is None} == set(process.absent)
     nulls = {name for name, value in msgspec.structs.asdict(process.energy).items() if value is None}
     assert nulls == set(process.energy.absent)
     assert process.absent["device_peak_allocated_bytes"] == "the case runs on the CPU"
@@ -257,7 +263,7 @@ def test_warm_up_goes_on_while_steps_still_get_faster(tmp_path: Path) -> None:
     fake.step_s = [5.0, *(2.0 - n / 10 for n in range(10)), 0.5]
     process = measured(tmp_path, fake, rule=Rule(warmup_budget_s=1e9, min_steps=2, max_steps=3))
     assert len(process.warmup_s) > 10
-    assert process.warmup_stopped_by == "no trend"
+    assert samples(process).warmup_stopped_by == "no trend"
     assert process.steps_s == [0.5] * 3
 
 
@@ -265,13 +271,13 @@ def test_a_warm_up_that_was_cut_off_says_so(tmp_path: Path) -> None:
     fake = FakeFramework()
     fake.step_s = [5.0, *(2.0 - n / 10 for n in range(10)), 0.5]
     process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=6, min_steps=2, max_steps=3))
-    assert process.warmup_stopped_by == "max_warmup_steps 6"
+    assert samples(process).warmup_stopped_by == "max_warmup_steps 6"
 
 
 def test_sampling_stops_once_the_median_is_known_well_enough(tmp_path: Path) -> None:
     rule = Rule(warmup_steps=0, min_steps=3, max_steps=100, budget_s=1e9, half_width=0.01)
     process = measured(tmp_path, FakeFramework(), rule=rule)
-    assert process.stopped_by == "half_width 0.01"
+    assert samples(process).stopped_by == "half_width 0.01"
     assert 3 <= len(process.steps_s) < 100
 
 
@@ -280,14 +286,14 @@ def test_the_batch_is_rotated_where_it_would_wait_in_the_cache(tmp_path: Path, m
     monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: 2 * batch_bytes)
     process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=2, min_steps=6, max_steps=6))
     copies = caches.buffers_needed(batch_bytes, 2 * batch_bytes)
-    assert process.input_buffers == copies == len(set(fake.seen)) > 1
+    assert samples(process).input_buffers == copies == len(set(fake.seen)) > 1
     assert all(fake.seen.count(one) >= 9 // copies for one in fake.seen)
 
 
 @pytest.mark.usefixtures("no_cache")
 def test_a_batch_that_is_not_rotated_is_one_array(tmp_path: Path) -> None:
     fake = FakeFramework()
-    assert measured(tmp_path, fake).input_buffers == 1 == len(set(fake.seen))
+    assert samples(measured(tmp_path, fake)).input_buffers == 1 == len(set(fake.seen))
 
 
 def test_copies_for_rotation_do_not_count_as_the_networks_memory() -> None:
@@ -300,7 +306,7 @@ def test_the_devices_own_clock_is_a_second_series(tmp_path: Path) -> None:
     fake = FakeFramework()
     fake.device_s = 0.125
     process = measured(tmp_path, fake)
-    assert process.device_steps_s == [0.125] * len(process.steps_s)
+    assert samples(process).device_steps_s == [0.125] * len(process.steps_s)
     assert process.steps_s == [0.25] * 3
 
 
@@ -334,8 +340,8 @@ def test_single_stream_times_queries_from_the_host_to_the_host(tmp_path: Path) -
 
 def test_server_finds_the_rate_at_which_queries_begin_to_queue_too_long(tmp_path: Path) -> None:
     process = measured(tmp_path, FakeFramework(), single("server"))
-    found = process.server
-    assert found is not None
+    found = process.measured
+    assert isinstance(found, Server)
     assert found.bound_s == server.BOUND_QUERIES * 0.25
     assert found.highest_rate_hz is not None
     assert 0.2 * 4 < found.highest_rate_hz < 4  # queries of 0.25 s: 4 a second is all that can be answered
@@ -348,8 +354,8 @@ def test_server_finds_the_rate_at_which_queries_begin_to_queue_too_long(tmp_path
 
 
 def test_a_bound_that_no_query_can_keep_leaves_no_rate(tmp_path: Path) -> None:
-    found = measured(tmp_path, FakeFramework(), single("server", 0.2)).server
-    assert found is not None
+    found = measured(tmp_path, FakeFramework(), single("server", 0.2)).measured
+    assert isinstance(found, Server)
     assert (found.bound_s, found.highest_rate_hz) == (0.2, None)
 
 
@@ -361,8 +367,8 @@ def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_agai
         request = MeasureCase(case=case, execution=sent(execution(case)), rule=RULE, batch_file=batch_file, order=order)
         answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)
-        assert answer.process.server is not None
-        return answer.process.server.trials[0].latencies_s
+        assert isinstance(answer.process.measured, Server)
+        return answer.process.measured.trials[0].latencies_s
 
     assert first_latencies(1) == first_latencies(1) != first_latencies(2)
 
@@ -375,8 +381,27 @@ def test_compile_takes_the_first_step_and_none_after_it(tmp_path: Path) -> None:
     assert phases == ["import", "build", "compile", "first step"]
     assert (process.compile_s, process.first_step_s) == (7.0, 0.25)
     assert process.steps_s == process.warmup_s == []
-    assert process.stopped_by == process.energy.absent["gpu_counter_joules"] == "scenario compile times no step"
+    assert process.measured == Compile()
+    assert process.energy.absent["gpu_counter_joules"] == "the scenario times nothing after the first step"
 
 
 def test_each_trial_of_a_server_has_the_queries_that_its_percentile_takes() -> None:
     assert samples_needed(0.99) == server.QUERIES
+
+
+def test_the_digest_of_seeded_weights_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
+    def told(case: Case, asked: bool) -> str | None:
+        save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
+        fake = FakeFramework()
+        request = MeasureCase(
+            case=case, execution=sent(execution(case)), rule=RULE, batch_file=str(tmp_path / "batch.npy"), order=0,
+            digest_weights=asked,
+        )  # fmt: skip
+        answer = answer_of(request, fake, RecordingListener())
+        assert isinstance(answer, Measured)
+        return answer.process.weights_digest
+
+    assert told(small_case(), False) is None
+    first = told(small_case(), True)
+    assert first == digest(initial(network("xception", "narrow", resolution=75), 0))
+    assert told(msgspec.structs.replace(small_case(), weights="seed:1"), True) != first

@@ -55,7 +55,7 @@ def measured(fake: FakeDevice, budget_s: float = 1.0) -> Ceilings:
 
 def test_the_peak_is_that_of_the_fastest_size() -> None:
     fake = FakeDevice({512: 50e9, 1024: 200e9, 2048: 100e9, 4096: 100e9})
-    (product,) = measured(fake, 100.0).products
+    (product,) = measured(fake, 100.0).matmuls
     assert product.n == 1024
     assert product.flops_per_s == pytest.approx(200e9)
     assert fake.sizes == [512, 1024, 2048, 4096]
@@ -64,7 +64,7 @@ def test_the_peak_is_that_of_the_fastest_size() -> None:
 def test_a_size_that_would_take_longer_than_the_budget_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**25)  # the copy is of several caches
     slow = FakeDevice(dict.fromkeys((512, 1024, 2048, 4096), 1e9))
-    (product,) = measured(slow).products
+    (product,) = measured(slow).matmuls
     assert slow.sizes == [512]
     assert product.n == 512
     assert product.flops_per_s == pytest.approx(1e9)
@@ -72,7 +72,7 @@ def test_a_size_that_would_take_longer_than_the_budget_is_not_tried(monkeypatch:
 
 
 def test_a_size_that_the_device_cannot_take_leaves_the_smaller_ones() -> None:
-    (product,) = measured(FakeDevice({512: 50e9}), 100.0).products
+    (product,) = measured(FakeDevice({512: 50e9}), 100.0).matmuls
     assert (product.n, product.reason) == (512, None)
 
 
@@ -86,7 +86,7 @@ def test_the_ceiling_is_the_fastest_call_and_every_call_is_kept() -> None:
         return lambda: fake.clock.advance(next(slower) * 2 * n**3 / 50e9)
 
     fake.matmul = matmul  # type: ignore[method-assign]
-    (made,) = measured(fake, 0.04).products
+    (made,) = measured(fake, 0.04).matmuls
     assert made.flops_per_s == pytest.approx(50e9)
     assert made.calls_s[:3] == pytest.approx([f * 2 * 512**3 / 50e9 for f in (3.0, 1.5, 1.0)])
 
@@ -103,7 +103,7 @@ def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
 )
 def test_what_cannot_be_measured_is_null_with_the_reason(trouble: Exception, reason: str) -> None:
     found = measured(FakeDevice({}, trouble))
-    (product,), (copy,) = found.products, found.copies
+    (product,), (copy,) = found.matmuls, found.copies
     assert (product.n, product.flops_per_s, product.reason) == (None, None, reason)
     assert (copy.size_bytes, copy.bytes_per_s, copy.reason) == (None, None, reason)
 

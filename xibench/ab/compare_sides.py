@@ -81,7 +81,7 @@ class _Undecided:
 
     @property
     def counted(self) -> list[Pair]:
-        return [pair for pair in self.pairs if pair.log_ratio is not None and not pair.set_aside]
+        return [pair for pair in self.pairs if pair.log_ratio is not None and not pair.superseded]
 
     @property
     def log_ratios(self) -> list[float]:
@@ -93,7 +93,7 @@ class _Undecided:
 
     def may_repeat(self, limits: Limits) -> bool:
         """Whether a disturbed pair may be repeated once more."""
-        return sum(pair.set_aside for pair in self.pairs) < limits.repeats
+        return sum(pair.superseded for pair in self.pairs) < limits.repeats
 
     def is_open(self, limits: Limits) -> bool:
         """Whether another pair could help."""
@@ -187,23 +187,23 @@ def header(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
         environment=environment.read(interpreters.described()), plan=list(cases),
-        procedure=_procedure(bursts or BurstConfig(), limits), pictures=start.pictures_of(cases),
+        procedure=_procedure(bursts or BurstConfig(), limits), images=start.pictures_of(cases),
         weights_digest=start.weights_digest(cases[0].weights),
     )  # fmt: skip
 
 
 def _procedure(bursts: BurstConfig, limits: Limits) -> Procedure:
     return Procedure(
-        burst_s=bursts.burst_s, least_steps=bursts.min_steps, pair_s=bursts.pair_s, least_bursts=bursts.min_bursts,
-        most_bursts=bursts.max_bursts, warmup_budget_s=bursts.warmup_budget_s, budget_s=limits.budget_s,
-        least_pairs=limits.least_pairs, most_pairs=limits.most_pairs, repeats=limits.repeats, seed=limits.seed,
+        burst_s=bursts.burst_s, min_steps=bursts.min_steps, pair_s=bursts.pair_s, min_bursts=bursts.min_bursts,
+        max_bursts=bursts.max_bursts, warmup_budget_s=bursts.warmup_budget_s, budget_s=limits.budget_s,
+        min_pairs=limits.least_pairs, max_pairs=limits.most_pairs, repeats=limits.repeats, seed=limits.seed,
     )  # fmt: skip
 
 
 def _judged(pair: Pair, around: Surroundings, may_repeat: bool) -> Pair:
     """The pair with what went on around it; set aside if it was disturbed and another one will take its place."""
     aside = bool(around.disturbed) and may_repeat and pair.log_ratio is not None
-    return msgspec.structs.replace(pair, surroundings=around, disturbed=around.disturbed, set_aside=aside)
+    return msgspec.structs.replace(pair, surroundings=around, disturbed=around.disturbed, superseded=aside)
 
 
 def decide(states: Sequence[_Undecided], limits: Limits) -> None:
@@ -259,7 +259,7 @@ def _commit(side: Side) -> str:
 
 def _notes(state: _Undecided, limits: Limits) -> list[str]:
     notes = [f"disturbed: {phrase}" for pair in state.counted for phrase in pair.disturbed]
-    aside = sum(pair.set_aside for pair in state.pairs)
+    aside = sum(pair.superseded for pair in state.pairs)
     if aside:
         notes.append(f"{aside} disturbed pairs were repeated and left out")
     least = comparing.least_pairs()

@@ -84,7 +84,7 @@ def measure_pair(
         new_started_first=order[0] == 1, core=core, new_first=new_first,
         base=halves[0] if halves else None, new=halves[1] if halves else None,
         log_ratio=log_ratio(halves[0].bursts_s, halves[1].bursts_s) if halves else None,
-        disturbed=[], set_aside=False, status=status, reason=reason, log=log,
+        disturbed=[], superseded=False, status=status, reason=reason, log=log,
     )  # fmt: skip
 
 

@@ -113,7 +113,8 @@ def _card_fact(gpu: GpuConditions) -> Fact:
     parts = [
         f"SM {count(gpu.sm_clock_hz, 'Hz')}", f"memory {count(gpu.memory_clock_hz, 'Hz')}",
         f"{_whole(gpu.temperature_celsius)} °C", f"{_whole(gpu.power_watts)} of {_whole(gpu.power_limit_watts)} W",
-        f"held down by {', '.join(gpu.throttle_reasons or ()) or 'nothing'}", f"strangers: {_whole(gpu.strangers)}",
+        f"held down by {', '.join(gpu.throttle_reasons or ()) or 'nothing'}",
+        f"foreign processes: {_whole(gpu.foreign_processes)}",
     ]  # fmt: skip
     return Fact(name=f"card {gpu.index}", value=", ".join(parts))
 

@@ -18,7 +18,7 @@ NEWER_CARD: Final = "a card and a driver that tell it"
 
 GPU_CONDITIONS: Final = (
     "sm_clock_hz", "memory_clock_hz", "throttle_reasons", "temperature_celsius", "power_watts", "power_limit_watts",
-    "strangers",
+    "foreign_processes",
 )  # fmt: skip
 """The fields of `xibench.record.schema.GpuConditions` that a card may not tell."""
 

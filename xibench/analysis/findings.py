@@ -82,9 +82,9 @@ def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
             cure="`cpupower frequency-set -g performance`",
         )
     for gpu in conditions.gpus:
-        if gpu.strangers:
+        if gpu.foreign_processes:
             yield Finding(
-                what=f"card {gpu.index}: others compute on it, processes: {gpu.strangers}",
+                what=f"card {gpu.index}: others compute on it, processes: {gpu.foreign_processes}",
                 effect=f"they take time and memory from what is measured; {MARKED}",
                 cure="stop them, or hide the card with CUDA_VISIBLE_DEVICES",
             )

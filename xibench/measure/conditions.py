@@ -1,6 +1,6 @@
 """Conditions around a worker process: before, after and while it runs; and whether they disturbed it.
 
-The types mirror those of the record field by field. What is not known is None, with the reason in `absent`.
+The types are those of the record. What is not known is None, with the reason in `absent`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Final, TypeVar
 
+import msgspec
+
 from xibench.measure.clock import Clock
 from xibench.measure.machine import CoreTime, Machine, NotTold
 from xibench.measure.nvml import Monitor, Reading
@@ -20,38 +22,35 @@ Value = TypeVar("Value")
 NOT_SAMPLED: Final = "it was not read while the process ran"
 
 
-@dataclass(frozen=True, slots=True)
-class GpuConditions:
+class GpuConditions(msgspec.Struct, frozen=True):
     """One NVIDIA card at one moment, or over a process: medians, every throttle reason, the highest temperature."""
 
     index: int
     sm_clock_hz: float | None
     memory_clock_hz: float | None
-    throttle_reasons: list[str] | None
+    throttle_reasons: list[str] | None  # NVML's names; idle is not among them
     temperature_celsius: float | None
     power_watts: float | None
     power_limit_watts: float | None
-    strangers: int | None
-    absent: dict[str, str]
+    foreign_processes: int | None  # that compute on the card and are not the run's
+    absent: dict[str, str] = {}  # field -> why it is null
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """The machine at one moment."""
+class Conditions(msgspec.Struct, frozen=True):
+    """The machine at one moment, while nothing of the run works."""
 
     taken_utc: str
-    load_1m: float | None
-    others_share: float | None
-    steal_share: float | None
-    cpu_hz: float | None
+    load_1m: float | None  # runnable processes, mean over a minute; the run's own are in it
+    others_share: float | None  # share of the usable cores' time that others took, over a short window
+    steal_share: float | None  # share that the hypervisor took away, over the same window
+    cpu_hz: float | None  # mean over the usable cores
     governor: str | None
-    throttle_count: int | None
+    throttle_count: int | None  # thermal events since boot, all usable cores
     gpus: list[GpuConditions]
-    absent: dict[str, str]
+    absent: dict[str, str] = {}  # field -> why it is null or empty
 
 
-@dataclass(frozen=True, slots=True)
-class During:
+class During(msgspec.Struct, frozen=True):
     """What went on while a process ran."""
 
     wall_s: float
@@ -80,7 +79,7 @@ def read(
 ) -> Conditions:
     """The machine now; takes `watch_s`, over which the shares of the cores' time are taken (0: they stay None).
 
-    own: ids of the run's processes: on a card they are no strangers. Called while nothing of the run works.
+    own: ids of the run's processes: on a card they are not foreign. Called while nothing of the run works.
     """
     machine = machine or Machine()
     absent: dict[str, str] = {}
@@ -204,7 +203,7 @@ def _gpu(readings: Sequence[Reading]) -> GpuConditions:
         temperature_celsius=_over(max, [reading.temperature_celsius for reading in readings]),
         power_watts=_over(median, [reading.power_watts for reading in readings]),
         power_limit_watts=_over(min, [reading.power_limit_watts for reading in readings]),
-        strangers=_over(max, [reading.strangers for reading in readings]),
+        foreign_processes=_over(max, [reading.foreign_processes for reading in readings]),
         absent={},
     )
     for reading in readings:

@@ -21,7 +21,7 @@ class Limits:
     clock_share: float = 0.9  # of the median clock over the run's processes so far, this one among them
     least_clocks: int = 3  # processes whose clocks are known, this one among them, before clocks are compared
     throttle_events: int = 0  # thermal events of the processor from before until after
-    strangers: int = 0  # processes on a card that are not the run's, before or after
+    foreign_processes: int = 0  # processes on a card that are not the run's, before or after
 
 
 def disturbances(
@@ -37,7 +37,7 @@ def disturbances(
         *_throttle_events(before, after, limits),
         *_slow_clocks(during.clocks, earlier, limits),
         *_throttle_reasons(during),
-        *_strangers(before, after, limits),
+        *_foreign_processes(before, after, limits),
         *_lost(before, after),
     ]
 
@@ -82,12 +82,13 @@ def _throttle_reasons(during: During) -> Iterator[str]:
             yield f"card {gpu.index}: throttled by {len(reasons)} of NVML's reasons, {', '.join(reasons)} (limit 0)"
 
 
-def _strangers(before: Conditions, after: Conditions, limits: Limits) -> Iterator[str]:
+def _foreign_processes(before: Conditions, after: Conditions, limits: Limits) -> Iterator[str]:
     for moment, conditions in (("before", before), ("after", after)):
         for gpu in conditions.gpus:
-            if gpu.strangers is not None and gpu.strangers > limits.strangers:
-                noun = "process" if gpu.strangers == 1 else "processes"
-                yield f"card {gpu.index}: {gpu.strangers} {noun} of others on it {moment} (limit {limits.strangers})"
+            if gpu.foreign_processes is not None and gpu.foreign_processes > limits.foreign_processes:
+                seen, limit = gpu.foreign_processes, limits.foreign_processes
+                noun = "process" if seen == 1 else "processes"
+                yield f"card {gpu.index}: {seen} {noun} of others on it {moment} (limit {limit})"
 
 
 def _lost(before: Conditions, after: Conditions) -> Iterator[str]:
@@ -101,5 +102,5 @@ def _lost(before: Conditions, after: Conditions) -> Iterator[str]:
 
 
 def _answers(gpu: GpuConditions) -> bool:
-    figures = (gpu.sm_clock_hz, gpu.memory_clock_hz, gpu.temperature_celsius, gpu.power_watts, gpu.strangers)
+    figures = (gpu.sm_clock_hz, gpu.memory_clock_hz, gpu.temperature_celsius, gpu.power_watts, gpu.foreign_processes)
     return any(figure is not None for figure in figures)

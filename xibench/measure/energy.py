@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from xibench.measure.clock import Clock
 from xibench.measure.nvml import Monitor, NoNvml
 
@@ -19,26 +21,24 @@ COUNTER_PERIOD_S: Final = 0.1  # NVML's counter and power are renewed about this
 LEAST_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # shorter windows leave the GPU's energy unknown by more than a tenth
 
 
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """Energy over a window, in joules. What is not known is None, with the reason under its name in `absent`."""
+class Energy(msgspec.Struct, frozen=True, kw_only=True):
+    """Energy over the timed steps of one process, in joules; docs/method.md has the sources."""
 
-    window_s: float
+    window_s: float  # from before the first timed step until after the last
     gpu_counter_joules: float | None  # NVML's total-energy counter, all cards that CUDA may use
     gpu_integrated_joules: float | None  # NVML's power readings, integrated over the window (trapezoids)
     gpu_power_samples: int  # readings that went into that
     cpu_package_joules: float | None  # RAPL, all packages
-    absent: dict[str, str]
+    absent: dict[str, str] = {}  # field -> why it is null
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Power while nothing of the run works, in watts. What is not known is None, with the reason in `absent`."""
+class Idle(msgspec.Struct, frozen=True, kw_only=True):
+    """Power while nothing of the run works, in watts."""
 
     window_s: float
     gpu_watts: float | None  # all cards: from the counter, or from power readings where there is none
     cpu_package_watts: float | None  # RAPL, all packages
-    absent: dict[str, str]
+    absent: dict[str, str] = {}  # field -> why it is null
 
 
 class EnergyMeter:

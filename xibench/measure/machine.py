@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import psutil
-
 PROC: Final = Path("/proc")
 CPUS: Final = Path("/sys/devices/system/cpu")
 _CPUINFO: Final = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)$", re.MULTILINE | re.DOTALL)
@@ -35,6 +33,8 @@ def own_cpu_s() -> float:
 
     A process that outlived its parent without being waited for is lost to this count.
     """
+    import psutil  # the record's types are defined beside this: reading a run file need not load it
+
     own = resource.getrusage(resource.RUSAGE_SELF)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     total = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime

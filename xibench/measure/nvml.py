@@ -53,7 +53,7 @@ class Reading:
     power_watts: float | None
     power_limit_watts: float | None
     utilisation: float | None  # share of NVML's last sampling period (up to a second) in which a kernel ran
-    strangers: int | None  # processes that compute on the card and are not the run's
+    foreign_processes: int | None  # processes that compute on the card and are not the run's
     absent: dict[str, str]
 
 
@@ -96,7 +96,7 @@ class Monitor:
     def read(self, own: Collection[int] = ()) -> list[Reading]:
         """Every visible card, in NVML's order; empty where there is none (`absent` says why).
 
-        own: ids of the run's processes: they are no strangers.
+        own: ids of the run's processes: they are not foreign.
         """
         return [_reading(self._nvml, index, handle, own) for index, handle in self._handles.items() if self._nvml]
 
@@ -291,7 +291,7 @@ def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int])
         power_watts=told("power_watts", _power_watts),
         power_limit_watts=told("power_limit_watts", _power_limit_watts),
         utilisation=told("utilisation", lambda n, h: float(n.nvmlDeviceGetUtilizationRates(h).gpu) / 100),
-        strangers=told("strangers", lambda n, h: _strangers(n, h, own)),
+        foreign_processes=told("foreign_processes", lambda n, h: _foreign_processes(n, h, own)),
         absent=absent,
     )
 
@@ -342,7 +342,7 @@ def _throttle_reasons(nvml: ModuleType, handle: object) -> list[str]:
     return [*known, f"unknown {unknown:#x}"] if unknown else known
 
 
-def _strangers(nvml: ModuleType, handle: object, own: Collection[int]) -> int:
+def _foreign_processes(nvml: ModuleType, handle: object, own: Collection[int]) -> int:
     return len({process.pid for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)} - set(own))
 
 

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio, Verdict
 from xibench.record.metrics import Measurement, Metric, Unavailable, applicable, central
-from xibench.record.schema import Case, Environment, Record, Setting
+from xibench.record.schema import Case, Environment, Record, Server, Setting
 from xibench.record.store import Run
 from xibench.record.summary import disturbances
 
@@ -82,6 +82,8 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
         other = theirs.pop(record.case.key, None)
         why = _obstacles(record, other)
         unlike = [] if other is None or why else unlike_runs(base, new) + unlike_cases(record, other)
+        if other is not None and not why:
+            unlike += _unlike_weights(base.index.weights_digest(record.case), new.index.weights_digest(other.case))
         if other is None or why or (unlike and not allow_unlike):
             not_compared.append(NotCompared(case=record.case, why=why or unlike))
         else:
@@ -119,8 +121,8 @@ def compared(
 def unlike_runs(base: Run, new: Run) -> list[str]:
     """What makes all cases of two runs unlike: another machine, other photographs, other weights."""
     found = differing_machines(base.header.environment, new.header.environment)
-    if base.header.pictures.digest != new.header.pictures.digest:
-        found.append(f"images {base.header.pictures.source} -> {new.header.pictures.source}: not the same pixels")
+    if base.header.images.digest != new.header.images.digest:
+        found.append(f"images {base.header.images.source} -> {new.header.images.source}: not the same pixels")
     if base.header.weights_digest != new.header.weights_digest:
         found.append("not the same weights file")
     return found
@@ -142,6 +144,13 @@ def unlike_cases(base: Record, new: Record) -> list[str]:
     if ran[0] != ran[1]:
         found.append(f"ran {ran[0]} -> {ran[1]}")
     return found
+
+
+def _unlike_weights(base: str | None, new: str | None) -> list[str]:
+    """Seeded weights that are not the same though the seed is: NumPy promises no stable stream of numbers."""
+    if base is None or new is None or base == new:
+        return []
+    return [f"the seed drew other weights: digest {base[:12]} -> {new[:12]}"]
 
 
 def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[str]:
@@ -219,7 +228,7 @@ def _obstacles(base: Record, new: Record | None) -> list[str]:
         for side, record in (("base", base), ("new", new))
         if record.status != "ok"
     ]
-    if not found and any(process.server for record in (base, new) for process in record.processes):
+    if not found and any(isinstance(p.measured, Server) for p in (*base.processes, *new.processes)):
         name = base.case.scenario
         found.append(f"scenario {name}: the highest rate is a step of a search, not a time; compare single-stream")
     return found
@@ -262,8 +271,8 @@ def _notes(base: Record, new: Record) -> list[str]:
     for side, record in (("base", base), ("new", new)):
         notes += [f"{side}: disturbed: {phrase}" for phrase in disturbances(record.counted)]
         notes += [f"{side}: a process failed: {a.status}, {a.reason}" for a in record.attempts if a.process is None]
-        if record.set_aside:
-            notes.append(f"{side}: {len(record.set_aside)} disturbed and repeated, left out")
+        if record.superseded:
+            notes.append(f"{side}: {len(record.superseded)} disturbed and repeated, left out")
     if min(len(base.processes), len(new.processes)) < 2:
         notes.append(
             "one process on a side: what differs from one process to the next cannot be told from a change; "

@@ -39,7 +39,7 @@ def samples(*paths: str | Path) -> DataFrame:
                 "set_aside": set_aside,
                 "step": step,
                 "step_s": seconds,
-                "device_step_s": process.device_steps_s[step] if process.device_steps_s else None,
+                "device_step_s": _device_step_s(process, step),
             }
             for run in map(read, paths)
             for record in run.records
@@ -83,6 +83,11 @@ def _processes(record: Record) -> list[tuple[Process, bool]]:
     return [(a.process, id(a) not in counted) for a in record.attempts if a.process is not None]
 
 
+def _device_step_s(process: Process, step: int) -> float | None:
+    on_device = process.sampled.device_steps_s if process.sampled else None
+    return on_device[step] if on_device else None
+
+
 def _identity(header: Header, record: Record) -> dict[str, Any]:
     case = {field: getattr(record.case, field) for field in record.case.__struct_fields__}
     return {"run": header.run_id, "created_utc": header.created_utc, "machine": header.environment.machine, **case}
@@ -113,7 +118,7 @@ def _counts(summary: Summary) -> dict[str, Any]:
     return {
         "processes": summary.processes,
         "failed": summary.failed,
-        "set_aside": summary.set_aside,
+        "set_aside": summary.superseded,
         "disturbed": "; ".join(summary.disturbed),
         "unsteady": summary.unsteady,
         "cut_short": summary.cut_short,

@@ -43,6 +43,7 @@ class AttemptIndex:
         self._planned = frozenset(self._by_case)
         self._owed = [len(self._by_case)] * rule.processes
         self._out_of_memory: dict[Case, int] = {}
+        self._weights_digests: dict[tuple[object, ...], str] = {}
         for attempt in attempts:
             self.add(attempt)
 
@@ -55,14 +56,16 @@ class AttemptIndex:
 
         progress.attempts.append(attempt)
         progress.tried.add(number)
-        progress.superseded += attempt.set_aside
+        progress.superseded += attempt.superseded
         progress.failed |= attempt.status != "ok"
-        if not attempt.set_aside:
+        if not attempt.superseded:
             progress.kept.append(number)
 
         if case in self._planned:
             for settled in owed_before - self._owed_numbers(progress):
                 self._owed[settled] -= 1
+        if attempt.process and attempt.process.weights_digest:
+            self._weights_digests.setdefault(_weights_of(case), attempt.process.weights_digest)
         if attempt.status == "out_of_memory":
             of_series = series(case)
             self._out_of_memory[of_series] = min(case.batch, self._out_of_memory.get(of_series, case.batch))
@@ -95,6 +98,10 @@ class AttemptIndex:
         """The smallest batch of the case's series (`series`) that ran out of memory; None if none did."""
         return self._out_of_memory.get(series(case))
 
+    def weights_digest(self, case: Case) -> str | None:
+        """The digest of the case's seeded weights, whichever process of the run computed it; None if none did."""
+        return self._weights_digests.get(_weights_of(case))
+
     def is_complete(self, case: Case) -> bool:
         """Whether the case needs no further process: it has as many as the rule asks for, or it failed."""
         progress = self._by_case.get(case)
@@ -118,6 +125,11 @@ class AttemptIndex:
     def _owed_numbers(self, progress: _Progress) -> set[int]:
         """The numbers of a planned case's processes that are still to be measured."""
         return set() if progress.failed else set(range(self.rule.processes)).difference(progress.kept)
+
+
+def _weights_of(case: Case) -> tuple[object, ...]:
+    """What the initial weights of a case follow from."""
+    return case.model, case.variant, case.resolution, case.weights
 
 
 def series(case: Case) -> Case:

@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from xibench.measure.statistics import Interval, Percentile, hierarchical_median, percentile
-from xibench.record.schema import Calibration, Case, Costs, Energy, Memory, Process, Record
+from xibench.record.schema import Calibration, Case, Costs, Energy, Memory, Process, Record, Server
 
 Value = Interval | Percentile | float | int
 """What a metric may be: an estimate with its interval, a percentile of all steps, or a number without an interval."""
@@ -333,7 +333,7 @@ def _joules_per_image(case: Measurement) -> float | Unavailable:
     if not known:
         reasons = dict.fromkeys(case.processes[0].energy.absent.values())
         return Unavailable("; ".join(reasons) or "nothing was read")
-    return sum(_joules(energy) or 0.0 for energy in known) / sum(energy.images for energy in known)
+    return sum(_joules(p.energy) or 0.0 for p in known) / sum(p.images for p in known)
 
 
 def _joules_above_idle(case: Measurement) -> float | Unavailable:
@@ -342,16 +342,16 @@ def _joules_above_idle(case: Measurement) -> float | Unavailable:
     if isinstance(gross, Unavailable):
         return gross
     known = _with_energy(case)
-    idle = [_idle_joules(energy, case.calibration) for energy in known]
+    idle = [_idle_joules(p.energy, case.calibration) for p in known]
     if any(joules is None for joules in idle):
         return Unavailable("the run has no idle power of the same source")
-    total = sum(_joules(energy) or 0.0 for energy in known)
-    return (total - sum(joules or 0.0 for joules in idle)) / sum(energy.images for energy in known)
+    total = sum(_joules(p.energy) or 0.0 for p in known)
+    return (total - sum(joules or 0.0 for joules in idle)) / sum(p.images for p in known)
 
 
-def _with_energy(case: Measurement) -> list[Energy]:
-    """The processes' windows in which energy was read and images were computed."""
-    return [p.energy for p in case.processes if _joules(p.energy) is not None and p.energy.images]
+def _with_energy(case: Measurement) -> list[Process]:
+    """The processes whose energy was read while they computed images."""
+    return [p for p in case.processes if _joules(p.energy) is not None and p.images]
 
 
 def _joules(energy: Energy) -> float | None:
@@ -392,7 +392,7 @@ JOULES_PER_IMAGE_ABOVE_IDLE: Final = register(Metric(
 
 def _highest_rate(case: Measurement) -> float | Unavailable | None:
     """The median of the processes, the lower of the middle two; a process that kept no rate counts as 0."""
-    servers = [p.server for p in case.processes if p.server]
+    servers = [p.measured for p in case.processes if isinstance(p.measured, Server)]
     if not servers:
         return None
     rates = sorted(s.highest_rate_hz or 0.0 for s in servers)

@@ -9,24 +9,113 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import msgspec
+
+from xibench.record.pairs import PAIRS_VERSION
 from xibench.record.schema import FORMAT_VERSION
 
 Line = dict[str, Any]
+DAMAGE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)
+"""What a damaged line makes a migration raise."""
 
 NOT_IN_1: Final = "files of format 1 do not hold it"
 NOT_IN_2: Final = "files of format 2 do not hold it"
+NOT_IN_3: Final = "files of before format 4 do not hold it"
+KINDS: Final = {"offline": "steps", "single-stream": "queries", "server": "server", "compile": "compile"}
+"""What a process measured in each scenario of format 3."""
+SAMPLED: Final = ("warmup_s", "warmup_stopped_by", "steps_s", "device_steps_s", "stopped_by", "input_buffers")
 
 
 def header(line: Line) -> Line:
     """The header of an older file as the present format has it."""
-    return _header_1(line) if line["format_version"] == 1 else line | {"format_version": FORMAT_VERSION}
+    return _header_3(_header_1(line) if line["format_version"] == 1 else line)
 
 
 def following(line: Line, header: Line) -> Line:
     """A later line of an older file as the present format has it. header: of the same file, before its migration."""
-    if header["format_version"] == 1:
-        return _record_1(line, header)
-    return _attempt_2(line) if header["format_version"] == 2 and line.get("process") else line
+    version = header["format_version"]
+    if version == 1:
+        line = _record_1(line, header)
+    elif version == 2 and line.get("process"):
+        line = _attempt_2(line)
+    return _calibration_3(line) if line.get("type") == "calibration" else _attempt_3(line)
+
+
+def pairs_header(line: Line) -> Line:
+    """The header of a file of pairs of version 1 as the present version has it."""
+    line = _renamed(line, pictures="images")
+    if line.get("procedure"):
+        renamed = {
+            name: name.replace("least_", "min_").replace("most_", "max_") for name in line["procedure"]
+        }
+        line["procedure"] = _renamed(line["procedure"], **renamed)
+    return line | {"pairs_version": PAIRS_VERSION, "environment": environment(line["environment"])}
+
+
+def pair(line: Line) -> Line:
+    """A pair of version 1 as the present version has it."""
+    line = _renamed(line, set_aside="superseded")
+    if line.get("surroundings"):
+        line["surroundings"] = surroundings(line["surroundings"])
+    return line
+
+
+def environment(machine: Line) -> Line:
+    """An environment of before format 4 as the present format has it; of pairs files and claims, too."""
+    new = ("cpus_allowed", "memory_nodes", "cpu_quota_cores", "memory_limit_bytes", "variables")
+    missing = {field: NOT_IN_3 for field in new if field not in machine}
+    return machine | {"absent": machine.get("absent", {}) | missing}
+
+
+def surroundings(around: Line) -> Line:
+    """Surroundings of before format 4: other people's processes on a card had another name."""
+    moments = {moment: around[moment] | {"gpus": _cards(around[moment]["gpus"])} for moment in ("before", "after")}
+    return around | moments | {"gpus": _cards(around.get("gpus", []))}
+
+
+def _cards(gpus: list[Line]) -> list[Line]:
+    return [
+        _renamed(gpu, strangers="foreign_processes")
+        | {"absent": _renamed(gpu.get("absent", {}), strangers="foreign_processes")}
+        for gpu in gpus
+    ]
+
+
+def _renamed(line: Line, **names: str) -> Line:
+    """The same entries, those with an old name under their new one."""
+    return {names.get(name, name): value for name, value in line.items()}
+
+
+def _header_3(line: Line) -> Line:
+    line = _renamed(line, rule="sampling", pictures="images")
+    return line | {"format_version": FORMAT_VERSION, "environment": environment(line["environment"])}
+
+
+def _calibration_3(line: Line) -> Line:
+    return _renamed(line, products="matmuls")
+
+
+def _attempt_3(line: Line) -> Line:
+    line = _renamed(line, set_aside="superseded")
+    if line.get("surroundings"):
+        line["surroundings"] = surroundings(line["surroundings"])
+    if line.get("process"):
+        line["process"] = _process_3(line["process"], line["case"].get("scenario", "offline"))
+    return line
+
+
+def _process_3(process: Line, scenario: str) -> Line:
+    """The samples become a member of the union; how many images they computed is theirs, not the energy's."""
+    kind = KINDS[scenario]
+    samples: Line = {name: process.pop(name) for name in SAMPLED if name in process}
+    server, images = process.pop("server"), process["energy"].pop("images")
+    if kind == "compile":  # that nothing was sampled is what the kind says
+        samples = {}
+        process["absent"].pop("device_steps_s", None)
+    else:
+        samples["images"] = images
+    process["absent"] = process.get("absent", {}) | {"weights_digest": NOT_IN_3}
+    return process | {"measured": {"kind": kind} | samples | (server or {})}
 
 
 def _header_1(line: Line) -> Line:
@@ -34,7 +123,7 @@ def _header_1(line: Line) -> Line:
     fixed = {"processes": 1, "repeats": 0, "max_warmup_steps": rule["warmup_steps"], "half_width": None}
     machine = dict(line["environment"])
     machine["absent"] = machine.get("absent", {}) | {"cache_bytes": NOT_IN_1}
-    return line | {"format_version": FORMAT_VERSION, "rule": rule | fixed, "environment": machine}
+    return line | {"rule": rule | fixed, "environment": machine}
 
 
 def _record_1(line: Line, header: Line) -> Line:

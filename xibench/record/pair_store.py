@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from xibench.errors import NewerFormat, StoreError
-from xibench.record import lines
+from xibench.record import lines, migrate
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader
 
 
@@ -78,9 +78,12 @@ def read(path: str | Path) -> Pairs:
                 f"file of pairs {path} has format {version}, this xibench reads up to {PAIRS_VERSION}: "
                 "upgrade with `pip install --upgrade xibench`"
             )
-        header = msgspec.json.decode(first, type=PairsHeader)
-        return Pairs(header, tuple(msgspec.json.decode(line, type=Pair) for line in rest))
-    except msgspec.MsgspecError as error:
+        if version == PAIRS_VERSION:
+            header = msgspec.json.decode(first, type=PairsHeader)
+            return Pairs(header, tuple(msgspec.json.decode(line, type=Pair) for line in rest))
+        header = msgspec.convert(migrate.pairs_header(msgspec.json.decode(first)), PairsHeader)
+        return Pairs(header, tuple(msgspec.convert(migrate.pair(msgspec.json.decode(line)), Pair) for line in rest))
+    except migrate.DAMAGE as error:
         raise StoreError(f"{path} is not a file of pairs, or damaged: {error}; name one of `xibench ab`") from None
 
 

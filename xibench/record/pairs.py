@@ -5,6 +5,8 @@ The same rules as for run files: JSON lines, SI units named in the field, raw sa
 Format history
   1  first format (files that were written before `core`, `surroundings`, `warmup_stopped_by`, `procedure`, `pictures`
      and `weights_digest` were there have null)
+  2  Renamed as in format 4 of run files: `set_aside` to `superseded`, `pictures` to `images`, `strangers` to
+     `foreign_processes`; and `least_`, `most_` to `min_`, `max_`. Version 1 is migrated (`pair_store`).
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from xibench.record.schema import Case, Environment, Pictures, Setting, Surroundings
+from xibench.record.schema import Case, Environment, InputImages, Setting, Surroundings
 
-PAIRS_VERSION: Final = 1
+PAIRS_VERSION: Final = 2
 
 
 class SideLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +32,14 @@ class Procedure(msgspec.Struct, frozen=True, kw_only=True):
     """How pairs were taken, and when a case had enough."""
 
     burst_s: float  # timed steps of one burst go on for so long
-    least_steps: int  # and are at least so many
+    min_steps: int  # and are at least so many
     pair_s: float  # timed steps of a pair, both sides together, about so long
-    least_bursts: int  # a side
-    most_bursts: int
+    min_bursts: int  # a side
+    max_bursts: int
     warmup_budget_s: float  # of either side
     budget_s: float | None  # of the whole comparison; null: none
-    least_pairs: int  # a case
-    most_pairs: int
+    min_pairs: int  # a case
+    max_pairs: int
     repeats: int  # pairs a case that are repeated because they were disturbed
     seed: int  # of the order of cases and bursts
 
@@ -55,7 +57,7 @@ class PairsHeader(msgspec.Struct, frozen=True, kw_only=True, tag="pairs_header",
     environment: Environment
     plan: list[Case]
     procedure: Procedure | None = None
-    pictures: Pictures | None = None
+    images: InputImages | None = None
     weights_digest: str | None = None  # null where weights are seeded
 
 
@@ -86,7 +88,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     log_ratio: float | None  # median over the bursts of log(median of new / median of base)
     surroundings: Surroundings | None = None  # conditions before, during and after it
     disturbed: list[str]  # what disturbed it, each with figure and limit
-    set_aside: bool  # disturbed and repeated: kept here, left out of the verdict
+    superseded: bool  # disturbed and repeated: kept here, left out of the verdict
     status: str  # ok, or why there is no ratio: unsupported, out_of_memory, failed, timeout
     reason: str | None = None
     log: str | None = None

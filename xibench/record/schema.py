@@ -11,6 +11,11 @@ Format history
      `Calibration` (ceilings, idle power); surroundings of each process; energy; what a compiler planned; warm-up
      that ends when it has ended; the clock's figures apart; scenarios. Format 1 is migrated on reading (`migrate`).
   3  `Process.equality`. Format 2 is migrated.
+  4  What a process measured is a tagged union, `Process.measured`, so that a task or scenario with other samples is a
+     new member and no further field that is null in all the others; `Process.weights_digest`; the environment's
+     variables, cores and limits; `Rule.total_budget_s`; conditions and energy are the types of `xibench.measure`.
+     Renamed: `set_aside` to `superseded`, `strangers` to `foreign_processes`, `pictures` to `images`, `products` to
+     `matmuls`, `rule` to `sampling`. Format 3 is migrated.
 """
 
 from __future__ import annotations
@@ -19,12 +24,19 @@ from typing import Final, Literal
 
 import msgspec
 
+from xibench.measure.conditions import Conditions as Conditions
+from xibench.measure.conditions import GpuConditions as GpuConditions
+from xibench.measure.energy import Energy as Energy
+from xibench.measure.energy import Idle as Idle
 from xibench.record import processors
 
-FORMAT_VERSION: Final = 3
+FORMAT_VERSION: Final = 4
 DEFAULT_SCENARIO: Final = "offline"
 
 Status = Literal["ok", "out_of_memory", "timeout", "failed", "unsupported"]
+Task = Literal["infer"]
+Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+Device = Literal["cpu", "cuda"]
 Setting = str | int | float | bool | None
 
 
@@ -34,13 +46,13 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     framework: str  # pytorch, tensorflow, jax, or a third-party implementation: frameworks.api
     model: str  # xception, inception_v3
     variant: str = "default"  # a named configuration of the model
-    task: Literal["infer"] = "infer"
+    task: Task = "infer"
     scenario: str = DEFAULT_SCENARIO  # a name of xibench.scenarios.SCENARIOS; see docs/method.md
     recipe: str = "default"  # default, compiled, tuned; choices after a +: frameworks.recipes
-    precision: str = "fp32"  # fp64, fp32, tf32, bf16
+    precision: Precision = "fp32"
     batch: int = 8  # images per step
     resolution: int = 299  # pixels, square
-    device: str = "cpu"  # cpu, cuda
+    device: Device = "cpu"
     weights: str = "seed:0"  # seed:N or the path of a safetensors file
     images: str = "sample"  # sample, noise, or the folder that the photographs came from
     seed: int = 0  # of everything random in the measurement
@@ -106,46 +118,6 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     compiled_code_bytes: int | None = None
 
 
-class Energy(msgspec.Struct, frozen=True, kw_only=True):
-    """Energy over the timed steps of one process, in joules; see docs/method.md for the sources."""
-
-    window_s: float  # length of the window: from before the first timed step until after the last
-    images: int  # computed within it
-    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards that CUDA may use
-    gpu_integrated_joules: float | None  # NVML's power readings, integrated over the window (trapezoids)
-    gpu_power_samples: int  # readings that went into that
-    cpu_package_joules: float | None  # RAPL, all packages
-    absent: dict[str, str] = {}  # field -> why it is null
-
-
-class GpuConditions(msgspec.Struct, frozen=True, kw_only=True):
-    """One NVIDIA card at one moment."""
-
-    index: int
-    sm_clock_hz: float | None
-    memory_clock_hz: float | None
-    throttle_reasons: list[str] | None  # NVML's names; idle is not among them
-    temperature_celsius: float | None
-    power_watts: float | None
-    power_limit_watts: float | None
-    strangers: int | None  # processes on the card that are not the run's
-    absent: dict[str, str] = {}
-
-
-class Conditions(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine at one moment, while nothing of the run works."""
-
-    taken_utc: str
-    load_1m: float | None  # runnable processes, mean over a minute; the run's own are in it
-    others_share: float | None  # share of the usable cores' time that others took, over a short window
-    steal_share: float | None  # share that the hypervisor took away, over the same window
-    cpu_hz: float | None  # mean over the usable cores
-    governor: str | None
-    throttle_count: int | None  # thermal events since boot, all usable cores
-    gpus: list[GpuConditions]
-    absent: dict[str, str] = {}
-
-
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What went on around one worker process, and whether that disturbed it."""
 
@@ -177,12 +149,42 @@ class RateTrial(msgspec.Struct, frozen=True, kw_only=True):
     within: bool  # whether p99 kept the bound
 
 
-class Server(msgspec.Struct, frozen=True, kw_only=True):
-    """Scenario server: the highest arrival rate at which the 99th percentile of latency keeps a bound."""
+class Sampled(msgspec.Struct, frozen=True, kw_only=True):
+    """Samples that one process took after its first step, each synchronised; and what ended each part."""
+
+    warmup_s: list[float]  # discarded, kept for the reader
+    warmup_stopped_by: str  # `no trend` where a trend test found none, else the limit that cut the warm-up off
+    steps_s: list[float]  # timed, every one
+    device_steps_s: list[float] | None = None  # the same on the device's own clock; null where there is none
+    stopped_by: str  # which rule ended the sampling
+    images: int  # computed in the timed samples
+    input_buffers: int  # copies of the batch that were rotated, so that none waits in the last-level cache
+
+
+class Steps(Sampled, frozen=True, kw_only=True, tag="steps", tag_field="kind"):
+    """Steps of a whole batch that is on the device: scenario offline."""
+
+
+class Queries(Sampled, frozen=True, kw_only=True, tag="queries", tag_field="kind"):
+    """Queries of one image, from the host and back, one after another: scenario single-stream."""
+
+
+class Server(Sampled, frozen=True, kw_only=True, tag="server", tag_field="kind"):
+    """Scenario server: the highest arrival rate at which the 99th percentile of latency keeps a bound.
+
+    The samples are queries one after another, from whose median the search for the rate starts.
+    """
 
     bound_s: float
     highest_rate_hz: float | None  # null: not even the lowest rate that was tried kept the bound
     trials: list[RateTrial]  # in the order tried
+
+
+class Compile(msgspec.Struct, frozen=True, kw_only=True, tag="compile", tag_field="kind"):
+    """Nothing after the first step: scenario compile."""
+
+
+Measured = Steps | Queries | Server | Compile
 
 
 class Process(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,21 +198,36 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     build_s: float  # building the network, its weights and the batch on the device
     compile_s: float | None  # compiling ahead of the first step; null where the first step includes it
     first_step_s: float  # the first step, synchronised
-    warmup_s: list[float]  # discarded steps, kept for the reader
-    warmup_stopped_by: str  # `no trend` where a trend test found none, else the limit that cut the warm-up off
-    steps_s: list[float]  # every timed step, synchronised; single-stream, server: every query alone; compile: none
-    device_steps_s: list[float] | None  # the same steps on the device's own clock; null where there is none
-    stopped_by: str  # which rule ended the sampling
+    measured: Measured  # the samples; what they are samples of is its kind
     clock: Clock
-    input_buffers: int  # copies of the batch that were rotated, so that none waits in the last-level cache
     memory: Memory
-    energy: Energy
-    server: Server | None  # scenario server only
+    energy: Energy  # over the timed samples
     settings: dict[str, Setting]  # read back from the framework: frameworks.manifest.MANIFEST
     substitutions: list[Substitution]  # what could not be had, and what ran instead
     output_mean: float  # mean of the logits: the output was consumed
     equality: Equality | None = None  # recipes other than `default` are timed only within what is allowed
-    absent: dict[str, str] = {}  # field -> why it is null; of clock, memory and settings too
+    weights_digest: str | None = None  # sha256 of seeded weights; one process per network and run computes it
+    absent: dict[str, str] = {}  # field -> why it is null; of clock, memory, settings and samples too
+
+    @property
+    def sampled(self) -> Sampled | None:
+        """The samples with what ended them; None in scenario compile, which takes none."""
+        return self.measured if isinstance(self.measured, Sampled) else None
+
+    @property
+    def steps_s(self) -> list[float]:
+        """Every timed sample, in seconds; empty where none is taken."""
+        return self.sampled.steps_s if self.sampled else []
+
+    @property
+    def warmup_s(self) -> list[float]:
+        """The discarded samples, in seconds."""
+        return self.sampled.warmup_s if self.sampled else []
+
+    @property
+    def images(self) -> int:
+        """Images computed in the timed samples: what energy per image is divided by."""
+        return self.sampled.images if self.sampled else 0
 
 
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,7 +257,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, tag="attempt", tag_fiel
     environment: str  # hash of the environment it ran in
     surroundings: Surroundings | None  # null where no worker was started, and in files of format 1
     process: Process | None = None  # null unless ok
-    set_aside: bool = False  # it was disturbed and is repeated: counts until the repetition has measured
+    superseded: bool = False  # it was disturbed and is repeated: counts until the repetition has measured
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,18 +275,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def counted(self) -> list[Attempt]:
         """The attempts whose processes count: measured, and not repeated.
 
-        What was set aside counts, marked as disturbed, until the process that is to take its place has measured:
+        A superseded process counts, marked as disturbed, until the process that is to take its place has measured:
         a run may be stopped before that, or that process may fail.
         """
         measured = [a for a in self.attempts if a.process is not None]
         latest = {a.number: a for a in measured}
-        return [a for a in measured if not a.set_aside or latest[a.number] is a]
+        return [a for a in measured if not a.superseded or latest[a.number] is a]
 
     @property
-    def set_aside(self) -> list[Attempt]:
+    def superseded(self) -> list[Attempt]:
         """Attempts that were disturbed and repeated."""
         counted = {id(a) for a in self.counted}
-        return [a for a in self.attempts if a.set_aside and id(a) not in counted]
+        return [a for a in self.attempts if a.superseded and id(a) not in counted]
 
     @property
     def status(self) -> Status:
@@ -301,15 +318,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return (self.counted or self.attempts)[-1]
 
 
-class Product(msgspec.Struct, frozen=True, kw_only=True):
-    """A square matrix product in one framework: 2 n^3 FLOPs."""
+class Matmul(msgspec.Struct, frozen=True, kw_only=True):
+    """A square matrix multiplication in one framework: 2 n^3 FLOPs."""
 
     framework: str
     precision: str
     n: int | None  # rows and columns of the fastest size tried; null where none could be measured
-    flops_per_s: float | None  # of the fastest of its timed products: what disturbs one makes it slower, never faster
+    flops_per_s: float | None  # of the fastest of its timed calls: what disturbs one makes it slower, never faster
     reason: str | None = None  # why it is null
-    calls_s: list[float] = []  # every timed product of that size, in the order taken
+    calls_s: list[float] = []  # every timed call at that size, in the order taken
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -322,33 +339,24 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True):
     calls_s: list[float] = []  # every timed copy, in the order taken
 
 
-class Idle(msgspec.Struct, frozen=True, kw_only=True):
-    """Power while nothing of the run works, in watts."""
-
-    window_s: float
-    gpu_watts: float | None  # all cards
-    cpu_package_watts: float | None  # RAPL, all packages
-    absent: dict[str, str] = {}
-
-
 class Calibration(msgspec.Struct, frozen=True, kw_only=True, tag="calibration", tag_field="type"):
     """The device's ceilings and idle power, measured in the run itself."""
 
     environment: str  # hash of the environment
     device: str  # cpu, cuda
     taken_utc: str
-    products: list[Product]
+    matmuls: list[Matmul]
     copies: list[Copy]
     idle: Idle
 
     def peak_flops_per_s(self, precision: str) -> float | None:
-        """The fastest matrix product in this precision, whichever framework ran it; None if none was measured."""
-        best = self.best_product(precision)
+        """FLOP/s of the fastest matrix multiplication in this precision, in any framework; None without one."""
+        best = self.best_matmul(precision)
         return best.flops_per_s if best else None
 
-    def best_product(self, precision: str) -> Product | None:
-        """The matrix product that is the ceiling in this precision; None if none was measured."""
-        known = [p for p in self.products if p.precision == precision and p.flops_per_s]
+    def best_matmul(self, precision: str) -> Matmul | None:
+        """The matrix multiplication that is the ceiling in this precision; None if none was measured."""
+        known = [p for p in self.matmuls if p.precision == precision and p.flops_per_s]
         return max(known, key=lambda p: p.flops_per_s or 0.0, default=None)
 
     @property
@@ -403,16 +411,18 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
         return processors.shown(self.cpu_model, self.cpu_flags)
 
 
-class Pictures(msgspec.Struct, frozen=True, kw_only=True):
-    """The photographs of a run: decoded once, the same for every framework."""
+class InputImages(msgspec.Struct, frozen=True, kw_only=True):
+    """The images of a run: decoded once, the same for every framework."""
 
     source: str  # sample, noise, or a folder
     files: list[str]  # names, in the order used
     digest: str  # sha256 over the files' bytes
-    preparation: str  # how a photograph becomes a network's input
+    preparation: str  # how an image becomes a network's input
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field="type"):
+class Header(
+    msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field="type", rename={"rule": "sampling"}
+):
     """First line of a run file."""
 
     format_version: int
@@ -422,7 +432,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field=
     preset: str | None
     command: str  # what was typed
     rule: Rule
-    pictures: Pictures
+    images: InputImages
     weights_digest: str | None  # sha256 over the bytes of the cases' weights file; null where weights are seeded
     environment: Environment
     environment_hash: str

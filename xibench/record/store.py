@@ -24,7 +24,6 @@ from xibench.record.index import AttemptIndex
 from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Case, Header, Record
 
 Line = Attempt | Calibration
-DAMAGE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)  # what a migration meets, too
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
 
 
@@ -224,7 +223,7 @@ def _header(path: Path, line: bytes, version: int) -> Header:
         if version == FORMAT_VERSION:
             return msgspec.json.decode(line, type=Header)
         return msgspec.convert(migrate.header(msgspec.json.decode(line)), Header)
-    except DAMAGE as error:
+    except migrate.DAMAGE as error:
         raise _damaged(path, 1, error) from None
 
 
@@ -236,7 +235,7 @@ def _line_reader(path: Path, header: bytes, version: int) -> Callable[[int, byte
             if older is None:
                 return _DECODER.decode(line)
             return _DECODER.decode(msgspec.json.encode(migrate.following(msgspec.json.decode(line), older)))
-        except DAMAGE as error:
+        except migrate.DAMAGE as error:
             raise _damaged(path, number, error) from None
 
     return read_line

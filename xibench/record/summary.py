@@ -36,7 +36,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     processes: int  # that count
     failed: int  # that ended without a measurement
-    set_aside: int  # that were disturbed and repeated
+    superseded: int  # that were disturbed and repeated
     disturbed: list[str]  # what disturbed processes that count, each phrase once
     figures: dict[str, Value]  # metric -> its value; those that the case has. Intervals are 95 %
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
@@ -89,13 +89,13 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         reason=record.reason,
         processes=len(processes),
         failed=sum(a.process is None for a in record.attempts),
-        set_aside=len(record.set_aside),
+        superseded=len(record.superseded),
         disturbed=disturbances(record.counted),
         figures=figures,
         outliers=_outliers(processes),
         loop_overhead_share=_loop_overhead(processes),
-        unsteady=sum(p.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.steps_s),
-        cut_short=sum(p.stopped_by.startswith(TIME_LIMIT) for p in processes),
+        unsteady=sum(p.sampled.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.sampled),
+        cut_short=sum(p.sampled.stopped_by.startswith(TIME_LIMIT) for p in processes if p.sampled),
         substitutions=processes[0].substitutions if processes else [],
         settings_differ=_differing(processes),
         absent=absent,

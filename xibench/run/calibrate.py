@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from frameworks.api import framework_of
 from frameworks.precision import Precision
-from xibench.record.schema import Calibration, Case, Copy, Product
+from xibench.record.schema import Calibration, Case, Copy, Matmul
 from xibench.run.monitor import ConditionMonitor
 from xibench.workers import interpreters
 from xibench.workers.messages import Ceilings, MeasureCeilings
@@ -43,7 +43,7 @@ def calibrate(
     idle = conditions.idle()
     wanted = {case.precision for case in cases}
     precisions: list[Precision] = [name for name in get_args(Precision) if name in wanted]
-    products: list[Product] = []
+    products: list[Matmul] = []
     copies: list[Copy] = []
     for framework in dict.fromkeys(framework_of(case.framework) for case in cases):
         on_progress(f"ceilings in {framework}")
@@ -56,12 +56,12 @@ def calibrate(
         command = worker or interpreters.worker_command(framework)
         outcome = run_worker(command, interpreters.environment(), request, Ceilings, TIME_LIMIT_S)
         if outcome.result is not None:
-            products += outcome.result.products
+            products += outcome.result.matmuls
             copies += outcome.result.copies
             continue
         why = outcome.reason or outcome.status
         products += [
-            Product(framework=framework, precision=precision, n=None, flops_per_s=None, reason=why)
+            Matmul(framework=framework, precision=precision, n=None, flops_per_s=None, reason=why)
             for precision in precisions
         ]
         copies.append(Copy(framework=framework, size_bytes=None, bytes_per_s=None, reason=why))
@@ -69,7 +69,7 @@ def calibrate(
         environment=environment_hash,
         device=cases[0].device,
         taken_utc=taken_utc,
-        products=products,
+        matmuls=products,
         copies=copies,
         idle=idle,
     )

@@ -144,18 +144,23 @@ def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | No
     variables = interpreters.environment() | process_environment(IMPLEMENTATIONS[case.framework], execution)
     variables["TORCHINDUCTOR_CACHE_DIR"] = str(context.folder / f"inductor-{order}")  # cold
 
+    # The first process of each network that has seeded weights says which weights the seed drew.
+    known_digest = context.run_file.index.weights_digest(case)
+    digest_weights = known_digest is None and plan.weights_seed(case.weights) is not None
+
     # Conditions are read before, during and after the worker, and energy over its timed steps, all in this process.
     observer = context.conditions.watch_worker(lambda text: context.watch.phase(case, text))
     request = MeasureCase(
         case=case, execution=sent(execution), rule=rule, batch_file=batch_file, order=order, golden=golden,
         share_s=context.budget.left_s(),
+        digest_weights=digest_weights,
     )  # fmt: skip
     outcome = run_worker(
         command, variables, request, Measured, rule.time_limit_s, rule.memory_limit_bytes, observer
     )
     surroundings = observer.end()
     process = outcome.result.process if outcome.result else None
-    if process and (energy := observer.energy(process.energy.images)):
+    if process and (energy := observer.energy):
         process = msgspec.structs.replace(process, energy=energy)
     return _line(slot, context, outcome.status, outcome.reason, outcome.log, surroundings, process)
 
@@ -183,7 +188,7 @@ def _line(
         environment=run_file.environment_hash,
         surroundings=surroundings,
         process=process,
-        set_aside=disturbed and may_repeat(slot.case, run_file.index),
+        superseded=disturbed and may_repeat(slot.case, run_file.index),
     )
 
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
-import msgspec
+from msgspec.structs import replace
 
 from xibench.measure import conditions, energy
 from xibench.measure.clock import Clock, MonotonicClock
@@ -20,14 +19,12 @@ from xibench.measure.disturbance import Limits, disturbances
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor
 from xibench.measure.phase import Phase
-from xibench.record.schema import Attempt, Conditions, Energy, GpuConditions, Idle, Surroundings
+from xibench.record.schema import Attempt, Surroundings
 
 WATCH_S: Final = 0.2  # before and after each worker
 CLOCKS_EVERY_S: Final = 1.0  # reading them costs about a millisecond of a core that the worker may need
 IDLE_S: Final = 2.0
 OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before and after"
-
-Made = TypeVar("Made")
 
 
 class ConditionMonitor:
@@ -70,11 +67,11 @@ class ConditionMonitor:
         self._clocks.append(during.clocks)
         return found
 
-    def idle(self) -> Idle:
+    def idle(self) -> energy.Idle:
         """Power while nothing works; takes two seconds where there is anything to read it from."""
         at_once = energy.idle(self.meter, self.clock, energy.COUNTER_PERIOD_S)
         readable = self.meter.gpu or at_once.cpu_package_watts is not None
-        return _as(Idle, energy.idle(self.meter, self.clock, IDLE_S) if readable else at_once)
+        return energy.idle(self.meter, self.clock, IDLE_S) if readable else at_once
 
     def close(self) -> None:
         """Gives NVML back."""
@@ -129,27 +126,23 @@ class WorkerMonitor:
             self._watch.sample()
             self._read_s = self._monitor.clock.now()
 
-    def energy(self, images: int) -> Energy | None:
-        """Energy over the timed steps, in which the worker computed so many images; None if it timed none."""
-        if self._energy is None:
-            return None
-        return msgspec.convert(
-            {"images": images} | {field: getattr(self._energy, field) for field in Energy.__struct_fields__
-                                  if field != "images"}, Energy,
-        )  # fmt: skip
+    @property
+    def energy(self) -> energy.Energy | None:
+        """Energy over the timed steps; None if the worker timed none."""
+        return self._energy
 
     def end(self) -> Surroundings:
         """Reads the conditions after the worker, which has ended, and says whether it was disturbed."""
         during = self._watch.end()
         after = self._monitor.read()
         return Surroundings(
-            before=_as(Conditions, self._before),
-            after=_as(Conditions, after),
+            before=self._before,
+            after=after,
             wall_s=during.wall_s,
             others_share=during.others_share,
             steal_share=during.steal_share,
             cpu_hz=during.cpu_hz,
-            gpus=[_as(GpuConditions, _without_strangers(gpu)) for gpu in during.gpus],
+            gpus=[_without_foreign_processes(gpu) for gpu in during.gpus],
             disturbed=self._monitor.judge(self._before, after, during),
             absent=during.absent,
         )
@@ -161,10 +154,5 @@ def clocks_of(surroundings: Surroundings) -> Clocks:
     return Clocks(surroundings.cpu_hz, known)
 
 
-def _without_strangers(gpu: conditions.GpuConditions) -> conditions.GpuConditions:
-    return replace(gpu, strangers=None, absent=gpu.absent | {"strangers": OWN_ON_CARD})
-
-
-def _as(kind: type[Made], value: object) -> Made:
-    """A plain dataclass of `measure` as the record's type of the same fields."""
-    return msgspec.convert(value, kind, from_attributes=True)
+def _without_foreign_processes(gpu: conditions.GpuConditions) -> conditions.GpuConditions:
+    return replace(gpu, foreign_processes=None, absent=gpu.absent | {"foreign_processes": OWN_ON_CARD})

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, framework_of
 from frameworks.api import find as find_framework
@@ -18,7 +18,7 @@ from frameworks.recipes import RECIPES, Execution
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
-from xibench.record.schema import DEFAULT_SCENARIO, Case
+from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision
 from xibench.scenarios import SCENARIOS, Scenario, find
 from xibench.workers import probe
 from xibench.workers.inputs import NOISE
@@ -73,7 +73,7 @@ def cases(selection: Selection) -> tuple[Case, ...]:
             variant=variant,
             scenario=scenario.name,
             recipe=recipe,
-            precision=precision,
+            precision=cast("Precision", precision),  # one of PRECISIONS: checked above
             batch=batch,
             resolution=resolution,
             device=device,
@@ -102,7 +102,7 @@ def execution(case: Case) -> Execution:
     return find_framework(case.framework).execution(case.recipe, case.precision, case.device)
 
 
-def resolve_device(frameworks: Sequence[str], asked: str) -> str:
+def resolve_device(frameworks: Sequence[str], asked: str) -> Device:
     """The device of a run: cpu or cuda. `auto` is cuda where a framework sees a card, else cpu.
 
     Frameworks are asked, each in a process of its own, only on a machine on which NVML knows a card.
@@ -110,7 +110,7 @@ def resolve_device(frameworks: Sequence[str], asked: str) -> str:
     """
     if asked != "auto":
         _known("device", (asked,), (*DEVICES, "auto"))
-        return asked
+        return "cuda" if asked == "cuda" else "cpu"
     if nvml.count() == 0:
         return "cpu"
     asked_of = dict.fromkeys(map(framework_of, frameworks))

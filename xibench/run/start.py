@@ -12,7 +12,7 @@ from typing import Final
 from xibench import __version__
 from xibench.errors import InputError, UsageError
 from xibench.record import environment
-from xibench.record.schema import FORMAT_VERSION, Case, Header, Pictures, Rule
+from xibench.record.schema import FORMAT_VERSION, Case, Header, InputImages, Rule
 from xibench.record.store import RunFile
 from xibench.run.execute import Watch
 from xibench.run.plan import weights_seed
@@ -41,7 +41,7 @@ def start(
         preset=preset,
         command=command,
         rule=rule,
-        pictures=pictures_of(plan),
+        images=pictures_of(plan),
         weights_digest=weights_digest(plan[0].weights),
         environment=machine,
         environment_hash=environment.fingerprint(machine),
@@ -70,7 +70,7 @@ def resume(path: str | Path, watch: Watch) -> RunFile:
     return run_file
 
 
-def pictures_of(plan: Sequence[Case]) -> Pictures:
+def pictures_of(plan: Sequence[Case]) -> InputImages:
     """The photographs of a plan. Raises InputError."""
     return inputs.pictures(_source(plan), _largest_batch(plan))
 
@@ -81,7 +81,7 @@ def _source(plan: Sequence[Case]) -> str:
 
 
 def _refuse_other_inputs(header: Header) -> None:
-    began_with, weights = header.pictures, header.plan[0].weights
+    began_with, weights = header.images, header.plan[0].weights
     if inputs.pictures(began_with.source, _largest_batch(header.plan)) != began_with:
         raise InputError(
             f"images {began_with.source}: these are not the photographs that the run began with; "

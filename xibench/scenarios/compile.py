@@ -6,11 +6,9 @@ from typing import Final
 
 from xibench.measure.loop import timed
 from xibench.measure.phase import Phase
-from xibench.record.schema import Rule
+from xibench.record.schema import Compile, Rule
 from xibench.scenarios.prepared import Peaks, PreparedCase, Timed
 from xibench.scenarios.scenario import Scenario
-
-NO_STEP: Final = "scenario compile times no step"
 
 
 def run(prepared: PreparedCase) -> Timed:
@@ -19,10 +17,7 @@ def run(prepared: PreparedCase) -> Timed:
     program = prepared.program
     first_step_s, output = timed(lambda _: program.step(prepared.placed), 0, program.synchronise, prepared.clock)
     peaks = Peaks(prepared.mark.read(), program.device_memory())
-    return Timed(
-        first_step_s, [], NO_STEP, [], None, NO_STEP, 1, peaks, program.result(output), output,
-        absent={"device_steps_s": NO_STEP},
-    )  # fmt: skip
+    return Timed(first_step_s, Compile(), peaks, program.result(output), output)
 
 
 COMPILE: Final = Scenario(

@@ -6,6 +6,7 @@ from typing import Final
 
 from frameworks.cost import ITEM_BYTES
 from xibench.measure.loop import measure
+from xibench.record.schema import Steps
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.rotation import InputRotation
 from xibench.scenarios.sampling import stopping_rule, warmup_rule
@@ -22,10 +23,16 @@ def run(prepared: PreparedCase) -> Timed:
         lambda number: program.step(rotation.input(number)), program.synchronise, warmup_rule(prepared),
         stopping_rule(prepared, prepared.rule.half_width), prepared.clock, rotation.on_phase, program.device_step_s,
     )  # fmt: skip
-    return Timed(
-        samples.first_step_s, samples.warmup_s, samples.warmup_stopped_by, samples.steps_s, samples.device_steps_s,
-        samples.stopped_by, rotation.count, rotation.peaks(), program.result(samples.output), samples.output,
-    )  # fmt: skip
+    steps = Steps(
+        warmup_s=samples.warmup_s,
+        warmup_stopped_by=samples.warmup_stopped_by,
+        steps_s=samples.steps_s,
+        device_steps_s=samples.device_steps_s,
+        stopped_by=samples.stopped_by,
+        images=prepared.case.batch * len(samples.steps_s),
+        input_buffers=rotation.count,
+    )
+    return Timed(samples.first_step_s, steps, rotation.peaks(), program.result(samples.output), samples.output)
 
 
 OFFLINE: Final = Scenario(

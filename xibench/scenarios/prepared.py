@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xibench.measure.clock import Clock
     from xibench.measure.memory import HighWaterMark, HostPeak
     from xibench.measure.phase import Phase
-    from xibench.record.schema import Case, Rule, Server
+    from xibench.record.schema import Case, Measured, Rule
     from xibench.scenarios.sampling import Deadlines
 
 
@@ -47,14 +47,8 @@ class Timed:
     """What a scenario has measured in one process."""
 
     first_step_s: float
-    warmup_s: list[float]  # discarded
-    warmup_stopped_by: str
-    steps_s: list[float]
-    device_steps_s: list[float] | None
-    stopped_by: str
-    input_buffers: int  # copies of the batch that were rotated
+    measured: Measured
     peaks: Peaks
     result: Result  # of the last step, on the host: logits (batch, classes)
     output: Any  # of the last step, as the framework has it; the device has finished it
-    server: Server | None = None
     absent: dict[str, str] | None = None  # field -> why it is None

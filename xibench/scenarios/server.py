@@ -9,8 +9,10 @@ from dataclasses import replace
 from statistics import median
 from typing import Final
 
+from msgspec import structs
+
 from xibench.measure.server import highest_rate, poisson_arrivals, serve
-from xibench.record.schema import RateTrial, Rule, Server
+from xibench.record.schema import Queries, RateTrial, Rule, Server
 from xibench.scenarios import single_stream
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.scenario import Scenario
@@ -28,7 +30,9 @@ class _OutOfTime(Exception):
 def run(prepared: PreparedCase) -> Timed:
     """Time queries alone, then bisect the rate of arrivals."""
     alone = single_stream.run(prepared)
-    alone_s = median(alone.steps_s)
+    queries = alone.measured
+    assert isinstance(queries, Queries)
+    alone_s = median(queries.steps_s)
     bound_s = prepared.case.latency_bound_s or BOUND_QUERIES * alone_s
     trials: list[RateTrial] = []
 
@@ -43,8 +47,9 @@ def run(prepared: PreparedCase) -> Timed:
         highest_hz = highest_rate(keeps_bound, LOWEST_LOAD / alone_s, 1 / alone_s, RATE_TRIALS)
     except _OutOfTime:
         highest_hz = max((trial.rate_hz for trial in trials if trial.within), default=None)
-        alone = replace(alone, stopped_by=f"time_limit_s {prepared.rule.time_limit_s}")
-    return replace(alone, server=Server(bound_s=bound_s, highest_rate_hz=highest_hz, trials=trials))
+        queries = structs.replace(queries, stopped_by=f"time_limit_s {prepared.rule.time_limit_s}")
+    found = Server(**structs.asdict(queries), bound_s=bound_s, highest_rate_hz=highest_hz, trials=trials)
+    return replace(alone, measured=found)
 
 
 def _trial(prepared: PreparedCase, rate_hz: float, bound_s: float, number: int) -> RateTrial:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from xibench.measure.loop import measure
-from xibench.record.schema import Rule
+from xibench.record.schema import Queries, Rule
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.rotation import InputRotation
 from xibench.scenarios.sampling import stopping_rule, warmup_rule
@@ -26,11 +26,18 @@ def run(prepared: PreparedCase) -> Timed:
         lambda number: program.query(rotation.input(number)), lambda _: None, warmup_rule(prepared),
         stopping_rule(prepared, half_width=None), prepared.clock, rotation.on_phase,
     )  # fmt: skip
+    queries = Queries(
+        warmup_s=samples.warmup_s,
+        warmup_stopped_by=samples.warmup_stopped_by,
+        steps_s=samples.steps_s,
+        stopped_by=samples.stopped_by,
+        images=len(samples.steps_s),
+        input_buffers=rotation.count,
+    )
+    output = _output_on_device(prepared)
     return Timed(
-        samples.first_step_s, samples.warmup_s, samples.warmup_stopped_by, samples.steps_s, None, samples.stopped_by,
-        rotation.count, rotation.peaks(), samples.output, _output_on_device(prepared),
-        absent={"device_steps_s": IN_QUERY},
-    )  # fmt: skip
+        samples.first_step_s, queries, rotation.peaks(), samples.output, output, {"device_steps_s": IN_QUERY}
+    )
 
 
 def _output_on_device(prepared: PreparedCase) -> Any:

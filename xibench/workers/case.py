@@ -17,6 +17,7 @@ import psutil
 from frameworks.api import Prepares, Program, load
 from frameworks.manifest import CompiledMemory, DeviceMemory
 from frameworks.task import Batch
+from frameworks.weights import digest
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
 from xibench.measure.errors import rms_error
@@ -24,18 +25,20 @@ from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record import schema
-from xibench.record.schema import Case, Energy, Equality, Memory, Process, Substitution
+from xibench.record.schema import Case, Energy, Equality, Memory, Process, Sampled, Substitution
 from xibench.scenarios import find
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.sampling import Deadlines
 from xibench.workers.messages import MeasureCase, Measured
-from xibench.workers.programs import prepare, received, versions
+from xibench.workers.programs import prepare, received, seeded_weights, versions
 
 ON_CPU: Final = "the case runs on the CPU"
 NO_COUNTER: Final = "the framework has no such counter"
 IN_FIRST_STEP: Final = "nothing is compiled ahead of the first step, which includes what is compiled"
 NOT_GATED: Final = "recipe default, and other people's implementations, are not held against float64 in a run"
 NO_METER: Final = "nothing measured energy over the timed steps"
+NO_SAMPLE: Final = "the scenario times nothing after the first step"
+TOLD_BY_ANOTHER: Final = "the weights are not seeded, or an earlier process of the run has told their digest"
 
 
 def run_job(request: MeasureCase, listener: PhaseListener) -> Measured:
@@ -105,20 +108,15 @@ def measure_case(
         build_s=built - build_began,
         compile_s=compile_s if ahead else None,
         first_step_s=timed.first_step_s,
-        warmup_s=timed.warmup_s,
-        warmup_stopped_by=timed.warmup_stopped_by,
-        steps_s=timed.steps_s,
-        device_steps_s=timed.device_steps_s,
-        stopped_by=timed.stopped_by,
+        measured=timed.measured,
         clock=_clock(clock, program, timed, absent),
-        input_buffers=timed.input_buffers,
         memory=memory,
-        energy=_unmetered(case, timed),
-        server=timed.server,
+        energy=_unmetered(timed),
         settings=readings.settings,
         substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in program.substitutions],
         output_mean=_output_mean(timed),
         equality=equality,
+        weights_digest=_weights_digest(request, absent),
         absent=readings.absent | (timed.absent or {}) | absent,
     )
 
@@ -187,18 +185,26 @@ def _memory(
     )
 
 
-def _unmetered(case: Case, timed: Timed) -> Energy:
-    """How many images the timed steps computed; the energy over them is for the parent to fill in."""
-    why = NO_METER if timed.steps_s else timed.stopped_by
+def _unmetered(timed: Timed) -> Energy:
+    """What the worker knows of the energy over its timed samples; the parent fills in what it metered."""
+    steps_s = timed.measured.steps_s if isinstance(timed.measured, Sampled) else []
+    why = NO_METER if steps_s else NO_SAMPLE
     return Energy(
-        window_s=sum(timed.steps_s),
-        images=case.batch * len(timed.steps_s),
+        window_s=sum(steps_s),
         gpu_counter_joules=None,
         gpu_integrated_joules=None,
         gpu_power_samples=0,
         cpu_package_joules=None,
         absent=dict.fromkeys(("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"), why),
     )
+
+
+def _weights_digest(request: MeasureCase, absent: dict[str, str]) -> str | None:
+    """The digest of the case's seeded weights, drawn again once everything has been measured."""
+    if not request.digest_weights:
+        absent["weights_digest"] = TOLD_BY_ANOTHER
+        return None
+    return digest(seeded_weights(request.case))
 
 
 def _device_process_bytes(case: Case, absent: dict[str, str]) -> int | None:

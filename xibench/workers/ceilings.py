@@ -18,7 +18,7 @@ from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import measure
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.measure.stopping import AnyOf, FixedCount, TimeBudget
-from xibench.record.schema import Copy, Product
+from xibench.record.schema import Copy, Matmul
 from xibench.workers.messages import Ceilings, MeasureCeilings
 from xibench.workers.serving import one_line
 
@@ -50,12 +50,12 @@ def run_job(
         matmul = partial(implementation.matmul, precision=precision, device=device)
         products.append(_product(matmul, request, precision, clock))
     listener.on_progress("copy")
-    return Ceilings(products=products, copies=[_copy(partial(implementation.copy, device=device), request, clock)])
+    return Ceilings(matmuls=products, copies=[_copy(partial(implementation.copy, device=device), request, clock)])
 
 
 def _product(
     matmul: Callable[[int], Callable[[], Any]], request: MeasureCeilings, precision: Precision, clock: Clock
-) -> Product:
+) -> Matmul:
     """The fastest size. The next one is tried as long as it promises to fit into the budget."""
     best: tuple[float, int, list[float]] | None = None
     began = clock.now()
@@ -68,12 +68,12 @@ def _product(
                 break
     except Exception as error:  # of a size that the device cannot take, too: the smaller ones stay
         if best is None:
-            return Product(
+            return Matmul(
                 framework=request.framework, precision=precision, n=None, flops_per_s=None, reason=_reason(error)
             )
     assert best is not None
     rate, n, calls = best
-    return Product(framework=request.framework, precision=precision, n=n, flops_per_s=rate, calls_s=calls)
+    return Matmul(framework=request.framework, precision=precision, n=n, flops_per_s=rate, calls_s=calls)
 
 
 def _copy(copy: Callable[[int], Callable[[], Any]], request: MeasureCeilings, clock: Clock) -> Copy:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from frameworks.architectures import network
 from xibench.errors import InputError, StoreError
-from xibench.record.schema import Case, Pictures
+from xibench.record.schema import Case, InputImages
 from xibench.workers import interpreters
 from xibench.workers.messages import BatchWritten, WriteBatch
 from xibench.workers.session import last_line, run_worker
@@ -44,7 +44,7 @@ PREPARATION: Final = (
 HOW_NOISE: Final = "standard normal float32 from the case's seed (NumPy PCG64), cut to -1..1"
 
 
-def pictures(source: str, most: int) -> Pictures:
+def pictures(source: str, most: int) -> InputImages:
     """The photographs of a source: `sample`, `noise`, or a folder.
 
     most: images in the largest batch; a folder has that many of its photographs taken, or all if there are fewer. Its
@@ -53,7 +53,7 @@ def pictures(source: str, most: int) -> Pictures:
     Raises InputError, naming the file or folder.
     """
     if source == NOISE:
-        return Pictures(source=source, files=[], digest=hashlib.sha256().hexdigest(), preparation=HOW_NOISE)
+        return InputImages(source=source, files=[], digest=hashlib.sha256().hexdigest(), preparation=HOW_NOISE)
     root, paths = _find(source, most)
     save_batch(Path(os.devnull), source, len(paths), 32)
     digest = hashlib.sha256()
@@ -62,7 +62,7 @@ def pictures(source: str, most: int) -> Pictures:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
     names = [path.relative_to(root).as_posix() for path in paths]
-    return Pictures(source=source, files=names, digest=digest.hexdigest(), preparation=PREPARATION)
+    return InputImages(source=source, files=names, digest=digest.hexdigest(), preparation=PREPARATION)
 
 
 def save_batch(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from xibench.measure.phase import Phase
-from xibench.record.schema import Case, Copy, Process, Product, Rule, Setting
+from xibench.record.schema import Case, Copy, Matmul, Process, Rule, Setting
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type"):
@@ -63,6 +63,7 @@ class MeasureCase(_Message, frozen=True, kw_only=True, tag=True):
     batch_file: str  # .npy, float32, (batch, height, width, channels)
     order: int  # position of the process in the run, from 0
     golden: GoldenOutputs | None = None  # null: the result is compared with nothing
+    digest_weights: bool = False  # no process of the run has reported the digest of these seeded weights yet
     share_s: float | None = None  # of the run's total budget, from the worker's start to its last step; null: no budget
 
 
@@ -105,7 +106,7 @@ class MeasureCeilings(_Message, frozen=True, kw_only=True, tag=True):
 class Ceilings(_Message, frozen=True, kw_only=True, tag=True):
     """The ceilings of a device in one framework."""
 
-    products: list[Product]
+    matmuls: list[Matmul]
     copies: list[Copy]
 
 

@@ -10,7 +10,7 @@ from frameworks.api import IMPLEMENTATIONS, Prepares, Program
 from frameworks.architectures import network
 from frameworks.recipes import Execution
 from frameworks.task import INFER
-from frameworks.weights import resolve
+from frameworks.weights import Weights, resolve
 from xibench.record.environment import version
 from xibench.record.schema import Case
 from xibench.run.plan import weights_seed
@@ -33,6 +33,11 @@ def prepare(implementation: Prepares, case: Case, execution: Execution) -> Progr
     seed = weights_seed(case.weights)
     weights = resolve(blueprint, case.weights if seed is None else seed)
     return implementation.prepare(blueprint, weights, execution, INFER)
+
+
+def seeded_weights(case: Case) -> Weights:
+    """The initial weights of a case whose weights are a seed, `seed:N`."""
+    return resolve(network(case.model, case.variant, resolution=case.resolution), weights_seed(case.weights))
 
 
 def versions(framework: str) -> dict[str, str | None]:

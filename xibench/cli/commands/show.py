@@ -12,7 +12,7 @@ from xibench.cli.options import Json, print_json, run_path
 from xibench.errors import UsageError
 
 if TYPE_CHECKING:
-    from xibench.record.schema import Record
+    from xibench.record.schema import Calibration, Record
     from xibench.record.store import Run
     from xibench.record.summary import Summary
 
@@ -81,13 +81,21 @@ def document(path: Path, run: Run) -> dict[str, Any]:
         "run": {
             "id": header.run_id, "file": str(path), "created_utc": header.created_utc, "preset": header.preset,
             "command": header.command, "xibench": header.xibench, "format_version": header.format_version,
-            "rule": header.rule, "pictures": header.pictures, "weights_digest": header.weights_digest,
+            "rule": header.rule, "pictures": header.images, "weights_digest": header.weights_digest,
             "planned": len(header.plan), "cut_line": run.cut_line,
         },
         "environment": header.environment,
-        "calibration": run.calibration,
+        "calibration": run.calibration and _calibration(run.calibration),
         "records": [_record(record, summarise(record, run.calibration)) for record in run.records],
     }
+
+
+def _calibration(calibration: Calibration) -> dict[str, Any]:
+    """The calibration line under the keys that scripts know: matrix multiplications are `products` there."""
+    import msgspec
+
+    line = msgspec.to_builtins(calibration)
+    return {"products" if name == "matmuls" else name: value for name, value in line.items()}
 
 
 def _record(record: Record, summary: Summary) -> dict[str, Any]:
@@ -100,7 +108,7 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
         **_figures(summary),
         "processes": summary.processes,
         "failed": summary.failed,
-        "set_aside": summary.set_aside,
+        "set_aside": summary.superseded,
         "disturbed": summary.disturbed,
         "unsteady": summary.unsteady,
         "cut_short": summary.cut_short,

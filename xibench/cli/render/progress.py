@@ -97,7 +97,7 @@ class PairWatch:
         if so_far is not None:
             bounds = "" if so_far.low is None else f" [{so_far.low:.3f}, {so_far.high:.3f}]"
             known = f"{so_far.ratio:.3f}{bounds} {so_far.verdict}"
-        aside = " (disturbed, to be repeated)" if pair.set_aside else ""
+        aside = " (disturbed, to be repeated)" if pair.superseded else ""
         spent = format.duration(self._clock() - self._began)
         line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}: {known}{aside}"
         print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=self._output, flush=True)
@@ -188,9 +188,9 @@ def outcome(record: Record) -> str:
     if last.status != "ok":
         return f"{name}: {last.status}: {last.reason}"
     disturbed = last.surroundings.disturbed if last.surroundings else []
-    said = [headline(summarise(record))] if record.counted and not last.set_aside else []
+    said = [headline(summarise(record))] if record.counted and not last.superseded else []
     if disturbed:
-        kept = "to be repeated" if last.set_aside else "kept and marked"
+        kept = "to be repeated" if last.superseded else "kept and marked"
         said.append(f"disturbed ({kept}): {'; '.join(disturbed)}")
     return f"{name}: {'; '.join(said)}"
 

@@ -83,8 +83,8 @@ def _ceilings(calibration: Calibration | None, summaries: Sequence[Summary]) -> 
     if calibration is not None:
         best = [
             f"product {count(product.flops_per_s, 'FLOP/s')} {product.precision}{_calls(product.calls_s)}"
-            for precision in dict.fromkeys(p.precision for p in calibration.products)
-            if (product := calibration.best_product(precision)) is not None
+            for precision in dict.fromkeys(p.precision for p in calibration.matmuls)
+            if (product := calibration.best_matmul(precision)) is not None
         ]
         if (copy := calibration.best_copy) is not None:
             best.append(f"copy {count(copy.bytes_per_s, 'B/s')}{_calls(copy.calls_s)}")
@@ -109,11 +109,13 @@ def _memory(summaries: Sequence[Summary]) -> Notes:
 
 
 def _bounds(records: Sequence[Record]) -> Notes:
+    from xibench.record.schema import Server
+
     text = "Highest rate of queries (Poisson arrivals) whose 99th percentile of latency, waiting included, is within"
     return _grouped([
         (f"{text} {_range(bounds)}", record.case)
         for record in records
-        if (bounds := [process.server.bound_s for process in record.processes if process.server is not None])
+        if (bounds := [p.measured.bound_s for p in record.processes if isinstance(p.measured, Server)])
     ], len(records))  # fmt: skip
 
 
@@ -154,7 +156,7 @@ def _budget(run: Run) -> Notes:
     if total_s is None:
         return []
     processes = [process for record in run.records for process in record.processes]
-    ended = sum(process.stopped_by.startswith("total_budget_s") for process in processes)
+    ended = sum(p.sampled.stopped_by.startswith("total_budget_s") for p in processes if p.sampled)
     shared = f"The run's budget of {seconds(total_s)} was shared out over its processes"
     return [f"{shared}: {ended} of {len(processes)} ended their timed steps by it."]
 
@@ -162,7 +164,7 @@ def _budget(run: Run) -> Notes:
 def _counts(summaries: Sequence[Summary]) -> Notes:
     """What was repeated, what failed beside processes that did not, and what lies far from the rest: all is kept."""
     notes = []
-    repeated = sum(s.set_aside for s in summaries)
+    repeated = sum(s.superseded for s in summaries)
     if repeated:
         was = "was" if repeated == 1 else "were"
         notes.append(
