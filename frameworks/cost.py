@@ -32,6 +32,8 @@ from frameworks.blueprint import (
     place,
     place_auxiliary,
 )
+from frameworks.errors import Unsupported
+from frameworks.task import INFER, Infer, Task
 
 ITEM_BYTES: Final = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2}
 FUSED_AWAY: Final = ("batch_norm", "activation", "dropout", "concat", "slice", "flatten")
@@ -80,11 +82,24 @@ class NetworkCost:
     auxiliary_layers: tuple[LayerCost, ...]
 
 
-def cost(network: Network, resolution: int | None = None, batch: int = 1, precision: str = "fp32") -> NetworkCost:
-    """Cost of one forward pass. MACs, element-wise operations and activations are for the whole batch.
+def cost(
+    network: Network, task: Task = INFER, *, resolution: int | None = None, batch: int = 1, precision: str = "fp32"
+) -> NetworkCost:
+    """Cost of one step of a task.
 
-    Raises InvalidConfiguration if the resolution is too small for the network.
+    Args:
+        network: the blueprint.
+        task: what the step computes.
+        resolution: pixels, square; None for the network's own.
+        batch: images of the step. MACs, element-wise operations, activations and bytes are those of the whole batch.
+        precision: of kernels and activations; batch norm's parameters stay in at least float32.
+
+    Raises:
+        Unsupported: a task whose cost is not known here; only inference's is.
+        InvalidConfiguration: the resolution is too small for the network.
     """
+    if not isinstance(task, Infer):
+        raise Unsupported(f"cost of {network.name}: task {task!r} is not known, expected Infer()")
     layers = tuple(_layer_cost(p, batch, precision) for p in place(network, resolution))
     beside = tuple(_layer_cost(p, batch, precision) for p in place_auxiliary(network, resolution))
     return NetworkCost(

@@ -26,7 +26,6 @@ SLOWDOWN: Final = 0.03
 CASE: Final = Case(
     framework="pytorch", model="xception", variant="narrow", recipe="tuned", batch=1, resolution=128, images="noise"
 )
-DIFFERENT: Final = ("slower", "faster")
 
 
 def measure(folder: Path) -> Figures:

@@ -16,6 +16,8 @@ from frameworks.blueprint import (
     Residual,
 )
 from frameworks.cost import ITEM_BYTES, LayerCost, NetworkCost, as_written, cost, fused_layers
+from frameworks.errors import Unsupported
+from frameworks.task import INFER
 
 XCEPTION_BLOCKS = {  # block: trainable, non-trainable, MACs at 299
     "block1": (19_488, 192, 417_478_752),
@@ -192,3 +194,9 @@ def test_as_written_does_the_same_multiply_adds_and_moves_every_layers_bytes(mod
     assert sum(flops for flops, _ in written) == 2 * costs.macs
     assert sum(moved for _, moved in written) == costs.bytes_moved
     assert all(less <= more for (_, less), (_, more) in zip(fused, written, strict=True))
+
+
+def test_a_task_whose_cost_is_not_known_is_refused_instead_of_taken_for_inference() -> None:
+    assert cost(tiny(), INFER, batch=2) == cost(tiny(), batch=2)
+    with pytest.raises(Unsupported, match="cost of tiny: task 'train' is not known, expected Infer"):
+        cost(tiny(), "train")  # type: ignore[arg-type]

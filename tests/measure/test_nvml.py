@@ -61,7 +61,7 @@ def test_a_card_that_tells_everything_is_read_in_si_units(with_cards: Program) -
     (reading,) = with_cards("cards(whole)" + READ)
     assert reading == {
         "index": 0, "sm_clock_hz": 1.98e9, "memory_clock_hz": 2.619e9, "throttle_reasons": [],
-        "temperature_celsius": 41.0, "power_watts": 120.0, "power_limit_watts": 700.0, "utilisation": 0.75,
+        "temperature_celsius": 41.0, "power_watts": 120.0, "power_limit_watts": 700.0,
         "foreign_processes": 0, "absent": {},
     }  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_what_a_card_does_not_tell_is_null_with_nvmls_reason(with_cards: Program
     unknown = {name for name, value in reading.items() if value is None}
     assert unknown == {
         "memory_clock_hz", "throttle_reasons", "temperature_celsius", "power_watts", "power_limit_watts",
-        "utilisation", "foreign_processes",
+        "foreign_processes",
     }  # fmt: skip
     assert reading["absent"] == dict.fromkeys(unknown, "NVML: Not Supported")
 

@@ -7,7 +7,6 @@ from scipy.stats import binom
 
 from xibench.measure.stopping import (
     EXACT_UP_TO,
-    AllOf,
     AnyOf,
     FixedCount,
     Limits,
@@ -73,14 +72,8 @@ def test_any_of_ends_with_the_first_of_its_rules_and_names_it() -> None:
     assert steps_until_finished(AnyOf([FixedCount(2), TimeBudget(2.5)]), [1.0] * 9) == (2, "max_steps 2")
 
 
-def test_all_of_ends_when_each_of_its_rules_has() -> None:
-    rule = AllOf([FixedCount(5), TimeBudget(2.5)])
-    assert steps_until_finished(rule, [1.0] * 9) == (5, "max_steps 5 and budget_s 2.5")
-
-
-@pytest.mark.parametrize("both", [AnyOf, AllOf])
-def test_a_least_number_of_steps_is_taken_whatever_the_rules_say(both: type[AnyOf | AllOf]) -> None:
-    assert steps_until_finished(both([TimeBudget(0.5)], min_steps=4), [1.0] * 9)[0] == 4
+def test_a_least_number_of_steps_is_taken_whatever_the_rules_say() -> None:
+    assert steps_until_finished(AnyOf([TimeBudget(0.5)], min_steps=4), [1.0] * 9)[0] == 4
 
 
 def test_the_rule_of_a_run_takes_the_least_count_whatever_it_costs() -> None:
@@ -97,7 +90,7 @@ def test_the_rule_of_a_run_stops_early_only_if_a_half_width_is_asked_for() -> No
 
 
 @pytest.mark.parametrize(
-    "rule", [FixedCount(2), TimeBudget(2.0), RelativeHalfWidth(0.01), AnyOf([FixedCount(2)]), AllOf([FixedCount(2)])]
+    "rule", [FixedCount(2), TimeBudget(2.0), RelativeHalfWidth(0.01), AnyOf([FixedCount(2)])]
 )
 def test_a_rule_forgets_what_was_added_before_it_begins(rule: StoppingRule) -> None:
     for _ in range(8):

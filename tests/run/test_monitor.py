@@ -148,7 +148,7 @@ def test_the_worker_on_a_card_is_no_stranger_to_it(
 ) -> None:
     figures = ("sm_clock_hz", "memory_clock_hz", "temperature_celsius", "power_watts", "power_limit_watts")
     seen = Reading(
-        index=0, throttle_reasons=[], foreign_processes=1, utilisation=0.5, absent={}, **dict.fromkeys(figures, 1.0)
+        index=0, throttle_reasons=[], foreign_processes=1, absent={}, **dict.fromkeys(figures, 1.0)
     )
     monkeypatch.setattr(conditions.nvml, "read", lambda own=(): [seen])
     observer = conditions.watch_worker()

@@ -274,7 +274,7 @@ def _members_that(variant: str, resolution: int) -> tuple[Member, ...]:
 
 
 def _described(segments: int, way: Widths, width: float, variant: str, resolution: int | None = None) -> Member:
-    costs = cost(network(MODEL, variant), resolution)
+    costs = cost(network(MODEL, variant), resolution=resolution)
     return Member(segments, way, width, variant, costs.parameters_trainable, costs.macs)
 
 

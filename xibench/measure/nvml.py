@@ -52,7 +52,6 @@ class Reading:
     temperature_celsius: float | None
     power_watts: float | None
     power_limit_watts: float | None
-    utilisation: float | None  # share of NVML's last sampling period (up to a second) in which a kernel ran
     foreign_processes: int | None  # processes that compute on the card and are not the run's
     absent: dict[str, str]
 
@@ -290,7 +289,6 @@ def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int])
         ),
         power_watts=told("power_watts", _power_watts),
         power_limit_watts=told("power_limit_watts", _power_limit_watts),
-        utilisation=told("utilisation", lambda n, h: float(n.nvmlDeviceGetUtilizationRates(h).gpu) / 100),
         foreign_processes=told("foreign_processes", lambda n, h: _foreign_processes(n, h, own)),
         absent=absent,
     )

@@ -122,8 +122,8 @@ class RelativeHalfWidth:
         return f"half_width {self._half_width}" if half <= self._half_width * middle else None
 
 
-class _Several:
-    """Rules that are told of the same steps, and a least number of steps before which none of them counts."""
+class AnyOf:
+    """Finished as soon as one of its rules is and `min_steps` are done."""
 
     def __init__(self, rules: Sequence[StoppingRule], min_steps: int = 1) -> None:
         self._rules = tuple(rules)
@@ -142,27 +142,11 @@ class _Several:
         for rule in self._rules:
             rule.add(step_s)
 
-
-class AnyOf(_Several):
-    """Finished as soon as one of its rules is and `min_steps` are done."""
-
     def finished(self, now_s: float) -> str | None:
         """What the first finished rule says, in the order in which they were given."""
         if self._steps < self._min_steps:
             return None
         return next((reason for rule in self._rules if (reason := rule.finished(now_s)) is not None), None)
-
-
-class AllOf(_Several):
-    """Finished when every one of its rules is at the same moment, and `min_steps` are done."""
-
-    def finished(self, now_s: float) -> str | None:
-        """What the rules say, joined by `and`."""
-        if self._steps < self._min_steps:
-            return None
-        reasons = [rule.finished(now_s) for rule in self._rules]
-        known = [reason for reason in reasons if reason is not None]
-        return " and ".join(known) if len(known) == len(reasons) else None
 
 
 @lru_cache(maxsize=EXACT_UP_TO + 1)
