@@ -12,7 +12,7 @@ from benches.claims.comparisons import Done, Folder
 from xibench.ab.compare_sides import Limits
 from xibench.ab.sides import Side
 from xibench.measure import comparing
-from xibench.record.pairs import Half
+from xibench.record.pairs import PairSide
 from xibench.run.plan import Selection, cases
 
 PAIRS: Final = 6  # a case: few, but every framework and a short and a long step get them within minutes
@@ -62,7 +62,7 @@ def _figures(done: Done) -> Figures:
     }
 
 
-def _median(half: Half) -> float:
+def _median(half: PairSide) -> float:
     return statistics.median(step for burst in half.bursts_s for step in burst)
 
 

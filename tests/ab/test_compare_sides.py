@@ -16,7 +16,7 @@ from xibench.ab.sides import Side
 from xibench.errors import UsageError
 from xibench.record import pair_store
 from xibench.record.comparison import Compared, Comparison
-from xibench.record.pairs import Half, Pair
+from xibench.record.pairs import Pair, PairSide
 from xibench.record.schema import Case
 from xibench.run.monitor import WorkerMonitor
 
@@ -38,8 +38,8 @@ class Listener:
         self.ended.append(so_far)
 
 
-def half(steps: list[float], threads: int = 2) -> Half:
-    return Half(
+def half(steps: list[float], threads: int = 2) -> PairSide:
+    return PairSide(
         versions={"torch": "2.13.0"}, settings={"threads": threads}, first_step_s=1.0, warmup_s=[0.1], bursts_s=[steps],
         output_mean=0.1,
     )  # fmt: skip

@@ -72,3 +72,12 @@ def test_a_worker_ends_when_its_parent_is_killed(command: str, tmp_path: Path) -
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left
+
+
+def test_exactly_one_place_starts_workers() -> None:
+    """What else starts processes asks git and the shell's tools, and waits for them."""
+    starts = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("subprocess.Popen(")
+        for path in (ROOT / "xibench").rglob("*.py")
+    }
+    assert {name: count for name, count in starts.items() if count} == {"xibench/workers/session.py": 1}

@@ -15,7 +15,7 @@ from pathlib import Path
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
 from xibench.measure.phase import Phase
-from xibench.record.pairs import Half, Pair
+from xibench.record.pairs import Pair, PairSide
 from xibench.record.schema import Case, Status
 from xibench.run.plan import weights_seed
 from xibench.workers.messages import Burst, Finish, Imported, PairReport, Prepare, Ready, StartPairSide, Steps
@@ -56,7 +56,7 @@ def measure_pair(
     observer = observer or Unobserved()
     began = time.monotonic()
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-    halves: list[Half] = []
+    measured: list[PairSide] = []
     new_first: list[bool] = []
     order, core = rng.sample((0, 1), 2), rng.choice(usable_cores())
     status: Status = "ok"
@@ -76,14 +76,14 @@ def measure_pair(
             observer.on_phase(Phase.TIMING)
             timed = _alternate(workers, new_first, bursts, core, observer)
             observer.on_phase(Phase.DONE)
-            halves = [_half(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
+            measured = [_pair_side(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
     except WorkerFailed as failed:
         status, reason, log = failed.outcome.status, failed.outcome.reason, failed.outcome.log
     return Pair(
         case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began,
         new_started_first=order[0] == 1, core=core, new_first=new_first,
-        base=halves[0] if halves else None, new=halves[1] if halves else None,
-        log_ratio=log_ratio(halves[0].bursts_s, halves[1].bursts_s) if halves else None,
+        base=measured[0] if measured else None, new=measured[1] if measured else None,
+        log_ratio=log_ratio(measured[0].bursts_s, measured[1].bursts_s) if measured else None,
         disturbed=[], superseded=False, status=status, reason=reason, log=log,
     )  # fmt: skip
 
@@ -123,10 +123,10 @@ def _alternate(
     return timed
 
 
-def _half(worker: WorkerSession, ready: Ready, timed: list[list[float]], bursts: BurstConfig) -> Half:
+def _pair_side(worker: WorkerSession, ready: Ready, timed: list[list[float]], bursts: BurstConfig) -> PairSide:
     worker.send(Finish())
     report = worker.receive(PairReport, bursts.time_limit_s)
-    return Half(
+    return PairSide(
         versions=report.versions, settings=report.settings, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
         warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, output_mean=report.output_mean,
     )  # fmt: skip

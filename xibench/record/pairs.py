@@ -61,7 +61,7 @@ class PairsHeader(msgspec.Struct, frozen=True, kw_only=True, tag="pairs_header",
     weights_digest: str | None = None  # null where weights are seeded
 
 
-class Half(msgspec.Struct, frozen=True, kw_only=True):
+class PairSide(msgspec.Struct, frozen=True, kw_only=True):
     """One of a pair's two processes."""
 
     versions: dict[str, str]
@@ -83,8 +83,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     new_started_first: bool  # which side was started, built and warmed up first
     core: int | None = None  # on which the main threads of both began every burst
     new_first: list[bool]  # per burst, which side went first
-    base: Half | None  # null where the pair failed
-    new: Half | None
+    base: PairSide | None  # null where the pair failed
+    new: PairSide | None
     log_ratio: float | None  # median over the bursts of log(median of new / median of base)
     surroundings: Surroundings | None = None  # conditions before, during and after it
     disturbed: list[str]  # what disturbed it, each with figure and limit
