@@ -47,7 +47,7 @@ def half(steps: list[float], threads: int = 2) -> PairSide:
 
 def made_pair(case: Case, number: int, log_ratio: float | None) -> Pair:
     return Pair(
-        case=case, number=number, started_utc="2025-01-02T03:04:05", wall_s=1.0, new_started_first=False,
+        case=case, number=number, started_utc="2025-01-02T03:04:05", wall_s=1000.0, new_started_first=False,
         new_first=[True], base=half([0.1]), new=half([0.1 * math.exp(log_ratio or 0)]), log_ratio=log_ratio,
         disturbed=[], superseded=False, status="ok" if log_ratio is not None else "failed",
         reason=None if log_ratio else "it exited", log=None,
@@ -113,8 +113,8 @@ def test_a_case_that_stays_in_doubt_ends_at_the_most_pairs(tmp_path: Path) -> No
 
 def test_no_pair_starts_once_the_budget_is_spent(tmp_path: Path) -> None:
     watch = Listener()
-    found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), Limits(budget_s=0.5), watch)
-    assert len(watch.began) == 1, "a pair of the stand-in says that it took a second"
+    found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), Limits(budget_s=500.0), watch)
+    assert len(watch.began) == 1, "a pair of the stand-in says that it took 1,000 seconds"
     assert found.pairs[0].verdict == "unsure"
 
 
@@ -186,7 +186,7 @@ def test_a_case_that_was_not_begun_says_what_came_before_it(tmp_path: Path, monk
     found = compared(tmp_path / "spent", lambda case, n, rng: 0.1, Limits(budget_s=1e-9))
     assert found.not_compared[0].why == ["the budget was spent before it"]
     monkeypatch.setattr(ab, "_judged", lambda pair, around, may: msgspec.structs.replace(pair, superseded=True))
-    found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, Limits(budget_s=0.5))
+    found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, Limits(budget_s=500.0))
     assert found.not_compared[0].why == ["disturbed pairs, all set aside: 1; none was taken in their place"]
 
 

@@ -47,10 +47,11 @@ class Asv:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.fixture
-def asv(tmp_path: Path) -> Asv:
+@pytest.fixture(scope="module")
+def asv(tmp_path_factory: pytest.TempPathFactory) -> Asv:
     """asv on a checkout of its own, so that it works in any state of this one."""
-    checkout, home = tmp_path / "checkout", tmp_path / "home"
+    folder = tmp_path_factory.mktemp("asv")
+    checkout, home = folder / "checkout", folder / "home"
     home.mkdir()
     for name in ("benches", "frameworks"):
         shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -71,9 +72,15 @@ def pip(python: Path, command: str, *options: str, **places: Path) -> None:
     subprocess.run([python, *words[1:], *options], cwd=folder, check=True, capture_output=True)
 
 
-def measured(asv: Asv, *benchmarks: str) -> dict[str, dict[str, Any]]:
-    """Runs benchmarks once in the environment of the tests; benchmark -> what asv has saved of it."""
+@pytest.fixture(scope="module")
+def measured(asv: Asv) -> dict[str, dict[str, Any]]:
+    """One run of asv, once each, in the environment of the tests; benchmark -> what asv has saved of it."""
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=asv.checkout, text=True).strip()
+    benchmarks = (
+        r"Step\.time_step\('pytorch', 'inception_v3', 'default'\)",
+        r"FrameworkMemory\.peakmem_framework\('pytorch'\)",
+        r"StepMemory\.peakmem_step\('pytorch', 'inception_v3', 'default'\)",
+    )
     chosen = [argument for name in benchmarks for argument in ("--bench", name)]
     asv.run("run", "-E", "existing", "--set-commit-hash", head, "--quick", *chosen)
     [file] = (asv.checkout / "results" / "asv").glob("*/*-existing-*.json")
@@ -83,25 +90,20 @@ def measured(asv: Asv, *benchmarks: str) -> dict[str, dict[str, Any]]:
     }
 
 
-def test_asv_measures_a_step_and_publishes_it(asv: Asv) -> None:
-    result = measured(asv, r"Step\.time_step\('pytorch', 'inception_v3', 'tuned'\)")["step.Step.time_step"]
+def test_asv_measures_a_step_and_publishes_it(asv: Asv, measured: dict[str, dict[str, Any]]) -> None:
+    result = measured["step.Step.time_step"]
     assert result["params"] == [
         ["'pytorch'", "'tensorflow'", "'jax'"], ["'xception'", "'inception_v3'"], ["'default'", "'tuned'"],
     ]
-    asked_for = list(product(*result["params"])).index(("'pytorch'", "'inception_v3'", "'tuned'"))
-    assert [i for i, seconds in enumerate(result["result"]) if math.isfinite(seconds)] == [asked_for]
-    assert 0 < result["result"][asked_for] < 60
+    asked_for = list(product(*result["params"])).index(("'pytorch'", "'inception_v3'", "'default'"))
+    assert [i for i, seconds in enumerate(result["result"]) if math.isfinite(seconds or math.nan)] == [asked_for]
+    assert result["result"][asked_for] > 0
     asv.run("publish")
     assert (asv.checkout / ".asv" / "html" / "index.html").is_file()
 
 
-def test_asv_measures_the_peak_memory_of_a_step_and_of_the_framework_alone(asv: Asv) -> None:
-    found = measured(
-        asv,
-        r"FrameworkMemory\.peakmem_framework\('pytorch'\)",
-        r"StepMemory\.peakmem_step\('pytorch', 'inception_v3', 'default'\)",
-    )
-    figures = {name: [b for b in of["result"] if math.isfinite(b or math.nan)] for name, of in found.items()}
+def test_asv_measures_the_peak_memory_of_a_step_and_of_the_framework_alone(measured: dict[str, dict[str, Any]]) -> None:
+    figures = {name: [b for b in of["result"] if math.isfinite(b or math.nan)] for name, of in measured.items()}
     [alone], [with_step] = figures["step.FrameworkMemory.peakmem_framework"], figures["step.StepMemory.peakmem_step"]
     weights_bytes = 4 * 23_817_352
     assert 1e8 < alone < with_step - weights_bytes

@@ -20,6 +20,7 @@ from benches.claims.claim import Answer, Claim, Figures, Target, keep
 from benches.claims.comparisons import Folder
 from tests.ab.test_compare_sides import SIDES, made_pair
 from tests.builders import ENVIRONMENT, small_case
+from tests.processes import GENEROUS_S
 from xibench.ab import compare_sides as ab
 from xibench.ab.compare_sides import Limits
 from xibench.errors import InputError, XibenchError
@@ -177,7 +178,7 @@ def test_a_claim_that_is_kept_goes_on_from_the_samples_beside_it(
 def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benches.claims", "overhead", "--json"], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=300,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=GENEROUS_S,
     )  # fmt: skip
     (line,) = done.stdout.splitlines()
     found = json.loads(line)
@@ -212,7 +213,7 @@ def test_a_claim_about_a_gpu_is_left_out_without_one_and_refused_if_it_is_named(
 def test_an_unknown_claim_is_named_with_those_that_there_are(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benches.claims", "speeed"], cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=GENEROUS_S,
     )  # fmt: skip
     assert done.returncode == 2
     assert "claim 'speeed' is not known; expected one of overhead, noise_floor, detection" in done.stderr

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import GENEROUS_S
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -16,7 +18,7 @@ def pytest_on_the_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "benches/pytest_suite", *arguments],
-        cwd=ROOT, env=variables, capture_output=True, text=True, timeout=280,
+        cwd=ROOT, env=variables, capture_output=True, text=True, timeout=GENEROUS_S,
     )
 
 

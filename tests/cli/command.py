@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 from unittest import mock
 
+from tests.processes import GENEROUS_S
 from xibench.cli import app
 
 ROOT = Path(__file__).resolve().parents[2]
-GENEROUS_S = 1800.0
-"""A time limit for processes: only one that hangs reaches it, on a machine however slow."""
-
 Done = subprocess.CompletedProcess[str]
 
 

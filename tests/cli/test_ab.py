@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import ROOT, said, xibench
+from tests.processes import GENEROUS_S
 from xibench.record import pair_store
 
 NARROW = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "75", "--batch", "1",
@@ -32,7 +33,8 @@ def test_the_commit_against_itself_with_one_pair_leaves_a_doubt_and_a_file_with_
 
 def test_recipes_are_sides_too_and_what_differs_is_said(tmp_path: Path) -> None:
     done = xibench(
-        "ab", "--base", "recipe:default", "--new", "recipe:tuned", *NARROW, "--max-pairs", "1", cwd=tmp_path
+        "ab", "--base", "recipe:default", "--new", "recipe:default+batch_norm=folded", *NARROW, "--max-pairs", "1",
+        cwd=tmp_path,
     )
     assert done.returncode in (0, 3), done.stderr
     assert "unlike: batch_norm_folded False -> True" in done.stdout
@@ -80,7 +82,7 @@ def test_ctrl_c_prints_what_is_known_and_where_the_pairs_are(tmp_path: Path) -> 
     first = running.stderr.readline()
     assert first.startswith("pair 1 of pytorch xception/narrow")
     os.killpg(running.pid, signal.SIGINT)
-    shown, told = running.communicate(timeout=60)
+    shown, told = running.communicate(timeout=GENEROUS_S)
     assert running.returncode == 130
     assert "pytorch xception/narrow" in shown
     assert told.splitlines()[-1] == "xibench: interrupted; the pairs that were measured are in pairs.jsonl"

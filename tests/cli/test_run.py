@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 
 from tests.builders import append, attempt, failure, header, record, small_case
 from tests.cli.command import ROOT, said, xibench
+from tests.processes import GENEROUS_S, wait_until
 from xibench.record.schema import FORMAT_VERSION, Rule
 from xibench.record.store import RunFile, read
 from xibench.workers.inputs import pictures
@@ -221,11 +222,10 @@ def test_ctrl_c_leaves_a_valid_file_and_says_how_to_resume(tmp_path: Path) -> No
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
         try:
-            while not (tmp_path / "run.jsonl").exists():
-                time.sleep(0.05)
-            time.sleep(0.5)
+            wait_until((tmp_path / "run.jsonl").exists, "no run file")
+            wait_until(lambda: bool(psutil.Process(running.pid).children()), "no worker")
             running.send_signal(signal.SIGINT)
-            _, said_last = running.communicate(timeout=60)
+            _, said_last = running.communicate(timeout=GENEROUS_S)
         finally:
             running.kill()
     assert running.returncode == 130

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 from frameworks.api import FRAMEWORKS
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
+from tests.processes import wait_until
 from xibench.analysis.tuning import Search
 from xibench.cli.render.tune_tables import found_lines
 from xibench.record import recipe_file
@@ -41,9 +41,7 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
         [sys.executable, "-m", "xibench", *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     ) as child:  # fmt: skip
-        until = time.monotonic() + 120
-        while not (first.exists() and first.read_text().count('"attempt"') >= 1) and time.monotonic() < until:
-            time.sleep(0.2)
+        wait_until(lambda: first.exists() and '"attempt"' in first.read_text(), "nothing was measured")
         child.send_signal(signal.SIGINT)
         _, told = child.communicate()
     assert child.returncode == 130

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.processes import GENEROUS_S
+
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -25,6 +27,8 @@ CHARTS = """() => Array.from(document.querySelectorAll('.drawing')).map(d => ({
     drawn: d.classList.contains('js-plotly-plot') && d.querySelector('svg.main-svg') !== null,
     marks: d.querySelectorAll('.point, .points path').length,
 }))"""
+
+DRAWN = """() => Array.from(document.querySelectorAll('.drawing')).every(d => d.querySelector('svg.main-svg'))"""
 
 
 @dataclass
@@ -56,18 +60,29 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
-def open_page(browser: Any, path: Path, width: int = 1280, scheme: str = "light") -> Seen:
-    """Opens a file and waits until its charts are drawn."""
-    seen = Seen()
-    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    page.on("console", lambda message: seen.complaints.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: seen.complaints.append(f"page error: {error}"))
-    page.on("request", lambda request: None if request.url.startswith(LOCAL) else seen.requests.append(request.url))
+def open_page(browser: Any, path: Path, *views: tuple[int, str]) -> list[Seen]:
+    """Opens a file and looks at it in each view (its width in pixels and `light` or `dark`), once the charts are drawn.
+
+    A complaint or request belongs to the view in which it came. Without a view: 1280 pixels wide, light.
+    """
+    first, *_ = views = views or ((1280, "light"),)
+    page = browser.new_page(viewport={"width": first[0], "height": 900}, color_scheme=first[1])
+    page.set_default_timeout(1000 * GENEROUS_S)
+    seen: list[Seen] = [Seen()]
+    page.on("console", lambda message: seen[-1].complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: seen[-1].complaints.append(f"page error: {error}"))
+    page.on("request", lambda request: None if request.url.startswith(LOCAL) else seen[-1].requests.append(request.url))
     page.goto(path.as_uri())
     page.wait_for_function("window.Plotly !== undefined")
-    page.wait_for_timeout(250)
-    seen.charts = page.evaluate(CHARTS)
-    seen.width = page.evaluate("document.documentElement.scrollWidth")
-    seen.ink = page.evaluate("getComputedStyle(document.body).color")
+    for number, (width, scheme) in enumerate(views):
+        if number:
+            seen.append(Seen())
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(DRAWN)
+        page.wait_for_timeout(250)  # what is wrong may come after what is right
+        seen[-1].charts = page.evaluate(CHARTS)
+        seen[-1].width = page.evaluate("document.documentElement.scrollWidth")
+        seen[-1].ink = page.evaluate("getComputedStyle(document.body).color")
     page.close()
     return seen

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import header, small_case
+from tests.processes import GENEROUS_S
 from xibench.measure.conditions import Conditions, During
 from xibench.record.schema import Attempt, Case, Record, Rule
 from xibench.record.store import RunFile
@@ -70,7 +71,7 @@ def run_with(tmp_path: Path, listener: Listener, stand_in: StandIn) -> RunWith:
 
     def call(behaviour: str, rule: Rule | None = None, disturbed: Sequence[int] = ()) -> list[Record]:
         plan = [small_case(batch=n + 1) for n in range(len(behaviour.split(",")))]
-        with RunFile.create(tmp_path / "run.jsonl", header(plan, rule or Rule(time_limit_s=60.0))) as run_file:
+        with RunFile.create(tmp_path / "run.jsonl", header(plan, rule or Rule(time_limit_s=GENEROUS_S))) as run_file:
             conditions = Quiet(disturbed=disturbed)
             return run(plan, run_file, listener, worker=stand_in(behaviour), calibrate=False, conditions=conditions)
 

@@ -36,19 +36,19 @@ def behave(request: MeasureCase, behaviour: str) -> None:
         case ["exit"]:
             sys.exit(3)
         case ["hang"]:
-            time.sleep(600)
+            time.sleep(3600)
         case ["rubbish"]:
             os.write(PIPE, b"\x00rubbish\n")
-            time.sleep(600)
+            time.sleep(3600)
         case ["endless"]:
             while True:
                 os.write(PIPE, b"x" * 65536)
         case ["hoard", mebibytes]:
             hoard = np.ones((int(mebibytes), 2**20), np.int8)
-            time.sleep(600)
+            time.sleep(3600)
             print(hoard.sum())
         case ["child-hoards", mebibytes]:
-            hoarding = f"import time; hoard = b'x' * ({mebibytes} << 20); time.sleep(600)"
+            hoarding = f"import time; hoard = b'x' * ({mebibytes} << 20); time.sleep(3600)"
             subprocess.run([sys.executable, "-c", hoarding], check=True)
         case ["slow", seconds]:
             say(EnteredPhase(phase=Phase.TIMING))
@@ -64,11 +64,12 @@ def behave(request: MeasureCase, behaviour: str) -> None:
             print("y" * 5_000_000)
             sys.exit(3)
         case ["child", pid_file]:
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
             Path(pid_file).write_text(f"{os.getpid()} {child.pid}")
-            time.sleep(600)
-        case ["orphan"]:
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            time.sleep(3600)
+        case ["orphan", pid_file]:
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+            Path(pid_file).write_text(str(child.pid))
             sys.exit(3)
 
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import math
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.builders import header, small_case
+from tests.processes import GENEROUS_S, wait_for_pids, wait_until_gone
 from tests.run.conftest import Listener, Quiet, RunWith, StandIn
 from xibench.record.schema import Rule
 from xibench.record.store import RunFile, read
@@ -46,10 +47,17 @@ def test_a_worker_that_exits_is_recorded_with_its_last_output_and_the_run_goes_o
     assert other.status == "ok"
 
 
-def test_a_worker_that_hangs_is_recorded_with_its_last_output_and_the_run_goes_on(run_with: RunWith) -> None:
-    hung, other = run_with("hang,ok", Rule(time_limit_s=3.0))
+def test_a_worker_that_hangs_is_recorded_with_its_last_output_and_the_run_goes_on(
+    run_with: RunWith, tmp_path: Path
+) -> None:
+    (quick,) = run_with("ok")
+    (tmp_path / "run.jsonl").unlink()
+    around = quick.attempts[0].surroundings
+    assert around is not None
+    limit_s = math.ceil(3 + 10 * around.wall_s)  # far more than a worker takes on this machine at this moment
+    hung, other = run_with("hang,ok", Rule(time_limit_s=limit_s))
     assert (hung.status, hung.log) == ("timeout", "last words")
-    assert hung.reason == "the worker was still in build after its limit of 3 s and was killed"
+    assert hung.reason == f"the worker was still in build after its limit of {limit_s} s and was killed"
     assert other.status == "ok"
 
 
@@ -83,11 +91,11 @@ def test_a_worker_that_crashes_after_its_answer_has_measured(run_with: RunWith) 
     assert len(record.processes) == 1
 
 
-def test_a_worker_whose_child_keeps_the_pipes_open_is_not_waited_for(run_with: RunWith) -> None:
-    began = time.monotonic()
-    (record,) = run_with("orphan")
+def test_a_worker_whose_child_keeps_the_pipes_open_is_not_waited_for(run_with: RunWith, tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    (record,) = run_with(f"orphan:{pid_file}")
     assert record.reason == "the worker exited with code 3 during build, without a result"
-    assert time.monotonic() - began < 20
+    wait_until_gone(*wait_for_pids(pid_file))  # it would have lived for an hour
 
 
 def test_a_worker_that_cannot_be_started_is_recorded(tmp_path: Path, listener: Listener) -> None:
@@ -134,7 +142,7 @@ def test_a_worker_that_takes_more_memory_than_its_limit_is_killed_and_says_how_m
 
 
 def test_the_memory_of_a_workers_children_counts(run_with: RunWith) -> None:
-    (record,) = run_with("child-hoards:600", Rule(memory_limit_bytes=400 * 2**20, time_limit_s=30))
+    (record,) = run_with("child-hoards:600", Rule(memory_limit_bytes=400 * 2**20, time_limit_s=GENEROUS_S))
     assert record.status == "out_of_memory"
 
 
@@ -153,6 +161,6 @@ def test_energy_is_measured_from_the_first_timed_step_to_the_last(run_with: RunW
     (record,) = run_with("slow:2")
     energy, around = record.processes[0].energy, record.attempts[0].surroundings
     assert around is not None
-    assert 1 < energy.window_s < around.wall_s  # this process may hear of either end late
+    assert 0 < energy.window_s < around.wall_s  # this process may hear of either end late
     for name in ("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"):
         assert getattr(energy, name) is not None or energy.absent[name]

@@ -4,15 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image
 
 from tests.builders import header, small_case
+from tests.processes import GENEROUS_S, wait_for_pids, wait_until_gone
 from tests.run.conftest import Listener, Quiet, StandIn
+from tests.starting import cpu_time_over_bare, imported
 from xibench.errors import Interrupted, StoreError
 from xibench.record.schema import Rule
 from xibench.record.store import RunFile, read
@@ -20,6 +20,8 @@ from xibench.run.execute import run
 
 ROOT = Path(__file__).parents[2]
 MANY = "msgspec.structs.replace(small_case(), weights=f'seed:{n}') for n in range(20)"
+
+PARENT = "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"
 
 RUN = """
 import sys
@@ -48,33 +50,16 @@ def start_run(path: Path, worker: list[str]) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def wait_for_pids(pid_file: Path) -> list[int]:
-    deadline = time.monotonic() + 30
-    while not (pid_file.exists() and pid_file.read_text()):
-        assert time.monotonic() < deadline, "the worker did not start"
-        time.sleep(0.05)
-    return [int(pid) for pid in pid_file.read_text().split()]
-
-
-def gone(pids: list[int], within_s: float) -> bool:
-    deadline = time.monotonic() + within_s
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_ctrl_c_kills_the_worker_and_its_children_and_says_how_to_resume(tmp_path: Path, stand_in: StandIn) -> None:
     path, pid_file = tmp_path / "run.jsonl", tmp_path / "pids"
     parent = start_run(path, stand_in(f"ok,child:{pid_file}"))
     pids = wait_for_pids(pid_file)
     os.killpg(parent.pid, signal.SIGINT)
-    out, err = parent.communicate(timeout=30)
+    out, err = parent.communicate(timeout=GENEROUS_S)
     assert err == ""
     assert out.strip() == f"interrupted after 1 of 2 processes; go on with `xibench run --resume {path}`"
     assert parent.returncode == 130
-    assert gone(pids, within_s=5)
+    wait_until_gone(*pids)
     stored = read(path)
     assert [r.status for r in stored.records] == ["ok"]
     assert not stored.cut_line
@@ -86,7 +71,7 @@ def test_ctrl_c_at_the_terminal_does_not_reach_the_worker(tmp_path: Path, stand_
     worker, _ = wait_for_pids(pid_file)
     assert os.getsid(worker) == worker != os.getsid(parent.pid)
     os.killpg(parent.pid, signal.SIGINT)
-    parent.communicate(timeout=30)
+    parent.communicate(timeout=GENEROUS_S)
 
 
 def test_a_full_disk_ends_the_run_in_one_line_and_what_was_written_stays_valid(
@@ -99,7 +84,7 @@ def test_a_full_disk_ends_the_run_in_one_line_and_what_was_written_stays_valid(
     path = tmp_path / "run.jsonl"
     done = subprocess.run(
         [sys.executable, "-c", code, path, *stand_in("chatter")],
-        cwd=ROOT, text=True, capture_output=True, check=False, timeout=120,
+        cwd=ROOT, text=True, capture_output=True, check=False, timeout=GENEROUS_S,
     )  # fmt: skip
     assert done.returncode == StoreError.exit_code
     assert done.stderr == ""
@@ -116,7 +101,7 @@ def test_no_room_for_the_batch_is_one_line(tmp_path: Path) -> None:
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))\n" + RUN
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "run.jsonl", "true"],
-        cwd=ROOT, text=True, capture_output=True, check=False, timeout=60,
+        cwd=ROOT, text=True, capture_output=True, check=False, timeout=GENEROUS_S,
     )  # fmt: skip
     assert done.returncode == StoreError.exit_code
     assert "the batch of 1 images cannot be written to" in done.stdout
@@ -126,7 +111,7 @@ def test_no_room_for_the_batch_is_one_line(tmp_path: Path) -> None:
 def test_a_worker_ends_with_its_parent_even_if_that_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pids"
     (tmp_path / "jax.py").write_text(
-        f"import os, pathlib, time\npathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\ntime.sleep(600)\n"
+        f"import os, pathlib, time\npathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))\ntime.sleep(3600)\n"
     )
     code = RUN.replace("worker=worker", "worker=None").replace("batch=n", "'jax', batch=n")
     parent = subprocess.Popen(
@@ -137,10 +122,7 @@ def test_a_worker_ends_with_its_parent_even_if_that_is_killed(tmp_path: Path) ->
     pids = wait_for_pids(pid_file)
     parent.kill()
     parent.wait()
-    ended = gone(pids, within_s=15)
-    if not ended:
-        os.kill(pids[0], signal.SIGKILL)
-    assert ended
+    wait_until_gone(*pids)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the high-water mark from /proc")
@@ -174,21 +156,12 @@ def test_the_command_stays_under_150_mib_with_a_photograph_of_24_megapixels(tmp_
 
 
 @pytest.mark.alone
-def test_the_parent_starts_in_under_0_3_seconds() -> None:
-    command = [sys.executable, "-c", "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"]
-
-    def once() -> float:
-        began = time.perf_counter()
-        subprocess.run(command, cwd=ROOT, check=True)
-        return time.perf_counter() - began
-
-    assert min(once() for _ in range(5)) < 0.3
+def test_the_parent_starts_in_a_few_times_what_a_bare_command_line_takes() -> None:
+    assert cpu_time_over_bare(PARENT) < 6
 
 
-def test_the_parent_starts_without_numpy() -> None:
-    code = "import sys, xibench.cli.commands.run, xibench.run.execute, xibench.run.start; print(*sys.modules)"
-    loaded = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).split()
-    assert not {"numpy", "scipy", "pandas", "PIL", "torch", "tensorflow", "jax"} & set(loaded)
+def test_the_parent_starts_without_a_framework_numpy_or_anything_else_that_is_heavy() -> None:
+    assert imported(PARENT) <= {"annotated_doc", "msgspec", "psutil", "shellingham", "typer", "typing_extensions"}
 
 
 def test_interrupted_is_raised_with_the_file_quoted_for_a_shell(

@@ -21,7 +21,7 @@ from xibench.record.store import RunFile, read
 from xibench.run.execute import run
 from xibench.run.start import resume, start
 
-QUICK = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=120)
+QUICK = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=1800)
 
 
 def test_a_run_begins_with_a_header_that_holds_for_all_of_it(tmp_path: Path) -> None:

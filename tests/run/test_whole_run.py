@@ -24,7 +24,7 @@ from xibench.run.monitor import ConditionMonitor
 from xibench.run.start import start
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
-BRIEF = Rule(warmup_steps=1, max_warmup_steps=2, min_steps=3, max_steps=3, time_limit_s=300)
+BRIEF = Rule(warmup_steps=1, max_warmup_steps=2, min_steps=3, max_steps=3, time_limit_s=1800)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 APART = """
 import subprocess, sys
-spin = "import time; end = time.monotonic() + 120\\nwhile time.monotonic() < end: pass"
+spin = "import time; end = time.monotonic() + 3600\\nwhile time.monotonic() < end: pass"
 quiet = subprocess.DEVNULL
 print(subprocess.Popen([sys.executable, "-c", spin], stdin=quiet, stdout=quiet, stderr=quiet).pid)
 """
