@@ -14,16 +14,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BARE = "import typer, rich, msgspec"
 """The least that a command line with types takes."""
+HEAVY = frozenset({
+    "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "torchvision", "timm", "numpy", "scipy", "pandas",
+    "sklearn", "pyarrow", "plotly", "jinja2", "rich", "PIL", "cpuinfo", "safetensors", "pynvml",
+})  # fmt: skip
+"""What only those commands may import that cannot do without it."""
 ROUNDS = 5
 
 
 def imported(code: str) -> set[str]:
-    """The packages outside the standard library that are loaded once the code has run."""
+    """The packages that are loaded once the code has run."""
     program = f"import sys\nsys.stdout = sys.stderr\ntry:\n    exec({code!r})\nexcept SystemExit: pass\n"
     program += "print(*sys.modules, file=sys.__stdout__)"
     names = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True, stderr=subprocess.DEVNULL)
-    packages = {name.partition(".")[0] for name in names.split()}
-    return packages - sys.stdlib_module_names - {"__main__", "xibench", "frameworks"}
+    return {name.partition(".")[0] for name in names.split()}
 
 
 def cpu_time_over_bare(code: str) -> float:

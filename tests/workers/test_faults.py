@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.processes import GENEROUS_S
 from tests.workers.commands import COMMANDS, install
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ FAULTS = {
     "rubbish on the pipe": ("failed", "rubbish"),
 }
 """Fault -> the status, and what the reason names."""
-PATIENCE_S = 60.0
+PATIENCE_S = GENEROUS_S
 
 
 def workers_of(pid_file: Path) -> list[int]:
