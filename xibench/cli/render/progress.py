@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(output: TextIO = sys.stderr) -> Iterator[SearchWatch]:
-    """A watch for a run or a search: live where `output` is a terminal, plain lines elsewhere."""
+def watching(output: TextIO | None = None) -> Iterator[SearchWatch]:
+    """A watch for a run or a search: live where `output` is a terminal, plain lines elsewhere.
+
+    output: where it is shown; None for the process's stderr as it is now, which a caller may have replaced.
+    """
+    output = output or sys.stderr
     if not output.isatty():
         yield PlainWatch(output)
         return
