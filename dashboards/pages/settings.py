@@ -142,9 +142,9 @@ def _run(run: LoadedRun) -> Section:
             ("Format", str(run.format_version)),
             ("xibench", header.xibench),
             ("Sampling rule", _rule(header.rule)),
-            ("InputImages", f"{header.images.source}: {fmt.listing(header.images.files)}"),
+            ("Images", f"{header.images.source}: {fmt.listing(header.images.files)}"),
             ("Preparation", header.images.preparation),
-            ("InputImages' SHA-256", header.images.digest),
+            ("Images' SHA-256", header.images.digest),
         )),
     ]
     if run.cut_line:
