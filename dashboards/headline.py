@@ -146,12 +146,12 @@ def _sampling(measured: Sequence[Row]) -> list[str]:
     if max(processes) == 1:
         left_out = "the intervals leave out what differs from one process to the next"
         return [f"{'; '.join(versions)}.", f"{steps} in one process a case: {left_out}."]
-    aside, failed = (sum(getattr(row.summary, name) for row in measured) for name in ("set_aside", "failed"))
+    superseded, failed = sum(row.summary.superseded for row in measured), sum(row.summary.failed for row in measured)
     return [
         f"{'; '.join(versions)}.",
         (f"n = {fmt.span(min(processes), max(processes), 'process')} a case, "
          f"{fmt.span(min(counts), max(counts), 'step')} in each: the intervals include the spread between processes."),
-        f"Set aside and repeated: {aside}; failed: {failed}.",
+        f"Set aside and repeated: {superseded}; failed: {failed}.",
     ]
 
 
