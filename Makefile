@@ -15,10 +15,9 @@ GPU_tensorflow := 'tensorflow[and-cuda]'
 GPU_jax        := 'jax[cuda13]' flax keras
 GPU_worker     := numpy msgspec psutil safetensors nvidia-ml-py
 
-# Files of tests side by side, but for the tests marked `alone`. Threads that wait for each other must not spin
-# meanwhile; pytest-benchmark measures nothing beside others, and would warn.
-SIDE_BY_SIDE := OMP_WAIT_POLICY=PASSIVE
-JOBS_ARGS    := -n $(JOBS) --dist loadfile --benchmark-skip
+# Files of tests side by side, but for the tests marked `alone`. pytest-benchmark measures nothing beside others, and
+# would warn.
+JOBS_ARGS := -n $(JOBS) --dist loadfile --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -44,11 +43,11 @@ site: $(VENV)/installed  ## write the site from the runs in results/runs
 gpu: .venvs/pytorch/installed .venvs/tensorflow/installed .venvs/jax/installed  ## an environment per framework with its CUDA libraries, some 10 GB; PIP_ARGS=--dry-run resolves them only
 
 test: $(VENV)/installed-dev tools lint  ## ruff, mypy and the tests; needs git and chromium
-	@$(SIDE_BY_SIDE) $(BIN)/python -m pytest -m "not slow and not alone" $(JOBS_ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not alone" $(JOBS_ARGS)
 	@$(BIN)/python -m pytest -m "alone and not slow"
 
 slow: $(VENV)/installed-dev  ## the tests that take minutes each: every variant's proof and measurement
-	@$(SIDE_BY_SIDE) $(BIN)/python -m pytest -m slow -n $(JOBS) --dist load --benchmark-skip
+	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist load --benchmark-skip
 
 lint: $(VENV)/installed-dev  ## ruff and mypy
 	@$(BIN)/ruff check .

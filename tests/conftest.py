@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
 
 from frameworks import allocator
+
+# Threads that wait for each other must not spin meanwhile: on cores that other tests or programs use, they would take
+# the time from the thread that they wait for. OpenMP reads this when the first framework is imported, and workers
+# inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # What a shell starts in its background ignores Ctrl-C, and so would every process that a test starts. A signal that is
 # handled, rather than ignored, is back at its default in a new process.
