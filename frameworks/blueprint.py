@@ -172,10 +172,10 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    """A layer at its place: its path and the shapes that go in and come out.
+class LayerInstance:
+    """A layer within a network: its path and the shapes of its input and output.
 
-    A Residual stands for its addition, a Branches for its concatenation; both come after what they join.
+    A Residual is listed for its addition and Branches for its concatenation, each after the layers that it joins.
     """
 
     path: str
@@ -208,36 +208,37 @@ def join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
 
 
-def place(network: Network, resolution: int | None = None) -> tuple[Placed, ...]:
+def infer_shapes(network: Network, resolution: int | None = None) -> tuple[LayerInstance, ...]:
     """Every layer with its path and shapes, in the order in which inference runs them.
 
     Raises InvalidConfiguration if the picture is too small for the network.
     """
-    return _place(network, resolution)[0]
+    return _infer_shapes(network, resolution)[0]
 
 
-def place_auxiliary(network: Network, resolution: int | None = None) -> tuple[Placed, ...]:
+def infer_auxiliary_shapes(network: Network, resolution: int | None = None) -> tuple[LayerInstance, ...]:
     """The layers that only training runs; none if the network has no auxiliary classifier.
 
     Raises InvalidConfiguration if the picture is too small for them.
     """
-    placed: list[Placed] = []
+    instances: list[LayerInstance] = []
     if network.auxiliary:
-        _walk(network.auxiliary.layers, "", _place(network, resolution)[1][network.auxiliary.after], placed)
-    return tuple(placed)
+        _walk(network.auxiliary.layers, "", _infer_shapes(network, resolution)[1][network.auxiliary.after], instances)
+    return tuple(instances)
 
 
 def parameters(network: Network) -> tuple[Parameter, ...]:
     """Every parameter of the network with its canonical name and shape, in the order in which they are used."""
-    return tuple(p for placed in (*place(network), *place_auxiliary(network)) for p in layer_parameters(placed))
+    instances = (*infer_shapes(network), *infer_auxiliary_shapes(network))
+    return tuple(parameter for instance in instances for parameter in layer_parameters(instance))
 
 
 def has_batch_norm(network: Network) -> bool:
     """Whether any layer of a forward pass is a batch norm."""
-    return any(isinstance(placed.layer, BatchNorm) for placed in place(network))
+    return any(isinstance(instance.layer, BatchNorm) for instance in infer_shapes(network))
 
 
-def least_resolution(network: Network) -> int:
+def min_resolution(network: Network) -> int:
     """The smallest square picture for which every layer still has an output.
 
     Raises InvalidConfiguration if the network fits no picture, whatever its size.
@@ -267,39 +268,39 @@ def is_depthwise(layer: Conv, channels: int) -> bool:
     return layer.groups == channels == layer.features and channels > 1
 
 
-def _place(network: Network, resolution: int | None) -> tuple[tuple[Placed, ...], dict[str, Shape]]:
+def _infer_shapes(network: Network, resolution: int | None) -> tuple[tuple[LayerInstance, ...], dict[str, Shape]]:
     """Every layer, and the output shape of each block."""
     height, width, channels = network.input_shape
     shape: Shape = (resolution, resolution, channels) if resolution else (height, width, channels)
-    placed: list[Placed] = []
+    instances: list[LayerInstance] = []
     ends: dict[str, Shape] = {}
     for layer in network.layers:
-        ends[layer.name] = shape = _walk(layer, "", shape, placed)
-    return tuple(placed), ends
+        ends[layer.name] = shape = _walk(layer, "", shape, instances)
+    return tuple(instances), ends
 
 
-def _walk(layer: Layer, prefix: str, shape: Shape, placed: list[Placed]) -> Shape:
+def _walk(layer: Layer, prefix: str, shape: Shape, instances: list[LayerInstance]) -> Shape:
     path = join(prefix, layer.name)
     match layer:
         case Sequence(layers=layers):
             for child in layers:
-                shape = _walk(child, path, shape, placed)
+                shape = _walk(child, path, shape, instances)
             return shape
         case Residual(body=body, shortcut=shortcut):
             out = shape
             for child in body:
-                out = _walk(child, path, out, placed)
-            added = _walk(shortcut, path, shape, placed) if shortcut else shape
+                out = _walk(child, path, out, instances)
+            added = _walk(shortcut, path, shape, instances) if shortcut else shape
             if added != out:
                 raise InvalidConfiguration(f"{path}: a shortcut of shape {added} does not fit a body of shape {out}")
         case Branches(branches=branches):
-            shapes = [_walk(branch, path, shape, placed) for branch in branches]
+            shapes = [_walk(branch, path, shape, instances) for branch in branches]
             if len({s[:-1] for s in shapes}) != 1:
                 raise InvalidConfiguration(f"{path}: branches of unlike sizes {shapes} cannot be concatenated")
             out = (*shapes[0][:-1], sum(s[-1] for s in shapes))
         case _:
             out = _output_shape(layer, path, shape)
-    placed.append(Placed(path, layer, shape, out))
+    instances.append(LayerInstance(path, layer, shape, out))
     return out
 
 
@@ -343,17 +344,17 @@ def _window_shape(path: str, size: Shape, window: tuple[int, int], stride: int, 
 
 def _fits(network: Network, resolution: int) -> bool:
     try:
-        place(network, resolution)
-        place_auxiliary(network, resolution)
+        infer_shapes(network, resolution)
+        infer_auxiliary_shapes(network, resolution)
     except TooSmall:
         return False
     return True
 
 
-def layer_parameters(placed: Placed) -> Iterator[Parameter]:
+def layer_parameters(instance: LayerInstance) -> Iterator[Parameter]:
     """The parameters of one layer."""
-    path, layer = placed.path, placed.layer
-    channels = placed.input_shape[-1]
+    path, layer = instance.path, instance.layer
+    channels = instance.input_shape[-1]
     match layer:
         case Conv(features=features, kernel=(height, width), groups=groups, bias=bias):
             fan_in = height * width * channels // groups

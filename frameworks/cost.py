@@ -20,17 +20,17 @@ from frameworks.blueprint import (
     Dropout,
     Flatten,
     GlobalAveragePool,
+    LayerInstance,
     MaxPool,
     Network,
     Parameter,
-    Placed,
     Residual,
     Shape,
     Slice,
+    infer_auxiliary_shapes,
+    infer_shapes,
     is_depthwise,
     layer_parameters,
-    place,
-    place_auxiliary,
 )
 from frameworks.errors import Unsupported
 from frameworks.task import INFER, Infer, Task
@@ -100,8 +100,8 @@ def cost(
     """
     if not isinstance(task, Infer):
         raise Unsupported(f"cost of {network.name}: task {task!r} is not known, expected Infer()")
-    layers = tuple(_layer_cost(p, batch, precision) for p in place(network, resolution))
-    beside = tuple(_layer_cost(p, batch, precision) for p in place_auxiliary(network, resolution))
+    layers = tuple(_layer_cost(p, batch, precision) for p in infer_shapes(network, resolution))
+    beside = tuple(_layer_cost(p, batch, precision) for p in infer_auxiliary_shapes(network, resolution))
     return NetworkCost(
         model=network.name,
         variant=network.variant,
@@ -146,11 +146,11 @@ def _fused_bytes(layer: LayerCost, costs: NetworkCost) -> int:
     return layer.bytes_moved
 
 
-def kind(placed: Placed) -> str:
+def kind(instance: LayerInstance) -> str:
     """The field's word for a layer: depthwise, grouped, pointwise, conv, batch_norm, …"""
-    layer = placed.layer
+    layer = instance.layer
     if isinstance(layer, Conv):
-        if is_depthwise(layer, placed.input_shape[-1]):
+        if is_depthwise(layer, instance.input_shape[-1]):
             return "depthwise"
         if layer.groups > 1:
             return "grouped"
@@ -170,22 +170,22 @@ def kind(placed: Placed) -> str:
     }[type(layer).__name__]
 
 
-def _layer_cost(placed: Placed, batch: int, precision: str) -> LayerCost:
-    parameters = list(layer_parameters(placed))
+def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCost:
+    parameters = list(layer_parameters(instance))
     count = sum(math.prod(p.shape) for p in parameters)
-    macs = _macs(placed)
-    written = 0 if isinstance(placed.layer, Dropout | Flatten) else math.prod(placed.output_shape)
-    moved = _elements_in(placed) + written
+    macs = _macs(instance)
+    written = 0 if isinstance(instance.layer, Dropout | Flatten) else math.prod(instance.output_shape)
+    moved = _elements_in(instance) + written
     return LayerCost(
-        name=placed.path,
-        kind=kind(placed),
-        input_shape=placed.input_shape,
-        output_shape=placed.output_shape,
+        name=instance.path,
+        kind=kind(instance),
+        input_shape=instance.input_shape,
+        output_shape=instance.output_shape,
         parameters=count,
         parameters_trainable=sum(math.prod(p.shape) for p in parameters if p.trainable),
         macs=macs * batch,
-        elementwise=_elementwise(placed) * batch,
-        activations=math.prod(placed.output_shape) * batch if macs else 0,
+        elementwise=_elementwise(instance) * batch,
+        activations=math.prod(instance.output_shape) * batch if macs else 0,
         bytes_moved=moved * batch * ITEM_BYTES[precision] + sum(_parameter_bytes(p, precision) for p in parameters),
     )
 
@@ -196,38 +196,38 @@ def _parameter_bytes(parameter: Parameter, precision: str) -> int:
     return math.prod(parameter.shape) * (ITEM_BYTES[precision] if narrow else max(ITEM_BYTES[precision], 4))
 
 
-def _macs(placed: Placed) -> int:
-    layer, out = placed.layer, math.prod(placed.output_shape)
+def _macs(instance: LayerInstance) -> int:
+    layer, out = instance.layer, math.prod(instance.output_shape)
     if isinstance(layer, Conv):
-        return out * layer.kernel[0] * layer.kernel[1] * (placed.input_shape[-1] // layer.groups)
-    return out * placed.input_shape[-1] if isinstance(layer, Dense) else 0
+        return out * layer.kernel[0] * layer.kernel[1] * (instance.input_shape[-1] // layer.groups)
+    return out * instance.input_shape[-1] if isinstance(layer, Dense) else 0
 
 
-def _elements_in(placed: Placed) -> int:
+def _elements_in(instance: LayerInstance) -> int:
     """Values read, per image: both summands of an addition, all of a concatenation; dropout is the identity here."""
-    match placed.layer:
+    match instance.layer:
         case Residual():
-            return 2 * math.prod(placed.output_shape)
+            return 2 * math.prod(instance.output_shape)
         case Branches():
-            return math.prod(placed.output_shape)
+            return math.prod(instance.output_shape)
         case Dropout() | Flatten():
             return 0
         case Slice():
-            return math.prod(placed.output_shape)
+            return math.prod(instance.output_shape)
         case _:
-            return math.prod(placed.input_shape)
+            return math.prod(instance.input_shape)
 
 
-def _elementwise(placed: Placed) -> int:
+def _elementwise(instance: LayerInstance) -> int:
     """Operations per image outside MACs: a scale and a shift count 2, a comparison or an addition 1 each."""
-    out = math.prod(placed.output_shape)
-    match placed.layer:
+    out = math.prod(instance.output_shape)
+    match instance.layer:
         case BatchNorm():
             return 2 * out
         case MaxPool(window=window) | AveragePool(window=window):
             return window * window * out
         case GlobalAveragePool():
-            return math.prod(placed.input_shape)
+            return math.prod(instance.input_shape)
         case Conv(bias=bias):
             return out if bias else 0
         case Dense():

@@ -1,13 +1,13 @@
 """The errors that a caller of `frameworks` can expect.
 
-SubjectError                 base: the subject as asked for cannot be had
+InvalidRequest               base: what was requested does not exist or is not possible
 ├── UnknownName              no such network, variant, framework, recipe or precision
-├── InvalidConfiguration     a field whose value the network cannot take
-│   └── TooSmall             a picture of which some layer has nothing left
-└── InvalidWeights           a weight file or mapping that does not fit the network
+├── InvalidConfiguration     a configuration field has a value that the network does not support
+│   └── TooSmall             an image so small that some layer has no output
+└── InvalidWeights           a weight file or mapping does not match the network
 
 MissingFramework             the framework is not installed for this interpreter
-Unsupported                  the framework or the machine cannot do what the case asks for
+Unsupported                  the framework or the machine cannot run what the case asks for
 
 Every message is one line: what happened, to which thing, the value received, what was expected, what to do.
 """
@@ -18,12 +18,12 @@ import difflib
 from collections.abc import Iterable
 
 
-class SubjectError(ValueError):
-    """The subject as asked for cannot be had; the message says why and what would do."""
+class InvalidRequest(ValueError):
+    """The request names something that does not exist or is not possible; the message says what would be."""
 
 
-class UnknownName(SubjectError):
-    """A name that stands in no registry. The message gives the nearest names."""
+class UnknownName(InvalidRequest):
+    """A name that is not registered. The message suggests the nearest names."""
 
     def __init__(self, kind: str, received: str, known: Iterable[str]) -> None:
         names = list(known)
@@ -35,16 +35,16 @@ class UnknownName(SubjectError):
         self.nearest = tuple(near)
 
 
-class InvalidConfiguration(SubjectError):
-    """A configuration field has a value that the network cannot take."""
+class InvalidConfiguration(InvalidRequest):
+    """A configuration field has a value that the network does not support."""
 
 
 class TooSmall(InvalidConfiguration):
-    """A picture so small that some layer has no output."""
+    """An image so small that some layer has no output."""
 
 
-class InvalidWeights(SubjectError):
-    """Weights lack a parameter, have one too many, or have one of another shape."""
+class InvalidWeights(InvalidRequest):
+    """Weights with a missing or unexpected parameter, or with one of the wrong shape."""
 
 
 class MissingFramework(RuntimeError):
@@ -52,4 +52,4 @@ class MissingFramework(RuntimeError):
 
 
 class Unsupported(RuntimeError):
-    """This framework on this machine cannot run the case; the message says what is lacking."""
+    """This framework on this machine cannot run the case; the message says what is missing."""

@@ -7,7 +7,7 @@ XibenchError                 1  an expected failure
 │   └── NewerFormat          1  a run file written by a newer xibench
 └── Interrupted            130  Ctrl-C; the message says how to resume
 
-`frameworks.errors.SubjectError` (an unknown name, an impossible configuration, unfitting weights) is wrong usage too:
+`frameworks.errors.InvalidRequest` (an unknown name, an impossible configuration, unfitting weights) is wrong usage too:
 exit code 2. Exit code 3 is no error: `compare` or `ab` found something slower. A message is one line: what happened, to
 which thing, the value received, what was expected, what to do.
 """

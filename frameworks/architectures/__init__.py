@@ -17,7 +17,7 @@ from frameworks.architectures.resnet import BLOCKS, ResNetConfig, resnet
 from frameworks.architectures.variants import Overrides, overrides
 from frameworks.architectures.vgg import VGGConfig, vgg16
 from frameworks.architectures.xception import XceptionConfig, xception
-from frameworks.blueprint import Network, least_resolution, place, place_auxiliary
+from frameworks.blueprint import Network, infer_auxiliary_shapes, infer_shapes, min_resolution
 from frameworks.errors import InvalidConfiguration, TooSmall, UnknownName
 
 
@@ -84,7 +84,7 @@ OPERATORS: Final[Mapping[str, Model]] = {
     name: Model(partial(operators.build, name), operators.default(name), operators.SHAPES)
     for name in operators.OPERATORS
 }
-SUBJECTS: Final[Mapping[str, Model]] = {**MODELS, **OPERATORS}
+NETWORKS: Final[Mapping[str, Model]] = {**MODELS, **OPERATORS}
 
 
 def network(name: str, variant: str = "default", **fields: Any) -> Network:
@@ -93,9 +93,9 @@ def network(name: str, variant: str = "default", **fields: Any) -> Network:
     Raises UnknownName for a name or variant that is not registered, InvalidConfiguration for a field that the
     configuration lacks, a value that it cannot take, or a resolution at which some layer has no output.
     """
-    model = SUBJECTS.get(name)
+    model = NETWORKS.get(name)
     if model is None:
-        raise UnknownName("model", name, SUBJECTS)
+        raise UnknownName("model", name, NETWORKS)
     chosen = overrides(name, type(model.config), model.variants, variant)
     known = [field.name for field in dataclasses.fields(model.config)]
     for field in fields:
@@ -108,10 +108,10 @@ def network(name: str, variant: str = "default", **fields: Any) -> Network:
 
 def _check_resolution(built: Network) -> None:
     try:
-        place(built)
-        place_auxiliary(built)
+        infer_shapes(built)
+        infer_auxiliary_shapes(built)
     except TooSmall:
         raise InvalidConfiguration(
             f"{built.name}: resolution {built.input_shape[0]} is too small, the least that works is "
-            f"{least_resolution(built)}"
+            f"{min_resolution(built)}"
         ) from None

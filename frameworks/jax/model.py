@@ -143,7 +143,7 @@ def build(
 
     name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed. lowering: of
     convolutions. fp64 needs JAX's `jax_enable_x64`, which this turns on.
-    Raises frameworks.errors.SubjectError for an unknown name or weights that do not fit.
+    Raises frameworks.errors.InvalidRequest for an unknown name or weights that do not fit.
     """
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)

@@ -151,7 +151,7 @@ def build(
         precision: fp64, or fp32: see DTYPES.
 
     Raises:
-        frameworks.errors.SubjectError: an unknown name, or weights that do not fit.
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not fit.
         Unsupported: a precision that NumPy does not have.
 
     """

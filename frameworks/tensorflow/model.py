@@ -122,7 +122,7 @@ def build(
     """A network as a tf.Module on the current device.
 
     name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed.
-    Raises frameworks.errors.SubjectError for an unknown name or weights that do not fit.
+    Raises frameworks.errors.InvalidRequest for an unknown name or weights that do not fit.
     """
     network = find_network(name, variant) if isinstance(name, str) else name
     return Model(network, resolve(network, weights), DTYPES[precision])

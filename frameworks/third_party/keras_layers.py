@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from frameworks.blueprint import BatchNorm, Conv, Dense, Network, Placed, place
+from frameworks.blueprint import BatchNorm, Conv, Dense, LayerInstance, Network, infer_shapes
 from frameworks.weights import Array, Weights
 
 
@@ -63,9 +63,9 @@ def assign(layers: Mapping[str, Any], weights: Weights) -> None:
         layer.set_weights(arrays)
 
 
-def _weighty(network: Network) -> Iterator[Placed]:
+def _weighty(network: Network) -> Iterator[LayerInstance]:
     """Layers with weights, in order."""
-    return (p for p in place(network) if isinstance(p.layer, Conv | BatchNorm | Dense))
+    return (p for p in infer_shapes(network) if isinstance(p.layer, Conv | BatchNorm | Dense))
 
 
 def _numbered(model: Any, stem: str) -> list[Any]:
@@ -77,7 +77,7 @@ def _numbered(model: Any, stem: str) -> list[Any]:
 def _xception_layers(network: Network, model: Any) -> dict[str, Any]:
     shortcuts = {Conv: iter(_numbered(model, "conv2d")), BatchNorm: iter(_numbered(model, "batch_normalization"))}
 
-    def find(p: Placed) -> Any:
+    def find(p: LayerInstance) -> Any:
         block, _, rest = p.path.partition(".")
         if block == "head":
             return model.get_layer("predictions")

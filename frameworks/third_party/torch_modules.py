@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frameworks.blueprint import BatchNorm, Conv, Dense, Flatten, Network, Placed, has_batch_norm, place
+from frameworks.blueprint import BatchNorm, Conv, Dense, Flatten, LayerInstance, Network, has_batch_norm, infer_shapes
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.manifest import Substitution
 from frameworks.precision import Device
@@ -125,14 +125,14 @@ def load_weights(model: nn.Module, network: Network, weights: Weights) -> None:
 
     Raises Unsupported if the layers are not as many, or not of the same kinds and shapes.
     """
-    ours = [p for p in place(network) if isinstance(p.layer, Conv | BatchNorm | Dense)]
+    ours = [p for p in infer_shapes(network) if isinstance(p.layer, Conv | BatchNorm | Dense)]
     theirs = _in_order(model, network.input_shape)
     if len(ours) != len(theirs):
         counts = f"{len(theirs)} layers with weights, ours {len(ours)}"
         raise Unsupported(f"{network.name}: the library's model has {counts}")
-    flattened = {p.output_shape: p.input_shape for p in place(network) if isinstance(p.layer, Flatten)}
-    for placed, module in zip(ours, theirs, strict=True):
-        _assign(placed, module, weights, flattened.get(placed.input_shape))
+    flattened = {p.output_shape: p.input_shape for p in infer_shapes(network) if isinstance(p.layer, Flatten)}
+    for instance, module in zip(ours, theirs, strict=True):
+        _assign(instance, module, weights, flattened.get(instance.input_shape))
 
 
 def _in_order(model: nn.Module, shape: tuple[int, int, int]) -> list[nn.Module]:
@@ -151,16 +151,16 @@ def _in_order(model: nn.Module, shape: tuple[int, int, int]) -> list[nn.Module]:
     return found
 
 
-def _assign(placed: Placed, module: nn.Module, weights: Weights, before: tuple[int, ...] | None) -> None:
+def _assign(instance: LayerInstance, module: nn.Module, weights: Weights, before: tuple[int, ...] | None) -> None:
     """before: shape of what was flattened for this dense layer; ours counts channels fastest, theirs slowest."""
-    take = partial(_found, weights, placed.path)
-    if not isinstance(module, KINDS[type(placed.layer)]):
-        raise Unsupported(f"{placed.path}: the library's model has a {type(module).__name__} there")
+    take = partial(_found, weights, instance.path)
+    if not isinstance(module, KINDS[type(instance.layer)]):
+        raise Unsupported(f"{instance.path}: the library's model has a {type(module).__name__} there")
     kernel = take("kernel")
     if kernel is not None and before is not None:
         kernel = kernel.reshape(*before, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
-    if isinstance(placed.layer, BatchNorm):
-        offset = weights[f"{placed.path}.offset"]
+    if isinstance(instance.layer, BatchNorm):
+        offset = weights[f"{instance.path}.offset"]
         scale = take("scale")
         arrays = {
             "weight": np.ones_like(offset) if scale is None else scale, "bias": offset,
@@ -169,7 +169,7 @@ def _assign(placed: Placed, module: nn.Module, weights: Weights, before: tuple[i
     else:
         arrays = {"weight": kernel, "bias": take("bias")}
     for name, array in arrays.items():
-        _copy(placed.path, getattr(module, name), array)
+        _copy(instance.path, getattr(module, name), array)
 
 
 def _copy(path: str, target: Tensor | None, array: Array | None) -> None:

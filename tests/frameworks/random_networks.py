@@ -36,8 +36,8 @@ from frameworks.blueprint import (
     Sequence,
     Shape,
     Slice,
-    place,
-    place_auxiliary,
+    infer_auxiliary_shapes,
+    infer_shapes,
 )
 from frameworks.weights import initial
 from xibench.analysis.forward import OFFSET
@@ -110,9 +110,9 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
     """The output shape of one layer. `place` takes images alone: a vector comes from one of 1 x 1."""
     if len(shape) == 3:
         height, width, channels = shape
-        return place(Network("part", "default", None, (height, width, channels), (layer,)))[-1].output_shape
+        return infer_shapes(Network("part", "default", None, (height, width, channels), (layer,)))[-1].output_shape
     vector = (1, 1, shape[0])
-    return place(Network("part", "default", None, vector, (Flatten("flatten"), layer)))[-1].output_shape
+    return infer_shapes(Network("part", "default", None, vector, (Flatten("flatten"), layer)))[-1].output_shape
 
 
 @st.composite
@@ -300,7 +300,7 @@ def inputs(network: Network) -> Inputs:
     batch statistic is taken over MIN_CELLS values at least.
     """
     weights = initial(network)
-    norms = [p for p in (*place(network), *place_auxiliary(network)) if isinstance(p.layer, BatchNorm)]
+    norms = [p for p in (*infer_shapes(network), *infer_auxiliary_shapes(network)) if isinstance(p.layer, BatchNorm)]
     for norm in norms:
         weights[f"{norm.path}.offset"] = weights[f"{norm.path}.offset"] + np.float32(OFFSET)
     batch = max(2, -(-MIN_CELLS // min((math.prod(norm.output_shape[:2]) for norm in norms), default=MIN_CELLS)))
@@ -308,7 +308,7 @@ def inputs(network: Network) -> Inputs:
     images = random.standard_normal((batch, *network.input_shape)).astype(np.float32)
     masks = {
         p.path: (random.uniform(size=(batch, *p.output_shape)) >= p.layer.rate).astype(np.float32)
-        for p in place(network)
+        for p in infer_shapes(network)
         if isinstance(p.layer, Dropout)
     }
     return Inputs(weights, images, masks)
@@ -316,5 +316,5 @@ def inputs(network: Network) -> Inputs:
 
 def trains_differently(network: Network) -> bool:
     """Whether a training-mode forward computes anything else than inference."""
-    kinds = {type(p.layer) for p in place(network)}
+    kinds = {type(p.layer) for p in infer_shapes(network)}
     return bool(network.auxiliary) or not kinds.isdisjoint({BatchNorm, Dropout})

@@ -16,16 +16,16 @@ from frameworks.blueprint import (
     Residual,
     Sequence,
     edges,
-    least_resolution,
+    infer_shapes,
+    min_resolution,
     parameters,
-    place,
     same_padding,
 )
 from frameworks.errors import InvalidConfiguration, UnknownName
 
 
 def output_shapes(built: Network, resolution: int | None = None) -> dict[str, tuple[int, ...]]:
-    return {placed.path: placed.output_shape for placed in place(built, resolution)}
+    return {placed.path: placed.output_shape for placed in infer_shapes(built, resolution)}
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_inception_modules_have_the_published_widths() -> None:
 
 
 def test_inception_has_94_convolutions_and_xception_36_with_4_shortcuts() -> None:
-    inception = [p for p in place(network("inception_v3")) if isinstance(p.layer, Conv)]
-    xception = [p for p in place(network("xception")) if isinstance(p.layer, Conv)]
+    inception = [p for p in infer_shapes(network("inception_v3")) if isinstance(p.layer, Conv)]
+    xception = [p for p in infer_shapes(network("xception")) if isinstance(p.layer, Conv)]
     shortcuts = [p for p in xception if "shortcut" in p.path]
     depthwise = [p for p in xception if p.path.endswith("depthwise")]
     assert len(inception) == 94
@@ -78,15 +78,15 @@ def test_a_depthwise_kernel_is_one_slice_per_channel() -> None:
 
 
 def test_the_first_convolution_after_block_1_has_no_relu_before_it() -> None:
-    paths = [p.path for p in place(network("xception"))]
+    paths = [p.path for p in infer_shapes(network("xception"))]
     assert "block2.sepconv1.relu" not in paths
     assert "block2.sepconv2.relu" in paths
     assert "block3.sepconv1.relu" in paths
 
 
 @pytest.mark.parametrize(("model", "least"), [("xception", 7), ("inception_v3", 75)])
-def test_the_least_resolution_is_the_one_below_which_a_layer_has_no_output(model: str, least: int) -> None:
-    assert least_resolution(network(model)) == least
+def test_the_minimum_resolution_is_the_one_below_which_a_layer_has_no_output(model: str, least: int) -> None:
+    assert min_resolution(network(model)) == least
     assert network(model, resolution=least).input_shape == (least, least, 3)
     with pytest.raises(InvalidConfiguration, match=f"resolution {least - 1} is too small, the least .* is {least}"):
         network(model, resolution=least - 1)
@@ -107,7 +107,7 @@ def test_symmetric_padding_of_a_pool_does_not_depend_on_its_input() -> None:
 
 
 def test_the_width_multiplier_keeps_multiples_of_eight_and_one_changes_nothing() -> None:
-    narrow = [p.layer.features for p in place(network("xception", width=0.3)) if isinstance(p.layer, Conv)]
+    narrow = [p.layer.features for p in infer_shapes(network("xception", width=0.3)) if isinstance(p.layer, Conv)]
     assert all(features % 8 == 0 for features in narrow)
     assert output_shapes(network("xception", width=1.0)) == output_shapes(network("xception"))
 
@@ -134,20 +134,20 @@ def test_a_value_that_no_network_can_take_is_refused_by_name(field: str, value: 
 def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
     layers = (Conv("conv", 8, (3, 3), groups=2),)
     with pytest.raises(InvalidConfiguration, match="3 input and 8 output channels do not split into 2 groups"):
-        place(Network("n", "v", None, (9, 9, 3), layers))
+        infer_shapes(Network("n", "v", None, (9, 9, 3), layers))
 
 
 def test_shapes_that_cannot_be_joined_are_refused_with_both() -> None:
     widening = Residual("block", (Conv("conv", 8, (1, 1)),))
     with pytest.raises(InvalidConfiguration, match=r"block: a shortcut of shape \(9, 9, 3\) does not fit a body"):
-        place(Network("n", "v", None, (9, 9, 3), (widening,)))
+        infer_shapes(Network("n", "v", None, (9, 9, 3), (widening,)))
     unlike = Branches("b", (Sequence("a", ()), Sequence("c", (Conv("conv", 3, (3, 3), padding="valid"),))))
     with pytest.raises(InvalidConfiguration, match="b: branches of unlike sizes"):
-        place(Network("n", "v", None, (9, 9, 3), (unlike,)))
+        infer_shapes(Network("n", "v", None, (9, 9, 3), (unlike,)))
 
 
 def test_batch_norm_scale_is_a_parameter_only_where_it_is_asked_for() -> None:
     with_scale = [p for p in parameters(network("inception_v3", batch_norm_scale=True)) if p.role == "scale"]
     without = [p for p in parameters(network("inception_v3")) if p.role == "scale"]
-    norms = [p for p in place(network("inception_v3")) if isinstance(p.layer, BatchNorm)]
+    norms = [p for p in infer_shapes(network("inception_v3")) if isinstance(p.layer, BatchNorm)]
     assert (len(with_scale), len(without)) == (len(norms), 0)

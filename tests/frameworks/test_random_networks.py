@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, find, given, note, settings
 
 from frameworks import blueprint
 from frameworks.api import FRAMEWORKS, Verifiable, load
-from frameworks.blueprint import BatchNorm, Conv, Network, parameters, place
+from frameworks.blueprint import BatchNorm, Conv, Network, infer_shapes, parameters
 from frameworks.cost import cost
 from frameworks.reference import build
 from frameworks.reference import program as reference
@@ -109,7 +109,7 @@ def test_shapes_and_parameters_are_inferred_as_they_are_computed(network: Networ
     assert costs.parameters_total == sum(array.size for array in given.weights.values())
     assert costs.parameters_trainable == sum(given.weights[p.name].size for p in known if p.trainable)
     assert [(layer.name, layer.output_shape) for layer in costs.layers] == [
-        (p.path, p.output_shape) for p in place(network)
+        (p.path, p.output_shape) for p in infer_shapes(network)
     ]
 
 
@@ -133,7 +133,7 @@ def test_folding_batch_norm_keeps_the_output(network: Network) -> None:
     folded, weights = fold_batch_norm(network, given.weights)
     assert not any(
         isinstance(left.layer, Conv) and isinstance(right.layer, BatchNorm) and _siblings(left.path, right.path)
-        for left, right in zip(place(folded), place(folded)[1:], strict=False)
+        for left, right in zip(infer_shapes(folded), infer_shapes(folded)[1:], strict=False)
     )
     kept = build(network, weights=given.weights)(given.images)
     assert deviation(build(folded, weights=weights)(given.images), kept) <= TOLERANCE

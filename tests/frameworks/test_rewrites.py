@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from frameworks.architectures import network
-from frameworks.blueprint import BatchNorm, Conv, parameters, place
+from frameworks.blueprint import BatchNorm, Conv, infer_shapes, parameters
 from frameworks.rewrites import fold_batch_norm
 from frameworks.weights import check, initial
 
@@ -15,10 +15,10 @@ from frameworks.weights import check, initial
 def test_folding_leaves_no_batch_norm_and_gives_every_convolution_before_one_a_bias(model: str) -> None:
     built = network(model, "narrow", resolution=75)
     folded, weights = fold_batch_norm(built, initial(built))
-    layers = [p.layer for p in place(folded)]
+    layers = [p.layer for p in infer_shapes(folded)]
     assert not any(isinstance(layer, BatchNorm) for layer in layers)
     assert sum(isinstance(layer, Conv) and layer.bias for layer in layers) == sum(
-        isinstance(p.layer, BatchNorm) for p in place(built)
+        isinstance(p.layer, BatchNorm) for p in infer_shapes(built)
     )
     check(folded, weights)
 
@@ -62,7 +62,7 @@ def test_folding_does_not_touch_the_weights_it_was_given() -> None:
 def test_a_batch_norm_after_an_activation_stays() -> None:
     built = network("inception_v3", "narrow+keras_2016", resolution=75)
     folded, weights = fold_batch_norm(built, initial(built))
-    assert sum(isinstance(p.layer, BatchNorm) for p in place(folded)) == 94
+    assert sum(isinstance(p.layer, BatchNorm) for p in infer_shapes(folded)) == 94
     assert set(weights) == {p.name for p in parameters(folded)}
 
 

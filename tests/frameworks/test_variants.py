@@ -9,11 +9,11 @@ import pytest
 
 import frameworks
 from frameworks.api import FRAMEWORKS
-from frameworks.architectures import SUBJECTS, network
+from frameworks.architectures import NETWORKS, network
 from frameworks.architectures.separable import split
-from frameworks.blueprint import Conv, parameters, place, place_auxiliary
+from frameworks.blueprint import Conv, infer_auxiliary_shapes, infer_shapes, parameters
 from frameworks.cost import cost
-from frameworks.errors import InvalidConfiguration, SubjectError, UnknownName
+from frameworks.errors import InvalidConfiguration, InvalidRequest, UnknownName
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_auxiliary_classifier_costs_only_training() -> None:
     assert found.auxiliary_macs == 2 * 5_683_200
     assert sum(layer.parameters_trainable for layer in found.auxiliary_layers) == 3_326_696
     assert not any("auxiliary" in layer.name for layer in found.layers)
-    assert place_auxiliary(network("inception_v3")) == ()
+    assert infer_auxiliary_shapes(network("inception_v3")) == ()
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,20 @@ def test_a_segment_per_channel_is_the_depthwise_network() -> None:
 
 
 def test_the_edition_of_2016_activates_before_it_normalises() -> None:
-    paths = [p.path for p in place(network("inception_v3", "keras_2016"))]
+    paths = [p.path for p in infer_shapes(network("inception_v3", "keras_2016"))]
     at = paths.index("conv_1a_3x3.relu")
     assert paths[at - 1 : at + 2] == ["conv_1a_3x3.conv", "conv_1a_3x3.relu", "conv_1a_3x3.bn"]
 
 
 def test_both_forms_of_a_resnet_halve_in_the_convolution_that_they_say() -> None:
     for variant, strides in (("default", (2, 1)), ("torchvision", (1, 2))):
-        placed = {p.path: p.layer for p in place(network("resnet50", variant))}
+        placed = {p.path: p.layer for p in infer_shapes(network("resnet50", variant))}
         pair = [placed[f"conv3_block1.residual.{name}.conv"] for name in ("conv1", "conv2")]
         assert tuple(layer.stride for layer in pair if isinstance(layer, Conv)) == strides
 
 
 def test_every_registered_name_builds_with_names_of_its_own() -> None:
-    for name, model in SUBJECTS.items():
+    for name, model in NETWORKS.items():
         for variant in model.variants:
             built = network(name, variant)
             assert (built.name, built.variant) == (name, variant)
@@ -179,7 +179,7 @@ def test_what_cannot_be_is_refused_in_one_line(
         network(model, variant, **fields)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
-    assert isinstance(raised.value, SubjectError)
+    assert isinstance(raised.value, InvalidRequest)
 
 
 def test_an_architecture_imports_no_framework_and_no_framework_names_an_architecture() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from frameworks.architectures import OPERATORS, network
-from frameworks.blueprint import least_resolution
+from frameworks.blueprint import min_resolution
 from frameworks.cost import LayerCost, NetworkCost, as_written, cost, fused_layers
 from xibench.errors import InputError
 from xibench.measure.roofline import attainable_s, layer_s
@@ -115,7 +115,7 @@ def usual_resolutions(model: str, variant: str) -> tuple[int, ...]:
     own = built.input_shape[0]
     if model in OPERATORS:
         return (own,)
-    least = least_resolution(built)
+    least = min_resolution(built)
     return (*(pixels for pixels in USUAL if pixels != own and pixels >= least), own)
 
 

@@ -18,12 +18,12 @@ from frameworks.blueprint import (
     Conv,
     Dense,
     GlobalAveragePool,
+    LayerInstance,
     MaxPool,
     Network,
-    Placed,
     Residual,
     edges,
-    place,
+    infer_shapes,
 )
 
 
@@ -35,14 +35,14 @@ class Term:
     flops: int
 
 
-Rule = Callable[[Placed, int], int]
+Rule = Callable[[LayerInstance, int], int]
 """FLOPs of a layer for a batch; 0 for layers that the rule does not concern."""
 
 
 def terms(framework: str, network: Network, batch: int) -> tuple[Term, ...]:
     """Where a framework's counter departs from 2 FLOPs per multiply-add on a network; terms of 0 are left out."""
-    placed = place(network)
-    found = (Term(what, sum(rule(layer, batch) for layer in placed)) for what, rule in RULES[framework].items())
+    instance = infer_shapes(network)
+    found = (Term(what, sum(rule(layer, batch) for layer in instance)) for what, rule in RULES[framework].items())
     return tuple(term for term in found if term.flops)
 
 
@@ -52,71 +52,71 @@ def cells_inside(size: int, kernel: int, stride: int, before: int, outputs: int)
     return sum(min(start + kernel, size) - max(start, 0) for start in starts)
 
 
-def _outside(placed: Placed, batch: int) -> int:
-    layer = placed.layer
+def _outside(instance: LayerInstance, batch: int) -> int:
+    layer = instance.layer
     if not isinstance(layer, Conv):
         return 0
     inside = 1
-    sizes = zip(placed.input_shape, placed.output_shape, layer.kernel, strict=False)
+    sizes = zip(instance.input_shape, instance.output_shape, layer.kernel, strict=False)
     for size, outputs, kernel in sizes:
         before, _ = edges(layer.padding, size, kernel, layer.stride)
         inside *= cells_inside(size, kernel, layer.stride, before, outputs)
-    windows = math.prod(placed.output_shape[:2]) * math.prod(layer.kernel)
-    return 2 * batch * (inside - windows) * placed.input_shape[-1] // layer.groups * layer.features
+    windows = math.prod(instance.output_shape[:2]) * math.prod(layer.kernel)
+    return 2 * batch * (inside - windows) * instance.input_shape[-1] // layer.groups * layer.features
 
 
-def _normalisation(placed: Placed, batch: int) -> int:
-    layer = placed.layer
+def _normalisation(instance: LayerInstance, batch: int) -> int:
+    layer = instance.layer
     if not isinstance(layer, BatchNorm):
         return 0
-    channels = placed.input_shape[-1]
-    return 3 * batch * _outputs(placed) + channels * (2 if layer.scale else 1)
+    channels = instance.input_shape[-1]
+    return 3 * batch * _outputs(instance) + channels * (2 if layer.scale else 1)
 
 
-def _activation(placed: Placed, batch: int) -> int:
-    if not isinstance(placed.layer, Activation):
+def _activation(instance: LayerInstance, batch: int) -> int:
+    if not isinstance(instance.layer, Activation):
         return 0
-    each = 4 if placed.layer.function == "elu" else 1  # jax.nn.elu takes the value apart twice; exp is no FLOP to XLA
-    return each * batch * _outputs(placed)
+    each = 4 if instance.layer.function == "elu" else 1  # jax.nn.elu takes the value apart twice; exp is no FLOP to XLA
+    return each * batch * _outputs(instance)
 
 
-def _comparisons(placed: Placed, batch: int) -> int:
-    layer = placed.layer
-    return batch * _outputs(placed) * (layer.window**2 - 1) if isinstance(layer, MaxPool) else 0
+def _comparisons(instance: LayerInstance, batch: int) -> int:
+    layer = instance.layer
+    return batch * _outputs(instance) * (layer.window**2 - 1) if isinstance(layer, MaxPool) else 0
 
 
-def _averages(placed: Placed, batch: int) -> int:
-    return batch * _outputs(placed) * placed.layer.window**2 if isinstance(placed.layer, AveragePool) else 0
+def _averages(instance: LayerInstance, batch: int) -> int:
+    return batch * _outputs(instance) * instance.layer.window**2 if isinstance(instance.layer, AveragePool) else 0
 
 
-def _cell_counts(placed: Placed, batch: int) -> int:
-    layer = placed.layer
+def _cell_counts(instance: LayerInstance, batch: int) -> int:
+    layer = instance.layer
     if not isinstance(layer, AveragePool) or layer.border == "include" or layer.padding == "valid":
         return 0
-    return math.prod(placed.output_shape[:2]) * (layer.window**2 - 1)
+    return math.prod(instance.output_shape[:2]) * (layer.window**2 - 1)
 
 
-def _windows(placed: Placed, batch: int) -> int:
-    layer = placed.layer
-    return batch * _outputs(placed) * layer.window**2 if isinstance(layer, MaxPool | AveragePool) else 0
+def _windows(instance: LayerInstance, batch: int) -> int:
+    layer = instance.layer
+    return batch * _outputs(instance) * layer.window**2 if isinstance(layer, MaxPool | AveragePool) else 0
 
 
-def _mean(placed: Placed, batch: int) -> int:
-    return batch * math.prod(placed.input_shape) if isinstance(placed.layer, GlobalAveragePool) else 0
+def _mean(instance: LayerInstance, batch: int) -> int:
+    return batch * math.prod(instance.input_shape) if isinstance(instance.layer, GlobalAveragePool) else 0
 
 
-def _addition(placed: Placed, batch: int) -> int:
-    return batch * _outputs(placed) if isinstance(placed.layer, Residual) else 0
+def _addition(instance: LayerInstance, batch: int) -> int:
+    return batch * _outputs(instance) if isinstance(instance.layer, Residual) else 0
 
 
-def _bias(placed: Placed, batch: int) -> int:
-    layer = placed.layer
+def _bias(instance: LayerInstance, batch: int) -> int:
+    layer = instance.layer
     biased = isinstance(layer, Dense) or (isinstance(layer, Conv) and layer.bias)
-    return batch * _outputs(placed) if biased else 0
+    return batch * _outputs(instance) if biased else 0
 
 
-def _outputs(placed: Placed) -> int:
-    return math.prod(placed.output_shape)
+def _outputs(instance: LayerInstance) -> int:
+    return math.prod(instance.output_shape)
 
 
 _ELEMENTWISE: Final[Mapping[str, Rule]] = {

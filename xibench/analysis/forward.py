@@ -17,9 +17,9 @@ from frameworks.blueprint import (
     Dropout,
     Network,
     Parameter,
+    infer_auxiliary_shapes,
+    infer_shapes,
     parameters,
-    place,
-    place_auxiliary,
 )
 from frameworks.errors import MissingFramework
 from frameworks.task import INFER, Batch
@@ -90,7 +90,7 @@ def run(name: str, job: ForwardPass, given: Arrays | None = None) -> Arrays:
 def subject(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
     """What a job is about: the network, its weights, the batch and, for training, what dropout keeps. All seeded."""
     network = architectures.network(job.model, job.variant, resolution=job.resolution)
-    if any(isinstance(p.layer, Dropout) for p in place(network)):
+    if any(isinstance(p.layer, Dropout) for p in infer_shapes(network)):
         network = architectures.network(job.model, job.variant, resolution=job.resolution, dropout=job.dropout)
     weights = _weights(parameters(network), _raised(network), job.seed)
     random = np.random.default_rng(job.seed)
@@ -102,7 +102,7 @@ def subject(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float32], Ar
 def _masks(network: Network, random: np.random.Generator, count: int, rate: float) -> Arrays:
     return {
         p.path: (random.uniform(size=(count, *p.output_shape)) >= rate).astype(np.float32)
-        for p in place(network)
+        for p in infer_shapes(network)
         if isinstance(p.layer, Dropout)
     }
 
@@ -121,7 +121,7 @@ def _weights(wanted: tuple[Parameter, ...], raised: Raised, seed: int) -> Weight
 
 def _raised(network: Network) -> Raised:
     """Which parameters OFFSET raises, and by how much."""
-    placed = [*place(network), *place_auxiliary(network)]
+    placed = [*infer_shapes(network), *infer_auxiliary_shapes(network)]
     before = {
         norm.path: conv.path
         for conv, between, norm in zip(placed, placed[1:], placed[2:], strict=False)
@@ -154,7 +154,7 @@ def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int
 
 def _training_batch(network: Network) -> int:
     """The smallest power of two, at least 2, with TRAINING_CELLS values per channel in every batch norm."""
-    norms = [p for p in place(network) if isinstance(p.layer, BatchNorm)]
+    norms = [p for p in infer_shapes(network) if isinstance(p.layer, BatchNorm)]
     fewest = min((p.output_shape[0] * p.output_shape[1] for p in norms), default=TRAINING_CELLS)
     batch = 2
     while batch * fewest < TRAINING_CELLS:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frameworks.blueprint import BatchNorm, Network, place
+from frameworks.blueprint import BatchNorm, Network, infer_shapes
 from frameworks.third_party import keras_layers
 from frameworks.weights import Weights
 
@@ -37,7 +37,7 @@ def outputs(
             arrays[name] = np.asarray(keras.Model(before, layer.output)(x, training=training))
             before, x = layer.output, given.get(name, arrays[name]).astype(np.float32)
     if training:
-        for path in (p.path for p in place(network) if isinstance(p.layer, BatchNorm)):
+        for path in (p.path for p in infer_shapes(network) if isinstance(p.layer, BatchNorm)):
             arrays[f"{path}.mean"] = np.asarray(layers[path].moving_mean)
             arrays[f"{path}.variance"] = np.asarray(layers[path].moving_variance)
     return arrays

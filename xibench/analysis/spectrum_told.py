@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from frameworks.architectures import network
-from frameworks.blueprint import Slice, place
+from frameworks.blueprint import Slice, infer_shapes
 from xibench.analysis.spectrum import MODEL, Curve, Member, Point, Step, falls_off, label, step, steps
 from xibench.run.case_costs import NO_CEILINGS
 
@@ -33,7 +33,7 @@ def finding(curve: Curve, name: str) -> str:
 
 def in_slices(member: Member) -> bool:
     """Whether segments of unlike sizes, as convolutions on slices, stand in the network for grouped convolutions."""
-    return any(isinstance(placed.layer, Slice) for placed in place(network(MODEL, member.variant)))
+    return any(isinstance(placed.layer, Slice) for placed in infer_shapes(network(MODEL, member.variant)))
 
 
 def why_none(curve: Curve) -> str | None:

@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
-from frameworks.blueprint import least_resolution
+from frameworks.architectures import MODELS, NETWORKS, OPERATORS, network
+from frameworks.blueprint import min_resolution
 from frameworks.errors import InvalidConfiguration, UnknownName
 from xibench.analysis import passes
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Caught, Check, array_errors, pair
@@ -65,9 +65,9 @@ def verify(
     """
     subjects: list[Subject] = []
     for model in models or [name for name, model in MODELS.items() if model.main]:
-        if model not in SUBJECTS:
-            raise UnknownName("model", model, SUBJECTS)
-        known = SUBJECTS[model].variants
+        if model not in NETWORKS:
+            raise UnknownName("model", model, NETWORKS)
+        known = NETWORKS[model].variants
         for variant in dict.fromkeys(name for asked in variants for name in (known if asked == "all" else (asked,))):
             subjects.append((model, variant))
     return prove(subjects, watch=watch)
@@ -137,7 +137,7 @@ def _other(model: str, variant: str, watch: Watch, workers: Workers) -> Found:
         job = ForwardPass(model=model, variant=variant, resolution=own, precision="fp64")
         return passes.inference(workers, job) + passes.recipes(workers, job, built), []
     watch(f"{model}, {variant}: inference, training mode and recipes")
-    small = max(SMALL_RESOLUTION, least_resolution(built))
+    small = max(SMALL_RESOLUTION, min_resolution(built))
     job = ForwardPass(model=model, variant=variant, resolution=small, precision="fp64")
     checks = passes.inference(workers, job)
     if not MODELS[model].main:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from frameworks.errors import MissingFramework, SubjectError, Unsupported
+from frameworks.errors import InvalidRequest, MissingFramework, Unsupported
 from xibench import __version__, plugins
 from xibench.cli.commands import (
     ab,
@@ -111,7 +111,7 @@ def call(arguments: Sequence[str] | None = None) -> int:
         return _say(f"{error.format_message()}{_help_hint(error)}", UsageError.exit_code)
     except typer.Abort:
         return _say("interrupted", 130)
-    except SubjectError as error:
+    except InvalidRequest as error:
         return _say(str(error), UsageError.exit_code)
     except (MissingFramework, Unsupported) as error:
         return _say(str(error), XibenchError.exit_code)

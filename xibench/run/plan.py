@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, framework_of
 from frameworks.api import find as find_framework
-from frameworks.architectures import MODELS, OPERATORS, SUBJECTS, network
+from frameworks.architectures import MODELS, NETWORKS, OPERATORS, network
 from frameworks.errors import UnknownName
 from frameworks.precision import DEVICES, PRECISIONS
 from frameworks.recipes import RECIPES, Execution
@@ -129,7 +129,7 @@ def weights_seed(weights: str) -> int | None:
 
 def _check_names(selection: Selection) -> None:
     _known("framework", selection.frameworks, IMPLEMENTATIONS)
-    _known("model", selection.models, SUBJECTS)
+    _known("model", selection.models, NETWORKS)
     _known("scenario", selection.scenarios, SCENARIOS)
     _known("precision", selection.precisions, PRECISIONS)
     if not selection.variants:

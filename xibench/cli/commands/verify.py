@@ -35,12 +35,12 @@ def verify(
               xibench verify xception resnet50 --variant all
               xibench verify grouped separable
     """
-    from frameworks.architectures import SUBJECTS
+    from frameworks.architectures import NETWORKS
     from xibench.analysis.verify import verify as prove
 
     if everything and (models or variant):
         raise UsageError("--all beside a MODEL or --variant: it stands for all of them; leave one or the other out")
-    named, variants = (list(SUBJECTS), ["all"]) if everything else (models, variant or ["default"])
+    named, variants = (list(NETWORKS), ["all"]) if everything else (models, variant or ["default"])
     report = prove(named, watch=_say, variants=variants)
     if as_json:
         print_json(report)
