@@ -37,7 +37,7 @@ class Site:
     @property
     def steady_runs(self) -> tuple[LoadedRun, ...]:
         """Runs that are not sweeps over the batch."""
-        return tuple(run for run in self.runs if not run.header.rule.sweep)
+        return tuple(run for run in self.runs if not run.header.sampling.sweep)
 
     def groups(self, metric: str | None = None, *, sweeps: bool = True) -> tuple[Group, ...]:
         """Cases that may be compared, in groups that have a result.

@@ -27,7 +27,7 @@ from xibench.record.schema import (
     Process,
     RateTrial,
     Record,
-    Rule,
+    SamplingConfig,
     Server,
     Steps,
     Surroundings,
@@ -63,10 +63,10 @@ def small_case(framework: str = "pytorch", model: str = "xception", batch: int =
     return Case(framework=framework, model=model, variant="narrow", batch=batch, resolution=75, images=images)
 
 
-def header(plan: Sequence[Case], rule: Rule | None = None, run_id: str = "0123456789abcdef") -> Header:
+def header(plan: Sequence[Case], sampling: SamplingConfig | None = None, run_id: str = "0123456789abcdef") -> Header:
     return Header(
         format_version=FORMAT_VERSION, xibench="0.1.0", run_id=run_id, created_utc="2025-01-02T03:04:05+00:00",
-        preset=None, command="xibench run", rule=rule or Rule(),
+        preset=None, command="xibench run", sampling=sampling or SamplingConfig(),
         images=InputImages(source="noise", files=[], digest="0", preparation="none"),
         weights_digest=None, environment=ENVIRONMENT, environment_hash=fingerprint(ENVIRONMENT), plan=list(plan),
     )  # fmt: skip

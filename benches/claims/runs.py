@@ -9,14 +9,14 @@ from typing import Final
 
 from xibench.errors import InputError
 from xibench.measure.comparing import Ratio, unpaired_ratio
-from xibench.record.schema import Case, Record, Rule
+from xibench.record.schema import Case, Record, SamplingConfig
 from xibench.record.store import Run, read
 from xibench.run import execute as parent
 from xibench.run import start
 
 FILE: Final = "run.jsonl"
 MODELS: Final = ("xception", "inception_v3")
-RULE: Final = Rule(
+RULE: Final = SamplingConfig(
     processes=3, repeats=1, warmup_steps=2, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
     budget_s=6.0, time_limit_s=300.0,
 )  # fmt: skip

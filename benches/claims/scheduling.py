@@ -58,7 +58,7 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
         for number, attempt in zip(range(cases), itertools.cycle(measured), strict=False)
     ]
     header = msgspec.structs.replace(
-        source.header, plan=plan, rule=msgspec.structs.replace(source.header.rule, processes=processes)
+        source.header, plan=plan, sampling=msgspec.structs.replace(source.header.sampling, processes=processes)
     )
     content = [msgspec.json.encode(header)]
     for order, (number, case) in enumerate(itertools.product(range(processes), range(cases))):
@@ -74,14 +74,14 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
 
 def _first_slot(header: Header, attempts: Sequence[Attempt]) -> list[float]:
     """Seconds until a run that goes on after `attempts` knows its next process, the order of its round included."""
-    index = AttemptIndex(header.plan, header.rule, attempts)
+    index = AttemptIndex(header.plan, header.sampling, attempts)
     return _timed(lambda: Schedule(index, header.plan).next_slot(), REPEATS)
 
 
 def _whole_schedule(header: Header, attempts: Sequence[Attempt]) -> float:
     """Seconds per process that scheduling takes over the whole run: the next slot, and the index kept up to date."""
     made: dict[tuple[Case, int], Attempt] = {(attempt.case, attempt.number): attempt for attempt in attempts}
-    index = AttemptIndex(header.plan, header.rule)
+    index = AttemptIndex(header.plan, header.sampling)
     schedule = Schedule(index, header.plan)
     began = time.perf_counter()
     while slot := schedule.next_slot():

@@ -139,7 +139,7 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
 
 def _swept(run: LoadedRun, row: Row) -> bool:
     """Whether running out of memory is what was looked for."""
-    return run.header.rule.sweep and row.summary.status == "out_of_memory"
+    return run.header.sampling.sweep and row.summary.status == "out_of_memory"
 
 
 def _conditions(case: Case) -> str:

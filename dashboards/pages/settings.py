@@ -13,7 +13,7 @@ from dashboards.sections import conditions
 from dashboards.setting_differences import unlike_settings, within_cases
 from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
-from xibench.record.schema import Environment, Process, Rule, Setting
+from xibench.record.schema import Environment, Process, SamplingConfig, Setting
 
 RUNS_FOLDER: Final = "runs"
 
@@ -141,7 +141,7 @@ def _run(run: LoadedRun) -> Section:
             ("SHA-256", run.digest),
             ("Format", str(run.format_version)),
             ("xibench", header.xibench),
-            ("Sampling rule", _rule(header.rule)),
+            ("Sampling rule", _sampling(header.sampling)),
             ("Images", f"{header.images.source}: {fmt.listing(header.images.files)}"),
             ("Preparation", header.images.preparation),
             ("Images' SHA-256", header.images.digest),
@@ -159,24 +159,24 @@ def _run(run: LoadedRun) -> Section:
     return Section(f"run-{run.anchor}", f"Run {header.run_id}", tuple(blocks))
 
 
-def _rule(rule: Rule) -> str:
+def _sampling(sampling: SamplingConfig) -> str:
     """The sampling rule as a sentence; parts that do not apply are left out."""
     warmup = (
-        f"{rule.warmup_steps} warm-up steps after the first"
-        if rule.max_warmup_steps == rule.warmup_steps else
-        f"{rule.warmup_steps} to {rule.max_warmup_steps} warm-up steps after the first, until no trend is left or "
-        f"{rule.warmup_budget_s:g} s have passed"
+        f"{sampling.warmup_steps} warm-up steps after the first"
+        if sampling.max_warmup_steps == sampling.warmup_steps else
+        f"{sampling.warmup_steps} to {sampling.max_warmup_steps} warm-up steps after the first, until no trend is "
+        f"left or {sampling.warmup_budget_s:g} s have passed"
     )
-    width = "" if rule.half_width is None else (
-        f"; enough once half the median's 95 % interval is below {100 * rule.half_width:g} % of it"
+    width = "" if sampling.half_width is None else (
+        f"; enough once half the median's 95 % interval is below {100 * sampling.half_width:g} % of it"
     )
-    memory = "" if rule.memory_limit_bytes is None else f" or above {fmt.gibibytes(rule.memory_limit_bytes)}"
-    sweep = "; batches grow until memory runs out" if rule.sweep else ""
+    memory = "" if sampling.memory_limit_bytes is None else f" or above {fmt.gibibytes(sampling.memory_limit_bytes)}"
+    sweep = "; batches grow until memory runs out" if sampling.sweep else ""
     return (
-        f"{fmt.plural(rule.processes, 'process')} per case, in a seeded random order, and up to "
-        f"{rule.repeats} more in place of disturbed ones; {warmup}; at least {rule.min_steps} and at most "
-        f"{rule.max_steps} timed steps; none starts after {rule.budget_s:g} s once the least is done{width}; a worker "
-        f"is stopped after {rule.time_limit_s:g} s{memory}{sweep}"
+        f"{fmt.plural(sampling.processes, 'process')} per case, in a seeded random order, and up to "
+        f"{sampling.repeats} more in place of disturbed ones; {warmup}; at least {sampling.min_steps} and at most "
+        f"{sampling.max_steps} timed steps; none starts after {sampling.budget_s:g} s once the least is done{width}; "
+        f"a worker is stopped after {sampling.time_limit_s:g} s{memory}{sweep}"
     )
 
 

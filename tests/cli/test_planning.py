@@ -8,7 +8,7 @@ from frameworks.errors import UnknownName
 from xibench.cli.options import SamplingOptions, SelectionOptions
 from xibench.cli.planning import plan_run, plan_search, sampling, selection, selections
 from xibench.errors import UsageError
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.run.plan import Selection
 from xibench.run.presets import preset
 
@@ -34,7 +34,7 @@ def test_every_selection_option_sets_its_field() -> None:
 
 def test_every_sampling_option_sets_its_field() -> None:
     assert None not in (getattr(EVERY_SAMPLING_OPTION, f.name) for f in fields(SamplingOptions))
-    found = sampling(EVERY_SAMPLING_OPTION, Rule())
+    found = sampling(EVERY_SAMPLING_OPTION, SamplingConfig())
     assert (found.processes, found.repeats, found.max_warmup_steps, found.min_steps) == (4, 5, 6, 7)
     assert (found.budget_s, found.half_width, found.time_limit_s) == (8.5, 0.25, 9.5)
     assert found.memory_limit_bytes == 1 << 30
@@ -43,7 +43,7 @@ def test_every_sampling_option_sets_its_field() -> None:
 def test_without_options_the_base_is_unchanged() -> None:
     bases = preset("nightly").selections
     assert selections(SelectionOptions(), bases) == bases
-    assert sampling(SamplingOptions(), preset("nightly").rule) == preset("nightly").rule
+    assert sampling(SamplingOptions(), preset("nightly").sampling) == preset("nightly").sampling
 
 
 def test_selections_that_options_make_equal_are_one() -> None:

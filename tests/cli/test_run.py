@@ -15,7 +15,7 @@ import pytest
 from tests.builders import append, attempt, failure, header, record, small_case
 from tests.cli.command import ROOT, said, xibench
 from tests.processes import GENEROUS_S, wait_until
-from xibench.record.schema import FORMAT_VERSION, Rule
+from xibench.record.schema import FORMAT_VERSION, SamplingConfig
 from xibench.record.store import RunFile, read
 from xibench.workers.inputs import pictures
 
@@ -136,15 +136,15 @@ def test_the_nightly_preset_is_36_cases_in_three_processes_each(tmp_path: Path) 
 
 
 def test_options_replace_parts_of_the_rule(tmp_path: Path) -> None:
-    rule = plan_of(
+    sampling = plan_of(
         "--processes", "4", "--repeats", "0", "--half-width", "2%", "--max-warmup-steps", "0", "--min-steps", "500",
         "--budget", "1.5", "--time-limit", "30", "--memory-limit", "8GiB", "-m", "xception", cwd=tmp_path,
     )["rule"]  # fmt: skip
-    assert (rule["processes"], rule["repeats"], rule["half_width"]) == (4, 0, 0.02)
-    assert (rule["max_warmup_steps"], rule["warmup_steps"]) == (0, 0)
-    assert (rule["min_steps"], rule["max_steps"]) == (500, 500)
-    assert (rule["budget_s"], rule["time_limit_s"], rule["memory_limit_bytes"]) == (1.5, 30.0, 8 * 2**30)
-    assert rule["sweep"] is False
+    assert (sampling["processes"], sampling["repeats"], sampling["half_width"]) == (4, 0, 0.02)
+    assert (sampling["max_warmup_steps"], sampling["warmup_steps"]) == (0, 0)
+    assert (sampling["min_steps"], sampling["max_steps"]) == (500, 500)
+    assert (sampling["budget_s"], sampling["time_limit_s"], sampling["memory_limit_bytes"]) == (1.5, 30.0, 8 * 2**30)
+    assert sampling["sweep"] is False
 
 
 def test_a_half_width_of_0_leaves_the_budget_to_decide(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
 
 def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path: Path) -> None:
     done, cut = small_case(), small_case(batch=2)
-    begun = msgspec.structs.replace(header([done, cut], Rule(budget_s=0.2)), images=pictures("noise", 2))
+    begun = msgspec.structs.replace(header([done, cut], SamplingConfig(budget_s=0.2)), images=pictures("noise", 2))
     with RunFile.create(tmp_path / "run.jsonl", begun) as run_file:
         append(run_file, failure(done))
     with (tmp_path / "run.jsonl").open("ab") as file:

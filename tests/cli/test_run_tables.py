@@ -20,7 +20,7 @@ from tests.builders import (
 )
 from tests.cli.rendering import rendered
 from xibench.cli.render.run_tables import plan_table, run_tables
-from xibench.record.schema import Case, Process, RateTrial, Record, Rule, Substitution
+from xibench.record.schema import Case, Process, RateTrial, Record, SamplingConfig, Substitution
 from xibench.record.summary import Summary, summarise
 
 
@@ -127,10 +127,11 @@ def test_each_scenario_is_a_table_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "words"), [(Rule(), "one process each"), (Rule(processes=3), "3 processes each, interleaved")]
+    ("sampling", "words"),
+    [(SamplingConfig(), "one process each"), (SamplingConfig(processes=3), "3 processes each, interleaved")]
 )
-def test_a_plan_says_how_many_processes_a_case_takes(rule: Rule, words: str) -> None:
-    shown = rendered(plan_table([(small_case(), COSTS), (small_case("jax"), COSTS)], rule))
+def test_a_plan_says_how_many_processes_a_case_takes(sampling: SamplingConfig, words: str) -> None:
+    shown = rendered(plan_table([(small_case(), COSTS), (small_case("jax"), COSTS)], sampling))
     assert shown.startswith(f"2 cases, {words}")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders import append, calibration, failure, header, measured, record, small_case
 from tests.cli.command import ROOT, said, xibench
-from xibench.record.schema import Rule, Substitution
+from xibench.record.schema import SamplingConfig, Substitution
 from xibench.record.store import RunFile
 
 GOOD, BAD, LEFT = small_case("pytorch"), small_case("tensorflow"), small_case("jax")
@@ -85,7 +85,7 @@ def test_json_and_csv_at_once_are_refused(folder: Path) -> None:
 
 
 def test_a_case_that_still_owes_processes_is_not_called_measured(tmp_path: Path) -> None:
-    with RunFile.create(tmp_path / "run.jsonl", header([GOOD, LEFT], Rule(processes=3))) as run_file:
+    with RunFile.create(tmp_path / "run.jsonl", header([GOOD, LEFT], SamplingConfig(processes=3))) as run_file:
         append(run_file, record(GOOD, (0.1, 0.2), (0.1, 0.2)))
     shown = xibench("show", "run.jsonl", cwd=tmp_path).stdout
     assert "2 of 2 cases not measured yet: `xibench run --resume run.jsonl`" in shown

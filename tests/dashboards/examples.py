@@ -32,7 +32,7 @@ from xibench.record.schema import (
     Queries,
     RateTrial,
     Record,
-    Rule,
+    SamplingConfig,
     Server,
     Status,
     Steps,
@@ -71,7 +71,7 @@ def header(plan: Sequence[Case], run_id: str = "a78e7ac2bf5648e5984d4cf8b3bea3d8
     fields: dict[str, object] = {
         "format_version": FORMAT_VERSION, "xibench": "0.2.0", "run_id": run_id,
         "created_utc": "2026-01-01T12:00:00+00:00",
-        "preset": "quick", "rule": Rule(),
+        "preset": "quick", "sampling": SamplingConfig(),
         "command": "xibench run --preset quick --framework pytorch,tensorflow,jax --recipe default,compiled,tuned",
         "images": InputImages(source="sample", files=["china.jpg", "flower.jpg"], digest="ab" * 32,
                              preparation="resized to the network's input, bilinear, scaled to -1..1"),
@@ -268,8 +268,8 @@ def thorough() -> tuple[Header, list[Record]]:
             msgspec.structs.replace(a, process=msgspec.structs.replace(a.process, compile_s=v))
             for a, v in zip(base.attempts, values, strict=True) if a.process
         ]))
-    rule = Rule(processes=3, max_steps=200, repeats=1)
-    return header([r.case for r in records], "b" * 32, preset="nightly", rule=rule), records
+    sampling = SamplingConfig(processes=3, max_steps=200, repeats=1)
+    return header([r.case for r in records], "b" * 32, preset="nightly", sampling=sampling), records
 
 
 def sweep() -> tuple[Header, list[Record]]:
@@ -292,7 +292,8 @@ def sweep() -> tuple[Header, list[Record]]:
             noise = np.random.default_rng(batch).normal(1, 0.01, (2, 12))
             found = [[float(s) for s in batch / rate * row] for row in noise]
             records.append(several(case, *found, memory=memory))
-    return header([r.case for r in records], "c" * 32, preset=None, rule=Rule(processes=2, sweep=True)), records
+    sampling = SamplingConfig(processes=2, sweep=True)
+    return header([r.case for r in records], "c" * 32, preset=None, sampling=sampling), records
 
 
 def card() -> tuple[Header, list[Record]]:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.dashboards import examples
 from tests.dashboards.reading import figures, site_of, site_of_records, text_of
-from xibench.record.schema import Case, RateTrial, Record, Rule
+from xibench.record.schema import Case, RateTrial, Record, SamplingConfig
 
 STREAM = Case(framework="pytorch", model="xception", scenario="single-stream", batch=1)
 CASE = Case(framework="pytorch", model="xception")
@@ -247,7 +247,8 @@ def test_a_run_whose_conditions_were_not_recorded_says_so(reference_site: Path) 
 def test_what_was_not_tried_counts_as_not_started(tmp_path: Path) -> None:
     never = examples.attempt(CASE, None, status="unsupported", reason="not installed", surroundings=None)
     record = Record(case=CASE, attempts=[never])
-    text = text_of(site_of(tmp_path, examples.header([CASE], rule=Rule(processes=3)), [record]) / "settings.html")
+    made = examples.header([CASE], sampling=SamplingConfig(processes=3))
+    text = text_of(site_of(tmp_path, made, [record]) / "settings.html")
     assert "1 process in the run file, 0 of them started" in text
 
 

@@ -68,9 +68,9 @@ def test_a_file_of_format_1_is_read_with_its_samples_and_failures(tmp_path: Path
 
 
 def test_a_rule_of_format_1_says_what_that_format_did(tmp_path: Path) -> None:
-    rule = read(written(tmp_path, HEADER)).header.rule
-    assert (rule.processes, rule.repeats, rule.warmup_steps, rule.max_warmup_steps) == (1, 0, 2, 2)
-    assert (rule.half_width, rule.budget_s, rule.max_steps) == (None, 6.0, 9)
+    sampling = read(written(tmp_path, HEADER)).header.sampling
+    assert (sampling.processes, sampling.repeats, sampling.warmup_steps, sampling.max_warmup_steps) == (1, 0, 2, 2)
+    assert (sampling.half_width, sampling.budget_s, sampling.max_steps) == (None, 6.0, 9)
 
 
 def test_what_format_1_did_not_hold_is_null_with_the_reason(tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_file_of_format_3_is_read_under_the_names_of_the_present_one(tmp_path:
     run = read(written(tmp_path, HEADER_3, CALIBRATION_3, ATTEMPT_3))
     (attempt,) = run.attempts
     assert run.header.format_version == FORMAT_VERSION
-    assert (run.header.rule.budget_s, run.header.images.source) == (6.0, "noise")
+    assert (run.header.sampling.budget_s, run.header.images.source) == (6.0, "noise")
     assert attempt.superseded
     assert attempt.surroundings is not None
     assert [gpu.foreign_processes for gpu in attempt.surroundings.before.gpus] == [2]

@@ -13,7 +13,7 @@ from xibench.record import schema
 
 FIELDS = {
     # Timing one case
-    "a fresh process is the sampling unit": ("Attempt.process", "Attempt.number", "Rule.processes"),
+    "a fresh process is the sampling unit": ("Attempt.process", "Attempt.number", "SamplingConfig.processes"),
     "the same seeded weights": ("Process.weights_digest",),
     "variables, quotas and limits that the run was under": (
         "Environment.variables", "Environment.cpus_allowed", "Environment.cpu_quota_cores",
@@ -24,8 +24,12 @@ FIELDS = {
     "discarded steps stay in the record": ("Sampled.warmup_s",),
     "what ended the warm-up": ("Sampled.warmup_stopped_by",),
     "the record says which rule ended the case": ("Sampled.stopped_by",),
-    "limits of the stopping rule": ("Rule.min_steps", "Rule.max_steps", "Rule.budget_s", "Rule.half_width"),
-    "limits of the warm-up": ("Rule.warmup_steps", "Rule.max_warmup_steps", "Rule.warmup_budget_s"),
+    "limits of the stopping rule": tuple(
+        f"SamplingConfig.{name}" for name in ("min_steps", "max_steps", "budget_s", "half_width")
+    ),
+    "limits of the warm-up": tuple(
+        f"SamplingConfig.{name}" for name in ("warmup_steps", "max_warmup_steps", "warmup_budget_s")
+    ),
     "a step's output is consumed": ("Process.output_mean",),
     "device time is a second series beside host time": ("Sampled.device_steps_s",),
     "the clock, its resolution and the cost of reading it": ("Clock.name", "Clock.resolution_s", "Clock.read_s"),
@@ -47,7 +51,7 @@ FIELDS = {
     "temperature": ("GpuConditions.temperature_celsius",),
     "power limit": ("GpuConditions.power_limit_watts",),
     "other processes on the card": ("GpuConditions.foreign_processes",),
-    "repeated up to a limit": ("Rule.repeats",),
+    "repeated up to a limit": ("SamplingConfig.repeats",),
     "kept and marked, with the reason": ("Surroundings.disturbed",),
     "dropped and repeated are counted": ("Attempt.superseded",),
     # Fairness: the settings manifest
@@ -90,8 +94,10 @@ FIELDS = {
     "RAPL": ("Energy.cpu_package_joules",),
     # Latency and throughput
     "offline, single-stream, server": ("Case.scenario",),
-    "until memory runs out, recorded as a result": ("Attempt.status", "Attempt.reason", "Rule.memory_limit_bytes"),
-    "the batch sweep": ("Rule.sweep", "Case.batch"),
+    "until memory runs out, recorded as a result": (
+        "Attempt.status", "Attempt.reason", "SamplingConfig.memory_limit_bytes",
+    ),
+    "the batch sweep": ("SamplingConfig.sweep", "Case.batch"),
     "Poisson arrivals at a rate": ("RateTrial.rate_hz",),
     "queueing time in the latency": ("RateTrial.latencies_s",),
     "p99 stays within a bound": ("RateTrial.p99_s", "RateTrial.within", "Server.bound_s", "Case.latency_bound_s"),
@@ -142,7 +148,7 @@ def structs(kind: object) -> set[type]:
 def test_a_part_with_figures_that_may_be_null_has_a_place_for_the_reason() -> None:
     for kind in WITH_REASONS:
         assert "absent" in kind.__struct_fields__, kind
-    known = {*WITH_REASONS, *IN_A_PROCESS, *OWN_REASON, schema.Case, schema.Rule, schema.Header, schema.Gpu}
+    known = {*WITH_REASONS, *IN_A_PROCESS, *OWN_REASON, schema.Case, schema.SamplingConfig, schema.Header, schema.Gpu}
     for kind in vars(schema).values():
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in known:
             hints = typing.get_type_hints(kind)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders import append, attempt, calibration, failure, header, record, small_case
 from xibench.errors import NewerFormat, StoreError
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile, latest, read
 
 PLAN = [small_case(batch=n) for n in (1, 2, 3)]
@@ -218,7 +218,7 @@ def test_the_processes_of_a_case_are_found_together_however_they_were_interleave
 
 def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_aside(tmp_path: Path) -> None:
     case = PLAN[0]
-    with RunFile.create(tmp_path, header([case], Rule(processes=2, repeats=1))) as run_file:
+    with RunFile.create(tmp_path, header([case], SamplingConfig(processes=2, repeats=1))) as run_file:
         run_file.append(attempt(case, number=0))
         run_file.append(attempt(case, number=1, order=1, disturbed=["load 9"], superseded=True))
         assert run_file.pending() == [case]
@@ -232,7 +232,7 @@ def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_asi
 
 
 def test_a_case_that_failed_owes_no_further_process(tmp_path: Path) -> None:
-    with RunFile.create(tmp_path, header(PLAN[:1], Rule(processes=3))) as run_file:
+    with RunFile.create(tmp_path, header(PLAN[:1], SamplingConfig(processes=3))) as run_file:
         append(run_file, failure(PLAN[0]))
         assert run_file.pending() == []
 

@@ -9,7 +9,7 @@ import pytest
 from tests.builders import header, small_case
 from tests.processes import GENEROUS_S
 from xibench.measure.conditions import Conditions, During
-from xibench.record.schema import Attempt, Case, Record, Rule
+from xibench.record.schema import Attempt, Case, Record, SamplingConfig
 from xibench.record.store import RunFile
 from xibench.run.execute import run
 from xibench.run.monitor import ConditionMonitor
@@ -69,9 +69,10 @@ def stand_in() -> StandIn:
 def run_with(tmp_path: Path, listener: Listener, stand_in: StandIn) -> RunWith:
     """Runs as many cases as behaviours are named: batch 1, 2, …; the run file is tmp_path / run.jsonl."""
 
-    def call(behaviour: str, rule: Rule | None = None, disturbed: Sequence[int] = ()) -> list[Record]:
+    def call(behaviour: str, sampling: SamplingConfig | None = None, disturbed: Sequence[int] = ()) -> list[Record]:
         plan = [small_case(batch=n + 1) for n in range(len(behaviour.split(",")))]
-        with RunFile.create(tmp_path / "run.jsonl", header(plan, rule or Rule(time_limit_s=GENEROUS_S))) as run_file:
+        made = header(plan, sampling or SamplingConfig(time_limit_s=GENEROUS_S))
+        with RunFile.create(tmp_path / "run.jsonl", made) as run_file:
             conditions = Quiet(disturbed=disturbed)
             return run(plan, run_file, listener, worker=stand_in(behaviour), calibrate=False, conditions=conditions)
 

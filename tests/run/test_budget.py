@@ -5,10 +5,10 @@ import pytest
 
 from tests.builders import attempt, small_case
 from xibench.measure.clock import FakeClock
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.run.budget import RunBudget
 
-RULE = Rule(total_budget_s=100.0)
+RULE = SamplingConfig(total_budget_s=100.0)
 
 
 @pytest.fixture
@@ -59,6 +59,6 @@ def test_a_run_that_is_resumed_has_less_left_by_what_its_processes_took(clock: F
 
 
 def test_a_run_without_a_budget_gives_no_shares(clock: FakeClock) -> None:
-    budget = RunBudget(Rule(), [], clock.now)
+    budget = RunBudget(SamplingConfig(), [], clock.now)
     budget.begin(owed=3)
     assert budget.left_s() is None

@@ -10,7 +10,7 @@ import pytest
 from tests.builders import header, small_case
 from tests.processes import GENEROUS_S, wait_for_pids, wait_until_gone
 from tests.run.conftest import Listener, Quiet, RunWith, StandIn
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile, read
 from xibench.run.execute import run
 
@@ -55,7 +55,7 @@ def test_a_worker_that_hangs_is_recorded_with_its_last_output_and_the_run_goes_o
     around = quick.attempts[0].surroundings
     assert around is not None
     limit_s = math.ceil(3 + 10 * around.wall_s)  # far more than a worker takes on this machine at this moment
-    hung, other = run_with("hang,ok", Rule(time_limit_s=limit_s))
+    hung, other = run_with("hang,ok", SamplingConfig(time_limit_s=limit_s))
     assert (hung.status, hung.log) == ("timeout", "last words")
     assert hung.reason == f"the worker was still in build after its limit of {limit_s} s and was killed"
     assert other.status == "ok"
@@ -133,7 +133,7 @@ def test_a_resumed_run_measures_only_what_is_missing(
 
 
 def test_a_worker_that_takes_more_memory_than_its_limit_is_killed_and_says_how_much(run_with: RunWith) -> None:
-    greedy, other = run_with("hoard:600,ok", Rule(memory_limit_bytes=400 * 2**20))
+    greedy, other = run_with("hoard:600,ok", SamplingConfig(memory_limit_bytes=400 * 2**20))
     assert greedy.status == "out_of_memory"
     held, limit = re.findall(r"([\d.]+) MiB", greedy.reason or "")
     assert float(held) > float(limit) == 400.0
@@ -142,7 +142,7 @@ def test_a_worker_that_takes_more_memory_than_its_limit_is_killed_and_says_how_m
 
 
 def test_the_memory_of_a_workers_children_counts(run_with: RunWith) -> None:
-    (record,) = run_with("child-hoards:600", Rule(memory_limit_bytes=400 * 2**20, time_limit_s=GENEROUS_S))
+    (record,) = run_with("child-hoards:600", SamplingConfig(memory_limit_bytes=400 * 2**20, time_limit_s=GENEROUS_S))
     assert record.status == "out_of_memory"
 
 

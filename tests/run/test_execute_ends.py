@@ -14,7 +14,7 @@ from tests.processes import GENEROUS_S, wait_for_pids, wait_until_gone
 from tests.run.conftest import Listener, Quiet, StandIn
 from tests.starting import HEAVY, cpu_time_over_bare, imported
 from xibench.errors import Interrupted, StoreError
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile, read
 from xibench.run.execute import run
 
@@ -28,13 +28,13 @@ import sys
 from tests.builders import header, small_case
 from tests.run.conftest import Listener, Quiet
 from xibench.errors import XibenchError
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile
 from xibench.run.execute import run
 path, *worker = sys.argv[1:]
 plan = [small_case(batch=n) for n in (1, 2)]
 try:
-    with RunFile.create(path, header(plan, Rule())) as run_file:
+    with RunFile.create(path, header(plan, SamplingConfig())) as run_file:
         run(plan, run_file, Listener(), worker=worker, calibrate=False, conditions=Quiet())
 except XibenchError as error:
     print(error)
@@ -173,7 +173,7 @@ def test_interrupted_is_raised_with_the_file_quoted_for_a_shell(
     monkeypatch.setattr(listener, "started", interrupt)
     plan = [small_case()]
     with (
-        RunFile.create(tmp_path / "my run.jsonl", header(plan, Rule())) as run_file,
+        RunFile.create(tmp_path / "my run.jsonl", header(plan, SamplingConfig())) as run_file,
         pytest.raises(Interrupted, match=r"--resume '.*my run.jsonl'"),
     ):
         run(plan, run_file, listener, calibrate=False, conditions=Quiet())

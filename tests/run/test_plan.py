@@ -18,7 +18,7 @@ from xibench.record.schema import Case
 from xibench.run import presets
 from xibench.run.case_costs import costs
 from xibench.run.plan import Selection, all_cases, cases, resolve_device
-from xibench.run.presets import rule_of, swept
+from xibench.run.presets import sampling_of, swept
 from xibench.workers import probe
 from xibench.workers.messages import Probe
 
@@ -153,7 +153,7 @@ def test_the_nightly_preset_has_thirty_six_cases_of_three_processes() -> None:
     nightly = presets.preset("nightly")
     planned = all_cases([replace(selection, device="cpu") for selection in nightly.selections])
     assert len(planned) == 36
-    assert nightly.rule.processes == 3
+    assert nightly.sampling.processes == 3
     assert {c.batch for c in planned} == {1, 8}
     assert {(c.recipe, c.precision) for c in planned} == {("default", "fp32"), ("tuned", "fp32"), ("tuned", "bf16")}
 
@@ -179,8 +179,8 @@ def test_a_batch_is_refused_where_queries_are_one_image_each(scenario: str) -> N
 def test_a_sweep_doubles_its_batches_up_to_the_largest() -> None:
     assert [c.batch for c in selected(sweep=True, max_batch=20)] == [1, 2, 4, 8, 16]
     assert selected(sweep=True)[-1].batch == 1024
-    assert swept(rule_of([ON_CPU]), [ON_CPU, replace(ON_CPU, sweep=True)]).sweep
-    assert not swept(rule_of([ON_CPU]), [ON_CPU]).sweep
+    assert swept(sampling_of([ON_CPU]), [ON_CPU, replace(ON_CPU, sweep=True)]).sweep
+    assert not swept(sampling_of([ON_CPU]), [ON_CPU]).sweep
 
 
 def test_a_sweep_takes_no_other_batches_and_no_other_scenario() -> None:
@@ -204,13 +204,13 @@ def test_a_latency_bound_is_that_of_the_server_alone() -> None:
 
 def test_the_rule_of_queries_takes_enough_of_them_for_a_99th_percentile() -> None:
     for name in ("single-stream", "server"):
-        assert rule_of([replace(ON_CPU, scenarios=(name,))]).max_steps >= samples_needed(0.99)
+        assert sampling_of([replace(ON_CPU, scenarios=(name,))]).max_steps >= samples_needed(0.99)
 
 
 def test_the_rule_of_several_scenarios_is_the_most_patient_of_theirs() -> None:
-    rule = rule_of([replace(ON_CPU, scenarios=("offline", "single-stream", "compile"))])
-    assert (rule.processes, rule.max_steps, rule.budget_s, rule.half_width) == (5, 400, 120.0, None)
-    assert rule_of([ON_CPU]).processes == 1
+    sampling = sampling_of([replace(ON_CPU, scenarios=("offline", "single-stream", "compile"))])
+    assert (sampling.processes, sampling.max_steps, sampling.budget_s, sampling.half_width) == (5, 400, 120.0, None)
+    assert sampling_of([ON_CPU]).processes == 1
 
 
 def test_attainable_time_comes_from_the_runs_ceilings() -> None:

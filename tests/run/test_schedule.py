@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.builders import attempt, failure, small_case
 from xibench.record.index import AttemptIndex, series
-from xibench.record.schema import Attempt, Case, Rule, Status
+from xibench.record.schema import Attempt, Case, SamplingConfig, Status
 from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried, round_order
 
 PLAN = [small_case(framework, batch=batch) for framework in ("pytorch", "tensorflow", "jax") for batch in (1, 2, 4)]
@@ -19,12 +19,12 @@ ORDERS = 200
 
 def taken(
     plan: Sequence[Case],
-    rule: Rule,
+    sampling: SamplingConfig,
     attempts: Sequence[Attempt] = (),
     outcome: Callable[[Case, int, int], Attempt] | None = None,
 ) -> list[Attempt]:
     """All attempts of a run whose every process has the given outcome: (case, number, order) -> attempt."""
-    index = AttemptIndex(plan, rule, attempts)
+    index = AttemptIndex(plan, sampling, attempts)
     schedule = Schedule(index, plan)
     while slot := schedule.next_slot():
         order = len(index.attempts)
@@ -37,7 +37,7 @@ def taken(
 
 
 def test_a_round_holds_every_case_once_and_the_next_one_has_another_order() -> None:
-    made = taken(PLAN, Rule(processes=3))
+    made = taken(PLAN, SamplingConfig(processes=3))
     rounds = [[a.case for a in made if a.number == number] for number in range(3)]
     assert [a.number for a in made] == [0] * 9 + [1] * 9 + [2] * 9
     assert all(set(cases) == set(PLAN) for cases in rounds)
@@ -47,29 +47,29 @@ def test_a_round_holds_every_case_once_and_the_next_one_has_another_order() -> N
 def test_the_order_is_that_of_the_seed() -> None:
     def order(seed: int) -> list[tuple[str, int]]:
         plan = [msgspec.structs.replace(case, seed=seed) for case in PLAN]
-        return [(case.framework, case.batch) for case in round_order(plan, Rule(), 0)]
+        return [(case.framework, case.batch) for case in round_order(plan, SamplingConfig(), 0)]
 
     assert order(1) == order(1) != order(2)
 
 
 def test_no_case_has_a_favourite_place_in_a_round() -> None:
     plan = PLAN[:3]
-    first = [round_order(plan, Rule(), number)[0] for number in range(ORDERS)]
+    first = [round_order(plan, SamplingConfig(), number)[0] for number in range(ORDERS)]
     assert all(ORDERS / 5 < first.count(case) < ORDERS / 2 for case in plan)
 
 
 @pytest.mark.parametrize("done", [0, 1, 4, 9, 11, 26, 27])
 def test_a_run_that_was_cut_off_anywhere_goes_on_in_the_same_order(done: int) -> None:
-    rule = Rule(processes=3)
-    whole = taken(PLAN, rule)
-    assert taken(PLAN, rule, whole[:done]) == whole
+    sampling = SamplingConfig(processes=3)
+    whole = taken(PLAN, sampling)
+    assert taken(PLAN, sampling, whole[:done]) == whole
 
 
 def test_a_disturbed_process_is_repeated_at_the_end_of_its_round() -> None:
     def disturbed_once(case: Case, number: int, order: int) -> Attempt:
         return attempt(case, number=number, order=order, superseded=order == 1)
 
-    made = taken(PLAN[:3], Rule(processes=2, repeats=1), outcome=disturbed_once)
+    made = taken(PLAN[:3], SamplingConfig(processes=2, repeats=1), outcome=disturbed_once)
     assert [a.number for a in made] == [0, 0, 0, 0, 1, 1, 1]
     assert made[3].case == made[1].case
     assert not made[3].superseded
@@ -81,15 +81,15 @@ def test_a_case_that_failed_is_not_started_again_in_later_rounds() -> None:
     def outcome(case: Case, number: int, order: int) -> Attempt:
         return failure(case).attempts[0] if case == bad else attempt(case, number=number, order=order)
 
-    rule = Rule(processes=3)
-    made = taken(PLAN, rule, outcome=outcome)
+    sampling = SamplingConfig(processes=3)
+    made = taken(PLAN, sampling, outcome=outcome)
     assert [a.case for a in made].count(bad) == 1
     assert len(made) == 3 * 8 + 1
-    assert AttemptIndex(PLAN, rule, made).settled == 27
+    assert AttemptIndex(PLAN, sampling, made).settled == 27
 
 
 def test_only_the_cases_that_are_asked_for_are_taken() -> None:
-    index = AttemptIndex(PLAN, Rule(processes=2))
+    index = AttemptIndex(PLAN, SamplingConfig(processes=2))
     schedule = Schedule(index, PLAN[:1])
     while slot := schedule.next_slot():
         index.add(attempt(slot.case, number=slot.number))
@@ -97,36 +97,36 @@ def test_only_the_cases_that_are_asked_for_are_taken() -> None:
 
 
 def test_batches_of_a_sweep_come_smallest_first_while_their_series_are_mixed() -> None:
-    order = round_order(PLAN, Rule(sweep=True), 0)
+    order = round_order(PLAN, SamplingConfig(sweep=True), 0)
     for framework in ("pytorch", "tensorflow", "jax"):
         assert [case.batch for case in order if case.framework == framework] == [1, 2, 4]
-    assert [case.framework for case in order] == [case.framework for case in round_order(PLAN, Rule(), 0)]
+    assert [case.framework for case in order] == [case.framework for case in round_order(PLAN, SamplingConfig(), 0)]
 
 
 def test_a_larger_batch_is_not_tried_once_a_smaller_one_of_its_series_ran_out_of_memory() -> None:
     full = msgspec.structs.replace(failure(small_case("jax", batch=2)).attempts[0], status="out_of_memory")
     failed = msgspec.structs.replace(full, status="failed")
 
-    def refused(case: Case, rule: Rule, *attempts: Attempt) -> str | None:
-        return not_tried(case, AttemptIndex(PLAN, rule, attempts))
+    def refused(case: Case, sampling: SamplingConfig, *attempts: Attempt) -> str | None:
+        return not_tried(case, AttemptIndex(PLAN, sampling, attempts))
 
-    sweep = Rule(sweep=True)
+    sweep = SamplingConfig(sweep=True)
     assert refused(small_case("jax", batch=4), sweep, full) == "not tried: batch 2 had run out of memory"
     assert refused(small_case("jax", batch=1), sweep, full) is None
     assert refused(small_case("pytorch", batch=4), sweep, full) is None
-    assert refused(small_case("jax", batch=4), Rule(), full) is None
+    assert refused(small_case("jax", batch=4), SamplingConfig(), full) is None
     assert refused(small_case("jax", batch=4), sweep, failed) is None
 
 
 class StraightforwardRules:
     """The same decisions, each made anew from the whole list of attempts: the oracle that the index is held against."""
 
-    def __init__(self, plan: Sequence[Case], rule: Rule) -> None:
-        self.plan, self.rule = plan, rule
+    def __init__(self, plan: Sequence[Case], sampling: SamplingConfig) -> None:
+        self.plan, self.sampling = plan, sampling
         self.attempts: list[Attempt] = []
 
     def next_slot(self, todo: Collection[Case]) -> ProcessSlot | None:
-        for number in range(self.rule.processes):
+        for number in range(self.sampling.processes):
             waiting = [case for case in self.order(number) if case in todo and self.owes(case, number)]
             tried = {a.case for a in self.attempts if a.number == number}
             fresh = [case for case in waiting if case not in tried]
@@ -137,7 +137,7 @@ class StraightforwardRules:
     def order(self, number: int) -> list[Case]:
         drawn = list(self.plan)
         random.Random(f"{self.plan[0].seed}/{number}").shuffle(drawn)
-        if not self.rule.sweep:
+        if not self.sampling.sweep:
             return drawn
         ascending = {
             one: sorted((c for c in self.plan if series(c) == one), key=lambda c: c.batch)
@@ -151,19 +151,19 @@ class StraightforwardRules:
         )
 
     def may_repeat(self, case: Case) -> bool:
-        return sum(a.superseded for a in self.attempts if a.case == case) < self.rule.repeats
+        return sum(a.superseded for a in self.attempts if a.case == case) < self.sampling.repeats
 
     def settled(self) -> int:
-        return sum(not self.owes(case, n) for case in self.plan for n in range(self.rule.processes))
+        return sum(not self.owes(case, n) for case in self.plan for n in range(self.sampling.processes))
 
     def not_tried(self, case: Case) -> str | None:
         full = [a for a in self.attempts if a.status == "out_of_memory" and series(a.case) == series(case)]
         smaller = [a.case.batch for a in full if a.case.batch < case.batch]
-        return f"not tried: batch {min(smaller)} had run out of memory" if self.rule.sweep and smaller else None
+        return f"not tried: batch {min(smaller)} had run out of memory" if self.sampling.sweep and smaller else None
 
     def pending(self) -> list[Case]:
         def is_complete(made: Sequence[Attempt]) -> bool:
-            return any(a.status != "ok" for a in made) or sum(not a.superseded for a in made) >= self.rule.processes
+            return any(a.status != "ok" for a in made) or sum(not a.superseded for a in made) >= self.sampling.processes
 
         return [case for case in self.plan if not is_complete([a for a in self.attempts if a.case == case])]
 
@@ -175,14 +175,14 @@ def test_every_decision_is_the_one_that_the_whole_list_of_attempts_gives(data: s
     pool = [msgspec.structs.replace(case, seed=seed) for case in PLAN]
     plan = data.draw(st.lists(st.sampled_from(pool), min_size=1, max_size=9, unique=True))
     todo = data.draw(st.lists(st.sampled_from(plan), unique=True))
-    rule = Rule(
+    sampling = SamplingConfig(
         processes=data.draw(st.integers(1, 4)), repeats=data.draw(st.integers(0, 2)), sweep=data.draw(st.booleans())
     )
-    oracle, index = StraightforwardRules(plan, rule), AttemptIndex(plan, rule)
+    oracle, index = StraightforwardRules(plan, sampling), AttemptIndex(plan, sampling)
     schedule = Schedule(index, todo)
     for order in range(40):
         if data.draw(st.booleans()):  # the run is killed and goes on from its file
-            index = AttemptIndex(plan, rule, oracle.attempts)
+            index = AttemptIndex(plan, sampling, oracle.attempts)
             schedule = Schedule(index, todo)
         slot = schedule.next_slot()
         assert slot == oracle.next_slot(todo)
@@ -215,8 +215,8 @@ class CountingIndex(AttemptIndex):
 
 def test_the_last_process_of_a_large_run_is_scheduled_with_no_more_work_than_the_first() -> None:
     plan = [small_case(batch=n + 1) for n in range(100)]
-    rule = Rule(processes=10)
-    index = CountingIndex(plan, rule)
+    sampling = SamplingConfig(processes=10)
+    index = CountingIndex(plan, sampling)
     schedule = Schedule(index, plan)
     questions = []
     while slot := schedule.next_slot():
@@ -231,8 +231,8 @@ def test_the_last_process_of_a_large_run_is_scheduled_with_no_more_work_than_the
 
 def test_a_resumed_run_skips_the_rounds_that_are_complete_without_looking_at_their_cases() -> None:
     plan = [small_case(batch=n + 1) for n in range(100)]
-    rule = Rule(processes=10)
-    whole = taken(plan, rule)
-    index = CountingIndex(plan, rule, whole[:-1])
+    sampling = SamplingConfig(processes=10)
+    whole = taken(plan, sampling)
+    index = CountingIndex(plan, sampling, whole[:-1])
     assert Schedule(index, plan).next_slot() == ProcessSlot(whole[-1].case, 9)
     assert index.asked <= 2 * len(plan)

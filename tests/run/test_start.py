@@ -16,12 +16,12 @@ from tests.run.conftest import Listener, Quiet
 from xibench import __version__
 from xibench.errors import InputError, UsageError
 from xibench.record import environment
-from xibench.record.schema import FORMAT_VERSION, Case, Rule
+from xibench.record.schema import FORMAT_VERSION, Case, SamplingConfig
 from xibench.record.store import RunFile, read
 from xibench.run.execute import run
 from xibench.run.start import resume, start
 
-QUICK = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=1800)
+QUICK = SamplingConfig(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=1800)
 
 
 def test_a_run_begins_with_a_header_that_holds_for_all_of_it(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_run_begins_with_a_header_that_holds_for_all_of_it(tmp_path: Path) -> 
     header = read(path).header
     assert (header.format_version, header.xibench) == (FORMAT_VERSION, __version__)
     assert (header.preset, header.command) == ("quick", "xibench run --preset quick")
-    assert (header.rule, header.plan) == (QUICK, plan)
+    assert (header.sampling, header.plan) == (QUICK, plan)
     assert header.images.files == ["china.jpg", "flower.jpg"]
     assert header.environment_hash == environment.fingerprint(header.environment)
     assert set(header.environment.interpreters) == set(FRAMEWORKS)

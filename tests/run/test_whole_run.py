@@ -17,7 +17,7 @@ import pytest
 
 from tests.builders import small_case
 from tests.run.conftest import Listener, Quiet
-from xibench.record.schema import Case, Record, Rule, Server
+from xibench.record.schema import Case, Record, SamplingConfig, Server
 from xibench.record.store import read
 from xibench.record.summary import summarise
 from xibench.run.execute import run
@@ -25,7 +25,7 @@ from xibench.run.monitor import ConditionMonitor
 from xibench.run.start import start
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
-BRIEF = Rule(warmup_steps=1, max_warmup_steps=2, min_steps=3, max_steps=3, time_limit_s=1800)
+BRIEF = SamplingConfig(warmup_steps=1, max_warmup_steps=2, min_steps=3, max_steps=3, time_limit_s=1800)
 
 
 @pytest.fixture(autouse=True)
@@ -56,9 +56,9 @@ def busy() -> Iterator[None]:
 
 
 def taken(
-    tmp_path: Path, case: Case, rule: Rule, listener: Listener, conditions: ConditionMonitor | None = None
+    tmp_path: Path, case: Case, sampling: SamplingConfig, listener: Listener, conditions: ConditionMonitor | None = None
 ) -> Record:
-    with start([case], rule, None, "xibench run", tmp_path) as run_file:
+    with start([case], sampling, None, "xibench run", tmp_path) as run_file:
         (record,) = run([case], run_file, listener, calibrate=False, conditions=conditions or Quiet())
     assert read(run_file.path).records == (record,)
     return record
@@ -89,8 +89,8 @@ def test_a_sweep_of_a_network_runs_out_of_memory_and_ends_with_that_as_its_resul
     tmp_path: Path, listener: Listener
 ) -> None:
     plan = [small_case(batch=batch) for batch in (1, 64, 512, 1024)]
-    rule = msgspec.structs.replace(BRIEF, sweep=True, memory_limit_bytes=450 * 2**20)
-    with start(plan, rule, None, "xibench run", tmp_path) as run_file:
+    sampling = msgspec.structs.replace(BRIEF, sweep=True, memory_limit_bytes=450 * 2**20)
+    with start(plan, sampling, None, "xibench run", tmp_path) as run_file:
         records = run(plan, run_file, listener, calibrate=False, conditions=Quiet())
     states = [record.status for record in records]
     fitted = states.count("ok")
@@ -102,8 +102,8 @@ def test_a_sweep_of_a_network_runs_out_of_memory_and_ends_with_that_as_its_resul
 
 
 def test_single_stream_states_the_percentiles_that_its_queries_support(tmp_path: Path, listener: Listener) -> None:
-    rule = msgspec.structs.replace(BRIEF, min_steps=20, max_steps=20)
-    few = taken(tmp_path, scenario("single-stream"), rule, listener)
+    sampling = msgspec.structs.replace(BRIEF, min_steps=20, max_steps=20)
+    few = taken(tmp_path, scenario("single-stream"), sampling, listener)
     p50, p99 = (summarise(few).latency[name] for name in ("p50", "p99"))
     assert p50.value is not None
     assert (p99.value, p99.n, p99.needed) == (None, 20, 368)
@@ -140,9 +140,9 @@ def test_a_worker_that_nears_its_time_limit_reports_the_steps_that_it_has_marked
 def test_a_run_with_a_total_budget_gives_each_process_a_share_and_every_case_a_result(
     tmp_path: Path, listener: Listener
 ) -> None:
-    rule = msgspec.structs.replace(BRIEF, min_steps=3, max_steps=10**6, budget_s=600.0, total_budget_s=0.5)
+    sampling = msgspec.structs.replace(BRIEF, min_steps=3, max_steps=10**6, budget_s=600.0, total_budget_s=0.5)
     plan = [small_case(batch=batch) for batch in (1, 2)]
-    with start(plan, rule, None, "xibench run", tmp_path) as run_file:
+    with start(plan, sampling, None, "xibench run", tmp_path) as run_file:
         records = run(plan, run_file, listener, calibrate=False, conditions=Quiet())
     assert [stopped_by(record) for record in records] == ["total_budget_s 0.5"] * 2
     assert [len(record.processes[0].steps_s) for record in records] == [3, 3]

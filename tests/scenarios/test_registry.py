@@ -74,7 +74,7 @@ def test_a_plugins_scenario_runs_by_its_own_sampling_rule(folder: Path) -> None:
     run = read(folder / "a.jsonl")
     (record,) = run.records
     assert (record.case.scenario, record.status) == (NAME, "ok")
-    assert (run.header.rule.processes, run.header.rule.max_steps) == (2, 4)
+    assert (run.header.sampling.processes, run.header.sampling.max_steps) == (2, 4)
     assert [len(process.steps_s) for process in record.processes] == [4, 4]
 
 

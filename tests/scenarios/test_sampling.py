@@ -7,19 +7,19 @@ import msgspec
 import pytest
 
 from xibench.measure.stopping import StoppingRule
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.scenarios.prepared import PreparedCase
 from xibench.scenarios.sampling import LIMIT_SHARE, Deadlines, EndsBy, stopping_rule, warmup_rule
 
-RULE = Rule(
+SAMPLING = SamplingConfig(
     warmup_steps=1, max_warmup_steps=50, warmup_budget_s=60.0, min_steps=3, max_steps=1000, budget_s=30.0,
     half_width=None, time_limit_s=1000.0, total_budget_s=240.0,
 )  # fmt: skip
 
 
-def prepared(share_s: float | None = None, rule: Rule = RULE) -> PreparedCase:
+def prepared(share_s: float | None = None, sampling: SamplingConfig = SAMPLING) -> PreparedCase:
     """What the rules read of a prepared case, in a worker that started at 100 s."""
-    return cast(PreparedCase, SimpleNamespace(rule=rule, deadlines=Deadlines.after(100.0, rule, share_s)))
+    return cast(PreparedCase, SimpleNamespace(sampling=sampling, deadlines=Deadlines.after(100.0, sampling, share_s)))
 
 
 def taken(rule: StoppingRule, step_s: float, now_s: float) -> tuple[int, str, float]:
@@ -61,22 +61,22 @@ def test_a_share_that_is_large_changes_nothing() -> None:
 
 @pytest.mark.parametrize("share_s", [None, 5000.0])
 def test_steps_end_before_the_time_limit_even_below_their_minimum_number(share_s: float | None) -> None:
-    rule = msgspec.structs.replace(RULE, min_steps=500, time_limit_s=60.0)
-    steps, reason, ended_s = taken(stopping_rule(prepared(share_s, rule), None), 4.0, 110.0)
+    sampling = msgspec.structs.replace(SAMPLING, min_steps=500, time_limit_s=60.0)
+    steps, reason, ended_s = taken(stopping_rule(prepared(share_s, sampling), None), 4.0, 110.0)
     assert reason == "time_limit_s 60.0"
     assert steps == 10
     assert ended_s <= 100.0 + LIMIT_SHARE * 60.0
 
 
 def test_at_least_one_step_is_timed_after_a_warm_up_that_the_time_limit_left_no_time_for() -> None:
-    rule = msgspec.structs.replace(RULE, time_limit_s=10.0)
-    assert taken(warmup_rule(prepared(None, rule)), 1.0, 200.0)[:2] == (0, "time_limit_s 10.0")
-    assert taken(stopping_rule(prepared(None, rule), None), 1.0, 200.0)[:2] == (1, "time_limit_s 10.0")
+    sampling = msgspec.structs.replace(SAMPLING, time_limit_s=10.0)
+    assert taken(warmup_rule(prepared(None, sampling)), 1.0, 200.0)[:2] == (0, "time_limit_s 10.0")
+    assert taken(stopping_rule(prepared(None, sampling), None), 1.0, 200.0)[:2] == (1, "time_limit_s 10.0")
 
 
 def test_a_warm_up_of_no_steps_stays_one_of_no_steps() -> None:
-    rule = msgspec.structs.replace(RULE, warmup_steps=0, max_warmup_steps=0)
-    assert taken(warmup_rule(prepared(rule=rule)), 1.0, 110.0)[:2] == (0, "max_warmup_steps 0")
+    sampling = msgspec.structs.replace(SAMPLING, warmup_steps=0, max_warmup_steps=0)
+    assert taken(warmup_rule(prepared(sampling=sampling)), 1.0, 110.0)[:2] == (0, "max_warmup_steps 0")
 
 
 def test_a_step_that_would_pass_the_moment_is_not_started() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.scenarios import OFFLINE, Scenario, register
 from xibench.scenarios.prepared import PreparedCase, Timed
 
@@ -19,6 +19,6 @@ PAIRS = Scenario(
     run=run,
     metrics=("images_per_s", "p99_s", "steps", "peak_bytes"),
     headline=("images_per_s",),
-    sampling=Rule(processes=2, warmup_steps=0, max_warmup_steps=0, min_steps=4, max_steps=4),
+    sampling=SamplingConfig(processes=2, warmup_steps=0, max_warmup_steps=0, min_steps=4, max_steps=4),
 )
 register(PAIRS)

@@ -24,7 +24,7 @@ from xibench.ab.pair import BurstConfig, measure_pair
 from xibench.ab.sides import Side
 from xibench.analysis.workers import Workers
 from xibench.errors import XibenchError
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile
 from xibench.run import calibrate, execute, gate
 from xibench.workers.messages import ForwardPass
@@ -51,7 +51,7 @@ def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limi
 def run(folder: Path, time_limit_s: float) -> Ended:
     """`xibench run`, of a case whose outputs are compared with nothing."""
     plan = [msgspec.structs.replace(CASE, recipe="default")]
-    with RunFile.create(folder / "run.jsonl", header(plan, Rule(time_limit_s=time_limit_s))) as run_file:
+    with RunFile.create(folder / "run.jsonl", header(plan, SamplingConfig(time_limit_s=time_limit_s))) as run_file:
         (record,) = execute.run(plan, run_file, Listener(), calibrate=False, conditions=Quiet())
     return record.status, record.reason or ""
 

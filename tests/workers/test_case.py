@@ -23,7 +23,7 @@ from xibench.measure import caches
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed
-from xibench.record.schema import Case, Compile, Process, Rule, Sampled, Server
+from xibench.record.schema import Case, Compile, Process, Sampled, SamplingConfig, Server
 from xibench.run.plan import execution
 from xibench.scenarios import rotation, server
 from xibench.workers.case import measure_case
@@ -112,16 +112,18 @@ class FakeFramework:
         return None
 
 
-RULE = Rule(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=3, half_width=None, time_limit_s=3600.0)
+SAMPLING = SamplingConfig(
+    warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=3, half_width=None, time_limit_s=3600.0
+)
 
 
 def ask(
-    tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule: Rule = RULE
+    tmp_path: Path, fake: FakeFramework, case: Case | None = None, sampling: SamplingConfig = SAMPLING
 ) -> tuple[Result | Failure, list[Phase | str]]:
     case = case or small_case(batch=2)
     save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
     batch_file = str(tmp_path / "batch.npy")
-    request = MeasureCase(case=case, execution=sent(execution(case)), rule=rule, batch_file=batch_file, order=4)
+    request = MeasureCase(case=case, execution=sent(execution(case)), sampling=sampling, batch_file=batch_file, order=4)
     listener = RecordingListener()
     return answer_of(request, fake, listener), listener.heard
 
@@ -135,8 +137,10 @@ def answer_of(request: MeasureCase, fake: FakeFramework, listener: RecordingList
     return answer_to(request, listener, run_job)
 
 
-def measured(tmp_path: Path, fake: FakeFramework, case: Case | None = None, rule: Rule = RULE) -> Process:
-    answer, _ = ask(tmp_path, fake, case, rule)
+def measured(
+    tmp_path: Path, fake: FakeFramework, case: Case | None = None, sampling: SamplingConfig = SAMPLING
+) -> Process:
+    answer, _ = ask(tmp_path, fake, case, sampling)
     assert isinstance(answer, Measured), answer
     return answer.process
 
@@ -261,7 +265,7 @@ def test_a_reason_is_one_line_however_long_the_error_is(tmp_path: Path) -> None:
 def test_warm_up_goes_on_while_steps_still_get_faster(tmp_path: Path) -> None:
     fake = FakeFramework()
     fake.step_s = [5.0, *(2.0 - n / 10 for n in range(10)), 0.5]
-    process = measured(tmp_path, fake, rule=Rule(warmup_budget_s=1e9, min_steps=2, max_steps=3))
+    process = measured(tmp_path, fake, sampling=SamplingConfig(warmup_budget_s=1e9, min_steps=2, max_steps=3))
     assert len(process.warmup_s) > 10
     assert samples(process).warmup_stopped_by == "no trend"
     assert process.steps_s == [0.5] * 3
@@ -270,13 +274,13 @@ def test_warm_up_goes_on_while_steps_still_get_faster(tmp_path: Path) -> None:
 def test_a_warm_up_that_was_cut_off_says_so(tmp_path: Path) -> None:
     fake = FakeFramework()
     fake.step_s = [5.0, *(2.0 - n / 10 for n in range(10)), 0.5]
-    process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=6, min_steps=2, max_steps=3))
+    process = measured(tmp_path, fake, sampling=SamplingConfig(max_warmup_steps=6, min_steps=2, max_steps=3))
     assert samples(process).warmup_stopped_by == "max_warmup_steps 6"
 
 
 def test_sampling_stops_once_the_median_is_known_well_enough(tmp_path: Path) -> None:
-    rule = Rule(warmup_steps=0, min_steps=3, max_steps=100, budget_s=1e9, half_width=0.01)
-    process = measured(tmp_path, FakeFramework(), rule=rule)
+    sampling = SamplingConfig(warmup_steps=0, min_steps=3, max_steps=100, budget_s=1e9, half_width=0.01)
+    process = measured(tmp_path, FakeFramework(), sampling=sampling)
     assert samples(process).stopped_by == "half_width 0.01"
     assert 3 <= len(process.steps_s) < 100
 
@@ -284,7 +288,7 @@ def test_sampling_stops_once_the_median_is_known_well_enough(tmp_path: Path) -> 
 def test_the_batch_is_rotated_where_it_would_wait_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, batch_bytes = FakeFramework(), 2 * 75 * 75 * 3 * 4
     monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: 2 * batch_bytes)
-    process = measured(tmp_path, fake, rule=Rule(max_warmup_steps=2, min_steps=6, max_steps=6))
+    process = measured(tmp_path, fake, sampling=SamplingConfig(max_warmup_steps=2, min_steps=6, max_steps=6))
     copies = caches.buffers_needed(batch_bytes, 2 * batch_bytes)
     assert samples(process).input_buffers == copies == len(set(fake.seen)) > 1
     assert all(fake.seen.count(one) >= 9 // copies for one in fake.seen)
@@ -330,8 +334,10 @@ def single(scenario: str, latency_bound_s: float | None = None) -> Case:
 
 def test_single_stream_times_queries_from_the_host_to_the_host(tmp_path: Path) -> None:
     fake = FakeFramework()
-    rule = Rule(warmup_steps=0, max_warmup_steps=0, min_steps=2, max_steps=368, budget_s=1e9, half_width=0.01)
-    process = measured(tmp_path, fake, single("single-stream"), rule)
+    sampling = SamplingConfig(
+        warmup_steps=0, max_warmup_steps=0, min_steps=2, max_steps=368, budget_s=1e9, half_width=0.01
+    )
+    process = measured(tmp_path, fake, single("single-stream"), sampling)
     assert process.steps_s == [0.25] * 368, "the half-width of the median does not cut percentiles short"
     assert fake.batch is not None
     assert fake.batch.shape == (1, 75, 75, 3)
@@ -364,7 +370,9 @@ def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_agai
         save_batch(tmp_path / "batch.npy", "noise", 1, 75)
         fake = FakeFramework()
         case, batch_file = single("server"), str(tmp_path / "batch.npy")
-        request = MeasureCase(case=case, execution=sent(execution(case)), rule=RULE, batch_file=batch_file, order=order)
+        request = MeasureCase(
+            case=case, execution=sent(execution(case)), sampling=SAMPLING, batch_file=batch_file, order=order
+        )
         answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)
         assert isinstance(answer.process.measured, Server)
@@ -394,8 +402,8 @@ def test_the_digest_of_seeded_weights_is_told_where_it_is_asked_for(tmp_path: Pa
         save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
         fake = FakeFramework()
         request = MeasureCase(
-            case=case, execution=sent(execution(case)), rule=RULE, batch_file=str(tmp_path / "batch.npy"), order=0,
-            digest_weights=asked,
+            case=case, execution=sent(execution(case)), sampling=SAMPLING, batch_file=str(tmp_path / "batch.npy"),
+            order=0, digest_weights=asked,
         )  # fmt: skip
         answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)

@@ -132,7 +132,7 @@ class Folder:
             if path.exists():
                 run_file = start.resume(path, self._watch)
             else:
-                run_file = start.start(stage.cases, stage.rule, None, self.task.command, path)
+                run_file = start.start(stage.cases, stage.sampling, None, self.task.command, path)
             with run_file:
                 if tuple(run_file.header.plan) != stage.cases:
                     raise InputError(f"{path} has another plan than this version's search; begin a new one")
@@ -169,7 +169,7 @@ def _name(case: Case) -> str:
 
 
 def _begins(number: int, stage: Stage) -> str:
-    recipes, processes = len(stage.cases), stage.rule.processes
+    recipes, processes = len(stage.cases), stage.sampling.processes
     return f"stage {number + 1}, {stage.name}: {recipes} side by side, {processes} processes each"
 
 

@@ -18,7 +18,7 @@ from frameworks.errors import InvalidConfiguration, UnknownName
 from xibench.errors import UsageError
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio
-from xibench.record.schema import Calibration, Case, Record, Rule
+from xibench.record.schema import Calibration, Case, Record, SamplingConfig
 from xibench.record.summary import Summary, summarise
 from xibench.run.plan import Selection, all_cases
 from xibench.scenarios import OFFLINE, SINGLE_STREAM
@@ -32,7 +32,7 @@ PREFIX: Final = "segments_"
 AGREE: Final = 0.01  # equal parameters: within this share
 LEAST_POINTS: Final = 3  # fewer make no curve
 NOTABLE: Final = 0.9  # a step that keeps less of the attained fraction is told
-RULE: Final = Rule(
+RULE: Final = SamplingConfig(
     processes=3, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100, budget_s=5.0,
     time_limit_s=300.0,
 )  # fmt: skip

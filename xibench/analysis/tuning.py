@@ -20,11 +20,11 @@ from frameworks.machine import usable_cores
 from frameworks.recipes import RECIPES
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Ratio, unpaired_ratio
-from xibench.record.schema import Case, Record, Rule
+from xibench.record.schema import Case, Record, SamplingConfig
 
 MARGIN: Final = 0.01  # faster by less is not taken over
 ROUNDS: Final = 2  # over all choices: the second finds what a later choice made worth while
-RULE: Final = Rule(
+RULE: Final = SamplingConfig(
     processes=2, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=3.0, min_steps=5, max_steps=100, budget_s=3.0,
     time_limit_s=600.0,
 )  # fmt: skip
@@ -37,7 +37,7 @@ class Stage:
 
     name: str
     cases: tuple[Case, ...]
-    rule: Rule = RULE
+    sampling: SamplingConfig = RULE
 
 
 Take = Callable[[int, Stage], Mapping[Case, Record]]

@@ -26,7 +26,7 @@ def measure(new: NewRun, file: RunFileOptions) -> Path:
     from xibench.cli.render.progress import watching
     from xibench.run import execute, start
 
-    with watching() as watch, start.start(new.cases, new.rule, new.preset, command_line(), file.out) as run_file:
+    with watching() as watch, start.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file:
         execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
     return run_file.path
 
@@ -47,12 +47,12 @@ def print_plan(new: NewRun, as_json: bool) -> None:
 
     rows = [(case, costs(case)) for case in new.cases]
     if as_json:
-        print_json({"rule": new.rule, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
+        print_json({"rule": new.sampling, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
         return
     from xibench.cli.render import terminal
     from xibench.cli.render.run_tables import plan_table
 
-    terminal.show(plan_table(rows, new.rule))
+    terminal.show(plan_table(rows, new.sampling))
 
 
 def refuse_beside_resume(context: typer.Context, allowed: Sequence[str] = WITH_RESUME, what: str = "file") -> None:

@@ -14,7 +14,7 @@ from xibench.errors import UsageError
 
 if TYPE_CHECKING:
     from xibench.analysis.search_folder import Task
-    from xibench.record.schema import Case, Rule
+    from xibench.record.schema import Case, SamplingConfig
     from xibench.run.plan import Selection
     from xibench.run.presets import Preset
 
@@ -29,7 +29,7 @@ class NewRun:
     """What a new run file is made from. preset: its name, if the run is exactly what the preset stands for."""
 
     cases: tuple[Case, ...]
-    rule: Rule
+    sampling: SamplingConfig
     preset: str | None = None
 
 
@@ -50,12 +50,12 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
     base = presets.preset(preset) if preset is not None else None
     chosen_selections = selections(chosen, base.selections if base else (plan.Selection(),))
     cases = plan.all_cases(chosen_selections)
-    rule = sampling(sampled, base.rule if base else presets.rule_of(chosen_selections))
-    rule = presets.swept(rule, chosen_selections)
-    name = _preset_name(base, chosen_selections, rule)
+    config = sampling(sampled, base.sampling if base else presets.sampling_of(chosen_selections))
+    config = presets.swept(config, chosen_selections)
+    name = _preset_name(base, chosen_selections, config)
     if name is None:  # the total budget is the promise of the preset as it stands
-        rule = presets.without_budget(rule)
-    return NewRun(cases, rule, name)
+        config = presets.without_budget(config)
+    return NewRun(cases, config, name)
 
 
 def plan_search(
@@ -149,8 +149,8 @@ def selections(options: SelectionOptions, bases: Sequence[Selection]) -> tuple[S
     return tuple(dict.fromkeys(replace(base, **given) for base in bases))
 
 
-def sampling(options: SamplingOptions, base: Rule) -> Rule:
-    """A sampling rule with the parts that options replace. A limit that an option passes moves with it."""
+def sampling(options: SamplingOptions, base: SamplingConfig) -> SamplingConfig:
+    """A sampling configuration with the parts that options replace. A limit that an option passes moves with it."""
     import msgspec
 
     given = _given(
@@ -165,11 +165,11 @@ def sampling(options: SamplingOptions, base: Rule) -> Rule:
     )
     if options.half_width == 0:
         given["half_width"] = None
-    rule = msgspec.structs.replace(base, **given)
+    replaced = msgspec.structs.replace(base, **given)
     return msgspec.structs.replace(
-        rule,
-        max_steps=max(rule.max_steps, rule.min_steps),
-        warmup_steps=min(rule.warmup_steps, rule.max_warmup_steps),
+        replaced,
+        max_steps=max(replaced.max_steps, replaced.min_steps),
+        warmup_steps=min(replaced.warmup_steps, replaced.max_warmup_steps),
     )
 
 
@@ -215,8 +215,8 @@ def _from_recipe_files(given: Mapping[str, Any]) -> dict[str, Any]:
     return replaced
 
 
-def _preset_name(base: Preset | None, chosen: Sequence[Selection], rule: Rule) -> str | None:
+def _preset_name(base: Preset | None, chosen: Sequence[Selection], sampling: SamplingConfig) -> str | None:
     """The preset's name, unless options changed what it stands for; the device is the machine's, not the preset's."""
-    if base is None or rule != base.rule or tuple(replace(s, device="auto") for s in chosen) != base.selections:
+    if base is None or sampling != base.sampling or tuple(replace(s, device="auto") for s in chosen) != base.selections:
         return None
     return base.name

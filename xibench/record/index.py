@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from xibench.record.schema import Attempt, Case, Record, Rule
+from xibench.record.schema import Attempt, Case, Record, SamplingConfig
 
 
 @dataclass(slots=True)
@@ -31,17 +31,17 @@ class AttemptIndex:
 
     Args:
         plan: the run's cases, each once.
-        rule: the run's, for the number of processes a case takes.
+        sampling: the run's, for the number of processes a case takes.
         attempts: those that the run file holds already, in the order of the file.
     """
 
-    def __init__(self, plan: Sequence[Case], rule: Rule, attempts: Iterable[Attempt] = ()) -> None:
+    def __init__(self, plan: Sequence[Case], sampling: SamplingConfig, attempts: Iterable[Attempt] = ()) -> None:
         self.plan = plan
-        self.rule = rule
+        self.sampling = sampling
         self.attempts: list[Attempt] = []
         self._by_case = {case: _Progress() for case in plan}
         self._planned = frozenset(self._by_case)
-        self._owed = [len(self._by_case)] * rule.processes
+        self._owed = [len(self._by_case)] * sampling.processes
         self._out_of_memory: dict[Case, int] = {}
         self._weights_digests: dict[tuple[object, ...], str] = {}
         for attempt in attempts:
@@ -92,7 +92,7 @@ class AttemptIndex:
     @property
     def settled(self) -> int:
         """How many of the plan's processes need no further measurement: they are measured, or cannot be."""
-        return len(self._planned) * self.rule.processes - sum(self._owed)
+        return len(self._planned) * self.sampling.processes - sum(self._owed)
 
     def batch_out_of_memory(self, case: Case) -> int | None:
         """The smallest batch of the case's series (`series`) that ran out of memory; None if none did."""
@@ -103,9 +103,9 @@ class AttemptIndex:
         return self._weights_digests.get(_weights_of(case))
 
     def is_complete(self, case: Case) -> bool:
-        """Whether the case needs no further process: it has as many as the rule asks for, or it failed."""
+        """Whether the case needs no further process: it has as many as the run takes, or it failed."""
         progress = self._by_case.get(case)
-        return progress is not None and (progress.failed or len(progress.kept) >= self.rule.processes)
+        return progress is not None and (progress.failed or len(progress.kept) >= self.sampling.processes)
 
     def pending(self) -> list[Case]:
         """The planned cases that need a further process, in the order of the plan."""
@@ -124,7 +124,7 @@ class AttemptIndex:
 
     def _owed_numbers(self, progress: _Progress) -> set[int]:
         """The numbers of a planned case's processes that are still to be measured."""
-        return set() if progress.failed else set(range(self.rule.processes)).difference(progress.kept)
+        return set() if progress.failed else set(range(self.sampling.processes)).difference(progress.kept)
 
 
 def _weights_of(case: Case) -> tuple[object, ...]:

@@ -13,9 +13,9 @@ Format history
   3  `Process.equality`. Format 2 is migrated.
   4  What a process measured is a tagged union, `Process.measured`, so that a task or scenario with other samples is a
      new member and no further field that is null in all the others; `Process.weights_digest`; the environment's
-     variables, cores and limits; `Rule.total_budget_s`; conditions and energy are the types of `xibench.measure`.
-     Renamed: `set_aside` to `superseded`, `strangers` to `foreign_processes`, `pictures` to `images`, `products` to
-     `matmuls`, `rule` to `sampling`. Format 3 is migrated.
+     variables, cores and limits; `SamplingConfig.total_budget_s`; conditions and energy are the types of
+     `xibench.measure`. Renamed: `set_aside` to `superseded`, `strangers` to `foreign_processes`, `pictures` to
+     `images`, `products` to `matmuls`, `rule` to `sampling`. Format 3 is migrated.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         )
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many processes a case takes; when one has warmed up, and when it has measured enough."""
 
     processes: int = 1  # fresh processes a case: the sampling unit
@@ -420,9 +420,7 @@ class InputImages(msgspec.Struct, frozen=True, kw_only=True):
     preparation: str  # how an image becomes a network's input
 
 
-class Header(
-    msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field="type", rename={"rule": "sampling"}
-):
+class Header(msgspec.Struct, frozen=True, kw_only=True, tag="header", tag_field="type"):
     """First line of a run file."""
 
     format_version: int
@@ -431,7 +429,7 @@ class Header(
     created_utc: str
     preset: str | None
     command: str  # what was typed
-    rule: Rule
+    sampling: SamplingConfig
     images: InputImages
     weights_digest: str | None  # sha256 over the bytes of the cases' weights file; null where weights are seeded
     environment: Environment

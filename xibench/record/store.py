@@ -39,7 +39,7 @@ class Run:
     @cached_property
     def index(self) -> AttemptIndex:
         """The attempts grouped by case."""
-        return AttemptIndex(self.header.plan, self.header.rule, self.attempts)
+        return AttemptIndex(self.header.plan, self.header.sampling, self.attempts)
 
     @cached_property
     def records(self) -> tuple[Record, ...]:
@@ -64,7 +64,7 @@ class RunFile:
         self.path = path
         self.header = header
         self.environment_hash = environment_hash  # the header's, unless the run is resumed in another environment
-        self.index = AttemptIndex(header.plan, header.rule)  # of the attempts in the file
+        self.index = AttemptIndex(header.plan, header.sampling)  # of the attempts in the file
         self.calibrations: list[Calibration] = []
         self._descriptor = descriptor
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from xibench.record.schema import Attempt, Rule
+from xibench.record.schema import Attempt, SamplingConfig
 
 
 class RunBudget:
@@ -17,18 +17,20 @@ class RunBudget:
     every case has a result, if need be after the budget.
 
     Args:
-        rule: The run's; without `total_budget_s` no share is ever given.
+        sampling: The run's; without `total_budget_s` no share is ever given.
         attempts: What the run file holds already: a run that is resumed has less left.
         clock: Seconds that only go forward.
     """
 
-    def __init__(self, rule: Rule, attempts: Sequence[Attempt], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, sampling: SamplingConfig, attempts: Sequence[Attempt], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._clock = clock
         self._ends_s: float | None = None
         self._share_ends_s: float | None = None
-        if rule.total_budget_s is not None:
+        if sampling.total_budget_s is not None:
             spent_s = sum(attempt.surroundings.wall_s for attempt in attempts if attempt.surroundings)
-            self._ends_s = clock() + rule.total_budget_s - spent_s
+            self._ends_s = clock() + sampling.total_budget_s - spent_s
 
     def begin(self, owed: int) -> None:
         """Start the share of the next process, the first of `owed` that are still to be taken."""

@@ -97,12 +97,12 @@ def run(
         Interrupted: on Ctrl-C, with the command that resumes the run.
         InputError, StoreError: a batch cannot be read or written, or the run file cannot be written.
     """
-    wanted, rule = set(todo), run_file.header.rule
-    total = len(run_file.header.plan) * rule.processes
-    budget = RunBudget(rule, run_file.attempts)
+    wanted, sampling = set(todo), run_file.header.sampling
+    total = len(run_file.header.plan) * sampling.processes
+    budget = RunBudget(sampling, run_file.attempts)
     try:
         with conditions or ConditionMonitor(run_file.attempts) as monitor, _scratch_folder() as folder:
-            gate = None if worker else EqualityGate(Path(folder), rule.memory_limit_bytes)
+            gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes)
             context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
             if todo and calibrate and context.ceilings is None:
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
@@ -137,8 +137,8 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
 
 def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | None) -> Attempt:
     """A worker's attempt at the case, with the conditions around it."""
-    case, rule, order = slot.case, context.run_file.header.rule, len(context.run_file.attempts)
-    batch_file = str(_batch_file(case, rule.sweep, context.folder))
+    case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.attempts)
+    batch_file = str(_batch_file(case, sampling.sweep, context.folder))
     command = context.worker or interpreters.worker_command(case.framework)
     execution = plan.execution(case)
     variables = interpreters.environment() | process_environment(IMPLEMENTATIONS[case.framework], execution)
@@ -151,12 +151,12 @@ def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | No
     # Conditions are read before, during and after the worker, and energy over its timed steps, all in this process.
     observer = context.conditions.watch_worker(lambda text: context.watch.phase(case, text))
     request = MeasureCase(
-        case=case, execution=sent(execution), rule=rule, batch_file=batch_file, order=order, golden=golden,
+        case=case, execution=sent(execution), sampling=sampling, batch_file=batch_file, order=order, golden=golden,
         share_s=context.budget.left_s(),
         digest_weights=digest_weights,
     )  # fmt: skip
     outcome = run_worker(
-        command, variables, request, Measured, rule.time_limit_s, rule.memory_limit_bytes, observer
+        command, variables, request, Measured, sampling.time_limit_s, sampling.memory_limit_bytes, observer
     )
     surroundings = observer.end()
     process = outcome.result.process if outcome.result else None

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from frameworks.errors import UnknownName
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.run.plan import Selection
 from xibench.scenarios import find
 
@@ -21,7 +21,7 @@ class Preset:
     name: str
     purpose: str
     selections: tuple[Selection, ...]
-    rule: Rule
+    sampling: SamplingConfig
 
 
 PRESETS: Final[Mapping[str, Preset]] = {
@@ -29,7 +29,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
         "quick",
         "a newcomer's first five minutes: every framework and network at batch 8, default against tuned",
         (Selection(recipes=("default", "tuned")),),
-        Rule(
+        SamplingConfig(
             repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100,
             budget_s=3.0, time_limit_s=120.0, total_budget_s=240.0,
         ),
@@ -41,7 +41,7 @@ PRESETS: Final[Mapping[str, Preset]] = {
             Selection(recipes=("default", "tuned"), batches=(1, 8)),
             Selection(recipes=("tuned",), precisions=("bf16",), batches=(1, 8)),
         ),
-        Rule(
+        SamplingConfig(
             processes=3, repeats=1, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3,
             max_steps=200, budget_s=4.0, time_limit_s=180.0,
         ),
@@ -61,27 +61,27 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def rule_of(selections: Sequence[Selection]) -> Rule:
+def sampling_of(selections: Sequence[Selection]) -> SamplingConfig:
     """Return the rule of a run without a preset: that of its scenario; of several the most patient in each respect."""
     rules = [find(name).sampling for selection in selections for name in selection.scenarios]
-    rule = rules[0]
+    sampling = rules[0]
     for other in rules[1:]:
-        rule = msgspec.structs.replace(
-            rule,
-            processes=max(rule.processes, other.processes),
-            max_steps=max(rule.max_steps, other.max_steps),
-            budget_s=max(rule.budget_s, other.budget_s),
-            half_width=None if None in (rule.half_width, other.half_width) else rule.half_width,
-            time_limit_s=max(rule.time_limit_s, other.time_limit_s),
+        sampling = msgspec.structs.replace(
+            sampling,
+            processes=max(sampling.processes, other.processes),
+            max_steps=max(sampling.max_steps, other.max_steps),
+            budget_s=max(sampling.budget_s, other.budget_s),
+            half_width=None if None in (sampling.half_width, other.half_width) else sampling.half_width,
+            time_limit_s=max(sampling.time_limit_s, other.time_limit_s),
         )
-    return rule
+    return sampling
 
 
-def swept(rule: Rule, selections: Sequence[Selection]) -> Rule:
+def swept(sampling: SamplingConfig, selections: Sequence[Selection]) -> SamplingConfig:
     """Return the rule, with the mark of a sweep if a selection is one."""
-    return msgspec.structs.replace(rule, sweep=any(selection.sweep for selection in selections))
+    return msgspec.structs.replace(sampling, sweep=any(selection.sweep for selection in selections))
 
 
-def without_budget(rule: Rule) -> Rule:
+def without_budget(sampling: SamplingConfig) -> SamplingConfig:
     """Return the rule of a preset whose parts were replaced: its total budget was made for the preset as it stands."""
-    return msgspec.structs.replace(rule, total_budget_s=None)
+    return msgspec.structs.replace(sampling, total_budget_s=None)

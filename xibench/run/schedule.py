@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from xibench.record.index import AttemptIndex, series
-from xibench.record.schema import Case, Rule
+from xibench.record.schema import Case, SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Schedule:
 
     def _next_round(self) -> bool:
         """Goes on to the next round that any case of the plan owes a process; False after the last round."""
-        plan, rule = self._index.plan, self._index.rule
-        for number in range(self._number + 1, rule.processes):
+        plan, sampling = self._index.plan, self._index.sampling
+        for number in range(self._number + 1, sampling.processes):
             if self._index.owed(number):
-                order = [case for case in round_order(plan, rule, number) if case in self._todo]
+                order = [case for case in round_order(plan, sampling, number) if case in self._todo]
                 self._number, self._untried, self._owing = number, deque(order), deque(order)
                 return True
         return False
@@ -76,14 +76,14 @@ class Schedule:
         return queue[0] if queue else None
 
 
-def round_order(plan: Sequence[Case], rule: Rule, number: int) -> list[Case]:
+def round_order(plan: Sequence[Case], sampling: SamplingConfig, number: int) -> list[Case]:
     """The cases in the order of a round: a permutation drawn from the plan's seed and the round's number.
 
     In a sweep the batches of one series keep their places in it, but come smallest first.
     """
     order = list(plan)
     random.Random(f"{plan[0].seed}/{number}").shuffle(order)
-    if not rule.sweep:
+    if not sampling.sweep:
         return order
     largest_first: dict[Case, list[Case]] = {}
     for case in sorted(plan, key=lambda case: case.batch, reverse=True):
@@ -93,12 +93,12 @@ def round_order(plan: Sequence[Case], rule: Rule, number: int) -> list[Case]:
 
 def may_repeat(case: Case, index: AttemptIndex) -> bool:
     """Whether a disturbed process of the case is repeated, or kept because the case was repeated often enough."""
-    return index.superseded(case) < index.rule.repeats
+    return index.superseded(case) < index.sampling.repeats
 
 
 def not_tried(case: Case, index: AttemptIndex) -> str | None:
     """Why a case of a sweep is not tried: a smaller batch of its series ran out of memory. None if none did."""
-    smallest = index.batch_out_of_memory(case) if index.rule.sweep else None
+    smallest = index.batch_out_of_memory(case) if index.sampling.sweep else None
     if smallest is None or smallest >= case.batch:
         return None
     return f"not tried: batch {smallest} had run out of memory"

@@ -12,7 +12,7 @@ from typing import Final
 from xibench import __version__
 from xibench.errors import InputError, UsageError
 from xibench.record import environment
-from xibench.record.schema import FORMAT_VERSION, Case, Header, InputImages, Rule
+from xibench.record.schema import FORMAT_VERSION, Case, Header, InputImages, SamplingConfig
 from xibench.record.store import RunFile
 from xibench.run.execute import Watch
 from xibench.run.plan import weights_seed
@@ -23,7 +23,7 @@ SHOWN: Final = 3
 
 
 def start(
-    plan: Sequence[Case], rule: Rule, preset: str | None, command: str, where: str | Path = "results/runs"
+    plan: Sequence[Case], sampling: SamplingConfig, preset: str | None, command: str, where: str | Path = "results/runs"
 ) -> RunFile:
     """A new run file with its header; `where` is its folder or, ending in .jsonl, the file itself.
 
@@ -40,7 +40,7 @@ def start(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         preset=preset,
         command=command,
-        rule=rule,
+        sampling=sampling,
         images=pictures_of(plan),
         weights_digest=weights_digest(plan[0].weights),
         environment=machine,

@@ -6,7 +6,7 @@ from typing import Final
 
 from xibench.measure.loop import timed
 from xibench.measure.phase import Phase
-from xibench.record.schema import Compile, Rule
+from xibench.record.schema import Compile, SamplingConfig
 from xibench.scenarios.prepared import Peaks, PreparedCase, Timed
 from xibench.scenarios.scenario import Scenario
 
@@ -27,6 +27,6 @@ COMPILE: Final = Scenario(
     run=run,
     metrics=("compile_s", "first_step_s", "processes", "peak_bytes"),
     headline=("compile_s", "first_step_s"),
-    sampling=Rule(processes=5),
+    sampling=SamplingConfig(processes=5),
     sample=None,
 )

@@ -21,7 +21,7 @@ def run(prepared: PreparedCase) -> Timed:
     rotation = InputRotation(prepared, prepared.placed, lambda: program.put(prepared.batch), on_host, on_device)
     samples = measure(
         lambda number: program.step(rotation.input(number)), program.synchronise, warmup_rule(prepared),
-        stopping_rule(prepared, prepared.rule.half_width), prepared.clock, rotation.on_phase, program.device_step_s,
+        stopping_rule(prepared, prepared.sampling.half_width), prepared.clock, rotation.on_phase, program.device_step_s,
     )  # fmt: skip
     steps = Steps(
         warmup_s=samples.warmup_s,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from xibench.measure.clock import Clock
     from xibench.measure.memory import HighWaterMark, HostPeak
     from xibench.measure.phase import Phase
-    from xibench.record.schema import Case, Measured, Rule
+    from xibench.record.schema import Case, Measured, SamplingConfig
     from xibench.scenarios.sampling import Deadlines
 
 
@@ -22,7 +22,7 @@ class PreparedCase:
     """A compiled model with its batch, and everything that timing it takes."""
 
     case: Case
-    rule: Rule
+    sampling: SamplingConfig
     program: Program
     batch: Batch  # on the host: images (batch, height, width, 3)
     placed: Any  # the same batch on the device, as the framework has it

@@ -14,7 +14,7 @@ from xibench.measure.stopping import AnyOf, Limits, StoppingRule, rule_of
 from xibench.measure.warmup import Warmup, WarmupLimits
 
 if TYPE_CHECKING:
-    from xibench.record.schema import Rule
+    from xibench.record.schema import SamplingConfig
     from xibench.scenarios.prepared import PreparedCase
 
 LIMIT_SHARE: Final = 0.85
@@ -36,10 +36,10 @@ class Deadlines:
     budget_s: float | None = None
 
     @classmethod
-    def after(cls, started_s: float, rule: Rule, share_s: float | None) -> Deadlines:
+    def after(cls, started_s: float, sampling: SamplingConfig, share_s: float | None) -> Deadlines:
         """Return the deadlines of a worker that started at `started_s` with `share_s` seconds of the run's budget."""
         budget_s = None if share_s is None else started_s + share_s
-        return cls(started_s + LIMIT_SHARE * rule.time_limit_s, budget_s)
+        return cls(started_s + LIMIT_SHARE * sampling.time_limit_s, budget_s)
 
 
 class EndsBy:
@@ -70,14 +70,14 @@ class EndsBy:
 
 def warmup_rule(prepared: PreparedCase) -> StoppingRule:
     """Return what ends the warm-up: no trend in the discarded steps, a limit of the rule, or a deadline."""
-    rule, deadlines = prepared.rule, prepared.deadlines
+    sampling, deadlines = prepared.sampling, prepared.deadlines
     rules: list[StoppingRule] = [
-        Warmup(WarmupLimits(rule.warmup_steps, rule.max_warmup_steps, rule.warmup_budget_s))
+        Warmup(WarmupLimits(sampling.warmup_steps, sampling.max_warmup_steps, sampling.warmup_budget_s))
     ]
     if deadlines.budget_s is not None:
-        share = rule.warmup_budget_s / (rule.warmup_budget_s + rule.budget_s)
-        rules.append(AnyOf([EndsBy(deadlines.budget_s, _budget(rule), share)], min_steps=rule.warmup_steps))
-    rules.append(EndsBy(deadlines.limit_s, _limit(rule)))
+        share = sampling.warmup_budget_s / (sampling.warmup_budget_s + sampling.budget_s)
+        rules.append(AnyOf([EndsBy(deadlines.budget_s, _budget(sampling), share)], min_steps=sampling.warmup_steps))
+    rules.append(EndsBy(deadlines.limit_s, _limit(sampling)))
     return AnyOf(rules, min_steps=0)
 
 
@@ -90,17 +90,17 @@ def stopping_rule(prepared: PreparedCase, half_width: float | None) -> StoppingR
             however well the median is known.
 
     """
-    rule, deadlines = prepared.rule, prepared.deadlines
-    rules: list[StoppingRule] = [rule_of(Limits(rule.min_steps, rule.max_steps, rule.budget_s, half_width))]
+    sampling, deadlines = prepared.sampling, prepared.deadlines
+    rules: list[StoppingRule] = [rule_of(Limits(sampling.min_steps, sampling.max_steps, sampling.budget_s, half_width))]
     if deadlines.budget_s is not None:
-        rules.append(AnyOf([EndsBy(deadlines.budget_s, _budget(rule))], min_steps=rule.min_steps))
-    rules.append(EndsBy(deadlines.limit_s, _limit(rule)))
+        rules.append(AnyOf([EndsBy(deadlines.budget_s, _budget(sampling))], min_steps=sampling.min_steps))
+    rules.append(EndsBy(deadlines.limit_s, _limit(sampling)))
     return AnyOf(rules)
 
 
-def _budget(rule: Rule) -> str:
-    return f"total_budget_s {rule.total_budget_s}"
+def _budget(sampling: SamplingConfig) -> str:
+    return f"total_budget_s {sampling.total_budget_s}"
 
 
-def _limit(rule: Rule) -> str:
-    return f"time_limit_s {rule.time_limit_s}"
+def _limit(sampling: SamplingConfig) -> str:
+    return f"time_limit_s {sampling.time_limit_s}"

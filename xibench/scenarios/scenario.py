@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from xibench.record.schema import Rule
+from xibench.record.schema import SamplingConfig
 from xibench.scenarios.prepared import PreparedCase, Timed
 
 DEFAULT_BATCH: Final = 8  # images per step of a scenario that takes whole batches, unless a selection names others
@@ -27,7 +27,7 @@ class Scenario:
     run: Callable[[PreparedCase], Timed]  # in the worker: from the first step to the last; raises what the model raises
     metrics: tuple[str, ...]  # columns of its table in their order: of `record.metrics`, or of run_tables.OWN_COLUMNS
     headline: tuple[str, ...]  # the metrics of the line that a finished process prints
-    sampling: Rule = field(default_factory=Rule)  # unless a preset or the user has another
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # unless a preset or the user has another
     tasks: tuple[str, ...] = ("infer",)  # what one step may compute
     sample: Literal["step", "query"] | None = "step"  # what a timed sample is; None: it times the first step alone
     single_image: bool = False  # queries are one image each, and a selection may name no other batch

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import structs
 
 from xibench.measure.server import highest_rate, poisson_arrivals, serve
-from xibench.record.schema import Queries, RateTrial, Rule, Server
+from xibench.record.schema import Queries, RateTrial, SamplingConfig, Server
 from xibench.scenarios import single_stream
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.scenario import Scenario
@@ -47,7 +47,7 @@ def run(prepared: PreparedCase) -> Timed:
         highest_hz = highest_rate(keeps_bound, LOWEST_LOAD / alone_s, 1 / alone_s, RATE_TRIALS)
     except _OutOfTime:
         highest_hz = max((trial.rate_hz for trial in trials if trial.within), default=None)
-        queries = structs.replace(queries, stopped_by=f"time_limit_s {prepared.rule.time_limit_s}")
+        queries = structs.replace(queries, stopped_by=f"time_limit_s {prepared.sampling.time_limit_s}")
     found = Server(**structs.asdict(queries), bound_s=bound_s, highest_rate_hz=highest_hz, trials=trials)
     return replace(alone, measured=found)
 
@@ -77,7 +77,7 @@ SERVER: Final = Scenario(
         "joules_per_image_above_idle",
     ),
     headline=("highest_rate_hz",),
-    sampling=Rule(max_steps=400, budget_s=20.0, half_width=None, time_limit_s=3600.0),
+    sampling=SamplingConfig(max_steps=400, budget_s=20.0, half_width=None, time_limit_s=3600.0),
     sample="query",
     single_image=True,
     options=("latency_bound_s",),

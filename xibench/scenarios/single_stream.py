@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from xibench.measure.loop import measure
-from xibench.record.schema import Queries, Rule
+from xibench.record.schema import Queries, SamplingConfig
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.rotation import InputRotation
 from xibench.scenarios.sampling import stopping_rule, warmup_rule
@@ -57,7 +57,7 @@ SINGLE_STREAM: Final = Scenario(
         "joules_per_image", "joules_per_image_above_idle",
     ),
     headline=("p50_s",),
-    sampling=Rule(max_steps=400, budget_s=120.0, half_width=None),  # p99 takes 368 queries
+    sampling=SamplingConfig(max_steps=400, budget_s=120.0, half_width=None),  # p99 takes 368 queries
     sample="query",
     single_image=True,
 )  # fmt: skip

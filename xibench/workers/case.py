@@ -43,7 +43,7 @@ TOLD_BY_ANOTHER: Final = "the weights are not seeded, or an earlier process of t
 
 def run_job(request: MeasureCase, listener: PhaseListener) -> Measured:
     """Measures the case. A hang leaves its traceback in the output before the parent's time limit."""
-    faulthandler.dump_traceback_later(0.9 * request.rule.time_limit_s, exit=False)
+    faulthandler.dump_traceback_later(0.9 * request.sampling.time_limit_s, exit=False)
     return Measured(process=measure_case(request, listener, load, MonotonicClock(), age_s=_age_s()))
 
 
@@ -65,7 +65,7 @@ def measure_case(
     """
     case, execution = request.case, received(request.execution)
     absent: dict[str, str] = {}
-    deadlines = Deadlines.after(clock.now() - age_s, request.rule, request.share_s)
+    deadlines = Deadlines.after(clock.now() - age_s, request.sampling, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     listener.on_phase(Phase.IMPORT)
@@ -91,7 +91,7 @@ def measure_case(
 
     timed = find(case.scenario).run(
         PreparedCase(
-            case, request.rule, program, batch, placed, mark, clock, listener.on_phase, listener.on_progress,
+            case, request.sampling, program, batch, placed, mark, clock, listener.on_phase, listener.on_progress,
             request.order, deadlines,
         )
     )  # fmt: skip

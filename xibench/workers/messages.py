@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from xibench.measure.phase import Phase
-from xibench.record.schema import Case, Copy, Matmul, Process, Rule, Setting
+from xibench.record.schema import Case, Copy, Matmul, Process, SamplingConfig, Setting
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type"):
@@ -59,7 +59,7 @@ class MeasureCase(_Message, frozen=True, kw_only=True, tag=True):
 
     case: Case
     execution: dict[str, Any]  # of the case, as the parent has parsed it: programs.sent
-    rule: Rule
+    sampling: SamplingConfig
     batch_file: str  # .npy, float32, (batch, height, width, channels)
     order: int  # position of the process in the run, from 0
     golden: GoldenOutputs | None = None  # null: the result is compared with nothing

@@ -81,7 +81,7 @@ def document(path: Path, run: Run) -> dict[str, Any]:
         "run": {
             "id": header.run_id, "file": str(path), "created_utc": header.created_utc, "preset": header.preset,
             "command": header.command, "xibench": header.xibench, "format_version": header.format_version,
-            "rule": header.rule, "pictures": header.images, "weights_digest": header.weights_digest,
+            "rule": header.sampling, "pictures": header.images, "weights_digest": header.weights_digest,
             "planned": len(header.plan), "cut_line": run.cut_line,
         },
         "environment": header.environment,

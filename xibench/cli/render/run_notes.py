@@ -152,7 +152,7 @@ def _marks(summaries: Sequence[Summary]) -> Notes:
 
 def _budget(run: Run) -> Notes:
     """What became of the run's total budget; nothing for a run without one."""
-    total_s = run.header.rule.total_budget_s
+    total_s = run.header.sampling.total_budget_s
     if total_s is None:
         return []
     processes = [process for record in run.records for process in record.processes]

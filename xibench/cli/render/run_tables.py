@@ -15,7 +15,7 @@ from xibench.scenarios import Scenario, described, qualifier
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xibench.record.schema import Case, Costs, Environment, Rule
+    from xibench.record.schema import Case, Costs, Environment, SamplingConfig
     from xibench.record.summary import Summary
 
 AXES: Final = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
@@ -47,7 +47,7 @@ def machine(environment: Environment, summaries: Sequence[Summary]) -> str:
     return f"{environment.processor}, {environment.cores_usable} cores"
 
 
-def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:
+def plan_table(rows: Sequence[tuple[Case, Costs]], sampling: SamplingConfig) -> Table:
     """A plan: each case with what a step of it costs."""
     axes = (*AXES, *(["scenario"] if any(qualifier(case.scenario) for case, _ in rows) else []))
     right = ("", "batch", "resolution", "MACs/step", "bytes/step", "parameters")
@@ -56,7 +56,8 @@ def plan_table(rows: Sequence[tuple[Case, Costs]], rule: Rule) -> Table:
          count(costs.parameters_total))
         for i, (case, costs) in enumerate(rows, start=1)
     ]
-    each = "one process each" if rule.processes == 1 else f"{counted(rule.processes, 'process')} each, interleaved"
+    processes = sampling.processes
+    each = "one process each" if processes == 1 else f"{counted(processes, 'process')} each, interleaved"
     return table_of(f"{counted(len(rows), 'case')}, {each}", ("", *axes, *right[-3:]), cells, right)
 
 
