@@ -1,7 +1,7 @@
 """Small random networks of every layer kind, drawn by hypothesis, and what is computed of them.
 
-A network has at most MAX_LAYERS layers besides what joins them and takes images of 3 to 17 pixels a side, rarely
-square: mistakes in strides, padding and borders then show in a few cells, and a case takes milliseconds.
+A network has about MAX_LAYERS layers at most and takes images of 3 to 17 pixels a side, rarely square: mistakes in
+strides, padding and borders then show in a few cells, and a case takes milliseconds.
 """
 
 from __future__ import annotations
@@ -82,18 +82,21 @@ def worst_deviation(left: Arrays, right: Arrays) -> tuple[float, str]:
 
 @st.composite
 def networks(draw: DrawFn) -> Network:
-    """A network of 1 to MAX_LAYERS layers, some with an auxiliary classifier."""
+    """A network of 1 to MAX_LAYERS layers of images, of a head that makes vectors of them, or of both.
+
+    Some have an auxiliary classifier.
+    """
     numbers = itertools.count(1)
     sides = st.integers(3, 17)
     input_shape = (draw(sides), draw(sides), draw(st.sampled_from((3, 1, 2, 4, 6))))
-    layers, _ = draw(chains(input_shape, draw(st.integers(1, MAX_LAYERS)), MAX_DEPTH, numbers))
+    layers = draw(chains(input_shape, MAX_LAYERS, MAX_DEPTH, numbers, least=0))
     auxiliary = None
-    shapes = zip(layers, ends(input_shape, layers), strict=True)
-    spatial = [layer.name for layer, shape in shapes if len(shape) == 3]
-    if spatial and draw(st.integers(0, 4)) == 4:
-        after = draw(st.sampled_from(spatial))
+    spatial = [layer.name for layer in layers]
+    if spatial and draw(st.integers(0, 5)) == 5:
         beside = (Conv("conv", 3, (1, 1)), BatchNorm("bn", 1e-3, 0.9), GlobalAveragePool("pool"), Dense("dense", 2))
-        auxiliary = Auxiliary(after, Sequence("auxiliary", beside))
+        auxiliary = Auxiliary(draw(st.sampled_from(spatial)), Sequence("auxiliary", beside))
+    if not layers or draw(st.booleans()):
+        layers = (*layers, *draw(_heads([input_shape, *ends(input_shape, layers)][-1], numbers)))
     return Network("random", "default", None, input_shape, layers, auxiliary)
 
 
@@ -117,55 +120,67 @@ def output_shape(layer: Layer, shape: Shape) -> Shape:
 
 @st.composite
 def chains(
-    draw: DrawFn, shape: Shape, count: int, depth: int, numbers: Iterator[int]
-) -> tuple[tuple[Layer, ...], Shape]:
-    """Layers one after another, `count` of them, with the shape that comes out."""
-    layers: list[Layer] = []
-    while count > 0:
-        kind = draw(st.sampled_from(_kinds(shape, count, depth)))
-        layer, taken = draw(_layers(kind, shape, count, depth, numbers))
-        layers.append(layer)
-        shape, count = output_shape(layer, shape), count - taken
-    return tuple(layers), shape
+    draw: DrawFn, shape: Shape, most: int, depth: int, numbers: Iterator[int], least: int = 1
+) -> tuple[Layer, ...]:
+    """Layers one after another, `least` to `most` of them. depth: how deep they may nest.
 
-
-def _kinds(shape: Shape, count: int, depth: int) -> tuple[str, ...]:
-    """The kinds of layer that may come next, the simpler ones first: hypothesis shrinks towards them.
-
-    What makes a vector of an image comes late, so that most layers are of images, where there is more to get wrong.
+    Whether another one follows is drawn before each: hypothesis then shrinks a network by leaving layers out.
     """
-    if len(shape) == 1:
-        return VECTOR_KINDS
-    joins = JOINS if depth and count > 1 else ()
-    return (*SPATIAL_KINDS, *joins, *(TO_VECTOR if count <= VECTOR_LAYERS else ()))
+    layers: list[Layer] = []
+    count = 0
+    while count < most and (count < least or draw(MORE)):
+        kinds = VECTOR_KINDS if len(shape) == 1 else (*SPATIAL_KINDS, *(JOINS if depth else ()))
+        layer = draw(_layers(draw(st.sampled_from(kinds)), shape, most - count, depth, numbers))
+        layers.append(layer)
+        shape = output_shape(layer, shape)
+        count += _size(layer)
+    return tuple(layers)
 
 
-VECTOR_LAYERS: Final = 3
+MORE: Final = st.integers(0, 7).map(bool)
+# The simpler kinds first: hypothesis shrinks towards them.
 VECTOR_KINDS: Final = ("dense", "activation", "dropout", "slice")
 SPATIAL_KINDS: Final = (
     "convolution", "convolution", "batch_norm", "activation", "max_pool", "average_pool", "depthwise", "slice",
     "batch_norm",
 )  # fmt: skip
 JOINS: Final = ("sequence", "residual", "branches")
-TO_VECTOR: Final = ("global_average_pool", "flatten")
+
+
+def _size(layer: Layer) -> int:
+    """How many layers it holds, itself if it joins none."""
+    match layer:
+        case Sequence(layers=inside):
+            return sum(map(_size, inside))
+        case Residual(body=body, shortcut=shortcut):
+            return sum(map(_size, (*body, *(shortcut.layers if shortcut else ()))))
+        case Branches(branches=branches):
+            return sum(map(_size, branches))
+        case _:
+            return 1
 
 
 @st.composite
-def _layers(
-    draw: DrawFn, kind: str, shape: Shape, count: int, depth: int, numbers: Iterator[int]
-) -> tuple[Layer, int]:
-    """A layer of this kind that fits the shape, and how many of `count` layers it holds."""
+def _heads(draw: DrawFn, shape: Shape, numbers: Iterator[int]) -> tuple[Layer, ...]:
+    """What makes a vector of an image, and up to three layers of vectors; at times a block of its own."""
+    first: Layer = GlobalAveragePool("global_average_pool") if draw(st.booleans()) else Flatten("flatten")
+    layers = (first, *draw(chains(output_shape(first, shape), 3, 0, numbers, least=0)))
+    return (Sequence("head", layers),) if draw(st.booleans()) else layers
+
+
+@st.composite
+def _layers(draw: DrawFn, kind: str, shape: Shape, most: int, depth: int, numbers: Iterator[int]) -> Layer:
+    """A layer of this kind that fits the shape; a join of about `most` layers at most."""
     name = f"{kind}{next(numbers)}"
     match kind:
         case "sequence":
-            inside = draw(st.integers(1, min(count, 3)))
-            return Sequence(name, draw(chains(shape, inside, depth - 1, numbers))[0]), inside
+            return Sequence(name, draw(chains(shape, min(most, 3), depth - 1, numbers)))
         case "residual":
-            return draw(_residuals(name, shape, count, numbers))
+            return draw(_residuals(name, shape, numbers))
         case "branches":
-            return draw(_branches(name, shape, count, numbers))
+            return draw(_branches(name, shape, numbers))
         case _:
-            return draw(_leaves(kind, name, shape)), 1
+            return draw(_leaves(kind, name, shape))
 
 
 @st.composite
@@ -186,10 +201,6 @@ def _leaves(draw: DrawFn, kind: str, name: str, shape: Shape) -> Layer:
             return MaxPool(name, side, stride, padding, draw(st.sampled_from((float("-inf"), 0.0))))
         case "average_pool":
             return draw(_average_pools(name, shape))
-        case "global_average_pool":
-            return GlobalAveragePool(name)
-        case "flatten":
-            return Flatten(name)
         case "slice":
             start = draw(st.integers(0, channels - 1))
             return Slice(name, start, draw(st.integers(start + 1, channels)))
@@ -237,35 +248,29 @@ def _average_pools(draw: DrawFn, name: str, shape: Shape) -> AveragePool:
 
 
 @st.composite
-def _residuals(draw: DrawFn, name: str, shape: Shape, count: int, numbers: Iterator[int]) -> tuple[Residual, int]:
+def _residuals(draw: DrawFn, name: str, shape: Shape, numbers: Iterator[int]) -> Residual:
     """A body whose size a 1 x 1 shortcut of the same stride has, or the identity where nothing changes."""
-    inside = draw(st.integers(1, min(count, 3)))
     stride = draw(st.integers(1, 2))
     features = shape[-1] if draw(st.booleans()) else draw(st.integers(1, 4))
     first = Conv(f"convolution{next(numbers)}", features, draw(st.sampled_from(((1, 1), (3, 3), (2, 3)))), stride)
-    body = (first, *(draw(_same_size(features, numbers)) for _ in range(inside - 1)))
-    if stride == 1 and features == shape[-1]:
-        return Residual(name, body), inside
-    return Residual(name, body, Sequence("shortcut", (Conv("conv", features, (1, 1), stride),))), inside + 1
+    body = (first, *(draw(_same_size(features, numbers)) for _ in range(draw(st.integers(0, 2)))))
+    if stride == 1 and features == shape[-1] and draw(st.booleans()):
+        return Residual(name, body)
+    return Residual(name, body, Sequence("shortcut", (Conv("conv", features, (1, 1), stride),)))
 
 
 @st.composite
-def _branches(draw: DrawFn, name: str, shape: Shape, count: int, numbers: Iterator[int]) -> tuple[Branches, int]:
+def _branches(draw: DrawFn, name: str, shape: Shape, numbers: Iterator[int]) -> Branches:
     """Branches that begin with the same window, in a convolution or a pool, and keep the size from there on."""
-    (window, _), stride, padding = draw(windows(shape, square=True))
+    (side, _), stride, padding = draw(windows(shape, square=True))
     branches: list[Sequence] = []
-    taken = 0
-    for index in range(draw(st.integers(1, min(3, count)))):
-        first: Layer = MaxPool(f"max_pool{next(numbers)}", window, stride, padding)
+    for index in range(draw(st.integers(1, 3))):
+        first: Layer = MaxPool(f"max_pool{next(numbers)}", side, stride, padding)
         if draw(st.booleans()):
-            features = draw(st.integers(1, 3))
-            first = Conv(f"convolution{next(numbers)}", features, (window, window), stride, padding)
-        layers = [first]
-        if draw(st.booleans()):
-            layers.append(draw(_same_size(output_shape(first, shape)[-1], numbers)))
-        branches.append(Sequence(f"branch{index}", tuple(layers)))
-        taken += len(layers)
-    return Branches(name, tuple(branches)), taken
+            first = Conv(f"convolution{next(numbers)}", draw(st.integers(1, 3)), (side, side), stride, padding)
+        after = (draw(_same_size(output_shape(first, shape)[-1], numbers)) for _ in range(draw(st.integers(0, 1))))
+        branches.append(Sequence(f"branch{index}", (first, *after)))
+    return Branches(name, tuple(branches))
 
 
 @st.composite
