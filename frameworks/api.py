@@ -287,6 +287,8 @@ IMPLEMENTATIONS: Final[Mapping[str, Framework]] = MappingProxyType(_registered)
 """Everything that a case may name as its framework."""
 FRAMEWORKS: Final[Mapping[str, Framework]] = MappingProxyType(_by_origin["framework"])
 """Our own implementations: what is compared unless something else is asked for."""
+REFERENCES: Final[Mapping[str, Framework]] = MappingProxyType(_by_origin["reference"])
+"""What the frameworks are held against: no rivals, so that they are run only where they are asked for."""
 THIRD_PARTY: Final[Mapping[str, Framework]] = MappingProxyType(_by_origin["third_party"])
 """Other people's implementations of the same networks."""
 

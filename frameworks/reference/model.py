@@ -52,13 +52,13 @@ class Model:
         return self.blocks(x)[self.network.layers[-1].name]
 
     def blocks(
-        self, x: NDArray[np.floating], given: Mapping[str, NDArray[np.floating]] | None = None
+        self, x: NDArray[np.floating], block_inputs: Mapping[str, NDArray[np.floating]] | None = None
     ) -> dict[str, NDArray[np.floating]]:
         """Every block's output by name, the logits last.
 
         Args:
             x: images, (N, H, W, C).
-            given: for some blocks, what the next block starts from instead of this one's output.
+            block_inputs: by block, what the next one takes instead of its output.
 
         """
         outputs = {}
@@ -66,7 +66,7 @@ class Model:
         y = self._rounded(x)
         for block in self.network.layers:
             outputs[block.name] = self._forward(block, "", y)
-            y = self._rounded((given or {}).get(block.name, outputs[block.name]))
+            y = self._rounded((block_inputs or {}).get(block.name, outputs[block.name]))
             if beside and beside.after == block.name:
                 outputs[beside.layers.name] = self._forward(beside.layers, "", y)
         return {name: output.astype(self.dtype) for name, output in outputs.items()}

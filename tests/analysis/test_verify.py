@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from frameworks.errors import UnknownName
 from tests.analysis.proofs import proven
 from xibench.analysis import forward
 from xibench.analysis import verify as verify_
-from xibench.analysis.checks import Check, array_errors
+from xibench.analysis.checks import KERAS, OURS, Check, array_errors
 from xibench.analysis.mistakes import MISTAKES
 from xibench.analysis.verify import Part, Report, prove, verify
 from xibench.analysis.workers import Workers
@@ -58,16 +59,14 @@ def test_all_three_frameworks_compute_the_same_block_by_block(model: str, proof:
 
 
 @pytest.mark.slow
-def test_both_networks_at_full_width_are_those_of_every_framework_and_of_keras() -> None:
+def test_both_networks_at_full_width_are_those_of_every_framework_the_reference_and_keras() -> None:
     """Each at the least of METHOD's sizes; with it, whole graphs of every recipe."""
     whole = prove([("xception", "default"), ("inception_v3", "default")], {"xception": (71,), "inception_v3": (75,)})
     assert whole.ok
     assert whole.skipped == []
     for model in ("xception", "inception_v3"):
         found = [c for c in whole.checks if c.model == model]
-        pairs = held_within(found)
-        assert len(pairs) == 6
-        assert {frozenset((name, "keras")) for name in FRAMEWORKS} < pairs
+        assert held_within(found) == {frozenset(two) for two in itertools.combinations((*OURS, KERAS), 2)}
     xception = [c for c in whole.checks if c.model == "xception"]
     inference = next(c for c in xception if c.what.startswith("inference") and c.precision == "fp64")
     training = next(c for c in xception if c.what.startswith("training") and c.right == "keras")
@@ -101,9 +100,9 @@ def test_an_error_is_relative_to_the_largest_value_and_nothing_hides() -> None:
     assert rms_error(np.array([np.nan, -4.0]), right) == float("inf")
 
 
-def test_what_a_run_times_is_compared_as_a_whole_graph_with_one_frameworks_float64(proof: Report) -> None:
+def test_what_a_run_times_is_compared_as_a_whole_graph_with_the_references_float64(proof: Report) -> None:
     graphs = [c for c in proof.checks if c.what.startswith("whole graph")]
-    assert {c.right for c in graphs} == {"pytorch float64"}
+    assert {c.right for c in graphs} == {"reference float64"}
     for framework in FRAMEWORKS:
         found = {(c.left, c.precision) for c in graphs if c.left.startswith(framework)}
         assert found == {
@@ -144,7 +143,7 @@ def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     present = ("pytorch",)
 
     class Lonely:
-        missing = {name: f"{name} is not installed" for name in (*FRAMEWORKS, "keras") if name not in present}  # noqa: RUF012
+        missing = {name: f"{name} is not installed" for name in (*OURS, KERAS) if name not in present}  # noqa: RUF012
 
         def __init__(self, names: Sequence[str], folder: Path) -> None: ...
         def __enter__(self) -> Lonely:

@@ -9,13 +9,17 @@ from xibench.scenarios import SCENARIOS
 
 def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
-    lists = {"models", "operators", "frameworks", "contenders", "scenarios", "recipes", "precisions", "presets"}
+    lists = {
+        "models", "operators", "frameworks", "references", "contenders", "scenarios", "recipes", "precisions",
+        "presets",
+    }  # fmt: skip
     assert all(isinstance(found[name], list) for name in lists)
     names = {model["name"] for model in found["models"]}
     assert names == {"xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16"}
     assert all("default" in entry["variants"] for entry in found["models"] + found["operators"])
     assert {"grouped", "separable", "inception_extreme"} < {operator["name"] for operator in found["operators"]}
     assert found["frameworks"] == ["pytorch", "tensorflow", "jax"]
+    assert found["references"] == ["reference"]
     assert found["contenders"] == ["keras-pytorch", "keras-tensorflow", "keras-jax", "torchvision", "timm"]
     assert found["recipes"] == ["default", "compiled", "tuned"]
     assert found["precisions"] == ["fp64", "fp32", "tf32", "bf16"]

@@ -6,6 +6,7 @@ becomes of the running ones, dropout, the auxiliary classifier). Every run draws
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +32,8 @@ from tests.frameworks.random_networks import (
 )
 
 TOLERANCE: Final = 1e-12
+NETWORKS_KEPT: Final = 50
+COUNT: Final = itertools.count(1)
 REPRODUCIBLE: Final[dict[str, Any]] = {
     "deadline": None,  # a framework's first network takes seconds
     "derandomize": True,
@@ -57,6 +60,10 @@ def deviations(framework: str, network: Network) -> dict[str, float]:
 
 def agrees(network: Network) -> None:
     note(describe(network))
+    if next(COUNT) % NETWORKS_KEPT == 0:
+        import jax
+
+        jax.clear_caches()  # or what XLA compiled for every network stays in memory
     for framework in FRAMEWORKS:
         for where, found in deviations(framework, network).items():
             assert found <= TOLERANCE, where

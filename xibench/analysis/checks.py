@@ -10,13 +10,14 @@ from typing import Final
 
 import msgspec
 
-from frameworks.api import FRAMEWORKS
+from frameworks.api import FRAMEWORKS, REFERENCES
 from xibench.analysis.forward import Arrays
 from xibench.measure.errors import relative_error
 from xibench.workers.messages import ForwardPass
 
 TOLERANCE: Final = {"fp64": 1e-12, "fp32": 1e-5}
-OURS: Final = tuple(FRAMEWORKS)
+OURS: Final = (*FRAMEWORKS, *REFERENCES)
+"""Every framework, and the reference that they are all held against: the right-hand side of a comparison."""
 KERAS: Final = "keras"
 
 

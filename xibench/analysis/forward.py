@@ -83,7 +83,8 @@ def run(name: str, job: ForwardPass, given: Arrays | None = None) -> Arrays:
     if job.recipe:
         return {network.layers[-1].name: _recipe(name, network, weights, batch, job)}
     implementation = load(name)
-    assert isinstance(implementation, Verifiable)
+    if not isinstance(implementation, Verifiable):
+        raise MissingFramework(f"{name}: it does not give its blocks' outputs (frameworks.api.Verifiable)")
     return implementation.outputs(network, weights, job.precision, batch, masks, given)
 
 

@@ -10,7 +10,7 @@ def inventory() -> dict[str, Any]:
     """Every registered name, and per framework and contender the versions of its distributions, null where one is not
     installed.
     """
-    from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, THIRD_PARTY
+    from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, REFERENCES, THIRD_PARTY
     from frameworks.architectures import MODELS, OPERATORS
     from frameworks.precision import PRECISIONS
     from frameworks.recipes import RECIPES
@@ -21,12 +21,14 @@ def inventory() -> dict[str, Any]:
         "models": [{"name": name, "variants": list(model.variants)} for name, model in MODELS.items()],
         "operators": [{"name": name, "variants": list(model.variants)} for name, model in OPERATORS.items()],
         "frameworks": list(FRAMEWORKS),
+        "references": list(REFERENCES),
         "contenders": list(THIRD_PARTY),
         "scenarios": list(SCENARIOS),
         "recipes": list(RECIPES),
         "precisions": list(PRECISIONS),
         "presets": list(PRESETS),
         "purposes": {
+            "references": {name: framework.what for name, framework in REFERENCES.items()},
             "contenders": {name: framework.what for name, framework in THIRD_PARTY.items()},
             "scenarios": {name: scenario.description for name, scenario in SCENARIOS.items()},
             "recipes": dict(RECIPES),

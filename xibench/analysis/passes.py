@@ -1,4 +1,4 @@
-"""The passes of `verify` that compare a network in every framework: inference, training mode, recipes."""
+"""The passes of `verify` that compare a network in every framework and the reference: inference, training, recipes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import itertools
 import msgspec
 import numpy as np
 
+from frameworks.api import FRAMEWORKS, REFERENCES
 from frameworks.blueprint import Network
 from frameworks.third_party import keras_layers
 from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Check, check, pair
@@ -17,7 +18,7 @@ from xibench.workers.messages import ForwardPass
 
 
 def inference(workers: Workers, job: ForwardPass) -> list[Check]:
-    """Every two frameworks, in float32 with keras.applications too; each block goes on from the framework's own."""
+    """Every two of OURS, in float32 with keras.applications too; each block starts from the framework's own output."""
     checks = []
     for precision, names in (("fp64", OURS), ("fp32", (*OURS, *_theirs(job)))):
         job = msgspec.structs.replace(job, precision=precision)
@@ -49,17 +50,17 @@ def training(workers: Workers, job: ForwardPass, network: Network) -> list[Check
 
 
 def recipes(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
-    """What a run times, as a whole graph, against the float64 output that a framework computed block by block.
+    """What a run times, as a whole graph, against the reference's float64 output.
 
     `default` to the tolerance of its precision, `tuned` likewise in float64; below that its root-mean-square error may
     be FACTOR times that of `default` in the same framework and precision. Through TorchInductor, which
     takes long, in float32 alone: a run holds whatever it times against float64 (xibench.run.gate).
     """
     last = network.layers[-1].name
-    blocks = workers.ask(OURS, msgspec.structs.replace(job, precision="fp64"))
-    if not blocks:
+    exact = workers.ask(tuple(REFERENCES), msgspec.structs.replace(job, precision="fp64"))
+    if not exact:
         return []
-    reference, right = next((name, arrays[last]) for name, arrays in blocks.items())
+    reference, right = next((name, arrays[last]) for name, arrays in exact.items())
     checks = []
 
     def judge(job: ForwardPass, name: str, what: str, error: float, tolerance: float) -> None:
@@ -71,7 +72,7 @@ def recipes(workers: Workers, job: ForwardPass, network: Network) -> list[Check]
             msgspec.structs.replace(job, precision=precision, recipe=recipe, uncompiled=precision != "fp32")
             for recipe in ("default", "tuned")
         )
-        plain, tuned = workers.ask(OURS, plain_job), workers.ask(OURS, tuned_job)
+        plain, tuned = (workers.ask(tuple(FRAMEWORKS), asked) for asked in (plain_job, tuned_job))
         for name in plain:
             output, rewritten = plain[name][last], tuned[name][last]
             if precision in TOLERANCE:

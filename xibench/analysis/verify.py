@@ -57,7 +57,7 @@ def verify(
     variants: Sequence[str] = ("default",),
     watch: Watch = lambda line: None,
 ) -> Report:
-    """Proves equality of all installed frameworks, and of keras.applications where that has the network.
+    """Proves equality of all installed frameworks, the reference, and keras.applications where that has the network.
 
     models: networks and operators; the paper's two networks if none is named. variants: of each of them; `all` stands
     for every one that is registered. watch hears one line per step. Raises UnknownName, or XibenchError if a worker
@@ -160,7 +160,7 @@ def _narrowed(model: str, variant: str) -> str:
 
 
 def _mistakes(model: str, training: bool, watch: Watch, workers: Workers) -> Found:
-    """Every mistake in every framework, against a framework that stays right; and that nothing is caught without one.
+    """Every mistake in every framework, against the reference; and that nothing is caught without one.
 
     A narrow network shows them as well.
     """
@@ -173,12 +173,12 @@ def _mistakes(model: str, training: bool, watch: Watch, workers: Workers) -> Fou
     watch(f"{model}: {len(shown)} seeded mistakes in each framework, {mode}")
     what = f"{mode} without a mistake at {MISTAKE_RESOLUTION}"
     checks = [pair(control, what, two, right) for two in itertools.combinations(right, 2)]
+    *names, reference = right
     caught = []
     for mistake in shown:
-        wrong = workers.ask(tuple(right), _mistake_job(model, training, mistake))
+        wrong = workers.ask(tuple(names), _mistake_job(model, training, mistake))
         for name in wrong:
-            other = next(n for n in right if n != name)
-            error = max(array_errors(wrong[name], right[other]).values())
+            error = max(array_errors(wrong[name], right[reference]).values())
             caught.append(Caught(
                 mistake=mistake.name, model=model, framework=name, max_relative_error=error,
                 tolerance=TOLERANCE["fp64"], caught=error > TOLERANCE["fp64"],

@@ -100,6 +100,11 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
         ),
         table_of("Frameworks", ("framework", "installed"), [(f, installed(versions[f])) for f in names["frameworks"]]),
         table_of(
+            "Reference: what `verify` compares all of them with; `run` takes it where it is named (-f reference)",
+            ("reference", "is", "installed"),
+            [(name, what, installed(versions[name])) for name, what in purposes["references"].items()],
+        ),
+        table_of(
             "Contenders: other people's implementations, measured as a framework is (-f keras-jax)",
             ("contender", "is", "installed"),
             [(name, what, installed(versions[name])) for name, what in purposes["contenders"].items()],
