@@ -12,8 +12,8 @@ from typing import Final
 from dashboards import words
 from dashboards.headline import conditions, print_or_embed
 from dashboards.runs import LoadedRun
-from xibench.analysis.spectrum import Curve, Point, curves, label, place
-from xibench.analysis.spectrum_told import WAY_TOLD, finding
+from xibench.analysis.spectrum import Curve, Point, curves, label, position
+from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
 from xibench.errors import InputError
 from xibench.record import format as fmt
 
@@ -31,7 +31,7 @@ def summary(run: LoadedRun) -> str:
 
 
 def _setup(curve: Curve) -> str:
-    case, way = curve.case, WAY_TOLD[curve.widths]
+    case, way = curve.case, WIDTHS_TEXT[curve.widths]
     device = words.name(case.device)
     return f"{way[0].upper()}{way[1:]}, batch {case.batch}, {case.precision}, {case.resolution} px, {device}"
 
@@ -50,7 +50,7 @@ def _table(setup: str, found: Sequence[Curve]) -> str:
         f"|---|--:|--:|{'--:|' * len(found)}",
     ]
     members = {point.member.segments: point.member for curve in found for point in curve.points}
-    for segments in sorted(members, key=place):
+    for segments in sorted(members, key=position):
         cells = [_cell(next((p for p in curve.points if p.member.segments == segments), None)) for curve in found]
         member = members[segments]
         costs = f"{fmt.millions(member.parameters_trainable)} | {fmt.number(member.macs / 1e9)} G"

@@ -107,7 +107,7 @@ FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
         "frameworks.third_party.torchvision", "frameworks.third_party.timm",
     ),
     "tensorflow": ("frameworks.tensorflow", "frameworks.third_party.keras_tensorflow"),
-    "keras": ("xibench.analysis.oracle", "frameworks.third_party.keras_model"),
+    "keras": ("xibench.analysis.keras_outputs", "frameworks.third_party.keras_model"),
     "jax": ("frameworks.jax", "frameworks.third_party.keras_jax"),
     "jaxlib": ("frameworks.jax",),
     "flax": ("frameworks.jax",),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from xibench.ab.compare_sides import Limits, compare_sides, header
+from xibench.ab.compare_sides import DecisionLimits, compare_sides, header
 from xibench.ab.sides import Side
 from xibench.errors import InputError, XibenchError
 from xibench.record import environment, lines, pair_store
@@ -48,7 +48,7 @@ class Folder:
         self._here = environment.read(interpreters.described())
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
-    def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, progress: str) -> Done:
+    def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: DecisionLimits, progress: str) -> Done:
         """The comparison of this name: from disk if it has ended before, else measured now.
 
         Raises InputError if the one on the disk was measured on another machine or with other versions of packages.
@@ -69,7 +69,7 @@ class Folder:
         return Done(name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(stored.pairs))
 
     def _measure(
-        self, name: str, case: Case, sides: tuple[Side, Side], limits: Limits, path: Path, progress: str
+        self, name: str, case: Case, sides: tuple[Side, Side], limits: DecisionLimits, path: Path, progress: str
     ) -> None:
         began = time.monotonic()
         with PairsFile(path, header([case], sides, limits, f"benches.claims {name}")) as pairs_file:

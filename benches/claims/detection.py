@@ -16,7 +16,7 @@ from benches.claims import simulation
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.comparisons import Done, Folder
 from benches.claims.peers import judges
-from xibench.ab.compare_sides import Limits
+from xibench.ab.compare_sides import DecisionLimits
 from xibench.ab.sides import Side
 from xibench.record.schema import Case
 
@@ -45,7 +45,7 @@ def measure(folder: Path) -> Figures:
     return {
         "case": CASE.key,
         "slowdown": SLOWDOWN,
-        "threshold": Limits().threshold,
+        "threshold": DecisionLimits().threshold,
         "identical": _verdicts(identical),
         "planted": _verdicts(planted),
         "wall_s": _spread([one.wall_s for one in done]),
@@ -76,7 +76,7 @@ def measure(folder: Path) -> Figures:
 def _compare(comparisons: Folder, name: str, index: int, total: int) -> Done:
     slowdown = SLOWDOWN if name.startswith("planted") else 0.0
     sides = (Side("tree"), Side("tree", slowdown=slowdown))
-    return comparisons.compare(name, CASE, sides, Limits(seed=index), f"[{index + 1}/{total}]")
+    return comparisons.compare(name, CASE, sides, DecisionLimits(seed=index), f"[{index + 1}/{total}]")
 
 
 def _verdicts(done: Sequence[Done]) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Final
 
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.comparisons import Done, Folder
-from xibench.ab.compare_sides import Limits
+from xibench.ab.compare_sides import DecisionLimits
 from xibench.ab.sides import Side
 from xibench.measure import comparing
 from xibench.record.pairs import PairSide
 from xibench.run.plan import Selection, cases
 
 PAIRS: Final = 6  # a case: few, but every framework and a short and a long step get them within minutes
-LIMITS: Final = Limits(least_pairs=PAIRS, most_pairs=PAIRS)
+LIMITS: Final = DecisionLimits(min_pairs=PAIRS, max_pairs=PAIRS)
 SUBJECTS: Final = (
     Selection(models=("xception",), variants=("narrow",), recipes=("tuned",), batches=(4,), resolutions=(128,)),
     Selection(models=("xception",), recipes=("tuned",), batches=(1,)),

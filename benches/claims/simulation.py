@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from benches.claims.peers import Judge
-from xibench.ab.compare_sides import Limits
+from xibench.ab.compare_sides import DecisionLimits
 from xibench.measure import comparing
 from xibench.record.pairs import Pair
 
@@ -28,7 +28,7 @@ def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[st
     """
     pool = np.asarray(log_ratios) - np.mean(log_ratios)
     drawn = np.random.default_rng(seed).choice(pool, (COMPARISONS, max(PAIR_COUNTS))) + math.log1p(effect)
-    limits = Limits()
+    limits = DecisionLimits()
     at: dict[int, dict[str, int]] = {n: dict.fromkeys(("slower", "faster", "same", "unsure"), 0) for n in PAIR_COUNTS}
     ended = dict.fromkeys(("slower", "faster", "same", "unsure"), 0)
     taken = []
@@ -37,7 +37,7 @@ def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[st
         for n in PAIR_COUNTS:
             verdict = comparing.verdicts([comparing.paired_ratio(row[:n])], limits.threshold)[0]
             at[n][verdict] += 1
-            if stopped is None and n >= limits.least_pairs and verdict != "unsure":
+            if stopped is None and n >= limits.min_pairs and verdict != "unsure":
                 stopped = (verdict, n)
         verdict, n = stopped or ("unsure", max(PAIR_COUNTS))
         ended[verdict] += 1

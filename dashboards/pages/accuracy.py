@@ -11,7 +11,7 @@ from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Prose
 from dashboards.runs import Group, Panel, Row
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import family, framework_colour, recipe_symbol
-from xibench.analysis.published import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
+from xibench.analysis.published_accuracy import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
 from xibench.record import format as fmt
 
 SETTING: Final = "ImageNet validation, single crop"

@@ -12,7 +12,7 @@ from dashboards.curves import Curve, Point
 from dashboards.runs import Group, Panel, Row
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import framework_colour
-from xibench.analysis.sweep import KNEE_SHARE, LEAST_BATCHES, sweeps
+from xibench.analysis.batch_sweep import KNEE_SHARE, MIN_BATCHES, sweeps
 from xibench.record import format as fmt
 
 NOTHING: Final = (
@@ -21,7 +21,7 @@ NOTHING: Final = (
 )
 KNEE: Final = (
     f"Rings mark the knee: the smallest batch with at least {100 * KNEE_SHARE:.0f} % of the highest throughput of its "
-    f"case. It takes {LEAST_BATCHES} batches; a throughput that still rises at the largest batch has none."
+    f"case. It takes {MIN_BATCHES} batches; a throughput that still rises at the largest batch has none."
 )
 
 

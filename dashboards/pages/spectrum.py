@@ -12,7 +12,7 @@ from dashboards.runs import LoadedRun, Row
 from dashboards.site import Content, PageKind, Site
 from xibench.analysis import spectrum
 from xibench.analysis.spectrum import Curve, Member, Point
-from xibench.analysis.spectrum_told import WAY_TOLD, finding, in_slices
+from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding, in_slices
 from xibench.record import format as fmt
 from xibench.record.schema import Case
 
@@ -61,13 +61,13 @@ class Family:
     @property
     def ways(self) -> list[str]:
         """The ways of widths of which there is a curve."""
-        return [way for way in WAY_TOLD if self.of(way)]
+        return [way for way in WIDTHS_TEXT if self.of(way)]
 
     @property
     def segments(self) -> list[int]:
         """Every number of segments, in their order."""
         found = {point.member.segments for curve in self.curves for point in curve.points}
-        return sorted(found, key=spectrum.place)
+        return sorted(found, key=spectrum.position)
 
 
 def content(site: Site) -> Content:
@@ -132,7 +132,7 @@ def _block(
 ) -> FigureBlock:
     charts = tuple(
         Chart(
-            _chart(family, way, value, axis), WAY_TOLD[way].capitalize(), " ".join(takeaways),
+            _chart(family, way, value, axis), WIDTHS_TEXT[way].capitalize(), " ".join(takeaways),
             curves.keys([row for row in family.rows if row.ok]),
         )
         for way in family.ways
@@ -204,7 +204,7 @@ def _extremes(family: Family, value: Value, verb: str, unit: str) -> tuple[str, 
             if known:
                 (least, at), (most, there) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
                 told.append(
-                    f"{_name(curve)} {WAY_TOLD[way]} {verb} {fmt.number(least)} {unit} at g = "
+                    f"{_name(curve)} {WIDTHS_TEXT[way]} {verb} {fmt.number(least)} {unit} at g = "
                     f"{spectrum.label(at.member.segments)} and {fmt.number(most)} {unit} at g = "
                     f"{spectrum.label(there.member.segments)}."
                 )
@@ -222,7 +222,7 @@ def _costs(family: Family) -> FigureBlock:
         ),
     )  # fmt: skip
     rows = tuple(
-        (spectrum.label(m.segments), WAY_TOLD[way], f"{m.width:g}", fmt.grouped(m.parameters_trainable),
+        (spectrum.label(m.segments), WIDTHS_TEXT[way], f"{m.width:g}", fmt.grouped(m.parameters_trainable),
          fmt.grouped(m.macs), m.variant)
         for way in family.ways for m in _members(family, way)
     )  # fmt: skip
@@ -237,7 +237,7 @@ def _costs(family: Family) -> FigureBlock:
 def _slices(family: Family) -> list[str]:
     """Which numbers of segments do not divide the widths, and what stands in the network instead."""
     uneven = [
-        f"g = {spectrum.label(m.segments)} {WAY_TOLD[way]}"
+        f"g = {spectrum.label(m.segments)} {WIDTHS_TEXT[way]}"
         for way in family.ways for m in _members(family, way) if in_slices(m)
     ]  # fmt: skip
     if not uneven:
@@ -253,7 +253,7 @@ def _cost_summary(family: Family) -> str:
     for way in family.ways:
         first, *_, last = _members(family, way)
         sentences.append(
-            f"{WAY_TOLD[way].capitalize()} parameters go from {fmt.millions(first.parameters_trainable)} at g = "
+            f"{WIDTHS_TEXT[way].capitalize()} parameters go from {fmt.millions(first.parameters_trainable)} at g = "
             f"{spectrum.label(first.segments)} to {fmt.millions(last.parameters_trainable)} at g = "
             f"{spectrum.label(last.segments)}, multiply-adds from {fmt.number(first.macs / 1e9)} G to "
             f"{fmt.number(last.macs / 1e9)} G."
@@ -266,9 +266,9 @@ def _cost_chart(family: Family, value: Callable[[Member], float], axis: str) -> 
     traces = []
     for way in family.ways:
         members = _members(family, way)
-        hover = [f"{WAY_TOLD[way]}, g = {spectrum.label(m.segments)}<br>{fmt.number(value(m))}" for m in members]
+        hover = [f"{WIDTHS_TEXT[way]}, g = {spectrum.label(m.segments)}<br>{fmt.number(value(m))}" for m in members]
         traces.append({
-            "type": "scatter", "mode": "lines+markers", "name": WAY_TOLD[way], "cliponaxis": False,
+            "type": "scatter", "mode": "lines+markers", "name": WIDTHS_TEXT[way], "cliponaxis": False,
             "x": [places[m.segments] for m in members], "y": [value(m) for m in members],
             "line": {"color": WAY_COLOURS[way], "width": 2}, "marker": {"color": WAY_COLOURS[way], "size": 8},
             "customdata": hover, "hovertemplate": "%{customdata}<extra></extra>",
@@ -279,7 +279,7 @@ def _cost_chart(family: Family, value: Callable[[Member], float], axis: str) -> 
 
 
 def _way_keys(family: Family) -> tuple[Key, ...]:
-    return tuple(Key(WAY_TOLD[way], WAY_COLOURS[way], "circle") for way in family.ways)
+    return tuple(Key(WIDTHS_TEXT[way], WAY_COLOURS[way], "circle") for way in family.ways)
 
 
 def _members(family: Family, way: str) -> list[Member]:
@@ -297,13 +297,13 @@ def _table(family: Family) -> Table:
 
 
 def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
-    steps = {step.after.segments: step for step in spectrum.steps(curve)}
+    steps = {step.after.segments: step for step in spectrum.transitions(curve)}
     rows_of = {row.case: row for row in family.rows}
     cells = []
     for point in curve.points:
         step, rate = steps.get(point.member.segments), point.throughput.images_per_s
         cells.append((
-            words.name(curve.case.framework), WAY_TOLD[curve.widths], spectrum.label(point.member.segments),
+            words.name(curve.case.framework), WIDTHS_TEXT[curve.widths], spectrum.label(point.member.segments),
             fmt.number(rate.median) if rate else words.status(point.throughput.status),
             trust.bounds(rate) if rate else fmt.NONE,
             fmt.ratio(step.work) if step else fmt.NONE, fmt.ratio(step.faster.ratio) if step else fmt.NONE,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import small_case
 from xibench.ab import compare_sides as ab
-from xibench.ab.compare_sides import Limits
+from xibench.ab.compare_sides import DecisionLimits
 from xibench.ab.pair import BurstConfig
 from xibench.ab.sides import Side
 from xibench.errors import UsageError
@@ -75,10 +75,10 @@ def _quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compared(
-    tmp_path: Path, ratio: Callable[[Case, int, random.Random], float | None], limits: Limits | None = None,
+    tmp_path: Path, ratio: Callable[[Case, int, random.Random], float | None], limits: DecisionLimits | None = None,
     watch: Listener | None = None, cases: tuple[Case, ...] = (FAST,),
 ) -> Comparison:  # fmt: skip
-    limits = limits or Limits()
+    limits = limits or DecisionLimits()
     with pair_store.PairsFile(tmp_path / "pairs.jsonl", ab.header(cases, SIDES, limits, "xibench ab")) as file:
         return ab.compare_sides(cases, SIDES, limits, file, watch or Listener(), measure=measure_by(ratio))
 
@@ -100,20 +100,20 @@ def test_only_cases_that_are_not_decided_get_further_pairs(tmp_path: Path) -> No
     watch = Listener()
     deviations = {FAST: 0.002, SLOW: 0.03}
     found = compared(
-        tmp_path, lambda case, n, rng: rng.gauss(0, deviations[case]), Limits(most_pairs=25), watch, (FAST, SLOW)
+        tmp_path, lambda case, n, rng: rng.gauss(0, deviations[case]), DecisionLimits(max_pairs=25), watch, (FAST, SLOW)
     )
     assert {pair.case: pair.verdict for pair in found.pairs}[FAST] == "same"
     assert watch.began.count(SLOW) > watch.began.count(FAST)
 
 
 def test_a_case_that_stays_in_doubt_ends_at_the_most_pairs(tmp_path: Path) -> None:
-    found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), Limits(most_pairs=6))
+    found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), DecisionLimits(max_pairs=6))
     assert (found.pairs[0].verdict, found.pairs[0].n) == ("unsure", 6)
 
 
 def test_no_pair_starts_once_the_budget_is_spent(tmp_path: Path) -> None:
     watch = Listener()
-    found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), Limits(budget_s=500.0), watch)
+    found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), DecisionLimits(budget_s=500.0), watch)
     assert len(watch.began) == 1, "a pair of the stand-in says that it took 1,000 seconds"
     assert found.pairs[0].verdict == "unsure"
 
@@ -140,7 +140,7 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
     monkeypatch.setattr(
         ab, "_judged", lambda pair, around, may: judge(pair, msgspec.structs.replace(around, disturbed=busy), may)
     )
-    found = compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), Limits(repeats=2))
+    found = compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), DecisionLimits(repeats=2))
     stored = pair_store.read(tmp_path / "pairs.jsonl").pairs
     assert [pair.superseded for pair in stored][:3] == [True, True, False]
     assert "2 disturbed pairs were repeated and left out" in found.pairs[0].notes
@@ -151,7 +151,7 @@ def test_the_file_says_how_pairs_were_taken_and_what_went_on_around_each(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
-    compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.001), Limits(most_pairs=7, seed=3))
+    compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.001), DecisionLimits(max_pairs=7, seed=3))
     stored = pair_store.read(tmp_path / "pairs.jsonl")
     procedure, pictures = stored.header.procedure, stored.header.images
     assert procedure is not None
@@ -183,10 +183,10 @@ def test_a_case_that_was_not_begun_says_what_came_before_it(tmp_path: Path, monk
     with pytest.raises(ab.Stopped) as stopped:
         compared(tmp_path / "stopped", ctrl_c)
     assert stopped.value.found.not_compared[0].why == ["it was stopped before it"]
-    found = compared(tmp_path / "spent", lambda case, n, rng: 0.1, Limits(budget_s=1e-9))
+    found = compared(tmp_path / "spent", lambda case, n, rng: 0.1, DecisionLimits(budget_s=1e-9))
     assert found.not_compared[0].why == ["the budget was spent before it"]
     monkeypatch.setattr(ab, "_judged", lambda pair, around, may: msgspec.structs.replace(pair, superseded=True))
-    found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, Limits(budget_s=500.0))
+    found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, DecisionLimits(budget_s=500.0))
     assert found.not_compared[0].why == ["disturbed pairs, all set aside: 1; none was taken in their place"]
 
 
@@ -198,7 +198,8 @@ def test_a_case_that_fails_after_some_pairs_is_told_from_one_that_is_in_doubt(tm
 def test_too_few_pairs_to_call_any_change_are_said(tmp_path: Path) -> None:
     told = "at most 4 pairs were allowed: a change takes at least 5 to be called"
     for most, expected in ((4, True), (5, False)):
-        found = compared(tmp_path / str(most), lambda case, n, rng: rng.choice([0.4, 0.6]), Limits(most_pairs=most))
+        limits = DecisionLimits(max_pairs=most)
+        found = compared(tmp_path / str(most), lambda case, n, rng: rng.choice([0.4, 0.6]), limits)
         assert (told in found.pairs[0].notes) is expected
 
 
@@ -207,7 +208,7 @@ def test_settings_that_differ_between_the_sides_are_said(tmp_path: Path) -> None
         pair = made_pair(case, 0, 0.1)
         return Pair(**{f: getattr(pair, f) for f in Pair.__struct_fields__} | {"new": half([0.1], threads=1)})
 
-    limits = Limits(most_pairs=3)
+    limits = DecisionLimits(max_pairs=3)
     with pair_store.PairsFile(tmp_path / "p.jsonl", ab.header([FAST], SIDES, limits, "xibench ab")) as file:
         found = ab.compare_sides([FAST], SIDES, limits, file, Listener(), measure=measure)
     assert found.pairs[0].unlike == ["threads 2 -> 1"]
@@ -215,4 +216,4 @@ def test_settings_that_differ_between_the_sides_are_said(tmp_path: Path) -> None
 
 def test_nothing_to_compare_is_refused() -> None:
     with pytest.raises(UsageError, match="nothing to compare"):
-        ab.header([], SIDES, Limits(), "xibench ab")
+        ab.header([], SIDES, DecisionLimits(), "xibench ab")

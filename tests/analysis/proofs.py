@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from frameworks.api import FRAMEWORKS
-from xibench.analysis.verify import Report
+from xibench.analysis.verify import EqualityReport
 
 
-def proven(report: Report) -> set[tuple[str, str]]:
+def proven(report: EqualityReport) -> set[tuple[str, str]]:
     """What was compared in inference by all three frameworks in both precisions, if everything held."""
     assert report.ok, [c for c in report.checks if not c.ok]
     assert report.skipped == []

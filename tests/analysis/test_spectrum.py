@@ -10,8 +10,18 @@ from frameworks.cost import cost
 from frameworks.errors import InvalidConfiguration
 from tests.builders import COSTS, calibration, failure, record
 from xibench.analysis import spectrum
-from xibench.analysis.spectrum import AGREE, EXTREME, SEGMENTS, Curve, curves, falls_off, members, selections, steps
-from xibench.analysis.spectrum_told import finding
+from xibench.analysis.spectrum import (
+    AGREE,
+    EXTREME,
+    SEGMENTS,
+    Curve,
+    curves,
+    falls_off,
+    members,
+    selections,
+    transitions,
+)
+from xibench.analysis.spectrum_text import finding
 from xibench.record.schema import Case, Record
 from xibench.run.plan import Selection, all_cases
 
@@ -82,7 +92,7 @@ def test_frameworks_recipes_and_batches_have_curves_of_their_own() -> None:
 
 
 def test_a_step_says_how_much_less_work_it_is_how_much_faster_and_what_is_kept() -> None:
-    first, second = steps(only(*FALLING))
+    first, second = transitions(only(*FALLING))
     assert (first.before.segments, first.after.segments) == (1, 4)
     assert first.work == pytest.approx(71_419_884_448 / 24_023_880_976)
     assert first.faster.ratio == pytest.approx(2.0)
@@ -129,7 +139,7 @@ def test_a_network_that_could_not_be_measured_is_a_point_without_a_step() -> Non
     lost = failure(msgspec.structs.replace(FALLING[0].case, variant="segments_2"))
     curve = only(*FALLING, lost)
     assert [p.member.segments for p in curve.points] == [1, 2, 4, EXTREME]
-    assert [(s.before.segments, s.after.segments) for s in steps(curve)] == [(1, 4), (4, EXTREME)]
+    assert [(s.before.segments, s.after.segments) for s in transitions(curve)] == [(1, 4), (4, EXTREME)]
 
 
 def test_without_ceilings_nothing_is_said_of_where_a_framework_falls_off() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from frameworks.api import FRAMEWORKS, find
 from tests.builders import failure, record
-from xibench.analysis.tuning import Search, Stage, default_choices, search
+from xibench.analysis.tuning import SearchResult, Stage, default_choices, search
 from xibench.errors import XibenchError
 from xibench.record.schema import Case, Record
 
@@ -24,7 +24,7 @@ def tuned_by(
     choices: Mapping[str, tuple[str, ...]] = CHOICES,
     batches: tuple[int, ...] = (),
     patience: int = 100,
-) -> tuple[Search, list[Stage]]:
+) -> tuple[SearchResult, list[Stage]]:
     """What a search finds where a step takes `seconds` of a recipe's choices; None: it fails. The stages it asked for.
 
     patience: stages after which the budget is spent.
@@ -43,7 +43,7 @@ def tuned_by(
     return search(CASE, choices, batches, take, lambda: len(stages) >= patience), stages
 
 
-def chosen(found: Search) -> Mapping[str, str]:
+def chosen(found: SearchResult) -> Mapping[str, str]:
     return find(found.best.framework).recipe(found.best.recipe, found.best.device).choices
 
 
@@ -76,7 +76,7 @@ def test_a_choice_is_tried_again_where_a_later_one_makes_it_worth_while() -> Non
 
 def test_a_value_that_looks_hardly_faster_is_not_taken_over() -> None:
     found, _ = tuned_by(lambda c: 0.995 if (c["layout"], c["compiler"]) == ("NHWC", "none") else 1.0)
-    (faster,) = [c for step in found.steps for c in step.compared if c.ratio == pytest.approx(1 / 0.995)]
+    (faster,) = [c for stage in found.stages for c in stage.compared if c.ratio == pytest.approx(1 / 0.995)]
     assert found.best != faster.case
 
 
@@ -85,7 +85,7 @@ def test_what_cannot_be_is_not_tried_and_what_breaks_is_told() -> None:
     found, stages = tuned_by(lambda choices: 1.0 if choices["compiler"] == "none" else None)
     asked = [case.recipe for stage in stages for case in stage.cases]
     assert not any("autotuning=on" in text and "compiler" not in text for text in asked)
-    (broken, *_) = [c for step in found.steps for c in step.compared if c.ratio is None]
+    (broken, *_) = [c for stage in found.stages for c in stage.compared if c.ratio is None]
     assert (broken.status, broken.reason) == ("failed", "it broke")
     assert chosen(found)["compiler"] == "none"
 

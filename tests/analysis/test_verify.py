@@ -19,8 +19,8 @@ from xibench.analysis import forward
 from xibench.analysis import verify as verify_
 from xibench.analysis.checks import KERAS, OURS, Check, array_errors
 from xibench.analysis.mistakes import MISTAKES
-from xibench.analysis.verify import Part, Report, prove, verify
-from xibench.analysis.workers import Workers
+from xibench.analysis.verify import EqualityReport, Part, prove, verify
+from xibench.analysis.verify_workers import Workers
 from xibench.errors import XibenchError
 from xibench.measure.errors import relative_error, rms_error
 from xibench.workers.messages import ForwardPass
@@ -30,7 +30,7 @@ UNEVEN = ("xception", "narrow+pointwise_first+segments_3")
 
 
 @pytest.fixture(scope="module")
-def proof() -> Report:
+def proof() -> EqualityReport:
     """Both networks, narrow, and every mistake in them; a variant of uneven segments; every operator, small.
 
     At once, so that the frameworks' processes start once.
@@ -47,7 +47,7 @@ def mistakes_of(model: str) -> list[Part]:
 
 
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
-def test_all_three_frameworks_compute_the_same_block_by_block(model: str, proof: Report) -> None:
+def test_all_three_frameworks_compute_the_same_block_by_block(model: str, proof: EqualityReport) -> None:
     assert proof.ok
     assert proof.skipped == []
     found = [c for c in proof.checks if (c.model, c.variant) == (model, "narrow")]
@@ -84,7 +84,7 @@ def held_within(checks: Sequence[Check]) -> set[frozenset[str]]:
     return {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
 
 
-def test_at_least_twelve_mistakes_are_each_caught_in_each_framework(proof: Report) -> None:
+def test_at_least_twelve_mistakes_are_each_caught_in_each_framework(proof: EqualityReport) -> None:
     caught = {(c.mistake, c.framework) for c in proof.mistakes if c.caught}
     assert len(MISTAKES) >= 12
     assert caught == {(m.name, framework) for m in MISTAKES for framework in FRAMEWORKS}
@@ -100,7 +100,7 @@ def test_an_error_is_relative_to_the_largest_value_and_nothing_hides() -> None:
     assert rms_error(np.array([np.nan, -4.0]), right) == float("inf")
 
 
-def test_what_a_run_times_is_compared_as_a_whole_graph_with_the_references_float64(proof: Report) -> None:
+def test_what_a_run_times_is_compared_as_a_whole_graph_with_the_references_float64(proof: EqualityReport) -> None:
     graphs = [c for c in proof.checks if c.what.startswith("whole graph")]
     assert {c.right for c in graphs} == {"reference float64"}
     for framework in FRAMEWORKS:
@@ -111,13 +111,13 @@ def test_what_a_run_times_is_compared_as_a_whole_graph_with_the_references_float
         }  # fmt: skip
 
 
-def test_an_uneven_split_and_the_other_order_are_proven_in_training_mode_too(proof: Report) -> None:
+def test_an_uneven_split_and_the_other_order_are_proven_in_training_mode_too(proof: EqualityReport) -> None:
     assert UNEVEN in proven(proof)
     (training,) = {c.what for c in proof.checks if (c.model, c.variant) == UNEVEN and c.what.startswith("training")}
     assert training == "training mode at 112"
 
 
-def test_every_operator_is_proven(proof: Report) -> None:
+def test_every_operator_is_proven(proof: EqualityReport) -> None:
     assert {(name, SMALL) for name in OPERATORS} <= proven(proof)
 
 

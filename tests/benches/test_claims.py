@@ -22,7 +22,7 @@ from tests.ab.test_compare_sides import SIDES, made_pair
 from tests.builders import ENVIRONMENT, small_case
 from tests.processes import GENEROUS_S
 from xibench.ab import compare_sides as ab
-from xibench.ab.compare_sides import Limits
+from xibench.ab.compare_sides import DecisionLimits
 from xibench.errors import InputError, XibenchError
 from xibench.record import environment
 from xibench.record.pairs import Pair
@@ -111,9 +111,9 @@ def test_simulated_comparisons_find_more_with_more_pairs_and_nothing_where_nothi
 
 def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, pairs: StandIn) -> None:
     calls = pairs(lambda number: 0.05 + 0.001 * number)
-    first = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    first = Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     taken = len(calls)
-    again = Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    again = Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     assert first == again
     assert len(calls) == taken
     assert first.verdict.verdict == "slower"
@@ -122,30 +122,30 @@ def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, pairs
 def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(tmp_path: Path, pairs: StandIn) -> None:
     (tmp_path / "one.jsonl").write_text("half of a comparison\n")
     pairs()
-    Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     (kept,) = tmp_path.glob("one.interrupted-*")
     assert kept.read_text() == "half of a comparison\n"
 
 
 def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, pairs: StandIn) -> None:
     pairs()
-    Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/2]")
+    Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/2]")
     done = tmp_path / "done.jsonl"
     done.write_bytes(done.read_bytes() + b'{"name":"two","wall')
-    Folder(tmp_path).compare("two", small_case(), SIDES, Limits(), "[2/2]")
+    Folder(tmp_path).compare("two", small_case(), SIDES, DecisionLimits(), "[2/2]")
     assert [json.loads(line)["name"] for line in done.read_text().splitlines()] == ["one", "two"]
 
 
 def test_a_comparison_that_gives_nothing_is_said_in_one_line(tmp_path: Path, pairs: StandIn) -> None:
     pairs(lambda number: None)
     with pytest.raises(XibenchError, match="comparison one gave nothing: failed: it exited; does it lack"):
-        Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+        Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
 
 
 @pytest.mark.parametrize("other", ["versions", "processor"])
 def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(other: str, tmp_path: Path, pairs: StandIn) -> None:
     pairs()
-    Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+    Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     path = tmp_path / "one.jsonl"
     now, cpu = version("numpy"), environment.read().cpu_model
     old, new, told = {
@@ -155,7 +155,7 @@ def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(other: str, tmp_p
     path.write_text(path.read_text().replace(old, new))
     expected = rf"one.jsonl was measured under other conditions \({re.escape(told)}\).*; move .* away to begin again"
     with pytest.raises(InputError, match=expected):
-        Folder(tmp_path).compare("one", small_case(), SIDES, Limits(), "[1/1]")
+        Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
 
 
 def test_a_claim_that_is_kept_goes_on_from_the_samples_beside_it(

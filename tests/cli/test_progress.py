@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tests.builders import attempt, failure, record, small_case
 from xibench.cli.render import terminal
-from xibench.cli.render.progress import LiveWatch, PlainWatch, View, outcome, watching
+from xibench.cli.render.progress import LiveProgress, PlainProgress, ProgressView, outcome, showing_progress
 from xibench.record.schema import Record
 
 CASE = small_case()
@@ -31,7 +31,7 @@ def clock() -> Hands:
 
 def test_where_stderr_is_no_terminal_each_process_is_one_line(clock: Hands) -> None:
     output = io.StringIO()
-    watch = PlainWatch(output, clock)
+    watch = PlainProgress(output, clock)
     watch.preparing("ceilings in jax")
     watch.started(CASE, 2, 12)
     watch.phase(CASE, "timing")
@@ -46,7 +46,7 @@ def test_where_stderr_is_no_terminal_each_process_is_one_line(clock: Hands) -> N
 
 def test_a_stage_of_a_search_is_the_heading_of_its_processes_lines(clock: Hands) -> None:
     plain, live = io.StringIO(), io.StringIO()
-    for watch in (PlainWatch(plain, clock), LiveWatch(View(Console(file=live, width=120), clock))):
+    for watch in (PlainProgress(plain, clock), LiveProgress(ProgressView(Console(file=live, width=120), clock))):
         watch.stage("stage 3, layout: 2 side by side, 2 processes each")
         watch.finished(record(CASE))
     for output in (plain, live):
@@ -57,7 +57,7 @@ def test_a_stage_of_a_search_is_the_heading_of_its_processes_lines(clock: Hands)
 
 def test_a_case_that_failed_is_a_line_with_its_reason(clock: Hands) -> None:
     output = io.StringIO()
-    watch = PlainWatch(output, clock)
+    watch = PlainProgress(output, clock)
     watch.started(CASE, 0, 1)
     watch.finished(failure(CASE, reason="the worker exited with code 3"))
     assert "cpu: failed: the worker exited with code 3 (0 s)" in output.getvalue()
@@ -65,8 +65,8 @@ def test_a_case_that_failed_is_a_line_with_its_reason(clock: Hands) -> None:
 
 def test_the_bar_says_what_is_measured_what_is_done_and_how_long_the_rest_takes(clock: Hands) -> None:
     output = io.StringIO()
-    view = View(terminal.console(output), clock)
-    watch = LiveWatch(view)
+    view = ProgressView(terminal.console(output), clock)
+    watch = LiveProgress(view)
     watch.started(CASE, 0, 3)
     watch.phase(CASE, "warm-up")
     assert view.times() == "0/3 done, 3 left · 0 s"
@@ -82,8 +82,8 @@ def test_the_bar_says_what_is_measured_what_is_done_and_how_long_the_rest_takes(
 
 
 def test_ceilings_are_shown_while_they_are_measured_and_do_not_count_into_the_pace(clock: Hands) -> None:
-    view = View(terminal.console(io.StringIO()), clock)
-    watch = LiveWatch(view)
+    view = ProgressView(terminal.console(io.StringIO()), clock)
+    watch = LiveProgress(view)
     watch.preparing("ceilings in jax")
     assert view.doing == "ceilings in jax"
     clock.now += 20
@@ -94,8 +94,8 @@ def test_ceilings_are_shown_while_they_are_measured_and_do_not_count_into_the_pa
 
 
 def test_a_process_that_is_repeated_does_not_shorten_what_is_left(clock: Hands) -> None:
-    view = View(terminal.console(io.StringIO()), clock)
-    watch = LiveWatch(view)
+    view = ProgressView(terminal.console(io.StringIO()), clock)
+    watch = LiveProgress(view)
     for _ in range(2):
         watch.started(CASE, 0, 2)
         clock.now += 30
@@ -124,8 +124,8 @@ def test_the_figure_of_several_processes_says_how_many() -> None:
 
 
 def test_a_resumed_run_does_not_count_what_was_done_before_into_its_pace(clock: Hands) -> None:
-    view = View(terminal.console(io.StringIO()), clock)
-    watch = LiveWatch(view)
+    view = ProgressView(terminal.console(io.StringIO()), clock)
+    watch = LiveProgress(view)
     watch.started(CASE, 10, 12)
     clock.now += 60
     watch.finished(record(CASE))
@@ -137,6 +137,6 @@ def test_a_terminal_gets_the_bar_and_a_file_the_lines() -> None:
         def isatty(self) -> bool:
             return True
 
-    with watching(Terminal()) as live, watching(io.StringIO()) as plain:
-        assert isinstance(live, LiveWatch)
-        assert isinstance(plain, PlainWatch)
+    with showing_progress(Terminal()) as live, showing_progress(io.StringIO()) as plain:
+        assert isinstance(live, LiveProgress)
+        assert isinstance(plain, PlainProgress)

@@ -4,7 +4,7 @@ import msgspec
 
 from tests.cli.rendering import rendered
 from xibench.analysis.checks import Caught, Check
-from xibench.analysis.verify import Report
+from xibench.analysis.verify import EqualityReport
 from xibench.cli.render.tables import verify_tables
 
 
@@ -19,7 +19,7 @@ def test_a_broken_proof_names_the_worst_layer_and_the_mistake_that_went_unnotice
     missed = Caught(
         mistake="epsilon", model="xception", framework="jax", max_relative_error=0.0, tolerance=1e-12, caught=False
     )
-    report = Report(ok=False, checks=[good, bad], mistakes=[missed], skipped=[])
+    report = EqualityReport(ok=False, checks=[good, bad], mistakes=[missed], skipped=[])
     shown = "\n".join(rendered(table) for table in verify_tables(report))
     assert "BROKEN" in shown
     assert "block7.sepconv1" in shown

@@ -16,7 +16,7 @@ from frameworks.api import FRAMEWORKS
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
 from tests.processes import wait_until
-from xibench.analysis.tuning import Search
+from xibench.analysis.tuning import SearchResult
 from xibench.cli.render.tune_tables import found_lines
 from xibench.record import recipe_file
 from xibench.record.recipe_file import FORMAT, RecipeFile
@@ -80,8 +80,8 @@ def test_that_tuned_is_the_fastest_is_said(tmp_path: Path) -> None:
     text = FRAMEWORKS["jax"].written(FRAMEWORKS["jax"].recipe("tuned", "cpu").choices)
     case = replace(small_case("jax"), recipe=text)
     told = recipe_file.read(written_for("jax", tmp_path / "recipe.json"))
-    assert "which is what `tuned` chooses" not in "\n".join(found_lines(Search(case), told))
-    assert "which is what `tuned` chooses" in "\n".join(found_lines(Search(case), replace(told, recipe=text)))
+    assert "which is what `tuned` chooses" not in "\n".join(found_lines(SearchResult(case), told))
+    assert "which is what `tuned` chooses" in "\n".join(found_lines(SearchResult(case), replace(told, recipe=text)))
 
 
 def test_what_would_be_searched_is_shown_without_measuring(tmp_path: Path) -> None:

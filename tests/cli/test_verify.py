@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.command import said
 from xibench.analysis.checks import Caught, Check
-from xibench.analysis.verify import Report
+from xibench.analysis.verify import EqualityReport
 from xibench.cli import app
 
 CHECK = Check(
@@ -18,7 +18,7 @@ CHECK = Check(
 CAUGHT = Caught(
     mistake="epsilon", model="xception", framework="jax", max_relative_error=1.0, tolerance=1e-12, caught=True
 )
-BROKEN = Report(ok=False, checks=[CHECK], mistakes=[CAUGHT], skipped=["tensorflow: not installed"])
+BROKEN = EqualityReport(ok=False, checks=[CHECK], mistakes=[CAUGHT], skipped=["tensorflow: not installed"])
 
 
 @pytest.fixture
@@ -26,9 +26,11 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str] | None]:
     """A proof that is broken without taking minutes; returns the models that it is asked for."""
     asked: list[Sequence[str] | None] = []
 
-    def verify(models: Sequence[str] | None = None, *, watch: Callable[[str], None], **_: object) -> Report:
+    def verify(
+        models: Sequence[str] | None = None, *, on_progress: Callable[[str], None], **_: object
+    ) -> EqualityReport:
         asked.append(models)
-        watch("xception at 71")
+        on_progress("xception at 71")
         return BROKEN
 
     monkeypatch.setattr("xibench.analysis.verify.verify", verify)
@@ -44,7 +46,7 @@ def test_a_broken_proof_ends_with_one_and_is_shown(
     assert "caught" in shown.out
     assert "skipped: tensorflow: not installed" in shown.out
     assert shown.err == "xception at 71\n"
-    assert broken == [("xception",)]
+    assert broken == [["xception"]]
 
 
 def test_the_json_has_the_shape_that_scripts_rely_on_and_stands_alone_on_stdout(
@@ -59,7 +61,7 @@ def test_the_json_has_the_shape_that_scripts_rely_on_and_stands_alone_on_stdout(
 
 
 def test_a_proof_that_holds_ends_with_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Report(ok=True, checks=[], mistakes=[], skipped=[])
+    whole = EqualityReport(ok=True, checks=[], mistakes=[], skipped=[])
     monkeypatch.setattr("xibench.analysis.verify.verify", lambda *_, **__: whole)
     assert app.call(["verify"]) == 0
 

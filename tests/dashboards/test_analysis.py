@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from xibench.analysis.costs import KINDS, model_cost, usual_resolutions
-from xibench.analysis.published import published_accuracies, reference_accuracy, wilson_interval
+from xibench.analysis.published_accuracy import published_accuracies, reference_accuracy, wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.cli.command import ROOT, Done, xibench
 from tests.golden.golden import Golden
 from xibench.analysis.checks import Caught, Check
 from xibench.analysis.doctor import DoctorReport
-from xibench.analysis.verify import Report
+from xibench.analysis.verify import EqualityReport
 from xibench.cli.render import comparison_tables
 from xibench.record.comparison import Compared, Comparison, NotCompared
 from xibench.record.recipe_file import RecipeFile
@@ -79,12 +79,12 @@ def test_an_ab_comparison_is_as_scripts_know_it(golden: Golden, capsys: pytest.C
 
 
 def test_a_proof_is_as_scripts_know_it(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    report = Report(ok=False, checks=[CHECK], mistakes=[CAUGHT], skipped=["tensorflow: not installed"])
+    report = EqualityReport(ok=False, checks=[CHECK], mistakes=[CAUGHT], skipped=["tensorflow: not installed"])
     monkeypatch.setattr("xibench.analysis.verify.verify", lambda *_, **__: report)
     golden.document("documents/verify.json", document(xibench("verify", "xception", "--json", cwd=ROOT)))
 
 
-@pytest.mark.parametrize("kind", [DoctorReport, Comparison, Report, RecipeFile], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [DoctorReport, Comparison, EqualityReport, RecipeFile], ids=lambda kind: kind.__name__)
 def test_what_a_document_may_hold_is_as_scripts_know_it(kind: type, golden: Golden) -> None:
     """A schema: keys, types and what may be null, on any machine. `doctor` prints a DoctorReport."""
     schema = msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING)

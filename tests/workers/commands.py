@@ -22,7 +22,7 @@ from tests.builders import header, small_case
 from tests.run.conftest import Listener, Quiet
 from xibench.ab.pair import BurstConfig, measure_pair
 from xibench.ab.sides import Side
-from xibench.analysis.workers import Workers
+from xibench.analysis.verify_workers import Workers
 from xibench.errors import XibenchError
 from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile
@@ -41,7 +41,7 @@ def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limi
     pid_file = folder / "pids"
     command = [sys.executable, "-P", str(FAULTY_WORKER), fault, str(pid_file)]
     monkeypatch.setattr("xibench.workers.interpreters.worker_command", lambda framework=None: command)
-    for module in ("xibench.analysis.workers", "xibench.run.calibrate", "xibench.run.gate"):
+    for module in ("xibench.analysis.verify_workers", "xibench.run.calibrate", "xibench.run.gate"):
         monkeypatch.setattr(f"{module}.TIME_LIMIT_S", time_limit_s)
     if fault == "memory limit":
         monkeypatch.setattr("xibench.workers.session.limit_bytes", lambda asked: MEMORY_LIMIT_BYTES)

@@ -37,18 +37,18 @@ Measure = Callable[[Case, tuple[Side, Side], int, Path, BurstConfig, random.Rand
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DecisionLimits:
     """When a case is decided, and when enough has been spent."""
 
     threshold: float = comparing.THRESHOLD  # a change within this share is the same
     budget_s: float | None = None  # no pair starts that would end after this time; None: until decided
-    least_pairs: int = 3  # a case, whatever the verdict
-    most_pairs: int = 30  # a case; then it stays unsure
+    min_pairs: int = 3  # a case, whatever the verdict
+    max_pairs: int = 30  # a case; then it stays unsure
     repeats: int = 3  # pairs a case that are repeated because they were disturbed
     seed: int = 0  # of the order of cases and bursts
 
     @classmethod
-    def of(cls, **given: Any) -> Limits:
+    def of(cls, **given: Any) -> DecisionLimits:
         """The default limits with those replaced that are not None."""
         return replace(cls(), **{name: value for name, value in given.items() if value is not None})
 
@@ -91,19 +91,19 @@ class _Undecided:
     def failed(self) -> Pair | None:
         return next((pair for pair in self.pairs if pair.log_ratio is None), None)
 
-    def may_repeat(self, limits: Limits) -> bool:
+    def may_repeat(self, limits: DecisionLimits) -> bool:
         """Whether a disturbed pair may be repeated once more."""
         return sum(pair.superseded for pair in self.pairs) < limits.repeats
 
-    def is_open(self, limits: Limits) -> bool:
+    def is_open(self, limits: DecisionLimits) -> bool:
         """Whether another pair could help."""
-        if self.failed or len(self.counted) >= limits.most_pairs:
+        if self.failed or len(self.counted) >= limits.max_pairs:
             return False
-        return self.verdict == "unsure" or len(self.counted) < limits.least_pairs
+        return self.verdict == "unsure" or len(self.counted) < limits.min_pairs
 
 
 def compare_selection(
-    selection: Selection, sides: tuple[str, str], limits: Limits, out: Path, command: str, watch: Watch
+    selection: Selection, sides: tuple[str, str], limits: DecisionLimits, out: Path, command: str, watch: Watch
 ) -> tuple[Comparison, Path, bool]:
     """Compares two sides by name and writes a file of pairs.
 
@@ -133,7 +133,7 @@ def compare_selection(
 
 
 def compare_sides(
-    cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, pairs_file: PairsFile, watch: Watch,
+    cases: Sequence[Case], sides: tuple[Side, Side], limits: DecisionLimits, pairs_file: PairsFile, watch: Watch,
     bursts: BurstConfig | None = None, measure: Measure = measure_pair,
 ) -> Comparison:  # fmt: skip
     """Measures base against new and returns the verdicts; each pair is in the file before the next begins.
@@ -150,7 +150,7 @@ def compare_sides(
 
 
 def _take_pairs(
-    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits, pairs_file: PairsFile, watch: Watch,
+    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: DecisionLimits, pairs_file: PairsFile, watch: Watch,
     bursts: BurstConfig, measure: Measure,
 ) -> None:  # fmt: skip
     rng = random.Random(limits.seed)
@@ -173,8 +173,9 @@ def _take_pairs(
 
 
 def header(
-    cases: Sequence[Case], sides: tuple[Side, Side], limits: Limits, command: str, bursts: BurstConfig | None = None
-) -> PairsHeader:
+    cases: Sequence[Case], sides: tuple[Side, Side], limits: DecisionLimits, command: str,
+    bursts: BurstConfig | None = None,
+) -> PairsHeader:  # fmt: skip
     """The first line of a file of pairs.
 
     Raises UsageError without a case, UnknownName or InvalidConfiguration for a side's recipe, InputError.
@@ -192,11 +193,11 @@ def header(
     )  # fmt: skip
 
 
-def _procedure(bursts: BurstConfig, limits: Limits) -> Procedure:
+def _procedure(bursts: BurstConfig, limits: DecisionLimits) -> Procedure:
     return Procedure(
         burst_s=bursts.burst_s, min_steps=bursts.min_steps, pair_s=bursts.pair_s, min_bursts=bursts.min_bursts,
         max_bursts=bursts.max_bursts, warmup_budget_s=bursts.warmup_budget_s, budget_s=limits.budget_s,
-        min_pairs=limits.least_pairs, max_pairs=limits.most_pairs, repeats=limits.repeats, seed=limits.seed,
+        min_pairs=limits.min_pairs, max_pairs=limits.max_pairs, repeats=limits.repeats, seed=limits.seed,
     )  # fmt: skip
 
 
@@ -206,7 +207,7 @@ def _judged(pair: Pair, around: Surroundings, may_repeat: bool) -> Pair:
     return msgspec.structs.replace(pair, surroundings=around, disturbed=around.disturbed, superseded=aside)
 
 
-def decide(states: Sequence[_Undecided], limits: Limits) -> None:
+def decide(states: Sequence[_Undecided], limits: DecisionLimits) -> None:
     """Every case's verdict from what there is of all."""
     known = [state for state in states if state.counted]
     ratios = [comparing.paired_ratio(state.log_ratios) for state in known]
@@ -215,7 +216,7 @@ def decide(states: Sequence[_Undecided], limits: Limits) -> None:
 
 
 def _comparison(
-    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: Limits, ended: str = SPENT
+    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: DecisionLimits, ended: str = SPENT
 ) -> Comparison:
     """ended: why a case was not begun."""
     pairs = [_compared(state, sides, limits) for state in states if state.counted]
@@ -237,7 +238,7 @@ def _why_not(state: _Undecided, ended: str) -> list[str]:
     return [ended]
 
 
-def _compared(state: _Undecided, sides: tuple[Side, Side], limits: Limits) -> Compared:
+def _compared(state: _Undecided, sides: tuple[Side, Side], limits: DecisionLimits) -> Compared:
     first = state.counted[0]
     assert first.base is not None
     assert first.new is not None
@@ -257,14 +258,14 @@ def _commit(side: Side) -> str:
     return side.commit[:10] if side.commit else "the checkout as it is"
 
 
-def _notes(state: _Undecided, limits: Limits) -> list[str]:
+def _notes(state: _Undecided, limits: DecisionLimits) -> list[str]:
     notes = [f"disturbed: {phrase}" for pair in state.counted for phrase in pair.disturbed]
     aside = sum(pair.superseded for pair in state.pairs)
     if aside:
         notes.append(f"{aside} disturbed pairs were repeated and left out")
     least = comparing.least_pairs()
-    if limits.most_pairs < least:
-        notes.append(f"at most {limits.most_pairs} pairs were allowed: a change takes at least {least} to be called")
+    if limits.max_pairs < least:
+        notes.append(f"at most {limits.max_pairs} pairs were allowed: a change takes at least {least} to be called")
     if state.failed:
         notes.append(f"a pair failed, none was taken after it: {state.failed.status}: {state.failed.reason}")
     return list(dict.fromkeys(notes))

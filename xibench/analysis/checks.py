@@ -1,71 +1,162 @@
-"""Comparisons of arrays that `verify` makes, and their errors.
+"""The checks of `verify`: what the frameworks computed for one network, compared with one another.
 
 An error is the largest absolute difference of an array over the largest magnitude in it, of the right-hand side.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from frameworks.api import FRAMEWORKS, REFERENCES
+from frameworks.blueprint import Network
+from frameworks.third_party import keras_layers
 from xibench.analysis.forward import Arrays
-from xibench.measure.errors import relative_error
+from xibench.analysis.verify_workers import Workers
+from xibench.measure.errors import relative_error, rms_error
+from xibench.run.gate import FACTOR
 from xibench.workers.messages import ForwardPass
 
 TOLERANCE: Final = {"fp64": 1e-12, "fp32": 1e-5}
 OURS: Final = (*FRAMEWORKS, *REFERENCES)
-"""Every framework, and the reference that they are all held against: the right-hand side of a comparison."""
+"""Every framework, and last the reference that all of them are compared with."""
 KERAS: Final = "keras"
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison. errors: of each block, the logits, running statistics; worst: whose is max_relative_error.
+    """One comparison of two implementations of a network.
 
-    Where `what` says rms: root-mean-square error of the logits, and the tolerance is 3 x that of recipe `default`.
+    Where `what` contains rms, the error is the root-mean-square error of the logits, and the tolerance is 3 times the
+    error of recipe `default`.
     """
 
     model: str
     variant: str
-    left: str
+    left: str  # implementation, and its recipe where whole graphs are compared
     right: str
     precision: str
-    what: str
+    what: str  # inference, training mode or whole graph, and the input resolution
     max_relative_error: float
     tolerance: float
-    ok: bool
-    worst: str
-    errors: dict[str, float]
+    ok: bool  # max_relative_error <= tolerance
+    worst: str  # the array that has max_relative_error
+    errors: dict[str, float]  # of each block, the logits and, in training mode, the running statistics
 
 
 class Caught(msgspec.Struct, frozen=True, kw_only=True):
-    """One seeded mistake in one framework: caught if its error against another, right one exceeds the tolerance."""
+    """One seeded mistake in one framework, compared with another framework that computes the network correctly."""
 
     mistake: str
     model: str
     framework: str
     max_relative_error: float
     tolerance: float
-    caught: bool
+    caught: bool  # max_relative_error > tolerance
 
 
 def array_errors(left: Arrays, right: Arrays) -> dict[str, float]:
-    """Relative error of every array of the right-hand side; infinite where the left-hand side has none."""
+    """Relative error of every array of the right-hand side; infinite where the left-hand side has no such array."""
     return {name: relative_error(left[name], right[name]) if name in left else float("inf") for name in right}
 
 
-def pair(job: ForwardPass, what: str, names: tuple[str, str], arrays: Mapping[str, Arrays]) -> Check:
-    """Two names' arrays of one job, to the tolerance of its precision."""
+def compare_pair(job: ForwardPass, what: str, names: tuple[str, str], arrays: Mapping[str, Arrays]) -> Check:
+    """Compare two implementations' arrays of the same forward pass, to the tolerance of its precision.
+
+    Args:
+        job: The forward pass that both computed.
+        what: What is compared, as the check's `what`.
+        names: The two implementations.
+        arrays: The arrays of each implementation, by its name.
+    """
     left, right = names
-    return check(job, left, right, what, array_errors(arrays[left], arrays[right]), TOLERANCE[job.precision])
+    return _check(job, left, right, what, array_errors(arrays[left], arrays[right]), TOLERANCE[job.precision])
 
 
-def check(job: ForwardPass, left: str, right: str, what: str, errors: dict[str, float], tolerance: float) -> Check:
-    """Errors against a tolerance."""
+def compare_inference(workers: Workers, job: ForwardPass) -> list[Check]:
+    """Compare every two of OURS block by block in inference; in float32 also with keras.applications if it has it.
+
+    Each block starts from the implementation's own output of the block before.
+    """
+    checks = []
+    for precision, names in (("fp64", OURS), ("fp32", (*OURS, *_keras(job)))):
+        job = msgspec.structs.replace(job, precision=precision)
+        arrays = workers.ask(names, job)
+        what = f"inference at {job.resolution}"
+        checks += [compare_pair(job, what, two, arrays) for two in itertools.combinations(arrays, 2)]
+    return checks
+
+
+def compare_training(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
+    """Compare a pass in training mode: batch statistics, the updated running statistics, and dropout.
+
+    In float64 each block starts from the implementation's own output. In float32 the logits do likewise, but every
+    block starts from the float64 output of the block before, so that rounding errors do not accumulate over blocks
+    (see forward.OFFSET). Dropout is compared in float64 only, since the Keras models have none.
+    """
+    what, logits = f"training mode at {job.resolution}", network.layers[-1].name
+    float64 = msgspec.structs.replace(job, precision="fp64", training=True)
+    arrays = workers.ask(OURS, float64)
+    checks = [compare_pair(float64, what, two, arrays) for two in itertools.combinations(arrays, 2)]
+    if arrays:
+        float32 = msgspec.structs.replace(float64, precision="fp32", dropout=0.0)
+        whole = workers.ask((*OURS, *_keras(job)), float32)
+        correct = next(iter(arrays.values()))
+        block_inputs = {name: array.astype(np.float32) for name, array in correct.items() if array.ndim == 4}
+        blocks = workers.ask(tuple(whole), float32, block_inputs)
+        combined = {name: blocks[name] | {logits: whole[name][logits]} for name in whole}
+        checks += [compare_pair(float32, what, two, combined) for two in itertools.combinations(combined, 2)]
+    return checks
+
+
+def compare_recipes(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
+    """Compare whole graphs, as a run times them, with the reference's float64 output.
+
+    `default` must meet the tolerance of its precision, and `tuned` that of float64. In lower precisions the
+    root-mean-square error of `tuned` may be FACTOR times that of `default` in the same framework and precision.
+    TorchInductor takes long to compile and is used in float32 only: a run compares whatever it times with float64
+    anyway (xibench.run.gate).
+    """
+    last = network.layers[-1].name
+    outputs = workers.ask(tuple(REFERENCES), msgspec.structs.replace(job, precision="fp64"))
+    if not outputs:
+        return []
+    reference, correct = next((name, arrays[last]) for name, arrays in outputs.items())
+    checks = []
+
+    def add(job: ForwardPass, name: str, what: str, error: float, tolerance: float) -> None:
+        left, what = f"{name} {job.recipe}", f"{what} at {job.resolution}"
+        checks.append(_check(job, left, f"{reference} float64", what, {last: error}, tolerance))
+
+    for precision in ("fp64", "fp32", "bf16"):
+        default_job, tuned_job = (
+            msgspec.structs.replace(job, precision=precision, recipe=recipe, uncompiled=precision != "fp32")
+            for recipe in ("default", "tuned")
+        )
+        default, tuned = (workers.ask(tuple(FRAMEWORKS), asked) for asked in (default_job, tuned_job))
+        for name in default:
+            default_output, tuned_output = default[name][last], tuned[name][last]
+            if precision in TOLERANCE:
+                error = relative_error(default_output, correct)
+                add(default_job, name, "whole graph", error, TOLERANCE[precision])
+            if precision == "fp64":
+                add(tuned_job, name, "whole graph", relative_error(tuned_output, correct), TOLERANCE[precision])
+            else:
+                allowed = FACTOR * rms_error(default_output, correct)
+                add(tuned_job, name, "whole graph, rms", rms_error(tuned_output, correct), allowed)
+    return checks
+
+
+def _check(job: ForwardPass, left: str, right: str, what: str, errors: dict[str, float], tolerance: float) -> Check:
     worst = max(errors, key=lambda name: errors[name])
     return Check(
         model=job.model, variant=job.variant, left=left, right=right, precision=job.precision, what=what, worst=worst,
         errors=errors, max_relative_error=errors[worst], tolerance=tolerance, ok=errors[worst] <= tolerance,
     )  # fmt: skip
+
+
+def _keras(job: ForwardPass) -> tuple[str, ...]:
+    return (KERAS,) if keras_layers.covers(job.model, job.variant) else ()

@@ -181,9 +181,9 @@ def _keras(
     network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass, given: Arrays | None
 ) -> Arrays:
     try:
-        from xibench.analysis import oracle
+        from xibench.analysis import keras_outputs
 
-        arrays: Arrays = oracle.outputs(network, weights, batch, job.training, given)
+        arrays: Arrays = keras_outputs.outputs(network, weights, batch, job.training, given)
     except ModuleNotFoundError as error:
         cure = FRAMEWORKS["tensorflow"].install
         raise MissingFramework(f"keras: module '{error.name}' is not installed; {cure}") from error

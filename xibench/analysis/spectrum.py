@@ -30,7 +30,7 @@ EXTREME: Final = 0  # the configuration's word for one segment per channel
 SEGMENTS: Final = (1, 2, 3, 4, 8, EXTREME)
 PREFIX: Final = "segments_"
 AGREE: Final = 0.01  # equal parameters: within this share
-LEAST_POINTS: Final = 3  # fewer make no curve
+MIN_POINTS: Final = 3  # fewer make no curve
 NOTABLE: Final = 0.9  # a step that keeps less of the attained fraction is told
 RULE: Final = SamplingConfig(
     processes=3, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100, budget_s=5.0,
@@ -80,7 +80,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transition:
     """From one member to another: how much less work, how much faster, what is kept of the attained fraction.
 
     work: multiply-adds of `before` over those of `after`. faster: throughput of `after` over that of `before`, with its
@@ -129,9 +129,9 @@ def plan_spectrum(
             raise UnknownName("way of widths", way, known)
     found = members([known[way] for way in ways or WAYS], segments or SEGMENTS)
     asked = dict.fromkeys(label(member.segments) for member in found)
-    if len(asked) < LEAST_POINTS:
+    if len(asked) < MIN_POINTS:
         raise UsageError(
-            f"segments: received {', '.join(asked)}, expected at least {LEAST_POINTS} numbers, which make a curve; "
+            f"segments: received {', '.join(asked)}, expected at least {MIN_POINTS} numbers, which make a curve; "
             "`xibench run --variant` measures single networks"
         )
     return all_cases(selections(chosen, found))
@@ -148,7 +148,7 @@ def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, S
 
 
 def curves(found: Sequence[Record], calibration: Calibration | None = None) -> list[Curve]:
-    """The curves that a run's records hold: at least LEAST_POINTS numbers of segments of one framework, recipe, batch.
+    """The curves that a run's records hold: at least MIN_POINTS numbers of segments of one framework, recipe, batch.
 
     calibration: the run's, for its attained fractions.
     """
@@ -163,34 +163,34 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
             latency = summarise(one, calibration) if one else None
             point = Point(member, record, summarise(record, calibration), one, latency)
             series.setdefault((_setup(case), case.batch, member.widths), []).append(point)
-    ordered = [tuple(sorted(points, key=lambda p: place(p.member.segments))) for points in series.values()]
+    ordered = [tuple(sorted(points, key=lambda p: position(p.member.segments))) for points in series.values()]
     return [
         Curve(points[0].record.case, points[0].member.widths, points)
         for points in ordered
-        if len({point.member.segments for point in points}) >= LEAST_POINTS
+        if len({point.member.segments for point in points}) >= MIN_POINTS
     ]
 
 
-def steps(curve: Curve) -> list[Step]:
+def transitions(curve: Curve) -> list[Transition]:
     """From each measured member of a curve to the next one."""
-    return [step(*pair) for pair in zip(curve.measured, curve.measured[1:], strict=False)]
+    return [transition(*pair) for pair in zip(curve.measured, curve.measured[1:], strict=False)]
 
 
-def step(before: Point, after: Point) -> Step:
+def transition(before: Point, after: Point) -> Transition:
     """From one measured point of a curve to another."""
     base, new = (_samples(point) for point in (after, before))  # time of the one before over that of the one after
     attained = before.throughput.attained, after.throughput.attained
     kept = attained[1] / attained[0] if attained[0] and attained[1] else None
     ratio = comparing.unpaired_ratio(base, new, before.record.case.seed)
-    return Step(before.member, after.member, before.member.macs / after.member.macs, ratio, kept)
+    return Transition(before.member, after.member, before.member.macs / after.member.macs, ratio, kept)
 
 
-def falls_off(curve: Curve) -> Step | None:
+def falls_off(curve: Curve) -> Transition | None:
     """Where the framework's grouped convolution falls off: the step that keeps least of the attained fraction.
 
     None if every step keeps at least NOTABLE of it, or the run has no ceilings.
     """
-    worst = min(steps(curve), key=lambda s: math.inf if s.kept is None else s.kept, default=None)
+    worst = min(transitions(curve), key=lambda s: math.inf if s.kept is None else s.kept, default=None)
     return worst if worst and worst.kept is not None and worst.kept < NOTABLE else None
 
 
@@ -282,7 +282,7 @@ def _setup(case: Case) -> tuple[object, ...]:
     return case.framework, case.recipe, case.precision, case.resolution, case.device
 
 
-def place(segments: int) -> float:
+def position(segments: int) -> float:
     """Where a number of segments stands along the spectrum: one per channel comes last."""
     return math.inf if segments == EXTREME else segments
 

@@ -45,7 +45,7 @@ Take = Callable[[int, Stage], Mapping[Case, Record]]
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Candidate:
     """A case of a stage beside the stage's best so far. ratio: of step times per image, above 1 where it is faster."""
 
     case: Case
@@ -55,36 +55,36 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StageResult:
     """A stage and what came of it. best: the case that the next stage begins from."""
 
     stage: Stage
-    compared: tuple[Compared, ...]
+    compared: tuple[Candidate, ...]
     best: Case
 
 
 @dataclass(slots=True)
-class Search:
+class SearchResult:
     """What was found.
 
     left_out: choices not tried, or not tried again, as the budget was spent. gains: over `tuned` and `default`.
     """
 
     best: Case
-    steps: list[Step] = field(default_factory=list)
+    stages: list[StageResult] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     gains: dict[str, Ratio] = field(default_factory=dict)
 
 
 def search(
     case: Case, choices: Mapping[str, Sequence[str]], batches: Sequence[int], take: Take, spent: Callable[[], bool]
-) -> Search:
+) -> SearchResult:
     """The fastest recipe for a case. case: its recipe is of no account. choices: what is searched, with the values.
 
     batches: further ones to try with the recipe that was found; none: the case's own. spent: whether the budget is, so
     that no choice is begun any more. Raises XibenchError if no recipe can be measured.
     """
-    found = Search(case)
+    found = SearchResult(case)
     known = {name: _canonical(case, name) for name in RECIPES}
     _advance(found, Stage("start", tuple(dict.fromkeys(known.values()))), take)
     tried: set[tuple[Case, Case]] = set()
@@ -147,9 +147,9 @@ def _rivals(best: Case, name: str, values: Sequence[str]) -> Iterator[Case]:
         yield msgspec.structs.replace(best, recipe=text)
 
 
-def _advance(found: Search, stage: Stage, take: Take) -> Mapping[Case, Record]:
+def _advance(found: SearchResult, stage: Stage, take: Take) -> Mapping[Case, Record]:
     """Measures a stage and goes on with its best; returns its records."""
-    records = take(len(found.steps), stage)
+    records = take(len(found.stages), stage)
     times = {case: _image_s(records[case]) for case in stage.cases if case in records}
     measured = {case: time for case, time in times.items() if time is not None}
     if not measured:
@@ -159,15 +159,15 @@ def _advance(found: Search, stage: Stage, take: Take) -> Mapping[Case, Record]:
     fastest = min(measured, key=measured.__getitem__)
     best = fastest if measured[before] > (1 + MARGIN) * measured[fastest] or stage.name == "start" else before
     compared = tuple(
-        Compared(c, measured[before] / measured[c] if c in measured else None, records[c].status, records[c].reason)
+        Candidate(c, measured[before] / measured[c] if c in measured else None, records[c].status, records[c].reason)
         for c in times
     )
-    found.steps.append(Step(stage, compared, best))
+    found.stages.append(StageResult(stage, compared, best))
     found.best = best
     return records
 
 
-def _confirm(found: Search, known: Mapping[str, Case], take: Take) -> None:
+def _confirm(found: SearchResult, known: Mapping[str, Case], take: Take) -> None:
     """`default`, `tuned` and what was found, in fresh processes."""
     named = {name: msgspec.structs.replace(known[name], batch=found.best.batch) for name in ("default", "tuned")}
     stage = Stage("confirm", tuple(dict.fromkeys((found.best, *named.values()))), CONFIRMING)

@@ -1,6 +1,6 @@
-"""The proof that all frameworks compute the same network: METHOD "Equality", as a table of checks.
+"""Proof that all frameworks compute the same network, as a table of checks (docs/method.md, "Equality").
 
-Every pass runs in a process of its framework; this one only compares arrays.
+Every forward pass runs in a worker process of its framework; this process only compares arrays.
 """
 
 from __future__ import annotations
@@ -18,10 +18,20 @@ import msgspec
 from frameworks.architectures import MODELS, NETWORKS, OPERATORS, network
 from frameworks.blueprint import min_resolution
 from frameworks.errors import InvalidConfiguration, UnknownName
-from xibench.analysis import passes
-from xibench.analysis.checks import KERAS, OURS, TOLERANCE, Caught, Check, array_errors, pair
+from xibench.analysis.checks import (
+    KERAS,
+    OURS,
+    TOLERANCE,
+    Caught,
+    Check,
+    array_errors,
+    compare_inference,
+    compare_pair,
+    compare_recipes,
+    compare_training,
+)
 from xibench.analysis.mistakes import MISTAKES, Mistake
-from xibench.analysis.workers import Workers, gather
+from xibench.analysis.verify_workers import Workers, gather
 from xibench.workers.messages import ForwardPass
 
 RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {
@@ -29,68 +39,77 @@ RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {
     "inception_v3": (75, 128, 150, 224, 299),
 }
 SMALL_RESOLUTION: Final = 112
-"""Of variants and comparators: their pools and strided convolutions then meet even and odd sizes."""
+"""Pixels, for variants and comparators: their pools and strided convolutions then see even and odd sizes."""
 RECIPE_RESOLUTION: Final = 128
 MISTAKE_RESOLUTION: Final = 128
 MISTAKE_VARIANT: Final = "narrow"
-AT_ONCE: Final = 2  # parts of the proof under way: a framework that is done with one goes on to the other
+AT_ONCE: Final = 2  # parts of the proof in progress: a framework that has finished one continues with the other
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """ok: every check holds, every mistake was caught, and two frameworks at least were compared."""
+class EqualityReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `verify` compared and found."""
 
-    ok: bool
+    ok: bool  # every check holds, every mistake was caught, and at least two frameworks were compared
     checks: list[Check]
     mistakes: list[Caught]
-    skipped: list[str]
+    skipped: list[str]  # why an implementation was not compared, one line each
 
 
 Found = tuple[list[Check], list[Caught]]
 Part = Callable[[Workers], Found]
-Watch = Callable[[str], None]
-Subject = tuple[str, str]
-"""A model and a variant of it."""
+OnProgress = Callable[[str], None]
+"""Called with one line of text as each part of the proof starts."""
 
 
 def verify(
     models: Sequence[str] | None = None,
     variants: Sequence[str] = ("default",),
-    watch: Watch = lambda line: None,
-) -> Report:
-    """Proves equality of all installed frameworks, the reference, and keras.applications where that has the network.
+    on_progress: OnProgress = lambda line: None,
+) -> EqualityReport:
+    """Prove that all installed frameworks, the NumPy reference and keras.applications compute the same network.
 
-    models: networks and operators; the paper's two networks if none is named. variants: of each of them; `all` stands
-    for every one that is registered. watch hears one line per step. Raises UnknownName, or XibenchError if a worker
-    dies.
+    Args:
+        models: Networks and operators; None for the paper's two networks.
+        variants: Variants of each of them; `all` stands for every registered one.
+        on_progress: Called with one line of text as each part of the proof starts.
+
+    Raises:
+        UnknownName: A model or variant that is not registered.
+        XibenchError: A worker failed.
     """
-    subjects: list[Subject] = []
+    subjects: list[tuple[str, str]] = []
     for model in models or [name for name, model in MODELS.items() if model.main]:
         if model not in NETWORKS:
             raise UnknownName("model", model, NETWORKS)
         known = NETWORKS[model].variants
         for variant in dict.fromkeys(name for asked in variants for name in (known if asked == "all" else (asked,))):
             subjects.append((model, variant))
-    return prove(subjects, watch=watch)
+    return prove(subjects, on_progress=on_progress)
 
 
 def prove(
-    subjects: Sequence[Subject],
+    subjects: Sequence[tuple[str, str]],
     resolutions: Mapping[str, Sequence[int]] = RESOLUTIONS,
-    watch: Watch = lambda line: None,
-) -> Report:
-    """The same of networks and operators by model and variant, by one set of processes.
+    on_progress: OnProgress = lambda line: None,
+) -> EqualityReport:
+    """As `verify`, for pairs of a model and a variant, all with the same worker processes.
 
-    resolutions: input sizes of the paper's two networks.
+    Args:
+        subjects: Networks and operators, each with a variant.
+        resolutions: Input sizes of the paper's two networks, in pixels.
+        on_progress: Called with one line of text as each part of the proof starts.
     """
     parts: list[Part] = []
     for model, variant in subjects:
-        network(model, variant)
-        main = model in RESOLUTIONS and variant == "default"
-        parts += _main(model, resolutions[model], watch) if main else [partial(_other, model, variant, watch)]
+        network(model, variant)  # raises UnknownName or InvalidConfiguration before any worker starts
+        if model in RESOLUTIONS and variant == "default":
+            parts += _paper_network(model, resolutions[model], on_progress)
+        else:
+            parts.append(partial(_variant, model, variant, on_progress))
     with (
         TemporaryDirectory(prefix="xibench-verify-") as folder,
         ThreadPoolExecutor(AT_ONCE) as pool,
-        Workers((*OURS, KERAS), Path(folder)) as workers,  # ends first: a part that waits for a worker ends with it
+        Workers((*OURS, KERAS), Path(folder)) as workers,  # exits first, which ends parts that wait for a worker
     ):
         found = gather(pool, [partial(part, workers) for part in parts])
         skipped = list(workers.missing.values())
@@ -100,55 +119,56 @@ def prove(
     if not compared:
         skipped.append("nothing was proven: at least two frameworks are needed to compare")
     ok = compared and all(check.ok for check in checks) and all(c.caught for c in caught)
-    return Report(ok=ok, checks=checks, mistakes=caught, skipped=skipped)
+    return EqualityReport(ok=ok, checks=checks, mistakes=caught, skipped=skipped)
 
 
-def _main(model: str, resolutions: Sequence[int], watch: Watch) -> list[Part]:
-    """One of the paper's two networks: at several sizes, with recipes and seeded mistakes."""
+def _paper_network(model: str, resolutions: Sequence[int], on_progress: OnProgress) -> list[Part]:
+    """The parts for one of the paper's two networks: several sizes, recipes, and seeded mistakes."""
     return [
-        *(partial(_size, model, resolution, watch) for resolution in resolutions),
-        partial(_recipes, model, watch),
-        *(partial(_mistakes, model, training, watch) for training in (False, True)),
+        *(partial(_resolution, model, resolution, on_progress) for resolution in resolutions),
+        partial(_recipes, model, on_progress),
+        *(partial(_mistakes, model, training, on_progress) for training in (False, True)),
     ]
 
 
-def _size(model: str, resolution: int, watch: Watch, workers: Workers) -> Found:
-    watch(f"{model} at {resolution}: inference and training, fp64 and fp32, block by block")
+def _resolution(model: str, resolution: int, on_progress: OnProgress, workers: Workers) -> Found:
+    on_progress(f"{model} at {resolution}: inference and training, fp64 and fp32, block by block")
     job = ForwardPass(model=model, resolution=resolution, precision="fp64")
-    return passes.inference(workers, job) + passes.training(workers, job, network(model)), []
+    return compare_inference(workers, job) + compare_training(workers, job, network(model)), []
 
 
-def _recipes(model: str, watch: Watch, workers: Workers) -> Found:
-    watch(f"{model} at {RECIPE_RESOLUTION}: recipes as whole graphs against float64")
+def _recipes(model: str, on_progress: OnProgress, workers: Workers) -> Found:
+    on_progress(f"{model} at {RECIPE_RESOLUTION}: recipes as whole graphs, compared with float64")
     job = ForwardPass(model=model, resolution=RECIPE_RESOLUTION, precision="fp64")
-    return passes.recipes(workers, job, network(model)), []
+    return compare_recipes(workers, job, network(model)), []
 
 
-def _other(model: str, variant: str, watch: Watch, workers: Workers) -> Found:
-    """A variant, a comparator or an operator.
+def _variant(model: str, variant: str, on_progress: OnProgress, workers: Workers) -> Found:
+    """Check a variant, a comparator or an operator.
 
-    Inference at full width, a comparator's also at its own resolution. Training mode, and recipes, at a quarter of the
-    width except for a comparator that keras.applications has: nothing that they could get wrong depends on it.
+    Inference runs at full width, for a comparator at its own resolution too. Training mode and recipes run at a
+    quarter of the width, since no error that they could have depends on it; the default variant's training mode runs
+    at full width, so that keras.applications can be compared.
     """
     built = network(model, variant)
     own = built.input_shape[0]
     if model in OPERATORS:
-        watch(f"{model}, {variant}: inference and recipes")
+        on_progress(f"{model}, {variant}: inference and recipes")
         job = ForwardPass(model=model, variant=variant, resolution=own, precision="fp64")
-        return passes.inference(workers, job) + passes.recipes(workers, job, built), []
-    watch(f"{model}, {variant}: inference, training mode and recipes")
+        return compare_inference(workers, job) + compare_recipes(workers, job, built), []
+    on_progress(f"{model}, {variant}: inference, training mode and recipes")
     small = max(SMALL_RESOLUTION, min_resolution(built))
     job = ForwardPass(model=model, variant=variant, resolution=small, precision="fp64")
-    checks = passes.inference(workers, job)
+    checks = compare_inference(workers, job)
     if not MODELS[model].main:
-        checks += passes.inference(workers, msgspec.structs.replace(job, resolution=own))
+        checks += compare_inference(workers, msgspec.structs.replace(job, resolution=own))
     narrow = msgspec.structs.replace(job, variant=_narrowed(model, variant))
-    checks += passes.training(workers, job if variant == "default" else narrow, built)
-    return checks + passes.recipes(workers, narrow, built), []
+    checks += compare_training(workers, job if variant == "default" else narrow, built)
+    return checks + compare_recipes(workers, narrow, built), []
 
 
 def _narrowed(model: str, variant: str) -> str:
-    """The variant at a quarter of its widths; itself, where it has widths of its own or cannot be narrowed so far."""
+    """The variant at a quarter of its widths, or itself if it sets its own width or cannot be that narrow."""
     if any(part == "narrow" or part.startswith("width=") for part in variant.split("+")):
         return variant
     narrow = "narrow" if variant == "default" else f"narrow+{variant}"
@@ -159,26 +179,26 @@ def _narrowed(model: str, variant: str) -> str:
     return narrow
 
 
-def _mistakes(model: str, training: bool, watch: Watch, workers: Workers) -> Found:
-    """Every mistake in every framework, against the reference; and that nothing is caught without one.
+def _mistakes(model: str, training: bool, on_progress: OnProgress, workers: Workers) -> Found:
+    """Seed every mistake in every framework and compare with the reference; without a mistake all must agree.
 
-    A narrow network shows them as well.
+    A narrow network shows the mistakes just as well.
     """
-    shown = [m for m in MISTAKES if m.model == model and m.training == training]
+    seeded = [m for m in MISTAKES if m.model == model and m.training == training]
     control = _mistake_job(model, training, None)
-    right = workers.ask(OURS, control)
-    if len(right) < 2:
+    correct = workers.ask(OURS, control)
+    if len(correct) < 2:
         return [], []
     mode = "training mode" if training else "inference"
-    watch(f"{model}: {len(shown)} seeded mistakes in each framework, {mode}")
+    on_progress(f"{model}: {len(seeded)} seeded mistakes in each framework, {mode}")
     what = f"{mode} without a mistake at {MISTAKE_RESOLUTION}"
-    checks = [pair(control, what, two, right) for two in itertools.combinations(right, 2)]
-    *names, reference = right
+    checks = [compare_pair(control, what, two, correct) for two in itertools.combinations(correct, 2)]
+    *names, reference = correct
     caught = []
-    for mistake in shown:
+    for mistake in seeded:
         wrong = workers.ask(tuple(names), _mistake_job(model, training, mistake))
         for name in wrong:
-            error = max(array_errors(wrong[name], right[reference]).values())
+            error = max(array_errors(wrong[name], correct[reference]).values())
             caught.append(Caught(
                 mistake=mistake.name, model=model, framework=name, max_relative_error=error,
                 tolerance=TOLERANCE["fp64"], caught=error > TOLERANCE["fp64"],

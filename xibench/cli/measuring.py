@@ -23,20 +23,23 @@ WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
 
 def measure(new: NewRun, file: RunFileOptions) -> Path:
     """Measures a new run into a file; returns its path."""
-    from xibench.cli.render.progress import watching
+    from xibench.cli.render.progress import showing_progress
     from xibench.run import execute, start
 
-    with watching() as watch, start.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file:
+    with (
+        showing_progress() as watch,
+        start.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file,
+    ):
         execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
     return run_file.path
 
 
 def measure_pending(resume: Path, file: RunFileOptions) -> Path:
     """Measures what is still missing of a run file's own plan; returns its path."""
-    from xibench.cli.render.progress import watching
+    from xibench.cli.render.progress import showing_progress
     from xibench.run import execute, start
 
-    with watching() as watch, start.resume(resume, watch) as run_file:
+    with showing_progress() as watch, start.resume(resume, watch) as run_file:
         execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
     return run_file.path
 

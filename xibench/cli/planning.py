@@ -13,7 +13,7 @@ from xibench.cli.options import SamplingOptions, SelectionOptions
 from xibench.errors import UsageError
 
 if TYPE_CHECKING:
-    from xibench.analysis.search_folder import Task
+    from xibench.analysis.tuning_folder import SearchPlan
     from xibench.record.schema import Case, SamplingConfig
     from xibench.run.plan import Selection
     from xibench.run.presets import Preset
@@ -60,7 +60,7 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
 
 def plan_search(
     target: str | None, options: SelectionOptions, choices: Sequence[str] | None, budget_s: float | None
-) -> Task:
+) -> SearchPlan:
     """The search that `xibench tune` was asked for.
 
     Args:
@@ -75,8 +75,8 @@ def plan_search(
     """
     from frameworks.api import FRAMEWORKS
     from frameworks.architectures import OPERATORS
-    from xibench.analysis.search_folder import BUDGET_S, Task
     from xibench.analysis.tuning import searched_choices
+    from xibench.analysis.tuning_folder import BUDGET_S, SearchPlan
     from xibench.run import plan
 
     parts = (target or "").split("/")
@@ -98,7 +98,7 @@ def plan_search(
         batches=(1,) if model in OPERATORS else None,
     )
     (case,) = plan.cases(selection(replace(options, batch=list(batches[:1]) or None), base))
-    return Task(
+    return SearchPlan(
         case=case,
         choices={name: list(values) for name, values in searched_choices(case, choices).items()},
         batches=list(batches) if len(batches) > 1 else [],

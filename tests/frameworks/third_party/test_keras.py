@@ -11,7 +11,7 @@ import pytest
 
 from frameworks.api import THIRD_PARTY
 from tests.cli.command import xibench
-from xibench.analysis.workers import Workers
+from xibench.analysis.verify_workers import Workers
 from xibench.measure.errors import relative_error
 from xibench.workers.messages import ForwardPass
 

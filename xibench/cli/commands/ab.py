@@ -54,14 +54,14 @@ def ab(
     Example:  xibench ab --base git:HEAD~1 -f pytorch -m xception --batch 1
               xibench ab --base recipe:default --new recipe:tuned -f jax
     """
-    from xibench.ab.compare_sides import Limits, compare_selection
+    from xibench.ab.compare_sides import DecisionLimits, compare_selection
     from xibench.cli.render import comparison_tables
-    from xibench.cli.render.progress import PairWatch
+    from xibench.cli.render.progress import PairProgress
 
     comparison_tables.check_form(as_json, as_markdown)
-    limits = Limits.of(threshold=threshold, budget_s=budget, most_pairs=max_pairs, seed=compared.seed)
+    limits = DecisionLimits.of(threshold=threshold, budget_s=budget, max_pairs=max_pairs, seed=compared.seed)
     found, path, stopped = compare_selection(
-        selection(compared), (base, new), limits, out, command_line(), PairWatch(sys.stderr)
+        selection(compared), (base, new), limits, out, command_line(), PairProgress(sys.stderr)
     )
     comparison_tables.show(found, as_json, as_markdown)
     if stopped:

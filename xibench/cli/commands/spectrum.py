@@ -101,8 +101,8 @@ def spectrum(
 
 def print_curves(path: Path, as_json: bool) -> None:
     """Prints the curves of a run file and what they say. Raises XibenchError if it holds none."""
-    from xibench.analysis.spectrum import LEAST_POINTS, curves
-    from xibench.analysis.spectrum_told import document
+    from xibench.analysis.spectrum import MIN_POINTS, curves
+    from xibench.analysis.spectrum_text import document
     from xibench.cli.render.spectrum_tables import show_curves
     from xibench.record.store import read
 
@@ -115,6 +115,6 @@ def print_curves(path: Path, as_json: bool) -> None:
         print(f"\nRun file:  {path}\nCharts:    xibench report {shlex.quote(str(path))}", file=sys.stderr)
     if not any(len(curve.measured) > 1 for curve in found):
         raise XibenchError(
-            f"{path} holds no curve of the spectrum: expected at least {LEAST_POINTS} numbers of segments of one "
+            f"{path} holds no curve of the spectrum: expected at least {MIN_POINTS} numbers of segments of one "
             "framework and recipe, measured; `xibench spectrum` measures them"
         )

@@ -17,8 +17,8 @@ from xibench.cli.parsers import list_option, positive_seconds, whole_number
 from xibench.cli.planning import plan_search
 
 if TYPE_CHECKING:
-    from xibench.analysis.search_folder import Folder, Task
-    from xibench.analysis.tuning import Search
+    from xibench.analysis.tuning import SearchResult
+    from xibench.analysis.tuning_folder import SearchPlan, TuningFolder
 
 WITH_RESUME: Final = ("resume", "budget", "out", "as_json")
 """The options that do not change what is searched."""
@@ -88,26 +88,26 @@ def tune(
               xibench tune pytorch/inception_v3 --batch 8,16,32 --choice compiler,threads --budget 600
               xibench run -f jax -m xception --recipe results/tune/NAME/recipe.json
     """
-    from xibench.analysis.search_folder import Folder
-    from xibench.cli.render.progress import watching
+    from xibench.analysis.tuning_folder import TuningFolder
+    from xibench.cli.render.progress import showing_progress
 
     if resume is not None:
         refuse_beside_resume(context, WITH_RESUME, "folder")
-        with watching() as watch:
-            opened = Folder.resume(resume, budget, watch)
+        with showing_progress() as watch:
+            opened = TuningFolder.resume(resume, budget, watch)
             found = opened.search()
     else:
         task = plan_search(case, chosen, choice, budget)
         if dry_run:
             print_task(task, as_json)
             return
-        with watching() as watch:
-            opened = Folder.create(folder, task, watch)
+        with showing_progress() as watch:
+            opened = TuningFolder.create(folder, task, watch)
             found = opened.search()
     write_result(opened, found, out, as_json)
 
 
-def print_task(task: Task, as_json: bool) -> None:
+def print_task(task: SearchPlan, as_json: bool) -> None:
     """What would be searched."""
     if as_json:
         print_json({"case": task.case, "choices": task.choices, "batches": task.batches})
@@ -119,11 +119,11 @@ def print_task(task: Task, as_json: bool) -> None:
         print(f"  batch, with what was found: {', '.join(map(str, task.batches))}")
 
 
-def write_result(folder: Folder, found: Search, out: Path | None, as_json: bool) -> None:
+def write_result(folder: TuningFolder, found: SearchResult, out: Path | None, as_json: bool) -> None:
     """Writes the recipe file of a search and prints what was found."""
     path, recipe = folder.write_recipe(found, out)
     if as_json:
-        stages = [{"name": s.stage.name, "best": s.best.key, "compared": s.compared} for s in found.steps]
+        stages = [{"name": s.stage.name, "best": s.best.key, "compared": s.compared} for s in found.stages]
         print_json({"file": str(path), "found": recipe, "left_out": found.left_out, "stages": stages})
         return
     from xibench.cli.render import terminal

@@ -41,7 +41,7 @@ def verify(
     if everything and (models or variant):
         raise UsageError("--all beside a MODEL or --variant: it stands for all of them; leave one or the other out")
     named, variants = (list(NETWORKS), ["all"]) if everything else (models, variant or ["default"])
-    report = prove(named, watch=_say, variants=variants)
+    report = prove(named, on_progress=_say, variants=variants)
     if as_json:
         print_json(report)
     else:

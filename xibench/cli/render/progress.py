@@ -16,7 +16,7 @@ from xibench.scenarios import described
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from xibench.analysis.search_folder import SearchWatch
+    from xibench.analysis.tuning_folder import SearchListener
     from xibench.record.comparison import Compared
     from xibench.record.metrics import Metric
     from xibench.record.pairs import Pair
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watching(output: TextIO | None = None) -> Iterator[SearchWatch]:
+def showing_progress(output: TextIO | None = None) -> Iterator[SearchListener]:
     """A watch for a run or a search: live where `output` is a terminal, plain lines elsewhere.
 
     output: where it is shown; None for the process's stderr as it is now, which a caller may have replaced.
     """
     output = output or sys.stderr
     if not output.isatty():
-        yield PlainWatch(output)
+        yield PlainProgress(output)
         return
     from rich.live import Live
 
-    view = View(terminal.console(output))
+    view = ProgressView(terminal.console(output))
     with Live(view, console=view.console, transient=True, refresh_per_second=4):
-        yield LiveWatch(view)
+        yield LiveProgress(view)
 
 
 class Clock(Protocol):
@@ -48,7 +48,7 @@ class Clock(Protocol):
         """Now."""
 
 
-class PlainWatch:
+class PlainProgress:
     """One line per process, when it is finished."""
 
     def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
@@ -82,7 +82,7 @@ class PlainWatch:
         print(text, file=self._output, flush=True)
 
 
-class PairWatch:
+class PairProgress:
     """One line per pair of a comparison, when it is finished."""
 
     def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
@@ -107,10 +107,10 @@ class PairWatch:
         print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=self._output, flush=True)
 
 
-class LiveWatch:
+class LiveProgress:
     """A bar: the case being measured, its phase, what is done and about how long the rest takes."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: ProgressView) -> None:
         self._view = view
 
     def preparing(self, text: str) -> None:
@@ -140,7 +140,7 @@ class LiveWatch:
         self._view.console.print(text)
 
 
-class View:
+class ProgressView:
     """What the bar shows: two lines, drawn anew a few times a second so that the times run."""
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:

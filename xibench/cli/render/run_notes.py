@@ -13,7 +13,7 @@ from xibench.record.metrics import METRICS
 from xibench.scenarios import SCENARIOS, described
 
 if TYPE_CHECKING:
-    from xibench.analysis.sweep import Sweep
+    from xibench.analysis.batch_sweep import Sweep
     from xibench.record.metrics import Metric
     from xibench.record.schema import Calibration, Case, Record
     from xibench.record.store import Run
@@ -182,7 +182,7 @@ def _counts(summaries: Sequence[Summary]) -> Notes:
 
 
 def _sweeps(summaries: Sequence[Summary]) -> Notes:
-    from xibench.analysis.sweep import KNEE_SHARE, sweeps
+    from xibench.analysis.batch_sweep import KNEE_SHARE, sweeps
 
     def text(sweep: Sweep) -> str:
         largest = sweep.points[-1][0]

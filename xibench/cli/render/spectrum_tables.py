@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from xibench.analysis.spectrum import label, steps
-from xibench.analysis.spectrum_told import WAY_TOLD, finding
+from xibench.analysis.spectrum import label, transitions
+from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
 from xibench.cli.render.run_notes import run_notes
 from xibench.cli.render.run_tables import status
 from xibench.cli.render.terminal import show, table_of
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from xibench.analysis.spectrum import Curve, Point, Step
+    from xibench.analysis.spectrum import Curve, Point, Transition
     from xibench.measure.comparing import Ratio
     from xibench.record.store import Run
 
@@ -40,16 +40,16 @@ def show_curves(run: Run, curves: Sequence[Curve]) -> None:
 def curve_table(curve: Curve) -> Table:
     """A row per number of segments."""
     case = curve.case
-    after = {found.after.segments: found for found in steps(curve)}
+    after = {found.after.segments: found for found in transitions(curve)}
     rows = [_row(point, after.get(point.member.segments)) for point in curve.points]
     title = (
-        f"{case.framework} {case.recipe}, {WAY_TOLD[curve.widths]}: {case.precision}, batch {case.batch}, "
+        f"{case.framework} {case.recipe}, {WIDTHS_TEXT[curve.widths]}: {case.precision}, batch {case.batch}, "
         f"{case.resolution} px, {case.device}"
     )
     return table_of(title, COLUMNS, rows, right=COLUMNS[:-1])
 
 
-def _row(point: Point, found: Step | None) -> tuple[str, ...]:
+def _row(point: Point, found: Transition | None) -> tuple[str, ...]:
     one = point.latency.latency.get("p50") if point.latency else None
     return (
         label(point.member.segments), f"{point.member.parameters_trainable:,}", count(point.member.macs),

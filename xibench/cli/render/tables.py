@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from xibench.analysis.costs import Roofline
     from xibench.analysis.counters import CounterCheck
     from xibench.analysis.doctor import DoctorReport, FrameworkState
-    from xibench.analysis.verify import Report
+    from xibench.analysis.verify import EqualityReport
 
 
 BROKEN: Final = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
@@ -121,7 +121,7 @@ def installed(versions: Mapping[str, str | None]) -> str:
     return ", ".join(f"{name} {version or '(not installed)'}" for name, version in versions.items())
 
 
-def verify_tables(report: Report) -> list[Table]:
+def verify_tables(report: EqualityReport) -> list[Table]:
     """The proof of equality, grouped by pair, and the seeded mistakes by framework; what broke is listed one by one."""
     groups: dict[tuple[str, str, str, str, str], list[Any]] = {}
     for check in report.checks:
@@ -149,7 +149,7 @@ def verify_tables(report: Report) -> list[Table]:
     return tables
 
 
-def _mistake_table(report: Report) -> Table:
+def _mistake_table(report: EqualityReport) -> Table:
     frameworks = list(dict.fromkeys(m.framework for m in report.mistakes))
     caught: dict[tuple[str, str], dict[str, str]] = {}
     for m in report.mistakes:

@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from xibench.analysis.tuning import Compared, Search, Step
+    from xibench.analysis.tuning import Candidate, SearchResult, StageResult
     from xibench.record.recipe_file import RecipeFile
 
 COLUMNS: Final = ("stage", "tried", "times as fast as\nthe best before", "taken", "status")
 
 
-def search_table(found: Search) -> Table:
+def search_table(found: SearchResult) -> Table:
     """A row for everything that was tried, by stage."""
     case = found.best
     title = f"{case.framework} {case.model} {case.precision}, batch {case.batch}, {case.resolution} px, {case.device}"
-    rows = [row for step in found.steps for row in _rows(step)]
+    rows = [row for result in found.stages for row in _rows(result)]
     return table_of(title, COLUMNS, rows, right=COLUMNS[2:3])
 
 
-def found_lines(found: Search, written: RecipeFile) -> Iterator[str]:
+def found_lines(found: SearchResult, written: RecipeFile) -> Iterator[str]:
     """What was found, what it is worth, and what it consists of."""
     framework = find(written.framework)
     yield f"\nFound: {written.recipe}" + (f" at batch {written.batch}" if written.batch else "")
@@ -48,7 +48,7 @@ def found_lines(found: Search, written: RecipeFile) -> Iterator[str]:
         yield f"Not tried, or not again, as the budget was spent: {', '.join(found.left_out)}"
 
 
-def _rows(step: Step) -> Iterator[tuple[str, ...]]:
+def _rows(step: StageResult) -> Iterator[tuple[str, ...]]:
     for compared in step.compared:
         yield (
             step.stage.name, _told(step, compared), NONE if compared.ratio is None else figures(compared.ratio),
@@ -56,7 +56,7 @@ def _rows(step: Step) -> Iterator[tuple[str, ...]]:
         )  # fmt: skip
 
 
-def _told(step: Step, compared: Compared) -> str:
+def _told(step: StageResult, compared: Candidate) -> str:
     """In the stage of a choice its value; elsewhere the whole recipe, or the batch."""
     case, name = compared.case, step.stage.name
     if name == "batch":

@@ -15,7 +15,7 @@ from xibench.scenarios import described
 KNEE_SHARE: Final = 0.95
 """A batch is large enough once it reaches this share of the series' highest throughput."""
 
-LEAST_BATCHES: Final = 3  # fewer points make no curve
+MIN_BATCHES: Final = 3  # fewer points make no curve
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class Sweep:
 
 
 def sweeps(summaries: Iterable[Summary]) -> list[Sweep]:
-    """The series among these cases that have at least LEAST_BATCHES batches, of which at least one was measured."""
+    """The series among these cases that have at least MIN_BATCHES batches, of which at least one was measured."""
     series: dict[Case, list[Summary]] = {}
     for summary in summaries:
         if described(summary.case.scenario).sweepable:
             series.setdefault(msgspec.structs.replace(summary.case, batch=1), []).append(summary)
     grown = (sorted(members, key=lambda s: s.case.batch) for members in series.values())
-    return [_sweep(members) for members in grown if len(members) >= LEAST_BATCHES and _points(members)]
+    return [_sweep(members) for members in grown if len(members) >= MIN_BATCHES and _points(members)]
 
 
 def _sweep(members: list[Summary]) -> Sweep:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 import msgspec
 
 from xibench import __version__
-from xibench.analysis.tuning import Search, Stage, search
+from xibench.analysis.tuning import SearchResult, Stage, search
 from xibench.errors import InputError, Interrupted, StoreError
 from xibench.record import lines, recipe_file
 from xibench.record.recipe_file import Gain, RecipeFile
@@ -32,7 +32,7 @@ BUDGET_S: Final = 1200.0
 """Seconds after which no further choice is tried, unless others are asked for."""
 
 
-class Task(msgspec.Struct, frozen=True, kw_only=True):
+class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is searched. choices: with the values. batches: further ones for the recipe that is found."""
 
     case: Case
@@ -43,17 +43,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     spent_s: float = 0.0  # until the last stage that was measured whole
 
 
-class SearchWatch(Watch, Protocol):
+class SearchListener(Watch, Protocol):
     """A watch that is told of stages, too."""
 
     def stage(self, text: str) -> None:
         """One begins of which something is left to measure."""
 
 
-class Folder:
+class TuningFolder:
     """A search's folder. watch: is told how its runs go on."""
 
-    def __init__(self, path: Path, task: Task, watch: SearchWatch) -> None:
+    def __init__(self, path: Path, task: SearchPlan, watch: SearchListener) -> None:
         self.path = path
         self.task = task
         self._watch = watch
@@ -61,7 +61,7 @@ class Folder:
         self._before = task.spent_s
 
     @classmethod
-    def create(cls, path: Path | None, task: Task, watch: SearchWatch) -> Folder:
+    def create(cls, path: Path | None, task: SearchPlan, watch: SearchListener) -> TuningFolder:
         """A new one. path: None for a new folder in FOLDERS.
 
         Raises StoreError if it holds a search already or cannot be written.
@@ -75,10 +75,10 @@ class Folder:
         return folder
 
     @classmethod
-    def resume(cls, path: Path, budget_s: float | None, watch: SearchWatch) -> Folder:
+    def resume(cls, path: Path, budget_s: float | None, watch: SearchListener) -> TuningFolder:
         """One to go on with. budget_s: another one for all of it. Raises InputError for a folder that is none."""
         try:
-            task = msgspec.json.decode((path / TASK).read_bytes(), type=Task)
+            task = msgspec.json.decode((path / TASK).read_bytes(), type=SearchPlan)
         except OSError as error:
             expected = "expected a folder that `xibench tune` made"
             raise InputError(f"--resume {path}: {TASK} in it cannot be read: {error.strerror}; {expected}") from None
@@ -86,16 +86,16 @@ class Folder:
             raise InputError(f"--resume {path}: {TASK} in it is damaged: {error}; begin a new search") from None
         return cls(path, task if budget_s is None else msgspec.structs.replace(task, budget_s=budget_s), watch)
 
-    def search(self) -> Search:
+    def search(self) -> SearchResult:
         """Searches, or goes on with the search; returns what was found. Raises what `take` does."""
         return search(self.task.case, self.task.choices, self.task.batches, self.take, self.spent)
 
-    def write_recipe(self, found: Search, path: Path | None = None) -> tuple[Path, RecipeFile]:
+    def write_recipe(self, found: SearchResult, path: Path | None = None) -> tuple[Path, RecipeFile]:
         """Writes what was found as a recipe file.
 
         path: None for recipe.json in the folder. Returns the file's path and content. Raises StoreError.
         """
-        files = [self.file(number, step.stage) for number, step in enumerate(found.steps)]
+        files = [self.file(number, result.stage) for number, result in enumerate(found.stages)]
         header = read(files[-1]).header
         content = RecipeFile(
             format=recipe_file.FORMAT,

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from tests.builders import failure, record, small_case
-from xibench.analysis.sweep import Sweep, sweeps
+from xibench.analysis.batch_sweep import Sweep, sweeps
 from xibench.record.schema import Record
 from xibench.record.summary import summarise
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from frameworks.architectures import network
 from frameworks.blueprint import Slice, infer_shapes
-from xibench.analysis.spectrum import MODEL, Curve, Member, Point, Step, falls_off, label, step, steps
+from xibench.analysis.spectrum import MODEL, Curve, Member, Point, Transition, falls_off, label, transition, transitions
 from xibench.run.case_costs import NO_CEILINGS
 
-WAY_TOLD: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
+WIDTHS_TEXT: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 
 
 def finding(curve: Curve, name: str) -> str:
@@ -17,10 +17,10 @@ def finding(curve: Curve, name: str) -> str:
 
     name: what the framework and recipe are called. Factors are rounded; an interval is told where there is one.
     """
-    ends = step(curve.measured[0], curve.measured[-1])
+    ends = transition(curve.measured[0], curve.measured[-1])
     text = (
-        f"{name} {WAY_TOLD[curve.widths]}: from g = {label(ends.before.segments)} to g = {label(ends.after.segments)} "
-        f"{_work(ends)} and {_speed(ends)}{_kept(ends)}."
+        f"{name} {WIDTHS_TEXT[curve.widths]}: from g = {label(ends.before.segments)} to g = "
+        f"{label(ends.after.segments)} {_work(ends)} and {_speed(ends)}{_kept(ends)}."
     )
     worst = falls_off(curve)
     if worst is None:
@@ -40,7 +40,7 @@ def why_none(curve: Curve) -> str | None:
     """Why a curve says nothing of where it falls off, or None if it does say something."""
     if len(curve.measured) < 2:
         return "fewer than two of its networks were measured"
-    if any(found.kept is not None for found in steps(curve)):
+    if any(found.kept is not None for found in transitions(curve)):
         return None
     reason = curve.measured[0].throughput.absent.get("attained", NO_CEILINGS)
     return f"nothing can be said of what is attained: {reason}"
@@ -61,7 +61,7 @@ def document(curve: Curve) -> dict[str, Any]:
         "steps": [
             {"from": label(s.before.segments), "to": label(s.after.segments), "work": s.work, "faster": s.faster,
              "kept": s.kept}
-            for s in steps(curve)
+            for s in transitions(curve)
         ],
     }  # fmt: skip
 
@@ -89,18 +89,18 @@ def _in_slices(member: Member) -> str:
     return ", whose segments are convolutions on slices" if in_slices(member) else ""
 
 
-def _work(found: Step) -> str:
+def _work(found: Transition) -> str:
     if 1 / 1.02 < found.work < 1.02:
         return "multiply-adds stay the same"
     fall = found.work > 1
     return f"multiply-adds {'fall' if fall else 'grow'} {found.work if fall else 1 / found.work:.3g}-fold"
 
 
-def _speed(found: Step) -> str:
+def _speed(found: Transition) -> str:
     ratio = found.faster
     bounds = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
     return f"throughput is {ratio.ratio:.3g} times{bounds} what it was"
 
 
-def _kept(found: Step) -> str:
+def _kept(found: Transition) -> str:
     return "" if found.kept is None else f", which keeps {100 * found.kept:.0f} % of the attained fraction"
