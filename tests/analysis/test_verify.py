@@ -22,7 +22,7 @@ from xibench.analysis.mistakes import MISTAKES
 from xibench.analysis.verify import EqualityReport, Part, prove, verify
 from xibench.analysis.verify_workers import Workers
 from xibench.errors import XibenchError
-from xibench.measure.errors import relative_error, rms_error
+from xibench.measure.deviation import relative_error, rms_error
 from xibench.workers.messages import ForwardPass
 
 SMALL = "channels=24+features=16+segments=3"

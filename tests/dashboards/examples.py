@@ -13,7 +13,7 @@ from xibench.record.schema import (
     Attempt,
     Calibration,
     Case,
-    Clock,
+    ClockProperties,
     Compile,
     Conditions,
     Copy,
@@ -89,7 +89,7 @@ def process(case: Case, steps: Sequence[float], **changes: object) -> Process:
         "build_s": 0.6, "compile_s": None if case.framework == "pytorch" else 3.2,
         "first_step_s": 2.2 * typical,
         "measured": _measured(case, steps, changes),
-        "clock": Clock(name="perf_counter", resolution_s=1e-9, read_s=6e-8, loop_overhead_s=1.4e-7),
+        "clock": ClockProperties(name="perf_counter", resolution_s=1e-9, read_s=6e-8, loop_overhead_s=1.4e-7),
         "energy": energy(case, steps),
         "memory": Memory(
             host_baseline_bytes=230 * 2**20, host_peak_bytes=230 * 2**20 + peak, host_method="VmHWM, reset",

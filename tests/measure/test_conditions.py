@@ -9,7 +9,7 @@ import pytest
 from tests.measure.kernel import Kernel
 from xibench.measure import nvml
 from xibench.measure.clock import FakeClock
-from xibench.measure.conditions import During, Watch, read
+from xibench.measure.conditions import ConditionSampler, During, read
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor
 from xibench.record import schema
@@ -31,8 +31,8 @@ class Passing(FakeClock):
         self._happens()
 
 
-def watched(kernel: Kernel, clock: FakeClock) -> Watch:
-    return Watch(Monitor(), clock, kernel.machine)
+def watched(kernel: Kernel, clock: FakeClock) -> ConditionSampler:
+    return ConditionSampler(Monitor(), clock, kernel.machine)
 
 
 def test_what_went_on_has_the_fields_of_the_record() -> None:
@@ -104,7 +104,7 @@ def test_a_processs_life_without_samples_has_no_clock_and_says_why(tmp_path: Pat
 
 CARDS = """
 import msgspec
-from xibench.measure.conditions import Watch, read
+from xibench.measure.conditions import ConditionSampler, read
 clock = FakeClock()
 def show(value):
     print(json.dumps(msgspec.to_builtins(value)))
@@ -128,7 +128,7 @@ def test_over_a_processs_life_a_card_has_median_clocks_its_highest_temperature_a
 with Monitor() as m:
     cards(whole)
     m = Monitor()
-    watch = Watch(m, clock)
+    watch = ConditionSampler(m, clock)
     for mhz, celsius, bits in ((1900, 60, 0), (1200, 88, 0x20), (1800, 70, 0x4)):
         cards(whole | {"sm_mhz": mhz, "celsius": celsius, "reasons": bits})
         watch.sample()
@@ -143,7 +143,7 @@ def test_a_card_that_is_lost_while_a_process_runs_keeps_what_it_told_before(with
     program = """
 cards(whole)
 with Monitor() as m:
-    watch = Watch(m, clock)
+    watch = ConditionSampler(m, clock)
     watch.sample()
     cards({"lost": 1})
     watch.sample()

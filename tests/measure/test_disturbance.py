@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from xibench.measure.clock import MonotonicClock
-from xibench.measure.conditions import Clocks, Conditions, During, GpuConditions, Watch
-from xibench.measure.disturbance import Limits, disturbances
+from xibench.measure.conditions import ClockRates, Conditions, ConditionSampler, During, GpuConditions
+from xibench.measure.disturbance import DisturbanceLimits, disturbances
 from xibench.measure.nvml import Monitor
 
 CARD = GpuConditions(
@@ -24,11 +24,11 @@ QUIET = Conditions(
     governor="performance", throttle_count=7, gpus=[CARD], absent={},
 )  # fmt: skip
 CALM = During(wall_s=10.0, others_share=0.01, steal_share=0.0, cpu_hz=3e9, gpus=[CARD], absent={})
-USUAL = [Clocks(3e9, {0: 1.9e9})] * 4
+USUAL = [ClockRates(3e9, {0: 1.9e9})] * 4
 
 
 def found(
-    before: Conditions = QUIET, after: Conditions = QUIET, during: During = CALM, earlier: list[Clocks] = USUAL
+    before: Conditions = QUIET, after: Conditions = QUIET, during: During = CALM, earlier: list[ClockRates] = USUAL
 ) -> list[str]:
     return disturbances(before, after, during, earlier)
 
@@ -56,7 +56,7 @@ def test_a_clock_is_held_against_the_run_and_not_against_a_data_sheet() -> None:
     slow = replace(CALM, cpu_hz=2.6e9)
     phrase = "the processor's clock was 2600 MHz, 86.7% of the run's median 3000 MHz (limit 90.0%)"
     assert found(during=slow) == [phrase]
-    assert found(during=slow, earlier=[Clocks(2.6e9)] * 4) == []
+    assert found(during=slow, earlier=[ClockRates(2.6e9)] * 4) == []
 
 
 def test_a_clock_is_not_judged_before_the_run_has_shown_enough_of_them() -> None:
@@ -92,7 +92,7 @@ def test_a_card_that_no_longer_answers_disturbs() -> None:
     assert found(after=replace(QUIET, gpus=[lost])) == [phrase]
 
 
-def test_several_disturbances_are_all_told() -> None:
+def test_several_disturbances_are_all_reported() -> None:
     assert len(found(after=replace(QUIET, throttle_count=8), during=replace(CALM, others_share=0.5, cpu_hz=1e9))) == 3
 
 
@@ -103,7 +103,7 @@ def test_what_is_not_known_is_not_held_against_a_process() -> None:
 
 def test_limits_can_be_set() -> None:
     busy = replace(CALM, others_share=0.3)
-    assert disturbances(QUIET, QUIET, busy, USUAL, Limits(others_share=0.4)) == []
+    assert disturbances(QUIET, QUIET, busy, USUAL, DisturbanceLimits(others_share=0.4)) == []
 
 
 def test_a_busy_process_of_somebody_else_is_seen_on_this_machine(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_busy_process_of_somebody_else_is_seen_on_this_machine(tmp_path: Path)
     pid_file = tmp_path / "pid"
     busy = f"{sys.executable} -c 'while True: pass' & echo $! > {pid_file}"
     with Monitor() as monitor:
-        watch = Watch(monitor, MonotonicClock())
+        watch = ConditionSampler(monitor, MonotonicClock())
         subprocess.run(["/bin/sh", "-c", busy], check=True)
         try:
             time.sleep(1.0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.measure.kernel import Kernel
-from xibench.measure.machine import Machine, NotTold, move_to, own_cpu_s, usable_cores
+from xibench.measure.machine import Machine, NotReported, move_to, own_cpu_s, usable_cores
 
 SPIN = "import time\nwhile time.process_time() < {seconds}: pass\nprint('spun', flush=True)\ninput()"
 
@@ -30,7 +30,7 @@ def test_user_system_and_interrupts_are_busy_and_guests_are_not_counted_twice(tm
 
 def test_a_core_that_the_kernel_does_not_list_is_named(tmp_path: Path) -> None:
     (tmp_path / "stat").write_text("cpu0 1 10 100 7 7 1000 10000 7 1 10\n")
-    with pytest.raises(NotTold, match="no times of core 5"):
+    with pytest.raises(NotReported, match="no times of core 5"):
         Machine(tmp_path, tmp_path, (0, 5), lambda: 0.0, 1.0).core_time()
 
 
@@ -53,18 +53,18 @@ def test_thermal_events_are_added_over_the_usable_cores(tmp_path: Path) -> None:
 
 def test_what_the_kernel_does_not_tell_has_a_reason(tmp_path: Path) -> None:
     machine = Kernel(tmp_path).machine
-    with pytest.raises(NotTold, match="no cpufreq"):
+    with pytest.raises(NotReported, match="no cpufreq"):
         machine.governor()
-    with pytest.raises(NotTold, match="no thermal events"):
+    with pytest.raises(NotReported, match="no thermal events"):
         machine.throttle_count()
-    with pytest.raises(NotTold, match=r"stat cannot be read: No such file"):
+    with pytest.raises(NotReported, match=r"stat cannot be read: No such file"):
         Machine(tmp_path / "none", tmp_path, (0,)).core_time()
 
 
 def test_a_processor_without_a_clock_in_cpuinfo_has_a_reason(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
     (kernel.proc / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
-    with pytest.raises(NotTold, match="tells the clock"):
+    with pytest.raises(NotReported, match="tells the clock"):
         kernel.machine.cpu_hz()
 
 
@@ -107,13 +107,13 @@ def test_a_thread_that_was_moved_ran_on_that_core_and_may_leave_it(monkeypatch: 
     ran: list[int] = []
     allow = os.sched_setaffinity
 
-    def told(pid: int, cores: Iterable[int]) -> None:
+    def record(pid: int, cores: Iterable[int]) -> None:
         allow(pid, cores)
         stat = Path(f"/proc/self/task/{threading.get_native_id()}/stat").read_text()
         if len(os.sched_getaffinity(0)) == 1:
             ran.append(int(stat.rpartition(")")[2].split()[36]))
 
-    monkeypatch.setattr(os, "sched_setaffinity", told)
+    monkeypatch.setattr(os, "sched_setaffinity", record)
     everywhere = os.sched_getaffinity(0)
     for core in usable_cores():
         move_to(core)

@@ -26,8 +26,8 @@ mark = HighWaterMark()
 peak = mark.read().peak_bytes
 print(None if peak is None else peak - mark.baseline_bytes)
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
-    return None if told == "None" else int(told)
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    return None if printed == "None" else int(printed)
 
 
 BUFFER = f"np.ones({64 * MIB}, np.uint8).sum()"

@@ -113,7 +113,7 @@ def test_runs_under_other_variables_or_limits_are_unlike(change: dict[str, objec
 def test_a_seed_that_drew_other_weights_makes_every_case_of_the_network_unlike() -> None:
     def drew(digest: str) -> Run:
         digested = msgspec.structs.replace(process(), weights_digest=digest)
-        another = small_case("jax")  # of the same network: its process need not have told the digest
+        another = small_case("jax")  # of the same network: its process need not have reported the digest
         return run(measured(CASE, digested), measured(another, process()))
 
     assert [entry.why for entry in compare(drew("a" * 64), drew("b" * 64)).not_compared] == [

@@ -68,11 +68,11 @@ def test_a_machine_is_named_by_processor_cores_and_gpu(
 
 
 @pytest.mark.parametrize(
-    ("model", "flags", "told"),
+    ("model", "flags", "shown"),
     [("AMD EPYC", ["avx2", "avx512f"], "AMD EPYC (AVX512)"), ("AMD EPYC 9R14", ["avx2"], "AMD EPYC 9R14")],
 )
-def test_a_processor_that_hides_its_number_is_told_by_its_extension(model: str, flags: list[str], told: str) -> None:
-    assert msgspec.structs.replace(ENVIRONMENT, cpu_model=model, cpu_flags=flags).processor == told
+def test_a_processor_that_hides_its_number_is_known_by_its_extension(model: str, flags: list[str], shown: str) -> None:
+    assert msgspec.structs.replace(ENVIRONMENT, cpu_model=model, cpu_flags=flags).processor == shown
 
 
 def test_a_checkout_is_dirty_once_a_tracked_file_has_changed(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_name_that_is_taken_or_no_identifier_is_refused(name: str, registry: d
     assert list(registry) == list(METRICS)
 
 
-def test_a_registered_metric_is_a_figure_of_every_summary_and_its_reason_is_told(
+def test_a_registered_metric_is_a_figure_of_every_summary_and_its_reason_is_reported(
     registry: dict[str, Metric[Any]],
 ) -> None:
     toy = register(metric())

@@ -32,8 +32,10 @@ FIELDS = {
     ),
     "a step's output is consumed": ("Process.output_mean",),
     "device time is a second series beside host time": ("Sampled.device_steps_s",),
-    "the clock, its resolution and the cost of reading it": ("Clock.name", "Clock.resolution_s", "Clock.read_s"),
-    "the loop's own overhead": ("Clock.loop_overhead_s",),
+    "the clock, its resolution and the cost of reading it": (
+        "ClockProperties.name", "ClockProperties.resolution_s", "ClockProperties.read_s",
+    ),
+    "the loop's own overhead": ("ClockProperties.loop_overhead_s",),
     "seeded random order": ("Case.seed",),
     "the order is in the record": ("Attempt.order", "Process.order"),
     "inputs are rotated among several device buffers": ("Sampled.input_buffers",),
@@ -82,7 +84,7 @@ FIELDS = {
     "activations": ("Costs.activations",),
     "bytes": ("Costs.bytes_moved",),
     "the element-wise rest is its own column": ("Costs.elementwise",),
-    "the best matrix product per precision": ("Matmul.flops_per_s", "Matmul.precision"),
+    "the best matmul per precision": ("Matmul.flops_per_s", "Matmul.precision"),
     "the best copy": ("Copy.bytes_per_s",),
     "attainable time of a network": ("Costs.attainable_s", "Costs.attainable_as_written_s"),
     # Energy
@@ -112,7 +114,7 @@ WITH_REASONS = (
     schema.Idle, schema.Environment,
 )  # fmt: skip
 IN_A_PROCESS = (  # their reasons stand in the process's `absent`
-    schema.Clock, schema.Memory, schema.Sampled, schema.Steps, schema.Queries,
+    schema.ClockProperties, schema.Memory, schema.Sampled, schema.Steps, schema.Queries,
 )  # fmt: skip
 OWN_REASON = (schema.Matmul, schema.Copy, schema.Attempt, schema.RateTrial, schema.Server)
 

@@ -19,23 +19,23 @@ StandIn = Callable[[str], list[str]]
 
 
 class Listener:
-    """A watch that remembers what it was told."""
+    """An observer that remembers what it was called with."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.heard: list[str] = []
         self.warnings: list[str] = []
 
     def preparing(self, text: str) -> None:
-        self.told.append(text)
+        self.heard.append(text)
 
     def started(self, case: Case, index: int, total: int) -> None:
-        self.told.append(f"{index + 1}/{total}")
+        self.heard.append(f"{index + 1}/{total}")
 
     def phase(self, case: Case, text: str) -> None:
-        self.told.append(text)
+        self.heard.append(text)
 
     def finished(self, record: Record) -> None:
-        self.told.append(record.attempts[-1].status)
+        self.heard.append(record.attempts[-1].status)
 
     def warned(self, text: str) -> None:
         self.warnings.append(text)

@@ -109,7 +109,7 @@ def test_a_worker_that_cannot_be_started_is_recorded(tmp_path: Path, listener: L
 
 def test_the_watch_hears_of_cases_and_phases_in_order(run_with: RunWith, listener: Listener) -> None:
     run_with("ok,exit")
-    assert listener.told == ["1/2", "build", "ok", "2/2", "build", "failed"]
+    assert listener.heard == ["1/2", "build", "ok", "2/2", "build", "failed"]
 
 
 def test_a_record_has_costs_and_the_environment(run_with: RunWith, tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_resumed_run_measures_only_what_is_missing(
         records = run(cut_off, run_file, listener, stand_in("exit,ok,exit"), calibrate=False, conditions=Quiet())
     assert [(r.case.batch, r.status) for r in records] == [(2, "ok")]
     assert [r.status for r in read(path).records] == ["ok", "ok", "ok"]
-    assert listener.told[-3:] == ["3/3", "build", "ok"]
+    assert listener.heard[-3:] == ["3/3", "build", "ok"]
 
 
 def test_a_worker_that_takes_more_memory_than_its_limit_is_killed_and_says_how_much(run_with: RunWith) -> None:

@@ -41,7 +41,7 @@ def test_ceilings_come_before_the_first_case_once_and_again_in_another_environme
         (first,) = run(plan[:1], run_file, listener, stand_in("ok"), conditions=Quiet())
         run(run_file.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
     assert len(read(run_file.path).calibrations) == 1
-    assert listener.told[:3] == ["idle power", "ceilings in pytorch", "1/2"]
+    assert listener.heard[:3] == ["idle power", "ceilings in pytorch", "1/2"]
     assert first.costs.attainable_s is not None
     expected = max(2 * first.costs.macs / 2e9, 0)
     assert first.costs.attainable_s >= expected > 0

@@ -126,7 +126,7 @@ def test_a_worker_ends_with_its_parent_even_if_that_is_killed(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the high-water mark from /proc")
-def test_the_parent_stays_under_150_mib_with_a_batch_of_64_photographs(tmp_path: Path, stand_in: StandIn) -> None:
+def test_the_parent_stays_under_150_mib_with_a_batch_of_64_images(tmp_path: Path, stand_in: StandIn) -> None:
     plan = "[msgspec.structs.replace(small_case(batch=64, images='sample'), resolution=299)]"
     code = "import msgspec\n" + RUN.replace("[small_case(batch=n) for n in (1, 2)]", plan)
     code += "\nprint(*[line for line in open('/proc/self/status') if line.startswith('VmHWM')])"
@@ -140,14 +140,14 @@ def test_the_parent_stays_under_150_mib_with_a_batch_of_64_photographs(tmp_path:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the high-water mark from /proc")
 def test_the_command_stays_under_150_mib_with_a_photograph_of_24_megapixels(tmp_path: Path) -> None:
-    (tmp_path / "photographs").mkdir()
-    Image.effect_noise((6000, 4000), 40).convert("RGB").save(tmp_path / "photographs" / "large.jpg")
+    (tmp_path / "images").mkdir()
+    Image.effect_noise((6000, 4000), 40).convert("RGB").save(tmp_path / "images" / "large.jpg")
     code = "import atexit, runpy\n"
     code += "atexit.register(lambda: print(*[x for x in open('/proc/self/status') if x.startswith('VmHWM')]))\n"
     code += "runpy.run_module('xibench', run_name='__main__', alter_sys=True)"
     arguments = ["-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "75", "--batch", "1"]
     done = subprocess.run(
-        [sys.executable, "-c", code, "run", *arguments, "--images", "photographs", "--time-limit", "0.1"],
+        [sys.executable, "-c", code, "run", *arguments, "--images", "images", "--time-limit", "0.1"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, capture_output=True, check=False,
     )  # fmt: skip
     assert "none of 1 case could be measured" in done.stderr

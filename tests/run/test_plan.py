@@ -226,7 +226,7 @@ def test_attainable_time_comes_from_the_runs_ceilings() -> None:
 @pytest.mark.parametrize(
     ("precision", "device", "why"),
     [
-        ("fp64", "cpu", "a matrix product in fp64 could not be measured for the run's ceilings"),
+        ("fp64", "cpu", "no matmul in fp64 could be measured for the run's ceilings"),
         ("fp32", "cuda", "the run's ceilings were not measured"),
     ],
 )

@@ -72,28 +72,28 @@ def test_resuming_in_another_environment_warns_in_one_line_and_marks_new_records
     assert "\n" not in warning
 
 
-def test_resuming_with_other_photographs_is_refused(tmp_path: Path, listener: Listener) -> None:
-    photographs = tmp_path / "photographs"
-    photographs.mkdir()
-    Image.new("RGB", (8, 8), (255, 0, 0)).save(photographs / "a.png")
-    with start([small_case(images=str(photographs))], QUICK, None, "xibench run", tmp_path) as run_file:
+def test_resuming_with_other_images_is_refused(tmp_path: Path, listener: Listener) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(images / "a.png")
+    with start([small_case(images=str(images))], QUICK, None, "xibench run", tmp_path) as run_file:
         path = run_file.path
-    Image.new("RGB", (8, 8), (0, 255, 0)).save(photographs / "a.png")
-    with pytest.raises(InputError, match="not the photographs that the run began with"):
+    Image.new("RGB", (8, 8), (0, 255, 0)).save(images / "a.png")
+    with pytest.raises(InputError, match="not the images that the run began with"):
         resume(path, listener)
 
 
-def test_a_folder_is_recorded_with_as_many_photographs_as_the_largest_batch_has_images(
+def test_a_folder_is_recorded_with_as_many_files_as_the_largest_batch_has_images(
     tmp_path: Path, listener: Listener
 ) -> None:
-    photographs = tmp_path / "photographs"
-    photographs.mkdir()
+    images = tmp_path / "images"
+    images.mkdir()
     for number in range(70):
-        Image.new("RGB", (8, 8)).save(photographs / f"{number:02}.png")
-    plan = [small_case(batch=batch, images=str(photographs)) for batch in (1, 66, 2)]
+        Image.new("RGB", (8, 8)).save(images / f"{number:02}.png")
+    plan = [small_case(batch=batch, images=str(images)) for batch in (1, 66, 2)]
     with start(plan, QUICK, None, "xibench run", tmp_path) as run_file:
         assert run_file.header.images.files == [f"{number:02}.png" for number in range(66)]
-    (photographs / "69.png").unlink()
+    (images / "69.png").unlink()
     resume(run_file.path, listener).close()
 
 
@@ -130,14 +130,14 @@ def test_resuming_with_other_weights_in_the_same_file_is_refused(
         resume(path, listener)
 
 
-def test_a_run_that_is_complete_needs_no_photographs_to_be_resumed(tmp_path: Path, listener: Listener) -> None:
-    photographs = tmp_path / "photographs"
-    photographs.mkdir()
-    Image.new("RGB", (8, 8)).save(photographs / "a.png")
-    case = small_case(images=str(photographs))
+def test_a_run_that_is_complete_needs_no_images_to_be_resumed(tmp_path: Path, listener: Listener) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("RGB", (8, 8)).save(images / "a.png")
+    case = small_case(images=str(images))
     with start([case], QUICK, None, "xibench run", tmp_path) as run_file:
         append(run_file, record(case))
-    (photographs / "a.png").unlink()
+    (images / "a.png").unlink()
     with resume(run_file.path, listener) as resumed:
         assert resumed.pending() == []
 

@@ -61,7 +61,7 @@ class Stopped(KeyboardInterrupt):
         self.found = found
 
 
-class Watch(Protocol):
+class ComparisonObserver(Protocol):
     """Who is told how a comparison goes on."""
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
@@ -103,7 +103,8 @@ class _Undecided:
 
 
 def compare_selection(
-    selection: Selection, sides: tuple[str, str], limits: DecisionLimits, out: Path, command: str, watch: Watch
+    selection: Selection, sides: tuple[str, str], limits: DecisionLimits, out: Path, command: str,
+    watch: ComparisonObserver,
 ) -> tuple[Comparison, Path, bool]:
     """Compares two sides by name and writes a file of pairs.
 
@@ -133,7 +134,8 @@ def compare_selection(
 
 
 def compare_sides(
-    cases: Sequence[Case], sides: tuple[Side, Side], limits: DecisionLimits, pairs_file: PairsFile, watch: Watch,
+    cases: Sequence[Case], sides: tuple[Side, Side], limits: DecisionLimits, pairs_file: PairsFile,
+    watch: ComparisonObserver,
     bursts: BurstConfig | None = None, measure: Measure = measure_pair,
 ) -> Comparison:  # fmt: skip
     """Measures base against new and returns the verdicts; each pair is in the file before the next begins.
@@ -150,7 +152,8 @@ def compare_sides(
 
 
 def _take_pairs(
-    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: DecisionLimits, pairs_file: PairsFile, watch: Watch,
+    states: Sequence[_Undecided], sides: tuple[Side, Side], limits: DecisionLimits, pairs_file: PairsFile,
+    watch: ComparisonObserver,
     bursts: BurstConfig, measure: Measure,
 ) -> None:  # fmt: skip
     rng = random.Random(limits.seed)
@@ -188,7 +191,7 @@ def header(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
         environment=environment.read(interpreters.described()), plan=list(cases),
-        procedure=_procedure(bursts or BurstConfig(), limits), images=start.pictures_of(cases),
+        procedure=_procedure(bursts or BurstConfig(), limits), images=start.input_images_of(cases),
         weights_digest=start.weights_digest(cases[0].weights),
     )  # fmt: skip
 
@@ -263,7 +266,7 @@ def _notes(state: _Undecided, limits: DecisionLimits) -> list[str]:
     aside = sum(pair.superseded for pair in state.pairs)
     if aside:
         notes.append(f"{aside} disturbed pairs were repeated and left out")
-    least = comparing.least_pairs()
+    least = comparing.min_pairs()
     if limits.max_pairs < least:
         notes.append(f"at most {limits.max_pairs} pairs were allowed: a change takes at least {least} to be called")
     if state.failed:

@@ -17,7 +17,7 @@ from frameworks.blueprint import Network
 from frameworks.third_party import keras_layers
 from xibench.analysis.forward import Arrays
 from xibench.analysis.verify_workers import Workers
-from xibench.measure.errors import relative_error, rms_error
+from xibench.measure.deviation import relative_error, rms_error
 from xibench.run.gate import FACTOR
 from xibench.workers.messages import ForwardPass
 

@@ -58,9 +58,9 @@ def machine_findings(environment: Environment, inductor: str | None, free_bytes:
 
 def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
     """What would disturb a run that began now, by the limits that a run itself applies."""
-    from xibench.measure.disturbance import THROTTLED, Limits
+    from xibench.measure.disturbance import THROTTLED, DisturbanceLimits
 
-    limits = Limits()
+    limits = DisturbanceLimits()
     if conditions.others_share is not None and conditions.others_share > limits.others_share:
         yield Finding(
             what=f"other programs take {conditions.others_share:.1%} of the usable cores' time "

@@ -23,7 +23,7 @@ from xibench.record.schema import Case, Record
 from xibench.record.store import read
 from xibench.run import execute as parent
 from xibench.run import start
-from xibench.run.execute import Watch
+from xibench.run.execute import RunObserver
 
 TASK: Final = "search.json"
 FOLDERS: Final = Path("results/tune")
@@ -43,7 +43,7 @@ class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
     spent_s: float = 0.0  # until the last stage that was measured whole
 
 
-class SearchListener(Watch, Protocol):
+class SearchListener(RunObserver, Protocol):
     """A watch that is told of stages, too."""
 
     def stage(self, text: str) -> None:

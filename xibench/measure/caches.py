@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 CPUS: Final = Path("/sys/devices/system/cpu")
-MOST_BUFFERS: Final = 8
+MAX_BUFFERS: Final = 8
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -28,7 +28,7 @@ def last_level_cache_bytes(cpus: Path = CPUS, cores: Collection[int] | None = No
     return sum(sizes.values()) or None
 
 
-def buffers_needed(batch_bytes: int, cache_bytes: int | None, most: int = MOST_BUFFERS) -> int:
+def buffers_needed(batch_bytes: int, cache_bytes: int | None, most: int = MAX_BUFFERS) -> int:
     """How many copies of a batch to rotate: 1 where one alone does not fit in the cache, or the cache is not known.
 
     Otherwise so many that all but one of them fill it, at most `most`: copies cost memory, and what a network's step

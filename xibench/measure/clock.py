@@ -54,7 +54,7 @@ class MonotonicClock:
 
 @dataclass(slots=True)
 class FakeClock:
-    """A clock that stands still until it is told otherwise. Tests advance it where real work would take time."""
+    """A clock that only moves when it is advanced. Tests advance it where real work would take time."""
 
     time_s: float = 0.0
     read_s: float = 0.0  # what each reading takes

@@ -140,7 +140,7 @@ def detectable(pair_deviation: float, pairs: int, power: float = 0.95) -> float 
     return math.expm1(pair_deviation * float(effect))
 
 
-def least_pairs() -> int:
+def min_pairs() -> int:
     """The fewest pairs with which any change, however great, can be called slower or faster."""
     return next(n for n in itertools.count(2) if math.isfinite(_critical_t(n, FALSE_DISCOVERIES)))
 

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from xibench.measure.clock import Clock
-from xibench.measure.machine import CoreTime, Machine, NotTold
+from xibench.measure.machine import CoreTime, Machine, NotReported
 from xibench.measure.nvml import Monitor, Reading
 
 Value = TypeVar("Value")
@@ -61,14 +61,14 @@ class During(msgspec.Struct, frozen=True):
     absent: dict[str, str]
 
     @property
-    def clocks(self) -> Clocks:
+    def clocks(self) -> ClockRates:
         """The clocks alone, to hold against those of the run's other processes."""
-        return Clocks(self.cpu_hz, {gpu.index: gpu.sm_clock_hz for gpu in self.gpus if gpu.sm_clock_hz is not None})
+        return ClockRates(self.cpu_hz, {gpu.index: gpu.sm_clock_hz for gpu in self.gpus if gpu.sm_clock_hz is not None})
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
-    """Clocks while one process ran."""
+class ClockRates:
+    """Clock rates of the processor and of each card while one process ran."""
 
     cpu_hz: float | None
     sm_hz: dict[int, float] = field(default_factory=dict)  # by the card's index
@@ -103,7 +103,7 @@ def read(
     )
 
 
-class Watch:
+class ConditionSampler:
     """A stopwatch for a worker's life: made before it starts, `sample` while it times its steps, `end` once it ended.
 
     Clocks are sampled and not read at the ends, because an idle processor or card lowers them of itself.
@@ -155,14 +155,14 @@ class _Shares:
         self._clock = clock
         self._machine = machine
         self._began_s = clock.now()
-        self._then: CoreTime | NotTold = _core_time(machine)
+        self._then: CoreTime | NotReported = _core_time(machine)
 
     def until_now(self, absent: dict[str, str]) -> tuple[float | None, float | None]:
         """Others' and the hypervisor's; None with the reason in `absent` where the kernel does not tell."""
         now, then = _core_time(self._machine), self._then
         window_s = (self._clock.now() - self._began_s) * len(self._machine.cores)
-        if isinstance(now, NotTold) or isinstance(then, NotTold):
-            reason = str(now if isinstance(now, NotTold) else then)
+        if isinstance(now, NotReported) or isinstance(then, NotReported):
+            reason = str(now if isinstance(now, NotReported) else then)
         elif window_s < 10 * self._machine.tick_s:
             reason = "the window is too short: the kernel counts such time in ticks, and it takes ten"
         else:
@@ -172,10 +172,10 @@ class _Shares:
         return None, None
 
 
-def _core_time(machine: Machine) -> CoreTime | NotTold:
+def _core_time(machine: Machine) -> CoreTime | NotReported:
     try:
         return machine.core_time()
-    except NotTold as error:
+    except NotReported as error:
         return error
 
 
@@ -187,7 +187,7 @@ def _share(part_s: float, window_s: float) -> float:
 def _told(name: str, ask: Callable[[], Value], absent: dict[str, str]) -> Value | None:
     try:
         return ask()
-    except NotTold as error:
+    except NotReported as error:
         absent[name] = str(error)
         return None
 

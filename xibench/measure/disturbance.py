@@ -7,31 +7,35 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from xibench.measure.conditions import Clocks, Conditions, During, GpuConditions
+from xibench.measure.conditions import ClockRates, Conditions, During, GpuConditions
 
 THROTTLED: Final = ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalSlowdown", "HwPowerBrakeSlowdown")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DisturbanceLimits:
     """Above (for clocks: below) what a process counts as disturbed. Shares are of 1."""
 
     others_share: float = 0.05  # of the usable cores' time, while the process ran
     steal_share: float = 0.02  # of the usable cores' time, while the process ran
     clock_share: float = 0.9  # of the median clock over the run's processes so far, this one among them
-    least_clocks: int = 3  # processes whose clocks are known, this one among them, before clocks are compared
+    min_clocks: int = 3  # processes whose clocks are known, this one among them, before clocks are compared
     throttle_events: int = 0  # thermal events of the processor from before until after
     foreign_processes: int = 0  # processes on a card that are not the run's, before or after
 
 
 def disturbances(
-    before: Conditions, after: Conditions, during: During, earlier: Sequence[Clocks], limits: Limits | None = None
+    before: Conditions,
+    after: Conditions,
+    during: During,
+    earlier: Sequence[ClockRates],
+    limits: DisturbanceLimits | None = None,
 ) -> list[str]:
     """One phrase per disturbance; empty where none was seen. What is not known is not held against the process.
 
     earlier: clocks of the run's processes before this one, whichever case they belonged to.
     """
-    limits = limits or Limits()
+    limits = limits or DisturbanceLimits()
     return [
         *_cores(during, limits),
         *_throttle_events(before, after, limits),
@@ -42,14 +46,14 @@ def disturbances(
     ]
 
 
-def _cores(during: During, limits: Limits) -> Iterator[str]:
+def _cores(during: During, limits: DisturbanceLimits) -> Iterator[str]:
     if during.others_share is not None and during.others_share > limits.others_share:
         yield f"others took {during.others_share:.1%} of the usable cores' time (limit {limits.others_share:.1%})"
     if during.steal_share is not None and during.steal_share > limits.steal_share:
         yield f"the hypervisor took {during.steal_share:.1%} of the usable cores' time (limit {limits.steal_share:.1%})"
 
 
-def _throttle_events(before: Conditions, after: Conditions, limits: Limits) -> Iterator[str]:
+def _throttle_events(before: Conditions, after: Conditions, limits: DisturbanceLimits) -> Iterator[str]:
     if before.throttle_count is None or after.throttle_count is None:
         return
     events = after.throttle_count - before.throttle_count
@@ -57,18 +61,18 @@ def _throttle_events(before: Conditions, after: Conditions, limits: Limits) -> I
         yield f"the processor was throttled for heat {events} times (limit {limits.throttle_events})"
 
 
-def _slow_clocks(now: Clocks, earlier: Sequence[Clocks], limits: Limits) -> Iterator[str]:
+def _slow_clocks(now: ClockRates, earlier: Sequence[ClockRates], limits: DisturbanceLimits) -> Iterator[str]:
     yield from _slow("the processor's clock", now.cpu_hz, [clocks.cpu_hz for clocks in earlier], limits)
     for index, hz in now.sm_hz.items():
         yield from _slow(f"card {index}: its SM clock", hz, [clocks.sm_hz.get(index) for clocks in earlier], limits)
 
 
-def _slow(what: str, hz: float | None, earlier: Sequence[float | None], limits: Limits) -> Iterator[str]:
+def _slow(what: str, hz: float | None, earlier: Sequence[float | None], limits: DisturbanceLimits) -> Iterator[str]:
     if hz is None:
         return
     seen = [hz, *(clock for clock in earlier if clock is not None)]
     usual = median(seen)
-    if len(seen) >= limits.least_clocks and hz < limits.clock_share * usual:
+    if len(seen) >= limits.min_clocks and hz < limits.clock_share * usual:
         yield (
             f"{what} was {hz / 1e6:.0f} MHz, {hz / usual:.1%} of the run's median {usual / 1e6:.0f} MHz "
             f"(limit {limits.clock_share:.1%})"
@@ -82,7 +86,7 @@ def _throttle_reasons(during: During) -> Iterator[str]:
             yield f"card {gpu.index}: throttled by {len(reasons)} of NVML's reasons, {', '.join(reasons)} (limit 0)"
 
 
-def _foreign_processes(before: Conditions, after: Conditions, limits: Limits) -> Iterator[str]:
+def _foreign_processes(before: Conditions, after: Conditions, limits: DisturbanceLimits) -> Iterator[str]:
     for moment, conditions in (("before", before), ("after", after)):
         for gpu in conditions.gpus:
             if gpu.foreign_processes is not None and gpu.foreign_processes > limits.foreign_processes:

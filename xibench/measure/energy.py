@@ -18,7 +18,7 @@ from xibench.measure.nvml import Monitor, NoNvml
 
 POWERCAP: Final = Path("/sys/class/powercap")
 COUNTER_PERIOD_S: Final = 0.1  # NVML's counter and power are renewed about this often
-LEAST_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # shorter windows leave the GPU's energy unknown by more than a tenth
+MIN_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # shorter windows leave the GPU's energy unknown by more than a tenth
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ class EnergyMeter:
         if isinstance(self._counter, NoNvml) or isinstance(ended, NoNvml):
             absent["gpu_counter_joules"] = str(self._counter if isinstance(self._counter, NoNvml) else ended)
             return None
-        if window_s < LEAST_WINDOW_S:
+        if window_s < MIN_WINDOW_S:
             absent["gpu_counter_joules"] = _short(window_s)
             return None
         if ended < self._counter:
@@ -110,7 +110,7 @@ class EnergyMeter:
         if self._power_absent is not None:
             absent["gpu_integrated_joules"] = self._power_absent
             return None
-        if window_s < LEAST_WINDOW_S:
+        if window_s < MIN_WINDOW_S:
             absent["gpu_integrated_joules"] = _short(window_s)
             return None
         return trapezoids(self._power)
@@ -207,7 +207,7 @@ def _watts(joules: float | None, window_s: float) -> float | None:
 def _short(window_s: float) -> str:
     return (
         f"the window of {window_s:.2f} s is short against the {COUNTER_PERIOD_S} s in which NVML renews its figures; "
-        f"it takes {LEAST_WINDOW_S:g} s"
+        f"it takes {MIN_WINDOW_S:g} s"
     )
 
 

@@ -15,7 +15,7 @@ CPUS: Final = Path("/sys/devices/system/cpu")
 _CPUINFO: Final = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)$", re.MULTILINE | re.DOTALL)
 
 
-class NotTold(Exception):
+class NotReported(Exception):
     """The kernel does not tell this here; the message says why."""
 
 
@@ -65,7 +65,7 @@ def move_to(core: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where the kernel tells. Tests put files of their own in its place. Methods raise NotTold with the reason."""
+    """Where the kernel tells. Tests put files of their own in its place. Methods raise NotReported with the reason."""
 
     proc: Path = PROC
     cpus: Path = CPUS
@@ -79,7 +79,7 @@ class Machine:
         ticks = {int(core): [int(value) for value in values.split()] for core, values in lines}
         missing = [core for core in self.cores if len(ticks.get(core, ())) < 8]
         if missing:
-            raise NotTold(f"/proc/stat has no times of core {missing[0]}")
+            raise NotReported(f"/proc/stat has no times of core {missing[0]}")
         busy = sum(sum(ticks[core][column] for column in (0, 1, 2, 5, 6)) for core in self.cores)
         stolen = sum(ticks[core][7] for core in self.cores)
         return CoreTime(busy * self.tick_s, stolen * self.tick_s, self.own_cpu_s())
@@ -92,18 +92,18 @@ class Machine:
         """Clock now, mean over the usable cores: cpufreq's scaling_cur_freq, or what /proc/cpuinfo says."""
         try:
             clocks = [1e3 * float(_text(self._cpufreq(core, "scaling_cur_freq"))) for core in self.cores]  # kHz
-        except NotTold:
+        except NotReported:
             found = _CPUINFO.findall(_text(self.proc / "cpuinfo"))
             by_core = {int(core): 1e6 * float(mhz) for core, mhz in found}
             clocks = [by_core[core] for core in self.cores if core in by_core]
         if not clocks:
-            raise NotTold("neither cpufreq nor /proc/cpuinfo tells the clock")
+            raise NotReported("neither cpufreq nor /proc/cpuinfo tells the clock")
         return sum(clocks) / len(clocks)
 
     def governor(self) -> str:
         """Governor of cpufreq for the usable cores; several are joined by commas."""
         if not any(self._cpufreq(core, "scaling_governor").exists() for core in self.cores):
-            raise NotTold("there is no cpufreq here: the clock is the hypervisor's or the firmware's business")
+            raise NotReported("there is no cpufreq here: the clock is the hypervisor's or the firmware's business")
         return ",".join(sorted({_text(self._cpufreq(core, "scaling_governor")).strip() for core in self.cores}))
 
     def throttle_count(self) -> int:
@@ -111,7 +111,7 @@ class Machine:
         folders = [self.cpus / f"cpu{core}" / "thermal_throttle" for core in self.cores]
         counts = [count for folder in folders for count in folder.glob("*_throttle_count")]
         if not counts:
-            raise NotTold("the kernel counts no thermal events of this processor")
+            raise NotReported("the kernel counts no thermal events of this processor")
         return sum(int(_text(count)) for count in counts)
 
     def _cpufreq(self, core: int, name: str) -> Path:
@@ -122,4 +122,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text()
     except OSError as error:
-        raise NotTold(f"{path} cannot be read: {error.strerror}") from None
+        raise NotReported(f"{path} cannot be read: {error.strerror}") from None

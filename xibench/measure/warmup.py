@@ -11,8 +11,8 @@ from itertools import combinations
 from typing import Final
 
 SIGNIFICANCE: Final = 0.05  # two-sided
-LEAST_WINDOW: Final = 5  # steps: with four, not even a steady rise is rarer than 5 % by chance
-GREATEST_WINDOW: Final = 20  # steps
+MIN_WINDOW: Final = 5  # steps: with four, not even a steady rise is rarer than 5 % by chance
+MAX_WINDOW: Final = 20  # steps
 NO_TREND: Final = "no trend"
 
 
@@ -50,7 +50,7 @@ class Warmup:
     def finished(self, now_s: float) -> str | None:
         """`no trend`, `max_warmup_steps 50` or `warmup_budget_s 10.0`; None while it goes on."""
         n, limits = len(self._steps), self._limits
-        if limits.min_steps <= n and n >= LEAST_WINDOW and not has_trend(self._steps[-window(n) :]):
+        if limits.min_steps <= n and n >= MIN_WINDOW and not has_trend(self._steps[-window(n) :]):
             return NO_TREND
         if n >= limits.max_steps:
             return f"max_warmup_steps {limits.max_steps}"
@@ -61,7 +61,7 @@ class Warmup:
 
 def window(n: int) -> int:
     """How many of n discarded steps, counted from the last, are looked at: half of them, at least 5, at most 20."""
-    return min(GREATEST_WINDOW, max(LEAST_WINDOW, n // 2))
+    return min(MAX_WINDOW, max(MIN_WINDOW, n // 2))
 
 
 def has_trend(values: Sequence[float]) -> bool:

@@ -94,7 +94,7 @@ class Substitution(msgspec.Struct, frozen=True, kw_only=True):
     ran: str
 
 
-class Clock(msgspec.Struct, frozen=True, kw_only=True):
+class ClockProperties(msgspec.Struct, frozen=True, kw_only=True):
     """The clock that timed the steps, and what timing itself costs."""
 
     name: str
@@ -199,7 +199,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     compile_s: float | None  # compiling ahead of the first step; null where the first step includes it
     first_step_s: float  # the first step, synchronised
     measured: Measured  # the samples; what they are samples of is its kind
-    clock: Clock
+    clock: ClockProperties
     memory: Memory
     energy: Energy  # over the timed samples
     settings: dict[str, Setting]  # read back from the framework: frameworks.manifest.MANIFEST

@@ -41,5 +41,5 @@ def _ceilings(case: Case, calibration: Calibration | None) -> tuple[float | None
     if calibration is None or calibration.device != case.device:
         return None, None, NO_CEILINGS
     peak, bandwidth = calibration.peak_flops_per_s(case.precision), calibration.bytes_per_s
-    lacking = f"a matrix product in {case.precision}" if peak is None else "a copy"
-    return peak, bandwidth, f"{lacking} could not be measured for the run's ceilings"
+    missing = f"matmul in {case.precision}" if peak is None else "copy"
+    return peak, bandwidth, f"no {missing} could be measured for the run's ceilings"

@@ -31,7 +31,7 @@ from xibench.workers.programs import sent
 from xibench.workers.session import run_worker
 
 
-class Watch(Protocol):
+class RunObserver(Protocol):
     """Who follows a run."""
 
     def preparing(self, text: str) -> None:
@@ -55,7 +55,7 @@ class RunContext:
     """What every process of a run needs."""
 
     run_file: RunFile
-    watch: Watch
+    watch: RunObserver
     conditions: ConditionMonitor
     folder: Path  # for batches and what compilers keep, deleted when the run ends
     worker: Sequence[str] | None  # a command to start instead of our own worker
@@ -72,7 +72,7 @@ class RunContext:
 def run(
     todo: Sequence[Case],
     run_file: RunFile,
-    watch: Watch,
+    watch: RunObserver,
     worker: Sequence[str] | None = None,
     calibrate: bool = True,
     conditions: ConditionMonitor | None = None,

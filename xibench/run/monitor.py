@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from xibench.measure import conditions, energy
 from xibench.measure.clock import Clock, MonotonicClock
-from xibench.measure.conditions import Clocks
-from xibench.measure.disturbance import Limits, disturbances
+from xibench.measure.conditions import ClockRates
+from xibench.measure.disturbance import DisturbanceLimits, disturbances
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor
 from xibench.measure.phase import Phase
@@ -33,7 +33,7 @@ class ConditionMonitor:
     def __init__(
         self,
         attempts: Sequence[Attempt] = (),
-        limits: Limits | None = None,
+        limits: DisturbanceLimits | None = None,
         watch_s: float = WATCH_S,
         clock: Clock | None = None,
         machine: Machine | None = None,
@@ -95,7 +95,7 @@ class WorkerMonitor:
         self._monitor = monitor
         self._before = before
         self._on_progress = on_progress
-        self._watch = conditions.Watch(monitor.nvml, monitor.clock, monitor.machine)
+        self._watch = conditions.ConditionSampler(monitor.nvml, monitor.clock, monitor.machine)
         self._timing = False
         self._read_s = -math.inf  # when the clocks were read last
         self._energy: energy.Energy | None = None
@@ -148,10 +148,10 @@ class WorkerMonitor:
         )
 
 
-def clocks_of(surroundings: Surroundings) -> Clocks:
+def clocks_of(surroundings: Surroundings) -> ClockRates:
     """The clocks that were read while a worker ran."""
     known = {gpu.index: gpu.sm_clock_hz for gpu in surroundings.gpus if gpu.sm_clock_hz is not None}
-    return Clocks(surroundings.cpu_hz, known)
+    return ClockRates(surroundings.cpu_hz, known)
 
 
 def _without_foreign_processes(gpu: conditions.GpuConditions) -> conditions.GpuConditions:

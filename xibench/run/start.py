@@ -1,4 +1,4 @@
-"""How a run begins, anew or from a file: what holds for the whole of it is fixed here, before the first case."""
+"""Start a run, or resume one from its file. What holds for the whole run is fixed here, before the first case."""
 
 from __future__ import annotations
 
@@ -14,21 +14,30 @@ from xibench.errors import InputError, UsageError
 from xibench.record import environment
 from xibench.record.schema import FORMAT_VERSION, Case, Header, InputImages, SamplingConfig
 from xibench.record.store import RunFile
-from xibench.run.execute import Watch
+from xibench.run.execute import RunObserver
 from xibench.run.plan import weights_seed
 from xibench.workers import inputs, interpreters
 from xibench.workers.inputs import NOISE
 
-SHOWN: Final = 3
+MAX_SHOWN: Final = 3  # changes of the environment that the warning on resuming names
 
 
 def start(
     plan: Sequence[Case], sampling: SamplingConfig, preset: str | None, command: str, where: str | Path = "results/runs"
 ) -> RunFile:
-    """A new run file with its header; `where` is its folder or, ending in .jsonl, the file itself.
+    """Create a run file with its header.
 
-    A run has one source of images and one of weights: the plan's cases agree on them.
-    preset and command are recorded as they are. Raises UsageError without a case, InputError, StoreError.
+    Args:
+        plan: The run's cases, at least one. They agree on the source of images and on the weights.
+        sampling: How long each case is sampled.
+        preset: Name of the preset, recorded as it is; None without one.
+        command: What the user typed, recorded as it is.
+        where: The folder of the run file or, ending in .jsonl, the file itself.
+
+    Raises:
+        UsageError: If the plan is empty.
+        InputError: If images or weights cannot be read.
+        StoreError: If the file exists already or cannot be written.
     """
     if not plan:
         raise UsageError("nothing to run: the selection has no case; name at least one framework and model")
@@ -41,7 +50,7 @@ def start(
         preset=preset,
         command=command,
         sampling=sampling,
-        images=pictures_of(plan),
+        images=input_images_of(plan),
         weights_digest=weights_digest(plan[0].weights),
         environment=machine,
         environment_hash=environment.fingerprint(machine),
@@ -50,18 +59,28 @@ def start(
     return RunFile.create(where, header)
 
 
-def resume(path: str | Path, watch: Watch) -> RunFile:
-    """A run file to go on with: what its plan still lacks is `pending()`.
+def resume(path: str | Path, watch: RunObserver) -> RunFile:
+    """Open a run file to resume it: the cases that still owe a process are `pending()`.
 
-    Warns through `watch` if the machine or software has changed; records to come then carry another environment's hash.
-    Raises InputError if the photographs or the weights file have changed, NewerFormat, StoreError.
+    Args:
+        path: The run file.
+        watch: Is warned if the machine or the software has changed; new attempts then carry the hash of the new
+            environment.
+
+    Raises:
+        InputError: If the images or the weights file have changed.
+        NewerFormat, StoreError: As `RunFile.resume` raises them.
     """
     now = environment.read(interpreters.described())
     run_file = RunFile.resume(path, environment.fingerprint(now))
     try:
         changed = environment.differences(run_file.header.environment, now)
         if changed:
-            watch.warned(_warning(changed))
+            shown = ", ".join(changed[:MAX_SHOWN])
+            more = f" and {len(changed) - MAX_SHOWN} more" if len(changed) > MAX_SHOWN else ""
+            watch.warned(
+                f"the environment is not the one that the run began in: {shown}{more}; its new processes are marked"
+            )
         if run_file.pending():
             _refuse_other_inputs(run_file.header)
     except BaseException:
@@ -70,31 +89,24 @@ def resume(path: str | Path, watch: Watch) -> RunFile:
     return run_file
 
 
-def pictures_of(plan: Sequence[Case]) -> InputImages:
-    """The photographs of a plan. Raises InputError."""
-    return inputs.pictures(_source(plan), _largest_batch(plan))
-
-
-def _source(plan: Sequence[Case]) -> str:
-    """The one source of photographs; operators among the cases have noise whatever it is."""
-    return next((case.images for case in plan if case.images != NOISE), NOISE)
+def input_images_of(plan: Sequence[Case]) -> InputImages:
+    """The input images of a plan. Raises InputError."""
+    # A plan has one source of images; operators among its cases get noise whatever it is.
+    source = next((case.images for case in plan if case.images != NOISE), NOISE)
+    return inputs.pictures(source, max(case.batch for case in plan))
 
 
 def _refuse_other_inputs(header: Header) -> None:
-    began_with, weights = header.images, header.plan[0].weights
-    if inputs.pictures(began_with.source, _largest_batch(header.plan)) != began_with:
+    images, weights = header.images, header.plan[0].weights
+    if inputs.pictures(images.source, max(case.batch for case in header.plan)) != images:
         raise InputError(
-            f"images {began_with.source}: these are not the photographs that the run began with; "
+            f"images {images.source}: these are not the images that the run began with; "
             "put those back, or begin a new run"
         )
     if weights_digest(weights) != header.weights_digest:
         raise InputError(
             f"weights {weights}: this is not the file that the run began with; put it back, or begin a new run"
         )
-
-
-def _largest_batch(plan: Sequence[Case]) -> int:
-    return max(case.batch for case in plan)
 
 
 def weights_digest(weights: str) -> str | None:
@@ -106,9 +118,3 @@ def weights_digest(weights: str) -> str | None:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"weights {weights} cannot be read: {error.strerror}; name a file that can be") from None
-
-
-def _warning(changed: list[str]) -> str:
-    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
-    shown = ", ".join(changed[:SHOWN])
-    return f"not the environment that the run began in: {shown}{more}; its new processes are marked"

@@ -20,7 +20,7 @@ from frameworks.task import Batch
 from frameworks.weights import digest
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
-from xibench.measure.errors import rms_error
+from xibench.measure.deviation import rms_error
 from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
@@ -149,10 +149,10 @@ def _equality(request: MeasureCase, timed: Timed, absent: dict[str, str]) -> Equ
     return Equality(rms_error=max(errors), allowed_error=allowed, images=images)
 
 
-def _clock(clock: Clock, program: Program, timed: Timed, absent: dict[str, str]) -> schema.Clock:
+def _clock(clock: Clock, program: Program, timed: Timed, absent: dict[str, str]) -> schema.ClockProperties:
     if clock.resolution_s is None:
         absent["resolution_s"] = "the platform does not state it"
-    return schema.Clock(
+    return schema.ClockProperties(
         name=clock.name,
         resolution_s=clock.resolution_s,
         read_s=read_cost_s(clock),

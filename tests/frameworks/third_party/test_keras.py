@@ -12,7 +12,7 @@ import pytest
 from frameworks.api import THIRD_PARTY
 from tests.cli.command import xibench
 from xibench.analysis.verify_workers import Workers
-from xibench.measure.errors import relative_error
+from xibench.measure.deviation import relative_error
 from xibench.workers.messages import ForwardPass
 
 KERAS = tuple(name for name in THIRD_PARTY if name.startswith("keras"))
