@@ -1,4 +1,4 @@
-"""The models under test, and every implementation of them. Importing this package imports no framework."""
+"""The networks under test and their implementations. Importing this package imports no framework."""
 
 from frameworks.api import register
 from frameworks.jax.framework import JAX

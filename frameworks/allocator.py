@@ -1,7 +1,7 @@
-"""glibc's allocator, set to keep what is freed: for recipes whose arrays would go back to the kernel in every step.
+"""Configure glibc's allocator to keep freed memory instead of returning it to the kernel.
 
-An array of some MiB is mapped by itself and unmapped when it is freed; the next one of that size has each of its pages
-zeroed and mapped anew. Imports no framework.
+By default an array of some MiB gets its own mapping, which is unmapped when the array is freed; for the next array of
+that size the kernel maps and zeroes every page again. A recipe can avoid this cost in each step. Imports no framework.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ LARGE_BYTES: Final = 2**26
 VARIABLES: Final[Mapping[str, str]] = {
     "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(MAX_INT),
 }  # fmt: skip
-"""What `keep` sets, as glibc reads it from the environment when a process starts (mallopt(3))."""
+"""The same as `keep`, as environment variables that glibc reads when a process starts (mallopt(3))."""
 
 
 class _Mallinfo(ctypes.Structure):
-    """glibc's struct mallinfo2; hblks: arrays that are mapped by themselves."""
+    """glibc's struct mallinfo2; hblks is the number of allocations with their own mapping."""
 
     _fields_ = [
         (name, ctypes.c_size_t)
@@ -33,22 +33,22 @@ class _Mallinfo(ctypes.Structure):
 
 
 def keep() -> bool:
-    """From now on freed memory stays with the process. Returns whether the C library can do that.
+    """Keep freed memory in this process from now on. Returns whether the C library supports that.
 
-    One arena, since another one than the first maps what is large. Best before the framework starts its threads:
-    those that have an arena already stay with it.
+    All threads are to share one arena, since only the first arena takes large allocations from the heap. Call it before
+    the framework starts its threads: a thread keeps the arena that it has.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    wanted = ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, MAX_INT))
-    done = [mallopt(*pair) for pair in wanted] if mallopt else [0]
-    return all(code == 1 for code in done)
+    options = ((M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, MAX_INT))
+    results = [mallopt(*option) for option in options] if mallopt else [0]
+    return all(result == 1 for result in results)
 
 
 def kept() -> bool | Absent:
-    """Whether what is large is taken from memory that the process keeps, by trying it."""
+    """Whether large allocations come from memory that the process keeps; found out by making one."""
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallinfo2"):
-        return Absent("this C library has no mallinfo2 to tell by")
+        return Absent("this C library has no mallinfo2")
     libc.mallinfo2.restype = _Mallinfo
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, (ctypes.c_void_p,)
     before = libc.mallinfo2().hblks

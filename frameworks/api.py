@@ -1,9 +1,9 @@
-"""What a framework is to everything outside its folder: a descriptor, and a module with capabilities.
+"""The interface of a framework: a descriptor, and a module with capabilities.
 
-The descriptor (`Framework`) is data and imports nothing: `frameworks/<name>/framework.py` holds it, and one line in
-`frameworks/__init__.py` registers it. It names the module with the capabilities, `frameworks/<name>/program.py`, which
-`load` imports together with the framework itself. Capabilities are separate protocols: every implementation
-`Prepares` networks; ours also have ceilings, can be verified, and count FLOPs.
+The descriptor (`Framework`) is data and imports no framework: it is defined in `frameworks/<name>/framework.py`, and
+`frameworks/__init__.py` registers it with one line. It names the module with the capabilities,
+`frameworks/<name>/program.py`, which `load` imports together with the framework itself. Each capability is a protocol:
+every implementation `Prepares` networks; our own also measure ceilings, can be verified, and count FLOPs.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ Origin = Literal["framework", "third_party", "reference"]
 
 
 def no_conflict(choices: Mapping[str, str], device: Device) -> None:
-    """For frameworks whose choices can all go together."""
+    """Any combination of choices is possible."""
 
 
 def no_toolchain_needed() -> None:
-    """For frameworks that bring their compiler along."""
+    """The framework includes its compiler."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Framework:
-    """One implementation of the networks, described without importing it.
+    """Descriptor of one implementation of the networks; imports nothing of it.
 
-    name: as cases and the command line have it. label: as readers of tables and charts see it. what: in a few words.
-    colour: of its bars and lines on the site, on a light and on a dark page.
-    origin: ours in a framework, somebody else's (third_party), or the reference that others are held against.
+    name: in cases and on the command line. label: in tables and charts. what: description in a few words.
+    colour: of its bars and lines on the site, for the light and the dark theme.
+    origin: our own implementation in a framework, a third-party implementation, or the reference for correctness.
     backend: name of the framework that a third-party implementation runs on, whose interpreter it shares.
     program: dotted name of the module with the capabilities.
-    module: the framework's own; if it is absent, the framework is missing. install: the command that installs it.
-    distributions: their versions go into records.
-    choices: what a recipe may choose, by name. compiled, tuned: what these recipes choose; the rest is the default.
-    conflict: why some choices cannot go together on a device, None if they can.
-    settings: by recipe, for an implementation whose recipes have no choices: a third-party one, the reference.
-    distinct_recipes: recipes that are not the same as one before them.
-    missing_toolchain: why its compiler cannot generate code on this machine, with the cure; None if it can.
-    threads_variable: the environment variable from which the framework takes its number of threads as it starts;
-    None if it takes it later. flop_counter: the framework's own counter of FLOPs; None without one.
+    module: the framework's top-level module, whose absence means that the framework is not installed.
+    install: the command that installs it. distributions: packages whose versions are recorded.
+    choices: the choices of a recipe, by name. compiled, tuned: what these recipes choose; all else is at its default.
+    conflict: returns why a combination of choices is impossible on a device, None if it is possible.
+    settings: by recipe, for an implementation whose recipes have no choices: third-party ones and the reference.
+    distinct_recipes: recipes that differ from all before them.
+    missing_toolchain: returns why its compiler cannot generate code on this machine and what to do, None if it can.
+    threads_variable: environment variable with the number of threads that the framework reads when it is imported;
+    None if the number is set later. flop_counter: name of the framework's own FLOP counter; None without one.
     """
 
     name: str
@@ -81,15 +81,15 @@ class Framework:
         """Parse a recipe for one device.
 
         Args:
-            text: a recipe's name, with choices after it: `tuned+threads=2`. A third-party implementation takes the
-                name alone.
+            text: name of the recipe, optionally followed by choices: `tuned+threads=2`. Implementations without choices
+                take the name only.
             device: cpu or cuda.
             task: what a step computes.
 
         Raises:
-            UnknownName: the recipe, or a choice, does not exist; the nearest names are in the message.
-            InvalidConfiguration: a recipe that this implementation does not have, a value that a choice does not have,
-                or choices that cannot go together.
+            UnknownName: the recipe or a choice does not exist; the message suggests the nearest names.
+            InvalidConfiguration: this implementation does not have the recipe, a choice does not have the value, or
+                the combination of choices is impossible.
         """
         name, *parts = [text] if self.settings else text.split("+")
         if name not in RECIPES:
@@ -106,22 +106,29 @@ class Framework:
         return Recipe(text, tuple(setting for setting in settings if setting), choices)
 
     def execution(self, text: str, precision: str, device: str, task: Task = INFER) -> Execution:
-        """How a recipe runs in a precision on a device. Raises as `recipe` does, and UnknownName for a precision."""
+        """Parse a recipe for a precision and a device. Raises as `recipe` does, and UnknownName for a precision."""
         if precision not in PRECISIONS:
             raise UnknownName("precision", precision, PRECISIONS)
         return Execution(self.recipe(text, device, task), cast("Precision", precision), _device(device))
 
     def written(self, choices: Mapping[str, str]) -> str:
-        """The recipe with these choices, whatever `tuned` chooses: `default` and each that is not the default."""
+        """The recipe with these choices as text: `default`, followed by each choice that is not at its default."""
         parts = [f"{name}={value}" for name, value in choices.items() if value != self.choices[name].default]
         return "+".join(["default", *parts])
 
     def open_choices(
         self, device: str, precision: str = "fp32", task: Task = INFER, threads: Sequence[int] = ()
     ) -> Mapping[str, tuple[str, ...]]:
-        """Choices with more than one value that have an effect here, each with its values.
+        """The choices to search over: those with an effect here and more than one value.
 
-        threads: the numbers to choose from where a choice takes any.
+        Args:
+            device: cpu or cuda.
+            precision: of the case.
+            task: what a step computes.
+            threads: the numbers to try for a choice that allows any number.
+
+        Returns:
+            The values of each choice, by its name.
         """
         where = task, _device(device), cast("Precision", precision)
         values = {
@@ -159,85 +166,93 @@ def _device(name: str) -> Device:
 
 
 class Program(Protocol):
-    """One network on one device, ready to be stepped.
+    """One network on one device, ready to run steps.
 
-    What `put`, `step` and `synchronise` pass on is the framework's own.
+    Batches on the device and outputs of steps are of the framework's own array type.
+    substitutions: what the recipe or precision asks for and the machine does not have, with what is used instead.
     """
 
     substitutions: tuple[Substitution, ...]
 
     def put(self, batch: Batch) -> Any:
-        """The batch on the device, in the precision and layout that the network takes. Not part of a step."""
+        """Copy a batch to the device, in the precision and layout that the network takes. Not part of a step."""
 
     def compile(self, batch: Any) -> bool:
-        """Compile for a placed batch ahead of the first step; False if that is part of the first step."""
+        """Compile ahead of time for a batch on the device. Returns False if the first step compiles instead."""
 
     def step(self, batch: Any) -> Any:
-        """Compute one step of a placed batch. May return before the device has finished."""
+        """Run one step on a batch on the device. May return before the device has finished."""
 
     def synchronise(self, output: Any) -> None:
-        """Return when what a step gave has been computed."""
+        """Block until the output of a step has been computed."""
 
     def result(self, output: Any) -> Result:
-        """What a step computed, on the host; NHWC where it has height and width."""
+        """Copy the output of a step to the host; arrays with height and width are NHWC."""
 
     def query(self, batch: Batch) -> Result:
-        """Put, step, synchronise, fetch: from images on the host to their result on the host."""
+        """From images on the host to their result on the host: put, step, synchronise and result."""
 
     def device_step_s(self) -> float | None:
-        """Seconds of the last synchronised step on the device's own clock; None where there is no such clock."""
+        """Duration of the last synchronised step by the device's own clock, in seconds; None without such a clock."""
 
     def readings(self) -> Readings:
-        """Settings and compiled memory, read back from the framework; complete once a step has been synchronised.
+        """Settings and memory of the compiled program, as read back from the framework.
 
-        Reading them may take seconds: not while anything is timed.
+        Complete once a step has been synchronised. May take seconds, so do not call it while anything is timed.
         """
 
     def reset_device_memory(self) -> None:
-        """Start the device's high-water marks anew."""
+        """Reset the device's peak-memory counters."""
 
     def device_memory(self) -> DeviceMemory | None:
         """Peak device memory since the reset; None on a CPU."""
 
 
 class Prepares(Protocol):
-    """Runs networks. Every implementation does."""
+    """Can run networks: every implementation."""
 
     def devices(self) -> tuple[Device, ...]:
-        """The devices that the framework sees: "cpu", and "cuda" where there is a usable GPU."""
+        """The devices that the framework can use: "cpu", and "cuda" if it finds a usable GPU."""
 
     def touch(self, device: Device) -> str:
-        """Initialise the device and return its name. Raises Unsupported if the framework does not see it."""
+        """Initialise the device and return its name. Raises Unsupported if the framework cannot use it."""
 
     def prepare(self, network: Network, weights: Weights, execution: Execution, task: Task) -> Program:
-        """Build the network with these weights, to be run as the execution says.
+        """Build a program that runs a network.
 
-        Raises Unsupported with the reason if this framework or machine cannot.
+        Args:
+            network: the blueprint.
+            weights: by canonical name.
+            execution: recipe, precision and device.
+            task: what a step computes.
+
+        Raises:
+            Unsupported: this framework or machine cannot run it; the message has the reason.
         """
 
 
 @runtime_checkable
 class HasCeilings(Protocol):
-    """Can measure the largest rates that the framework reaches on a device."""
+    """Can measure ceilings: the highest compute rate and memory bandwidth that the framework attains on a device."""
 
     def matmul(self, n: int, precision: Precision, device: Device) -> Callable[[], Any]:
-        """A call that multiplies two n x n matrices on the device and returns when it is done: 2 n^3 FLOPs.
+        """Return a function that multiplies two n x n matrices (2 n^3 FLOPs) and returns when the device has finished.
 
-        Operands are resident, settings those of a case in this precision. The first call may compile.
-        Raises Unsupported if the framework does not see the device.
+        The operands are on the device already; settings are those of a case in this precision. The first call may
+        compile. Raises Unsupported if the framework cannot use the device.
         """
 
     def copy(self, size_bytes: int, device: Device) -> Callable[[], Any]:
-        """A call that copies an array of that size within the device's memory and returns when it is done.
+        """Return a function that copies an array within the device's memory and returns when the device has finished.
 
-        It reads and writes size_bytes each. The first call may compile.
-        Raises Unsupported if the framework does not see the device.
+        A call reads size_bytes and writes as many. The first call may compile. Raises Unsupported if the framework
+        cannot use the device.
         """
 
 
 @runtime_checkable
 class Verifiable(Protocol):
-    """Gives every block's output, so that frameworks can be compared block by block."""
+    """Can return every block's output, so that implementations can be compared block by block."""
 
     def outputs(
         self,
@@ -251,50 +266,50 @@ class Verifiable(Protocol):
         """One forward pass on the CPU.
 
         Args:
-            network: what to run.
+            network: the blueprint.
             weights: by canonical name.
             precision: of kernels and activations.
             batch: images, (batch, height, width, channels).
-            masks: None for inference; for a training-mode pass (batch statistics, dropout, the auxiliary classifier)
-                what each dropout layer keeps, by its path, (batch, features).
-            block_inputs: by block, what the next block takes instead of this block's own output.
+            masks: None for inference. For a pass in training mode (batch statistics, dropout, auxiliary classifier) the
+                dropout masks, (batch, features), by the path of their layer; 1 keeps a unit, 0 drops it.
+            block_inputs: by name of a block, an array that the next block takes instead of this block's output.
 
         Returns:
-            Every block's output by name, in NHWC, the logits last; after a training-mode pass the running statistics
-            as well.
+            Every block's output by name, in NHWC, the logits last; after a pass in training mode the updated running
+            statistics as well.
         """
 
 
 @runtime_checkable
 class CountsFlops(Protocol):
-    """Has a counter of FLOPs of its own."""
+    """Has its own FLOP counter."""
 
     def count_flops(self, network: Network, weights: Weights, batch: int) -> float:
-        """FLOPs of a forward pass in fp32 on the CPU, as the framework's own counter has them.
+        """FLOPs of a forward pass in fp32 on the CPU, by the framework's own counter.
 
-        What each counter takes for a FLOP is in docs/costs.md, and `xibench.analysis.counters` checks it.
+        What each counter counts as a FLOP is documented in docs/costs.md and checked by `xibench.analysis.counters`.
         """
 
 
 class Full(Prepares, HasCeilings, Verifiable, CountsFlops, Protocol):
-    """Every capability: what our own implementation in a framework has."""
+    """All capabilities, which each of our own implementations has."""
 
 
 _registered: dict[str, Framework] = {}
 _by_origin: dict[Origin, dict[str, Framework]] = {"framework": {}, "third_party": {}, "reference": {}}
 
 IMPLEMENTATIONS: Final[Mapping[str, Framework]] = MappingProxyType(_registered)
-"""Everything that a case may name as its framework."""
+"""All implementations: whatever a case may name as its framework."""
 FRAMEWORKS: Final[Mapping[str, Framework]] = MappingProxyType(_by_origin["framework"])
-"""Our own implementations: what is compared unless something else is asked for."""
+"""Our own implementations, which are measured by default."""
 REFERENCES: Final[Mapping[str, Framework]] = MappingProxyType(_by_origin["reference"])
-"""What the frameworks are held against: no rivals, so that they are run only where they are asked for."""
+"""Reference implementations, which define correctness; they run only on request."""
 THIRD_PARTY: Final[Mapping[str, Framework]] = MappingProxyType(_by_origin["third_party"])
-"""Other people's implementations of the same networks."""
+"""Third-party implementations of the same networks."""
 
 
 def register(framework: Framework) -> None:
-    """Add an implementation. Raises InvalidConfiguration if its name is taken by another one."""
+    """Add an implementation. Raises InvalidConfiguration if another one has its name."""
     known = _registered.setdefault(framework.name, framework)
     if known is not framework:
         raise InvalidConfiguration(f"framework '{framework.name}' is registered already; give it another name")
@@ -307,7 +322,7 @@ def framework_of(name: str) -> str:
 
 
 def find(name: str) -> Framework:
-    """The descriptor of an implementation. Raises UnknownName with the nearest names."""
+    """The descriptor of an implementation. Raises UnknownName if there is none; the message suggests names."""
     if name not in IMPLEMENTATIONS:
         raise UnknownName("framework", name, IMPLEMENTATIONS)
     return IMPLEMENTATIONS[name]
@@ -316,7 +331,12 @@ def find(name: str) -> Framework:
 def load(name: str) -> Prepares:
     """Import an implementation and the framework that it runs on.
 
-    Raises UnknownName, or MissingFramework with the command that installs it.
+    Returns:
+        The module with its capabilities.
+
+    Raises:
+        UnknownName: there is no such implementation.
+        MissingFramework: the framework is not installed; the message has the command that installs it.
     """
     described = find(name)
     try:
@@ -329,14 +349,14 @@ def load(name: str) -> Prepares:
 
 
 def synchronised_step(program: Program, batch: Any) -> Any:
-    """One step of a placed batch that returns when the device has finished: what the suites time."""
+    """Run one step and wait for the device, which is what the suites time."""
     output = program.step(batch)
     program.synchronise(output)
     return output
 
 
 def matmul_operands(n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Two n x n matrices, the same for every framework: the values multiplied affect a GPU's clock."""
+    """Two n x n matrices with the same values in every framework, since values affect a GPU's power and clock."""
     import numpy as np
 
     values = np.random.default_rng(0).uniform(-1, 1, (2, n, n)).astype(np.float32)

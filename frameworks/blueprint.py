@@ -1,9 +1,9 @@
-"""What a network is: a few frozen layer kinds and how they nest.
+"""The intermediate representation of a network: a few immutable layer kinds and how they nest.
 
-A network is written once as data. Everything else follows from that text: names (paths such as
-`block5.sepconv2.depthwise`), shapes, parameters, costs, and the module that each framework builds from it.
+A network is written once, as data. Everything else is derived from it: parameter names (paths such as
+`block5.sepconv2.depthwise`), shapes, parameters, costs, and the module that each framework builds.
 
-Shapes are (height, width, channels), or (channels,) after global pooling. The batch axis is left out.
+Shapes are (height, width, channels), or (channels,) after global pooling; the batch dimension is omitted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Literal
 
 from frameworks.errors import InvalidConfiguration, TooSmall
 
 Shape = tuple[int, ...]
 Padding = Literal["same", "valid", "symmetric"]
-"""same: TensorFlow's rule, ceil(n / stride) outputs, the odd cell at the bottom and right.
-valid: none. symmetric: kernel // 2 on every side, whatever the input.
+"""same: TensorFlow's rule, ceil(n / stride) outputs; where padding is odd, the extra cell is at the bottom and right.
+valid: no padding. symmetric: kernel // 2 on every side, regardless of the input size (PyTorch's usual form).
 """
 
 
@@ -39,8 +40,10 @@ class Conv:
 class BatchNorm:
     """Batch normalisation over batch, height and width.
 
-    momentum is the share of the old running statistic that is kept in an update (Keras' meaning).
-    variance says which variance of the batch enters the running one: biased (divided by m) or unbiased (m - 1).
+    epsilon: added to the variance before the square root.
+    momentum: fraction of the old running statistic that an update keeps (Keras' convention; PyTorch's is 1 - momentum).
+    scale: whether there is a learned scale (gamma); the offset (beta) is always there.
+    variance: which batch variance updates the running one: biased (divided by m) or unbiased (divided by m - 1).
     """
 
     name: str
@@ -52,7 +55,7 @@ class BatchNorm:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """Element-wise non-linearity: relu, max(x, 0); elu, x above 0 and exp(x) - 1 below (alpha 1)."""
+    """Element-wise non-linearity: relu is max(x, 0); elu is x where x > 0 and exp(x) - 1 elsewhere (alpha 1)."""
 
     name: str
     function: Literal["relu", "elu"] = "relu"
@@ -60,7 +63,7 @@ class Activation:
 
 @dataclass(frozen=True, slots=True)
 class MaxPool:
-    """Max pooling. Padded cells never win: they count as `pad_value`, minus infinity."""
+    """Max pooling. Padding has the value `pad_value`: minus infinity, so that it never is the maximum."""
 
     name: str
     window: int
@@ -71,9 +74,10 @@ class MaxPool:
 
 @dataclass(frozen=True, slots=True)
 class AveragePool:
-    """Average pooling: of stride 1 with same padding and an odd window, or of any with valid padding.
+    """Average pooling: with same padding only for stride 1 and an odd window; with valid padding for any.
 
-    border: divide by the cells that lie inside the image (exclude) or by all of the window's (include).
+    border: whether padded cells count in the divisor: `exclude` divides by the cells inside the image (TensorFlow's
+    rule), `include` by all cells of the window (PyTorch's default).
     """
 
     name: str
@@ -92,14 +96,14 @@ class GlobalAveragePool:
 
 @dataclass(frozen=True, slots=True)
 class Flatten:
-    """(H, W, C) -> (H * W * C,), in that order in every framework, whatever its layout."""
+    """(H, W, C) -> (H * W * C,), in that order in every framework, regardless of its memory layout."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Channels from `start` up to, not including, `stop`."""
+    """Channels [start, stop)."""
 
     name: str
     start: int
@@ -108,7 +112,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Dropout:
-    """In training, keeps a unit with probability 1 - rate and divides it by that; otherwise the identity."""
+    """Inverted dropout: training keeps a unit with probability 1 - rate and divides it by 1 - rate."""
 
     name: str
     rate: float
@@ -132,7 +136,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Residual:
-    """body(x) + shortcut(x); without a shortcut the identity is added. The shortcut takes the block's own input."""
+    """body(x) + shortcut(x), or body(x) + x without a shortcut. Both take the block's input."""
 
     name: str
     body: tuple[Layer, ...]
@@ -141,7 +145,7 @@ class Residual:
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    """Every branch sees the same input; outputs are concatenated along channels, in the order written."""
+    """Parallel branches with the same input, whose outputs are concatenated along channels in the order written."""
 
     name: str
     branches: tuple[Sequence, ...]
@@ -153,7 +157,7 @@ Layer = Leaf | Sequence | Residual | Branches
 
 @dataclass(frozen=True, slots=True)
 class Auxiliary:
-    """A classifier beside the network that only training runs: `layers` go on from the output of block `after`."""
+    """An auxiliary classifier, which only training runs: `layers` take the output of block `after`."""
 
     after: str
     layers: Sequence
@@ -161,7 +165,13 @@ class Auxiliary:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A whole network: `layers` are its blocks, in the paper's words, from a picture to the logits."""
+    """A whole network, from images to logits.
+
+    name: of the model. variant: name of its configuration. config: the configuration itself.
+    input_shape: of one image, (height, width, channels).
+    layers: its blocks, named as in the paper; the last one returns the logits.
+    auxiliary: the auxiliary classifier, None without one.
+    """
 
     name: str
     variant: str
@@ -188,8 +198,9 @@ class LayerInstance:
 class Parameter:
     """One array of a network, in canonical layout.
 
+    name: path of its layer and its role, joined by a dot. shape: in canonical layout (see `frameworks.weights`).
     role: kernel, bias, scale, offset (trainable), mean, variance (running statistics).
-    fan_in: how many products are summed into one output of the layer; 0 where that has no meaning.
+    fan_in: number of inputs to one output value of the layer; 0 where that has no meaning.
     """
 
     name: str
@@ -199,64 +210,82 @@ class Parameter:
 
     @property
     def trainable(self) -> bool:
-        """Whether an optimiser changes it; running statistics are not."""
+        """Whether an optimiser updates it: everything but running statistics."""
         return self.role not in ("mean", "variance")
 
 
 def join(prefix: str, name: str) -> str:
-    """`prefix.name`, or `name` at the top."""
+    """`prefix.name`, or `name` if the prefix is empty."""
     return f"{prefix}.{name}" if prefix else name
 
 
 def infer_shapes(network: Network, resolution: int | None = None) -> tuple[LayerInstance, ...]:
-    """Every layer with its path and shapes, in the order in which inference runs them.
+    """Infer the shapes of every layer that inference runs.
 
-    Raises InvalidConfiguration if the picture is too small for the network.
+    Args:
+        network: the blueprint.
+        resolution: height and width of the input in pixels; None for the network's own.
+
+    Returns:
+        Every layer with its path and shapes, in execution order.
+
+    Raises:
+        TooSmall: the image is so small that some layer has no output.
+        InvalidConfiguration: layers do not fit together.
     """
-    return _infer_shapes(network, resolution)[0]
+    height, width, channels = network.input_shape
+    shape: Shape = (resolution, resolution, channels) if resolution else (height, width, channels)
+    instances: list[LayerInstance] = []
+    for layer in network.layers:
+        shape = _walk(layer, "", shape, instances)
+    return tuple(instances)
 
 
 def infer_auxiliary_shapes(network: Network, resolution: int | None = None) -> tuple[LayerInstance, ...]:
-    """The layers that only training runs; none if the network has no auxiliary classifier.
-
-    Raises InvalidConfiguration if the picture is too small for them.
-    """
+    """The same for the auxiliary classifier, which only training runs; empty if the network has none."""
+    if not network.auxiliary:
+        return ()
+    block = network.auxiliary.after
+    *_, last = (each for each in infer_shapes(network, resolution) if each.path.partition(".")[0] == block)
     instances: list[LayerInstance] = []
-    if network.auxiliary:
-        _walk(network.auxiliary.layers, "", _infer_shapes(network, resolution)[1][network.auxiliary.after], instances)
+    _walk(network.auxiliary.layers, "", last.output_shape, instances)
     return tuple(instances)
 
 
 def parameters(network: Network) -> tuple[Parameter, ...]:
-    """Every parameter of the network with its canonical name and shape, in the order in which they are used."""
+    """Every parameter of the network, the auxiliary classifier's last, otherwise in order of use."""
     instances = (*infer_shapes(network), *infer_auxiliary_shapes(network))
     return tuple(parameter for instance in instances for parameter in layer_parameters(instance))
 
 
 def has_batch_norm(network: Network) -> bool:
-    """Whether any layer of a forward pass is a batch norm."""
+    """Whether inference runs a batch norm."""
     return any(isinstance(instance.layer, BatchNorm) for instance in infer_shapes(network))
 
 
 def min_resolution(network: Network) -> int:
-    """The smallest square picture for which every layer still has an output.
+    """The smallest resolution, in pixels, at which every layer has an output.
 
-    Raises InvalidConfiguration if the network fits no picture, whatever its size.
+    Raises InvalidConfiguration if the layers do not fit together at any resolution.
     """
-    resolution = 1
-    while not _fits(network, resolution):
-        resolution += 1
+    for resolution in count(1):
+        try:
+            infer_shapes(network, resolution)
+            infer_auxiliary_shapes(network, resolution)
+        except TooSmall:
+            continue
+        break
     return resolution
 
 
 def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    """Cells to add before and after one axis of `size` cells under TensorFlow's "same" rule."""
+    """Padding before and after one axis of `size` cells under TensorFlow's "same" rule."""
     total = max((-(-size // stride) - 1) * stride + window - size, 0)
     return total // 2, total - total // 2
 
 
 def edges(padding: Padding, size: int, window: int, stride: int) -> tuple[int, int]:
-    """Cells to add before and after one axis of `size` cells."""
+    """Padding before and after one axis of `size` cells."""
     if padding == "same":
         return same_padding(size, window, stride)
     edge = window // 2 if padding == "symmetric" else 0
@@ -264,22 +293,12 @@ def edges(padding: Padding, size: int, window: int, stride: int) -> tuple[int, i
 
 
 def is_depthwise(layer: Conv, channels: int) -> bool:
-    """Whether the convolution has one kernel slice per channel."""
+    """Whether a convolution of that many input channels is depthwise, with a channel multiplier of 1."""
     return layer.groups == channels == layer.features and channels > 1
 
 
-def _infer_shapes(network: Network, resolution: int | None) -> tuple[tuple[LayerInstance, ...], dict[str, Shape]]:
-    """Every layer, and the output shape of each block."""
-    height, width, channels = network.input_shape
-    shape: Shape = (resolution, resolution, channels) if resolution else (height, width, channels)
-    instances: list[LayerInstance] = []
-    ends: dict[str, Shape] = {}
-    for layer in network.layers:
-        ends[layer.name] = shape = _walk(layer, "", shape, instances)
-    return tuple(instances), ends
-
-
 def _walk(layer: Layer, prefix: str, shape: Shape, instances: list[LayerInstance]) -> Shape:
+    """Append a layer and those within it to `instances`, and return its output shape."""
     path = join(prefix, layer.name)
     match layer:
         case Sequence(layers=layers):
@@ -342,17 +361,8 @@ def _window_shape(path: str, size: Shape, window: tuple[int, int], stride: int, 
     return tuple(out)
 
 
-def _fits(network: Network, resolution: int) -> bool:
-    try:
-        infer_shapes(network, resolution)
-        infer_auxiliary_shapes(network, resolution)
-    except TooSmall:
-        return False
-    return True
-
-
 def layer_parameters(instance: LayerInstance) -> Iterator[Parameter]:
-    """The parameters of one layer."""
+    """The parameters of one layer; none for kinds without any."""
     path, layer = instance.path, instance.layer
     channels = instance.input_shape[-1]
     match layer:

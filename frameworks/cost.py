@@ -1,8 +1,8 @@
-"""What a network costs, per layer, from its blueprint alone.
+"""Analytical cost of a network, per layer, from its blueprint alone.
 
-One multiply-add is 1 MAC and 2 FLOPs. MACs count convolutions and dense layers; everything else (batch norm,
-activations, pools, additions) stands in its own column, `elementwise`, in operations. Work and activations are those of
-the whole batch; parameters do not depend on it. Costs are those of the network as written, whatever a recipe rewrites.
+One multiply-add is 1 MAC and 2 FLOPs. MACs count convolutions and dense layers only; all other work (batch norm,
+activations, pools, additions) is counted separately, in operations, as `elementwise`. Work and activations are those of
+the whole batch; parameters do not depend on it. Costs describe the network as written, before a recipe rewrites it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from frameworks.blueprint import (
+    Activation,
     AveragePool,
     BatchNorm,
     Branches,
@@ -23,7 +24,6 @@ from frameworks.blueprint import (
     LayerInstance,
     MaxPool,
     Network,
-    Parameter,
     Residual,
     Shape,
     Slice,
@@ -37,14 +37,21 @@ from frameworks.task import INFER, Infer, Task
 
 ITEM_BYTES: Final = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2}
 FUSED_AWAY: Final = ("batch_norm", "activation", "dropout", "concat", "slice", "flatten")
-"""Kinds of layer that need no memory traffic of their own where a neighbour does their work in passing: it reads or
-writes its values already changed, into their part of a concatenation, or from their part of an input.
+"""Layer kinds that cause no memory traffic once they are fused into a neighbour, which then reads or writes the changed
+values directly: normalised or activated, at their offset in a concatenation, or from a slice of an input.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """One layer's cost. `bytes_moved`: inputs, outputs and parameters once each, for the whole batch."""
+    """One layer's cost.
+
+    name: its path. kind: see `kind`. input_shape, output_shape: of one image.
+    parameters, parameters_trainable: with and without running statistics.
+    macs, elementwise: multiply-adds, and operations outside them, of the whole batch.
+    activations: output values of a convolution or dense layer for the whole batch; 0 for other kinds.
+    bytes_moved: inputs, outputs and parameters, each read or written once, for the whole batch.
+    """
 
     name: str
     kind: str
@@ -60,10 +67,11 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """A network's cost: the sums over its layers. `activations` counts outputs of convolutions and dense layers.
+    """A network's cost: sums over its layers, with the meaning and unit that LayerCost gives them.
 
-    An auxiliary classifier has its parameters among the network's; its work, which only training does, stands apart in
-    `auxiliary_macs` and `auxiliary_layers`.
+    model, variant, resolution, batch, precision: what the cost is of. layers: in execution order.
+    An auxiliary classifier's parameters are included in the network's. Its work, which only training does, is not: see
+    auxiliary_macs and auxiliary_layers.
     """
 
     model: str
@@ -91,63 +99,63 @@ def cost(
         network: the blueprint.
         task: what the step computes.
         resolution: pixels, square; None for the network's own.
-        batch: images of the step. MACs, element-wise operations, activations and bytes are those of the whole batch.
-        precision: of kernels and activations; batch norm's parameters stay in at least float32.
+        batch: number of images. MACs, element-wise operations, activations and bytes are those of the whole batch.
+        precision: of kernels and activations; batch-norm parameters stay in at least float32.
 
     Raises:
-        Unsupported: a task whose cost is not known here; only inference's is.
+        Unsupported: there is no cost model for the task; there is one for inference only.
         InvalidConfiguration: the resolution is too small for the network.
     """
     if not isinstance(task, Infer):
-        raise Unsupported(f"cost of {network.name}: task {task!r} is not known, expected Infer()")
+        raise Unsupported(f"cost of {network.name}: no cost model for the task {task!r}, expected Infer()")
     layers = tuple(_layer_cost(p, batch, precision) for p in infer_shapes(network, resolution))
-    beside = tuple(_layer_cost(p, batch, precision) for p in infer_auxiliary_shapes(network, resolution))
+    auxiliary = tuple(_layer_cost(p, batch, precision) for p in infer_auxiliary_shapes(network, resolution))
     return NetworkCost(
         model=network.name,
         variant=network.variant,
         resolution=resolution or network.input_shape[0],
         batch=batch,
         precision=precision,
-        parameters_trainable=sum(layer.parameters_trainable for layer in (*layers, *beside)),
-        parameters_total=sum(layer.parameters for layer in (*layers, *beside)),
+        parameters_trainable=sum(layer.parameters_trainable for layer in (*layers, *auxiliary)),
+        parameters_total=sum(layer.parameters for layer in (*layers, *auxiliary)),
         macs=sum(layer.macs for layer in layers),
         elementwise=sum(layer.elementwise for layer in layers),
         activations=sum(layer.activations for layer in layers),
         bytes_moved=sum(layer.bytes_moved for layer in layers),
         layers=layers,
-        auxiliary_macs=sum(layer.macs for layer in beside),
-        auxiliary_layers=beside,
+        auxiliary_macs=sum(layer.macs for layer in auxiliary),
+        auxiliary_layers=auxiliary,
     )
 
 
 def as_written(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
-    """(FLOPs, bytes) of each layer in order, for a roofline: every layer reads and writes memory.
+    """(FLOPs, bytes) of each layer in order, for a roofline in which every layer reads and writes memory.
 
-    FLOPs are those of multiply-adds, 2 each: a matrix product's rate bounds nothing else.
+    FLOPs are 2 per multiply-add and nothing else: the roofline's peak is the rate of a matmul.
     """
     return tuple((2 * layer.macs, layer.bytes_moved) for layer in costs.layers)
 
 
 def fused_layers(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
-    """(FLOPs, bytes) of each layer in order, for a roofline: element-wise layers are fused into their neighbours.
+    """(FLOPs, bytes) of each layer in order, for a roofline in which element-wise layers are fused into neighbours.
 
-    Batch norm, activation, dropout and concatenation move nothing. A residual addition is done by the layer that
-    computes its first summand and writes the sum instead: only the second summand is read. Convolutions, pools and
-    dense layers read their input and parameters and write their output, each once.
+    Layers of the kinds in FUSED_AWAY move nothing. A residual addition is fused into the layer that computes its first
+    operand, which writes the sum instead: only the second operand is read. Convolutions, pools and dense layers read
+    their input and parameters and write their output, each once.
     """
-    return tuple((2 * layer.macs, _fused_bytes(layer, costs)) for layer in costs.layers)
 
+    def bytes_moved(layer: LayerCost) -> int:
+        if layer.kind in FUSED_AWAY:
+            return 0
+        if layer.kind == "add":
+            return math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
+        return layer.bytes_moved
 
-def _fused_bytes(layer: LayerCost, costs: NetworkCost) -> int:
-    if layer.kind in FUSED_AWAY:
-        return 0
-    if layer.kind == "add":
-        return math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
-    return layer.bytes_moved
+    return tuple((2 * layer.macs, bytes_moved(layer)) for layer in costs.layers)
 
 
 def kind(instance: LayerInstance) -> str:
-    """The field's word for a layer: depthwise, grouped, pointwise, conv, batch_norm, …"""
+    """The usual name of a layer's kind: depthwise, grouped, pointwise, conv, batch_norm, …"""
     layer = instance.layer
     if isinstance(layer, Conv):
         if is_depthwise(layer, instance.input_shape[-1]):
@@ -171,68 +179,49 @@ def kind(instance: LayerInstance) -> str:
 
 
 def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCost:
-    parameters = list(layer_parameters(instance))
-    count = sum(math.prod(p.shape) for p in parameters)
-    macs = _macs(instance)
-    written = 0 if isinstance(instance.layer, Dropout | Flatten) else math.prod(instance.output_shape)
-    moved = _elements_in(instance) + written
+    item_bytes = ITEM_BYTES[precision]
+    parameters = [(math.prod(p.shape), p) for p in layer_parameters(instance)]
+    parameter_bytes = sum(  # batch-norm parameters and statistics stay in at least float32
+        count * (item_bytes if p.role in ("kernel", "bias") else max(item_bytes, 4)) for count, p in parameters
+    )
+    macs, elementwise, values = _work(instance)
     return LayerCost(
         name=instance.path,
         kind=kind(instance),
         input_shape=instance.input_shape,
         output_shape=instance.output_shape,
-        parameters=count,
-        parameters_trainable=sum(math.prod(p.shape) for p in parameters if p.trainable),
+        parameters=sum(count for count, _ in parameters),
+        parameters_trainable=sum(count for count, p in parameters if p.trainable),
         macs=macs * batch,
-        elementwise=_elementwise(instance) * batch,
+        elementwise=elementwise * batch,
         activations=math.prod(instance.output_shape) * batch if macs else 0,
-        bytes_moved=moved * batch * ITEM_BYTES[precision] + sum(_parameter_bytes(p, precision) for p in parameters),
+        bytes_moved=values * batch * item_bytes + parameter_bytes,
     )
 
 
-def _parameter_bytes(parameter: Parameter, precision: str) -> int:
-    """Batch norm's parameters and statistics stay in at least float32."""
-    narrow = parameter.role in ("kernel", "bias")
-    return math.prod(parameter.shape) * (ITEM_BYTES[precision] if narrow else max(ITEM_BYTES[precision], 4))
+def _work(instance: LayerInstance) -> tuple[int, int, int]:
+    """MACs, operations besides MACs, and values read and written, of one image.
 
-
-def _macs(instance: LayerInstance) -> int:
-    layer, out = instance.layer, math.prod(instance.output_shape)
-    if isinstance(layer, Conv):
-        return out * layer.kernel[0] * layer.kernel[1] * (instance.input_shape[-1] // layer.groups)
-    return out * instance.input_shape[-1] if isinstance(layer, Dense) else 0
-
-
-def _elements_in(instance: LayerInstance) -> int:
-    """Values read, per image: both summands of an addition, all of a concatenation; dropout is the identity here."""
+    Scale and shift count 2 operations; a comparison or an addition counts 1.
+    """
+    channels = instance.input_shape[-1]
+    read, out = math.prod(instance.input_shape), math.prod(instance.output_shape)
     match instance.layer:
-        case Residual():
-            return 2 * math.prod(instance.output_shape)
-        case Branches():
-            return math.prod(instance.output_shape)
-        case Dropout() | Flatten():
-            return 0
-        case Slice():
-            return math.prod(instance.output_shape)
-        case _:
-            return math.prod(instance.input_shape)
-
-
-def _elementwise(instance: LayerInstance) -> int:
-    """Operations per image outside MACs: a scale and a shift count 2, a comparison or an addition 1 each."""
-    out = math.prod(instance.output_shape)
-    match instance.layer:
-        case BatchNorm():
-            return 2 * out
-        case MaxPool(window=window) | AveragePool(window=window):
-            return window * window * out
-        case GlobalAveragePool():
-            return math.prod(instance.input_shape)
-        case Conv(bias=bias):
-            return out if bias else 0
+        case Conv(kernel=(height, width), groups=groups, bias=bias):
+            return out * height * width * (channels // groups), out if bias else 0, read + out
         case Dense():
-            return out
-        case Branches() | Dropout() | Flatten() | Slice():
-            return 0
-        case _:
-            return out
+            return out * channels, out, read + out
+        case BatchNorm():
+            return 0, 2 * out, read + out
+        case Activation():
+            return 0, out, read + out
+        case MaxPool(window=window) | AveragePool(window=window):
+            return 0, window * window * out, read + out
+        case GlobalAveragePool():
+            return 0, read, read + out
+        case Residual():  # both operands are read
+            return 0, out, 2 * out + out
+        case Branches() | Slice():  # only what ends up in the output is read
+            return 0, 0, out + out
+        case Dropout() | Flatten():  # the identity in inference; a view
+            return 0, 0, 0

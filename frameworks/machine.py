@@ -1,4 +1,4 @@
-"""What the host is: its cores, and its CPU's name and features. Imports no framework."""
+"""The host's usable cores, and its CPU's name and features. Imports no framework."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from frameworks.precision import Device, Precision
 
 
 def usable_cores() -> int:
-    """The cores that this process may run on."""
+    """Number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -33,9 +33,9 @@ def cpu_name() -> str:
 
 
 def bf16_on_cpu(library: str, precision: Precision, device: Device) -> tuple[Substitution, ...]:
-    """What a bf16 case on a CPU runs on if that has no matrix unit for it; empty if it has one (AMX).
+    """What bf16 on a CPU runs on without a matrix unit; empty for other cases and for a CPU that has one (AMX).
 
-    library: what computes convolutions, such as oneDNN or XLA.
+    library: the one that computes convolutions, such as oneDNN or XLA.
     """
     flags = cpu_flags()
     if precision != "bf16" or device != "cpu" or "amx_bf16" in flags:

@@ -1,6 +1,6 @@
-"""Settings that bear on a comparison, under names that are the same in every framework.
+"""Settings that affect performance, under the same names in every framework.
 
-A framework reads each setting back as a value, or as `Absent` with the reason.
+Each setting is read back from the framework as a value, or as `Absent` with the reason.
 """
 
 from __future__ import annotations
@@ -18,36 +18,37 @@ MANIFEST: Final[Mapping[str, str]] = {
     "batch_norm_folded": "whether batch norm is folded into the convolutions before it",
     "kernel_dtype": "dtype of a convolution's kernel",
     "output_dtype": "dtype of the logits as a step returns them",
-    "output_device": "where the logits lie when a step returns: cpu or cuda",
+    "output_device": "device of the logits that a step returns: cpu or cuda",
     "results_copied_to_host": "whether a step copies its results from another device to the host",
-    "tf32": "whether float32 products may run in TF32",
-    "matmul_precision": "what float32 products are asked for: highest, high, default",
-    "autotuning": "whether algorithms or kernels are picked by timing them",
+    "tf32": "whether float32 matmuls may run in TF32",
+    "matmul_precision": "requested precision of float32 matmuls: highest, high, default",
+    "autotuning": "whether algorithms or kernels are chosen by timing them",
     "graphs": "whether steps are replayed as CUDA graphs",
-    "onednn": "whether oneDNN computes convolutions and products",
+    "onednn": "whether oneDNN computes convolutions and matmuls",
     "amx": "whether the CPU's matrix unit (AMX) can be used",
     "threads": "threads within an operation",
     "interop_threads": "threads for independent operations",
-    "memory_kept": "whether large arrays stay with the process when they are freed",
-    "donated_buffers": "whether a step may write into its arguments' memory",
-    "compilation_cache": "what compiled programs a disk cache gave: off, cold (none), warm (some)",
-    "preallocation": "whether the framework took most of the device's memory when it began",
+    "memory_kept": "whether the memory of large arrays stays with the process when they are freed",
+    "donated_buffers": "whether a step may overwrite its arguments' memory",
+    "compilation_cache": "whether compiled programs came from a disk cache: off, cold (none), warm (some)",
+    "preallocation": "whether the framework reserved most of the device's memory at the start",
 }
-"""Every framework's settings have these names, whatever else they have."""
+"""Every framework reads back settings of these names; it may have others as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """What could not be read, or does not exist here; `why` in one line."""
+    """A value that cannot be read or does not exist here; `why`: the reason in one line."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledMemory:
-    """Memory of one compiled step as the compiler planned it. None: it does not say; `Readings.absent` has the reason.
+    """Memory of one compiled step, as planned by the compiler, in bytes.
 
     temporary: scratch. argument: parameters and batch. output: the logits. code: the program.
+    None: the compiler does not report it; `Readings.absent` has the reason.
     """
 
     temporary_bytes: int | None = None
@@ -58,7 +59,7 @@ class CompiledMemory:
 
 @dataclass(frozen=True, slots=True)
 class DeviceMemory:
-    """The framework's own counters for the device since `reset_device_memory`. None: it has no such counter."""
+    """Peaks of the framework's own memory counters since `reset_device_memory`; None where it has no such counter."""
 
     peak_allocated_bytes: int | None
     peak_reserved_bytes: int | None
@@ -66,7 +67,10 @@ class DeviceMemory:
 
 @dataclass(frozen=True, slots=True)
 class Substitution:
-    """What a recipe or precision asked for, why the machine could not give it, and what ran instead."""
+    """Something that a recipe or precision asks for and that is unavailable here.
+
+    wanted: what it asks for. why: why it is unavailable. ran: what ran instead.
+    """
 
     wanted: str
     why: str
@@ -75,11 +79,11 @@ class Substitution:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What a program read back from its framework.
+    """What a program reads back from its framework.
 
-    settings: every name of MANIFEST, and more that only this framework has. compiled: what the compiler planned.
-    absent: why a figure is None, by its name: each setting, each figure of `compiled` (`compiled_temporary_bytes`, …),
-    and `device_steps_s` where there is no clock on the device.
+    settings: every name of MANIFEST, and those that only this framework has. compiled: memory of the compiled step.
+    absent: by name, why a value is None: for settings, for figures of `compiled` (`compiled_temporary_bytes`, …), and
+    for `device_steps_s` where the device has no clock.
     """
 
     settings: dict[str, SettingValue]
@@ -89,7 +93,7 @@ class Readings:
 
 T = TypeVar("T", bound=SettingValue)
 Reading = SettingValue | Absent
-"""A setting as a framework read it back."""
+"""A setting as read back from a framework."""
 
 NOT_ON_GPU: Final = Absent("the case runs on a GPU")
 NOT_PUT: Final = Absent("no batch has been put on the device yet")
@@ -97,26 +101,28 @@ NO_BATCH_NORM: Final = Absent("the network has no batch norm")
 NOT_STEPPED: Final = Absent("no step has been synchronised yet")
 NOT_COMPILED: Final = Absent("nothing is compiled")
 NO_GRAPHS_ON_CPU: Final = Absent("CUDA graphs exist on a CUDA device only")
-NO_PREALLOCATION: Final = Absent("a host's memory is not preallocated")
+NO_PREALLOCATION: Final = Absent("host memory is not preallocated")
 
 
 def present(readings: Mapping[str, T | Absent]) -> dict[str, T | None]:
-    """The values by name, None where there is none."""
+    """Values by name, None for each that is absent."""
     return {name: None if isinstance(reading, Absent) else reading for name, reading in readings.items()}
 
 
 def reasons(readings: Mapping[str, T | Absent]) -> dict[str, str]:
-    """Why there is no value, by name; names that have one are left out."""
+    """Reasons by name, of the absent values only."""
     return {name: reading.why for name, reading in readings.items() if isinstance(reading, Absent)}
 
 
 def collect(
     settings: Mapping[str, Reading], compiled: Mapping[str, int | Absent], no_device_clock: Absent | None
 ) -> Readings:
-    """Readings from what was read, value or reason, by name.
+    """Combine values and reasons into Readings.
 
-    compiled: named as in a record: `compiled_temporary_bytes`, `compiled_argument_bytes`, …
-    no_device_clock: why steps are not timed on the device's own clock; None where they are.
+    Args:
+        settings: value or reason, by name of the setting.
+        compiled: the same for figures named as in a record: `compiled_temporary_bytes`, `compiled_argument_bytes`, …
+        no_device_clock: why the device's own clock does not time steps; None where it does.
     """
     figures = {name.removeprefix("compiled_"): value for name, value in present(compiled).items()}
     clock = {} if no_device_clock is None else reasons({"device_steps_s": no_device_clock})
@@ -124,7 +130,7 @@ def collect(
 
 
 def nothing_compiled() -> dict[str, int | Absent]:
-    """The readings of compiled memory where a step is not compiled."""
+    """Compiled memory of a step that is not compiled."""
     return dict.fromkeys(
         ("compiled_temporary_bytes", "compiled_argument_bytes", "compiled_output_bytes", "compiled_code_bytes"),
         NOT_COMPILED,
@@ -132,9 +138,9 @@ def nothing_compiled() -> dict[str, int | Absent]:
 
 
 def usable_amx(flags: frozenset[str], library: str) -> bool | Absent:
-    """False where the CPU has no AMX; else the library alone knows. flags: the CPU's, as Linux lists them."""
+    """False if the CPU has no AMX; otherwise absent, since only the library knows. flags: as Linux lists them."""
     if not flags:
         return Absent("the CPU's feature flags cannot be read")
     if not any(flag.startswith("amx") for flag in flags):
         return False
-    return Absent(f"the CPU has AMX, and {library} does not tell whether it uses it")
+    return Absent(f"the CPU has AMX, but {library} does not report whether it uses it")

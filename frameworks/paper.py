@@ -1,6 +1,6 @@
-"""The tables of the Xception paper as data: arXiv 1610.02357, version 3 of 4 April 2017. We measured nothing of it.
+"""The tables of the Xception paper as data: arXiv 1610.02357, version 3 of 4 April 2017. None of it is our measurement.
 
-Each row names the blueprint that it is about, where the registry has one. What the paper leaves open stands in `note`.
+Each row names the registered blueprint that it is about, if there is one; notes say what the paper leaves open.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ RESNET_PAGE: Final = Source("He et al., deep-residual-networks README", "https:/
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table. values: by column, in the column's own unit, as printed."""
+    """One row of a table.
+
+    network: as the paper names it. model, variant: the blueprint. values: one per column, in its unit, as printed.
+    """
 
     network: str
     model: str
@@ -29,9 +32,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """One table of the paper. columns: name, unit and printed decimals of each value of a row.
+    """One table of the paper.
 
-    also: where the paper took rows from that it did not measure.
+    number, title: as in the paper. columns: name, unit and printed decimals of each value of a row.
+    conditions: how it was measured. source: of the table. also: sources of rows that the paper did not measure itself.
     """
 
     number: int
@@ -53,7 +57,7 @@ IMAGENET: Final = PaperTable(
         Row("Inception V3", "inception_v3", "default", (0.782, 0.941), "without the auxiliary classifier"),
         Row("Xception", "xception", "default", (0.790, 0.945)),
     ),
-    "single crop, single model, validation pictures that are not blacklisted",
+    "single crop, single model, non-blacklisted validation images",
     also=(RESNET_PAGE,),
 )
 JFT: Final = PaperTable(
@@ -84,4 +88,4 @@ SIZE_AND_SPEED: Final = PaperTable(
 TABLES: Final = (IMAGENET, JFT, SIZE_AND_SPEED)
 
 SPEED_RATIO: Final = 28 / 31
-"""Xception's speed over Inception V3's, Table 3. It is of training; one forward pass has another ratio."""
+"""Xception's speed over Inception V3's in Table 3: of training, whose ratio differs from that of a forward pass."""

@@ -1,4 +1,4 @@
-"""The precisions and devices that a case can ask for, and what a device must have for them. Imports no framework."""
+"""The precisions and devices of cases, and what a device must support for them. Imports no framework."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ Precision = Literal["fp64", "fp32", "tf32", "bf16"]
 PRECISIONS: Final[Mapping[Precision, str]] = {
     "fp64": "kernels, activations and batch norm in float64",
     "fp32": "everything in float32; TF32 off",
-    "tf32": "as fp32, but products and convolutions of float32 may run in TF32; on NVIDIA GPUs from Ampere on",
+    "tf32": "as fp32, but float32 matmuls and convolutions may run in TF32; on NVIDIA GPUs since Ampere",
     "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
 }
 MIN_CAPABILITY_FOR_TF32: Final = (8, 0)
-"""Ampere: the first that has it, by the CUDA C++ programming guide's table of compute capabilities."""
+"""Ampere, the first architecture with TF32 (CUDA C++ programming guide, table of compute capabilities)."""
 
 
 def require(framework: str, precision: Precision, capability: tuple[int, int] | None) -> None:
-    """Raise Unsupported for tf32 on a device without it: it would be fp32 under another name.
+    """Raise Unsupported for tf32 on a device without TF32, where it would silently be fp32.
 
     Args:
-        framework: named in the message.
-        precision: what the case asks for.
-        capability: the device's CUDA compute capability; None for a device that has none.
+        framework: its name, for the message.
+        precision: of the case.
+        capability: the device's CUDA compute capability; None for a CPU.
     """
     if precision != "tf32" or (capability and capability >= MIN_CAPABILITY_FOR_TF32):
         return
     found = f"a GPU of compute capability {capability[0]}.{capability[1]}" if capability else "this device"
     raise Unsupported(
-        f"{framework}: {found} has no TF32; expected an NVIDIA GPU of compute capability 8.0 or more; use fp32"
+        f"{framework}: {found} has no TF32; expected an NVIDIA GPU of compute capability 8.0 or higher; use fp32"
     )

@@ -1,7 +1,7 @@
-"""What an execution needs of its process before the framework is imported: the allocator, and a number of threads.
+"""Process-level settings that must be made before a framework is imported: the allocator and the number of threads.
 
-The parent of a worker passes `process_environment` to it; `configure_process` does the same in a process that is
-running already, and says what came too late. Imports no framework.
+A worker is started with the variables of `process_environment`; `configure_process` makes the same settings in a
+process that is already running, and reports those that are no longer possible. Imports no framework.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from frameworks.manifest import Substitution
 from frameworks.recipes import AUTOMATIC, Execution
 
 NO_MALLOPT: Final = Substitution(
-    "memory kept by the allocator", "this C library has no mallopt", "an allocator as it is by itself"
+    "memory kept by the allocator", "this C library has no mallopt", "the allocator's defaults"
 )
 
 
 def process_environment(framework: Framework, execution: Execution) -> dict[str, str]:
-    """The environment variables of a process that is to run this execution; empty if it needs none."""
+    """Environment variables for a process that is to run this execution; empty if it needs none."""
     variables = dict(allocator.VARIABLES) if execution.choices.get("memory") == "kept" else {}
     threads = execution.choices.get("threads", AUTOMATIC)
     if framework.threads_variable and threads != AUTOMATIC:
@@ -30,9 +30,12 @@ def process_environment(framework: Framework, execution: Execution) -> dict[str,
 
 
 def configure_process(framework: Framework, execution: Execution) -> tuple[Substitution, ...]:
-    """Do in this process what its environment has not done, and return what is not possible any more.
+    """Make the settings of an execution in this process, as far as its environment has not made them already.
 
-    Call it before the framework is imported. Afterwards the allocator can still be set, the number of threads cannot.
+    Call it before the framework is imported. Later the allocator can still be set, the number of threads cannot.
+
+    Returns:
+        What was not possible, and what the process uses instead.
     """
     missing: list[Substitution] = []
     if execution.choices.get("memory") == "kept" and allocator.kept() is not True and not allocator.keep():
@@ -40,8 +43,8 @@ def configure_process(framework: Framework, execution: Execution) -> tuple[Subst
     threads, variable = execution.choices.get("threads", AUTOMATIC), framework.threads_variable
     if variable and threads != AUTOMATIC and os.environ.get(variable) != threads:
         if framework.module in sys.modules:
-            why = "the framework had started its own before the recipe was known"
-            missing.append(Substitution(f"{threads} threads", why, "as many as it chose"))
+            why = "the framework had started its threads already"
+            missing.append(Substitution(f"{threads} threads", why, "the number that it chose"))
         else:
             os.environ[variable] = threads
     return tuple(missing)

@@ -1,8 +1,8 @@
-"""Accuracies that others published for trained weights of these networks and their neighbours, as data with sources.
+"""Published accuracies of pretrained weights for these networks and related ones, as data with sources.
 
-Nothing here was measured by xibench. Accuracies are percent on the ImageNet validation set (50,000 pictures), single
-crop unless a note says otherwise, as the source prints them. Parameters and multiply-adds of a network that stands in
-the registry follow from its blueprint; those of other networks are written out, counted on their authors' models.
+xibench measured none of these. Accuracies are in percent on the ImageNet validation set (50,000 images), single crop
+unless a note says otherwise, as printed by the source. Parameters and multiply-adds of registered networks follow from
+their blueprints; those of other networks are given here, counted on their authors' models.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-VALIDATION_PICTURES: Final = 50_000
+VALIDATION_IMAGES: Final = 50_000
 
 Family = Literal["xception", "inception_v3", "resnet", "aligned_xception"]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who published a figure and where."""
+    """Publisher of a figure, and the address."""
 
     name: str
     address: str
@@ -25,10 +25,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One set of weights and its accuracy, in percent.
+    """One set of pretrained weights with its top-1 and top-5 accuracy, in percent.
 
-    model, variant and classes name the blueprint that the weights fit; model is None for a network outside the
-    registry. parameters_trainable and macs are written out for those, None where no count is at hand.
+    model, variant, classes: the blueprint that the weights fit; model is None for a network that is not registered.
+    parameters_trainable, macs: of a network that is not registered; None where no count is available.
     """
 
     weights: str

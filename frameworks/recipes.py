@@ -1,8 +1,8 @@
-"""Recipes as data: what a framework lets a recipe choose, and how a recipe's text becomes an `Execution`.
+"""Recipes as data: the choices of a framework, and the parsed form of a recipe, an `Execution`.
 
-A recipe is written as a name, optionally followed by choices that replace the recipe's own: `tuned`,
-`tuned+compiler=none`. Which choices there are, and what `compiled` and `tuned` choose, is in each framework's folder
-(`frameworks/<name>/recipes.py`). Importing this imports no framework.
+A recipe is written as its name, optionally followed by choices that override it: `tuned`, `tuned+compiler=none`. Each
+framework's folder defines its choices and what `compiled` and `tuned` choose (`frameworks/<name>/recipes.py`). Imports
+no framework.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from frameworks.task import Task, TaskName
 RECIPES: Final[Mapping[str, str]] = {
     "default": "what the framework's documentation shows first",
     "compiled": "the framework's whole-graph compiler",
-    "tuned": "the best settings known for the device; the network may be rewritten where mathematics allows",
+    "tuned": "the best known settings for the device; exact rewrites of the network are allowed",
 }
 AUTOMATIC: Final = "automatic"
 
 
 class Setting(NamedTuple):
-    """What a recipe sets, and why."""
+    """A setting that a recipe makes, described for readers of its documentation.
+
+    what: the setting. reason: why it is made.
+    """
 
     what: str
     reason: str
@@ -31,11 +34,11 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Something that a recipe decides.
+    """One choice that a recipe makes.
 
-    values: allowed values, default first; each with its setting, None where there is nothing to explain.
-    number: the setting for a whole number from 1 up, `{}` in its place, if that is allowed too.
-    tasks, devices, precisions: where the choice has an effect.
+    values: allowed values, default first, each with its description; None for a value that needs none.
+    number: description of a whole number from 1 up (`{}` stands for it); None if numbers are not allowed.
+    tasks, devices, precisions: those on which the choice has an effect.
     """
 
     values: Mapping[str, Setting | None]
@@ -46,7 +49,7 @@ class Choice:
 
     @property
     def default(self) -> str:
-        """The value that it has unless a recipe decides otherwise."""
+        """The value unless a recipe chooses another one."""
         return next(iter(self.values))
 
     def applies(self, task: Task, device: Device, precision: Precision) -> bool:
@@ -58,7 +61,7 @@ class Choice:
         return value in self.values or bool(self.number and value.isascii() and value.isdigit() and int(value) > 0)
 
     def setting(self, value: str) -> Setting | None:
-        """The setting that a value stands for, None where there is nothing to explain."""
+        """The description of a value; None if it needs none."""
         if value in self.values or self.number is None:
             return self.values[value]
         return Setting(self.number.what.format(value), self.number.reason)
@@ -66,10 +69,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A parsed recipe, as one framework carries it out on one device.
+    """A recipe as parsed for one framework and device.
 
-    name: as written. settings: what it sets, each with the reason.
-    choices: the value of every choice of the framework; empty for a third-party implementation, which has none.
+    name: as written. settings: descriptions of what it sets.
+    choices: the value of every choice of the framework; empty for an implementation without choices.
     """
 
     name: str
@@ -79,7 +82,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """How a network runs: a recipe, a precision and a device. Made once, by `Framework.execution`."""
+    """How a network runs: a recipe, a precision and a device. Parsed once, by `Framework.execution`."""
 
     recipe: Recipe
     precision: Precision
@@ -92,15 +95,15 @@ class Execution:
 
 
 FOLDED: Final = Setting(
-    "batch norm folded into convolutions", "one pass over each activation less; exact in real arithmetic"
+    "batch norm folded into convolutions", "saves one pass over each activation; exact in real arithmetic"
 )
 BATCH_NORM: Final = Choice({"kept": None, "folded": FOLDED})
 MEMORY: Final = Choice({
     "returned": None,
     "kept": Setting(
         "memory kept by the allocator",
-        "large arrays are not given back to the kernel, which would zero and map their pages anew in every step",
+        "otherwise large arrays return to the kernel, which maps and zeroes their pages again in every step",
     ),
 })  # fmt: skip
-THREADS: Final = Choice({AUTOMATIC: None}, Setting("{} threads within an operation", "as asked"))
-"""Choices that mean the same in every framework."""
+THREADS: Final = Choice({AUTOMATIC: None}, Setting("{} intra-op threads", "as requested"))
+"""BATCH_NORM, MEMORY and THREADS have the same meaning in every framework."""

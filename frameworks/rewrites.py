@@ -1,4 +1,4 @@
-"""Optimisations that mathematics allows: (network, weights) -> (network, weights). Each is checked by verify."""
+"""Graph rewrites that are exact in real arithmetic: (network, weights) -> (network, weights). `verify` checks each."""
 
 from __future__ import annotations
 
@@ -12,14 +12,21 @@ from frameworks.weights import Array, Weights
 
 
 def fold_batch_norm(network: Network, weights: Weights) -> tuple[Network, dict[str, Array]]:
-    """Folds each batch norm into the convolution right before it; inference only.
+    """Fold each batch norm into the convolution directly before it; for inference only.
 
-    kernel' = kernel * g and bias' = offset + (bias - mean) * g with g = scale / sqrt(variance + epsilon). Both come
-    back in float64: a framework rounds them once, to the precision that it runs in. An auxiliary classifier, which
-    inference does not run, is left out. A batch norm after anything but a convolution stays as it is.
+    kernel' = kernel * g and bias' = offset + (bias - mean) * g, where g = scale / sqrt(variance + epsilon). A
+    batch norm after any other layer is left unchanged. The auxiliary classifier is dropped: inference does not run it.
+
+    Args:
+        network: the blueprint.
+        weights: by canonical name.
+
+    Returns:
+        The network without the folded batch norms, and its weights; new kernels and biases are float64, so that a
+        framework rounds them only once, to the precision that it runs in.
     """
-    beside = f"{network.auxiliary.layers.name}." if network.auxiliary else None
-    folded = {n: array for n, array in weights.items() if beside is None or not n.startswith(beside)}
+    auxiliary = f"{network.auxiliary.layers.name}." if network.auxiliary else None
+    folded = {n: array for n, array in weights.items() if auxiliary is None or not n.startswith(auxiliary)}
     return replace(network, layers=_fold_list(network.layers, "", folded), auxiliary=None), folded
 
 
@@ -29,8 +36,8 @@ def _fold(layer: Layer, prefix: str, weights: dict[str, Array]) -> Layer:
         case Sequence():
             return _fold_sequence(layer, prefix, weights)
         case Residual(body=body, shortcut=shortcut):
-            kept = shortcut and _fold_sequence(shortcut, path, weights)
-            return replace(layer, body=_fold_list(body, path, weights), shortcut=kept)
+            folded = shortcut and _fold_sequence(shortcut, path, weights)
+            return replace(layer, body=_fold_list(body, path, weights), shortcut=folded)
         case Branches(branches=branches):
             return replace(layer, branches=tuple(_fold_sequence(branch, path, weights) for branch in branches))
         case _:
@@ -54,8 +61,10 @@ def _fold_list(layers: tuple[Layer, ...], path: str, weights: dict[str, Array]) 
 
 
 def _fold_pair(conv: str, norm: str, epsilon: float, weights: dict[str, Array]) -> None:
-    def take(name: str, otherwise: float) -> NDArray[np.float64]:
-        return weights.pop(name, np.full(1, otherwise)).astype(np.float64)
+    """Replace the weights of a convolution and its batch norm, given by their paths, by those of the folded pair."""
+
+    def take(name: str, default: float) -> NDArray[np.float64]:
+        return weights.pop(name, np.full(1, default)).astype(np.float64)
 
     gain = take(f"{norm}.scale", 1.0) / np.sqrt(take(f"{norm}.variance", 1.0) + epsilon)
     bias = take(f"{norm}.offset", 0.0) + (take(f"{conv}.bias", 0.0) - take(f"{norm}.mean", 0.0)) * gain

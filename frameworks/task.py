@@ -1,4 +1,4 @@
-"""What one step computes. A task is a value, so that costs and programs take it as an argument."""
+"""Tasks: what one step computes. A task is a value that costs and programs take as an argument."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Infer:
 
 INFER: Final = Infer()
 Task = Infer
-"""Every task; a union once there is a second one."""
+"""Any task; becomes a union when there is a second one."""
 
 
 class Batch(NamedTuple):
-    """What one step takes, on the host.
+    """The input of one step, on the host.
 
-    images: float32, (batch, height, width, channels), scaled to -1..1.
+    images: float32, (batch, height, width, channels), scaled to [-1, 1].
     labels: int32, (batch,); None for a task without labels.
     """
 
@@ -36,4 +36,4 @@ class Batch(NamedTuple):
 
 
 Result = dict[str, "NDArray[np.floating[Any]]"]
-"""What a step computed, on the host, by name: {"logits": (batch, classes)}. Float32, or float64 in fp64."""
+"""The result of a step, on the host: {"logits": (batch, classes)}, float32, or float64 in fp64."""

@@ -1,7 +1,7 @@
-"""Weights by canonical name: seeded initial values, safetensors in and out.
+"""Weights by canonical name: seeded initialisation, and reading and writing safetensors files.
 
-Canonical layouts: convolution HWIO, depthwise (height, width, 1, channels), dense (in, out), the rest (channels,).
-Initial values and files are float32; a framework casts and transposes once, at its own boundary.
+Canonical layouts: convolution HWIO, depthwise (height, width, 1, channels), dense (in, out), everything else
+(channels,). Initial values and files are float32; a framework converts dtype and layout once, when it builds a model.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from frameworks.blueprint import Network, Parameter, parameters
 from frameworks.errors import InvalidWeights
 
-if TYPE_CHECKING:  # NumPy is imported by what makes arrays: who only checks a file starts without it
+if TYPE_CHECKING:  # NumPy is imported where arrays are made: checking a file does not need it
     from typing import Any
 
     import numpy as np
@@ -27,11 +27,11 @@ if TYPE_CHECKING:  # NumPy is imported by what makes arrays: who only checks a f
 Array: TypeAlias = "NDArray[np.floating[Any]]"
 Weights: TypeAlias = "Mapping[str, Array]"
 WeightSource: TypeAlias = "Weights | str | Path | int | None"
-"""Where weights come from: a mapping, a safetensors file, or a seed (None is seed 0)."""
+"""A mapping, the path of a safetensors file, or a seed (None means seed 0)."""
 
 
 def resolve(network: Network, source: WeightSource) -> Weights:
-    """The network's weights from any source. Raises InvalidWeights if they do not fit it."""
+    """The network's weights from any source. Raises InvalidWeights if they do not match the network."""
     if source is None or isinstance(source, int):
         return initial(network, source or 0)
     if isinstance(source, (str, Path)):
@@ -43,25 +43,32 @@ def resolve(network: Network, source: WeightSource) -> Weights:
 def initial(network: Network, seed: int = 0) -> dict[str, Array]:
     """Seeded initial weights, the same on every machine and in every framework.
 
-    Each parameter has a generator of its own, seeded by (seed, its name): adding a layer changes no other.
-    Kernels: He et al. 2015 (arXiv 1502.01852), normal with variance 2 / fan_in; 1 / fan_in where no ReLU follows in
-    effect (1 x 1 after a depthwise, dense). Batch-norm scale, offset and running statistics are scattered around 1
-    and 0, so that no mistake in any of them goes unseen. Activations stay far from the limits of every precision; along
-    Xception's residuals they grow from block to block.
+    Each parameter has its own generator, seeded by (seed, name), so adding a layer does not change the others.
+    Kernels: normal with variance 2 / fan_in (He et al. 2015, arXiv 1502.01852), or 1 / fan_in where no ReLU follows in
+    effect (a 1 x 1 after a depthwise convolution, the logits). Batch-norm scale, offset and running statistics are
+    random around 1 and 0, so that an error in how any of them is used changes the output. Activations stay far from the
+    limits of every precision; along Xception's residual connections they grow from block to block.
+
+    Args:
+        network: the blueprint.
+        seed: any whole number from 0 up.
+
+    Returns:
+        Float32 arrays by canonical name.
     """
-    return drawn(parameters(network), seed)
+    return sample(parameters(network), seed)
 
 
-def drawn(wanted: Iterable[Parameter], seed: int) -> dict[str, Array]:
-    """Seeded initial values of these parameters, as `initial` has them."""
-    return {p.name: _draw(p, seed) for p in wanted}
+def sample(which: Iterable[Parameter], seed: int) -> dict[str, Array]:
+    """Seeded initial values of single parameters, by the rules of `initial`."""
+    return {parameter.name: _sample(parameter, seed) for parameter in which}
 
 
 def digest(weights: Weights) -> str:
-    """SHA-256 of weights: names, shapes and values as little-endian float32, in the order of the names.
+    """SHA-256 of names, shapes and values (little-endian float32), in the order of the names.
 
-    NumPy does not promise that a seed draws the same numbers in every version (NEP 19): two runs had the same seeded
-    weights only if their digests are the same.
+    NumPy does not guarantee that a seed gives the same numbers in every version (NEP 19): two runs used the same seeded
+    weights only if their digests agree.
     """
     import numpy as np
 
@@ -73,12 +80,12 @@ def digest(weights: Weights) -> str:
 
 
 def check(network: Network, weights: Weights) -> None:
-    """Raises InvalidWeights if a parameter is missing, left over, or of another shape; names the first."""
+    """Raise InvalidWeights if a parameter is missing, unexpected, or of the wrong shape; the message names one."""
     _check_shapes(network, {name: tuple(array.shape) for name, array in weights.items()})
 
 
 def check_file(network: Network, path: str | Path) -> None:
-    """Raises InvalidWeights as `load` and `check` do, from the header of a safetensors file: no array is read."""
+    """Raise InvalidWeights as `load` and `check` do, but read only the header of the safetensors file."""
     from safetensors import safe_open
 
     with _readable(path), safe_open(str(path), framework="numpy") as file:
@@ -87,23 +94,26 @@ def check_file(network: Network, path: str | Path) -> None:
 
 
 def running_statistics(weights: Weights) -> dict[str, Array]:
-    """The running means and variances among them."""
+    """Only the running means and variances."""
     return {name: array for name, array in weights.items() if name.endswith((".mean", ".variance"))}
 
 
 def save(path: str | Path, network: Network, weights: Weights) -> None:
-    """Writes a safetensors file with canonical names; its metadata says which network it is for."""
+    """Write a safetensors file with canonical names and the network's name and configuration as metadata.
+
+    Raises InvalidWeights if the weights do not match the network.
+    """
     import numpy as np
     from safetensors.numpy import save_file
 
     check(network, weights)
     described = {"model": network.name, "variant": network.variant, "config": asdict(network.config)}
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    save_file(arrays, str(path), {"network": json.dumps(described)})  # one key: several would come in random order
+    save_file(arrays, str(path), {"network": json.dumps(described)})  # one key: the order of several is random
 
 
 def load(path: str | Path) -> dict[str, Array]:
-    """Reads a safetensors file. Raises InvalidWeights if there is none or it is not one."""
+    """Read a safetensors file. Raises InvalidWeights if it does not exist or is no safetensors file."""
     from safetensors.numpy import load_file
 
     with _readable(path):
@@ -113,7 +123,7 @@ def load(path: str | Path) -> dict[str, Array]:
 
 @contextmanager
 def _readable(path: str | Path) -> Iterator[None]:
-    """Raises InvalidWeights for whatever safetensors raises about a file that it cannot read."""
+    """Raise InvalidWeights for any error of safetensors about a file that it cannot read."""
     from safetensors import SafetensorError
 
     try:
@@ -137,12 +147,12 @@ def _check_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> No
     left_over = sorted(set(shapes) - set(expected))
     if left_over:
         raise InvalidWeights(
-            f"weights for {network.name}: '{left_over[0]}' is no parameter of it ({len(left_over)} left over); "
+            f"weights for {network.name}: '{left_over[0]}' is not a parameter of it ({len(left_over)} unexpected); "
             "was the file written for another variant?"
         )
 
 
-def _draw(parameter: Parameter, seed: int) -> Array:
+def _sample(parameter: Parameter, seed: int) -> Array:
     import numpy as np
 
     random = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])

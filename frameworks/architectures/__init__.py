@@ -1,6 +1,6 @@
-"""The registry: which networks and operators there are, and which variants of each.
+"""The registry of networks and operators, and of their variants.
 
-A variant is a name for a configuration; names and fields can be joined (see `variants`).
+A variant is a named configuration; names and single fields can be combined (see `variants`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from frameworks.errors import InvalidConfiguration, TooSmall, UnknownName
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A network by name: what builds it, and what each variant sets of its configuration.
+    """A registered network.
 
-    Every model has the variant `default`. main: one of the two networks of the paper, which presets measure.
+    build: makes the blueprint from a configuration and the variant's name. config: makes the default configuration.
+    variants: by name, the fields that a variant overrides; every model has the variant `default`.
+    main: one of the paper's two networks, which presets measure.
     """
 
     build: Callable[[Any, str], Network]
-    config: Any
+    config: Callable[[], Any]
     variants: Mapping[str, Overrides]
     main: bool = False
 
@@ -47,7 +49,7 @@ TORCHVISION_RESNET: Final[Overrides] = {"stride_on": "3x3", "bias": False, "epsi
 MODELS: Final[Mapping[str, Model]] = {
     "xception": Model(
         xception,
-        XceptionConfig(),
+        XceptionConfig,
         {
             **NARROW,
             **HEADS,
@@ -62,7 +64,7 @@ MODELS: Final[Mapping[str, Model]] = {
     ),
     "inception_v3": Model(
         inception_v3,
-        InceptionV3Config(),
+        InceptionV3Config,
         {
             **NARROW,
             **HEADS,
@@ -75,43 +77,46 @@ MODELS: Final[Mapping[str, Model]] = {
         main=True,
     ),
     **{
-        f"resnet{depth}": Model(partial(resnet, depth), ResNetConfig(), {**NARROW, "torchvision": TORCHVISION_RESNET})
+        f"resnet{depth}": Model(partial(resnet, depth), ResNetConfig, {**NARROW, "torchvision": TORCHVISION_RESNET})
         for depth in BLOCKS
     },
-    "vgg16": Model(vgg16, VGGConfig(), NARROW),
+    "vgg16": Model(vgg16, VGGConfig, NARROW),
 }
 OPERATORS: Final[Mapping[str, Model]] = {
-    name: Model(partial(operators.build, name), operators.default(name), operators.SHAPES)
+    name: Model(partial(operators.build, name), operators.DEFAULTS[name], operators.SHAPES)
     for name in operators.OPERATORS
 }
 NETWORKS: Final[Mapping[str, Model]] = {**MODELS, **OPERATORS}
 
 
 def network(name: str, variant: str = "default", **fields: Any) -> Network:
-    """The blueprint of a model's or operator's variant; `fields` replace single fields of its configuration.
+    """Build the blueprint of a registered network or operator.
 
-    Raises UnknownName for a name or variant that is not registered, InvalidConfiguration for a field that the
-    configuration lacks, a value that it cannot take, or a resolution at which some layer has no output.
+    Args:
+        name: of a model or an operator.
+        variant: one of its variants, or several parts joined by `+`.
+        fields: single fields of the configuration, on top of the variant.
+
+    Raises:
+        UnknownName: the name, the variant or a field does not exist.
+        InvalidConfiguration: a field has a value that the network does not support, or the resolution is so small that
+            some layer has no output.
     """
     model = NETWORKS.get(name)
     if model is None:
         raise UnknownName("model", name, NETWORKS)
-    chosen = overrides(name, type(model.config), model.variants, variant)
-    known = [field.name for field in dataclasses.fields(model.config)]
+    config = model.config()
+    chosen = overrides(name, type(config), model.variants, variant)
+    known = [field.name for field in dataclasses.fields(config)]
     for field in fields:
         if field not in known:
             raise UnknownName(f"configuration field of {name}", field, known)
-    built = model.build(dataclasses.replace(model.config, **{**chosen, **fields}), variant)
-    _check_resolution(built)
-    return built
-
-
-def _check_resolution(built: Network) -> None:
+    built = model.build(dataclasses.replace(config, **{**chosen, **fields}), variant)
     try:
         infer_shapes(built)
         infer_auxiliary_shapes(built)
     except TooSmall:
         raise InvalidConfiguration(
-            f"{built.name}: resolution {built.input_shape[0]} is too small, the least that works is "
-            f"{min_resolution(built)}"
+            f"{built.name}: resolution {built.input_shape[0]} is too small, the minimum is {min_resolution(built)}"
         ) from None
+    return built

@@ -1,13 +1,14 @@
-"""Operators of which the Xception paper's spectrum is made, each as a network of its own: no head, no batch norm.
+"""The operators of the Xception paper's spectrum, each as a network without head and batch norm.
 
-They stand at the shapes of Xception's separable convolutions and of Inception V3's modules: `channels` in, `features`
-out, `resolution` squared cells.
+Their shapes are those of Xception's separable convolutions and Inception V3's modules: `channels` in, `features` out,
+at `resolution` x `resolution` cells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from frameworks.architectures.separable import Separable, separable, spatial, split
@@ -17,11 +18,12 @@ from frameworks.errors import InvalidConfiguration
 
 @dataclass(frozen=True, slots=True)
 class OperatorConfig:
-    """A shape. The default is the middle flow's at 299.
+    """The shape of an operator. The default is that of Xception's middle flow at 299.
 
-    features: `depthwise` and `grouped` keep the channels and do not heed it. segments: of `grouped`, and of the
-    Inception modules that split their features; the others do not heed it.
-    Raises InvalidConfiguration for a value that no operator can take.
+    resolution: height and width. channels: of the input.
+    features: of the output; ignored by `depthwise` and `grouped`, which keep the channels.
+    segments: of `grouped` and of the Inception modules that split their features; ignored by the others.
+    Raises InvalidConfiguration for a value that no operator supports.
     """
 
     resolution: int = 19
@@ -35,15 +37,10 @@ class OperatorConfig:
                 raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected a whole number of at least 1")
 
 
-def default(name: str) -> OperatorConfig:
-    """Of the operators that stand in the paper's Figs. 2 and 3 with their three segments, else with four."""
-    return OperatorConfig(segments=3) if name in OF_THREE else OperatorConfig()
-
-
 def build(name: str, config: OperatorConfig, variant: str = "default") -> Network:
     """An operator by name, as a network of one block.
 
-    Raises InvalidConfiguration where there are fewer channels than they are split into.
+    Raises InvalidConfiguration if there are fewer channels than segments.
     """
     c = config
     block = Sequence(name, OPERATORS[name](c))
@@ -56,33 +53,33 @@ def _regular(c: OperatorConfig) -> tuple[Layer, ...]:
 
 
 def _spatially_separable(c: OperatorConfig) -> tuple[Layer, ...]:
-    """A 3 x 1 and then a 1 x 3, each over all channels."""
+    """A 3 x 1 followed by a 1 x 3 convolution, each over all channels."""
     return Conv("vertical", c.features, (3, 1)), Conv("horizontal", c.features, (1, 3))
 
 
 def _depthwise(c: OperatorConfig) -> tuple[Layer, ...]:
-    """A 3 x 3 on each channel by itself; features are the channels."""
+    """A 3 x 3 depthwise convolution: one filter per channel."""
     return (spatial(c.channels, 0),)
 
 
 def _pointwise(c: OperatorConfig) -> tuple[Layer, ...]:
-    """A 1 x 1 over all channels."""
+    """A 1 x 1 convolution over all channels."""
     return (Conv("pointwise", c.features, (1, 1)),)
 
 
 def _separable(c: OperatorConfig) -> tuple[Layer, ...]:
-    """Depthwise, then pointwise."""
+    """A depthwise separable convolution: depthwise, then pointwise."""
     return separable(Separable(c.channels, c.features))
 
 
 def _grouped(c: OperatorConfig) -> tuple[Layer, ...]:
-    """A 3 x 3 on each of `segments` segments of the channels; features are the channels."""
+    """A 3 x 3 convolution within each of `segments` groups of the channels."""
     _check_segments(c, "channels")
     return (spatial(c.channels, c.segments),)
 
 
 def _inception(c: OperatorConfig) -> tuple[Layer, ...]:
-    """Fig. 1: an Inception module as Inception V3 has them. Every branch has a quarter of the features."""
+    """Fig. 1: an Inception module as in Inception V3. Every branch has a quarter of the features."""
     if c.features < 4:
         raise InvalidConfiguration(f"features is {c.features}, expected at least 4, one for each branch")
     a, b, d, e = split(c.features, 4)
@@ -95,7 +92,7 @@ def _inception(c: OperatorConfig) -> tuple[Layer, ...]:
 
 
 def _inception_simplified(c: OperatorConfig) -> tuple[Layer, ...]:
-    """Fig. 2: branches of a 1 x 1 and a 3 x 3 each, and no pool."""
+    """Fig. 2: a simplified Inception module, whose branches are a 1 x 1 and a 3 x 3 each."""
     _check_segments(c, "features")
     return (Branches("module", tuple(
         Sequence(f"branch{i}", (Conv("conv1", width, (1, 1)), Conv("conv2", width, (3, 3))))
@@ -104,7 +101,7 @@ def _inception_simplified(c: OperatorConfig) -> tuple[Layer, ...]:
 
 
 def _inception_segments(c: OperatorConfig) -> tuple[Layer, ...]:
-    """Fig. 3: one large 1 x 1, then a 3 x 3 on each segment of its output; the same function as Fig. 2's."""
+    """Fig. 3: one large 1 x 1, then a 3 x 3 within each segment of its output; equivalent to Fig. 2."""
     _check_segments(c, "features")
     branches, start = [], 0
     for i, width in enumerate(split(c.features, c.segments), 1):
@@ -114,14 +111,14 @@ def _inception_segments(c: OperatorConfig) -> tuple[Layer, ...]:
 
 
 def _inception_extreme(c: OperatorConfig) -> tuple[Layer, ...]:
-    """Fig. 4: one 1 x 1, then a 3 x 3 on each of its output's channels."""
+    """Fig. 4: one 1 x 1, then a 3 x 3 on each channel of its output."""
     return separable(Separable(c.channels, c.features, order="pointwise_first"))
 
 
 def _check_segments(c: OperatorConfig, split_field: str) -> None:
-    most = getattr(c, split_field)
-    if c.segments > most:
-        raise InvalidConfiguration(f"segments is {c.segments}, expected 1 to {most}, the {split_field} that are split")
+    limit = getattr(c, split_field)
+    if c.segments > limit:
+        raise InvalidConfiguration(f"segments is {c.segments}, expected 1 to {limit}, the {split_field} that are split")
 
 
 OPERATORS: Final[Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]]] = {
@@ -137,7 +134,12 @@ OPERATORS: Final[Mapping[str, Callable[[OperatorConfig], tuple[Layer, ...]]]] = 
     "inception_extreme": _inception_extreme,
 }
 
-OF_THREE: Final = ("inception_simplified", "inception_segments")
+DEFAULTS: Final[Mapping[str, Callable[[], OperatorConfig]]] = {
+    **dict.fromkeys(OPERATORS, OperatorConfig),
+    "inception_simplified": partial(OperatorConfig, segments=3),
+    "inception_segments": partial(OperatorConfig, segments=3),
+}
+"""Default shapes; Figs. 2 and 3 of the paper have three segments."""
 
 SHAPES: Final[Mapping[str, Mapping[str, int]]] = {
     "default": {},

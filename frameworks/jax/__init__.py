@@ -1,7 +1,7 @@
-"""The networks in JAX: `build` gives a flax.nnx.Module.
+"""The networks in JAX: `build` returns a flax.nnx.Module.
 
-The framework is imported when `build` or `Model` is first asked for, so that `frameworks.jax.framework`, the
-descriptor, can be imported without it.
+The framework is imported on first use of `build` or `Model`, so that the descriptor, `frameworks.jax.framework`,
+can be imported without it.
 """
 
 from __future__ import annotations

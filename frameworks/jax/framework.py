@@ -1,11 +1,11 @@
-"""JAX, described without importing it."""
+"""Descriptor of our implementation in JAX; imports no framework."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from frameworks.api import Framework, Full
-from frameworks.jax import recipes
+from frameworks.jax.recipes import CHOICES, COMPILED, TUNED
 
 if TYPE_CHECKING:
     from frameworks.jax import program
@@ -21,9 +21,9 @@ JAX: Final = Framework(
     module="jax",
     install="pip install 'xibench[jax]'",
     distributions=("jax", "jaxlib", "flax"),
-    choices=recipes.CHOICES,
-    compiled=recipes.COMPILED,
-    tuned=recipes.TUNED,
+    choices=CHOICES,
+    compiled=COMPILED,
+    tuned=TUNED,
     threads_variable="NPROC",
     flop_counter="jax.stages.Lowered.cost_analysis",
 )

@@ -1,4 +1,4 @@
-"""What a recipe may choose in JAX, and what `compiled` and `tuned` choose. Imports no framework."""
+"""The choices of a recipe in JAX, and those of `compiled` and `tuned`. Imports no framework."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from frameworks.task import TaskName
 
 CHOICES: Final[Mapping[str, Choice]] = {
     "compiler": Choice({
-        "xla": Setting("jax.jit", "the whole graph through XLA, as the documentation's first page shows"),
+        "xla": Setting("jax.jit", "the whole graph through XLA, as in JAX's introduction"),
     }),
     "batch_norm": BATCH_NORM,
     "depthwise": Choice({
         "grouped": None,
         "shifted": Setting(
-            "depthwise as nine shifted multiply-adds", "XLA fuses them; its grouped convolution is slow on a CPU"
+            "depthwise as nine shifted multiply-adds", "XLA fuses them; its grouped convolution is slow on CPUs"
         ),
     }),
     "pointwise": Choice({
         "convolution": None,
         "product": Setting(
-            "pointwise as a matrix product", "leaves XLA a plain matrix product instead of a convolution"
+            "pointwise as a matmul", "XLA's matmul is faster than its convolution"
         ),
     }),
     "unpadded": Choice({
         "plain": None,
         "cropped": Setting(
-            "convolutions without padding computed with it, and cropped",
-            "XLA runs those that keep the size faster on a CPU",
+            "unpadded convolutions computed with padding and cropped",
+            "XLA's convolutions that keep the size are faster on CPUs",
         ),
     }),
     "strided": Choice({
         "plain": None,
         "columns": Setting(
-            "convolutions of stride 2 as a matrix product of the windows' columns",
-            "XLA's convolutions with a stride are slower than its matrix product on a CPU",
+            "convolutions of stride 2 as im2col and a matmul",
+            "XLA's strided convolutions are slower than its matmul on CPUs",
         ),
     }),
     "pools": Choice({
         "windows": None,
         "shifted": Setting(
-            "pools as shifted maxima and sums", "XLA fuses them; its windowed reduction is slow on a CPU"
+            "pools as maxima and sums of shifted images", "XLA fuses them; its windowed reduction is slow on CPUs"
         ),
     }),
     "vectors": Choice({
         AUTOMATIC: None,
-        "512": Setting("vectors of 512 bits", "XLA prefers half of them where it fuses loops, even with AVX-512"),
+        "512": Setting("512-bit vectors", "XLA prefers 256 bits in fused loops, even with AVX-512"),
     }, devices=("cpu",)),
     "memory": MEMORY,
     "threads": THREADS,
 }  # fmt: skip
 COMPILED: Final[Mapping[str, str]] = {}
-"""The default is the whole-graph compiler already."""
+"""Empty: the default already is the whole-graph compiler."""
 TUNED: Final[Mapping[tuple[TaskName, Device], Mapping[str, str]]] = {
     ("infer", "cpu"): {
         "batch_norm": "folded", "depthwise": "shifted", "pointwise": "product", "unpadded": "cropped",

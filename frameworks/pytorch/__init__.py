@@ -1,7 +1,7 @@
-"""The networks in PyTorch: `build` gives a torch.nn.Module.
+"""The networks in PyTorch: `build` returns a torch.nn.Module.
 
-The framework is imported when `build` or `Model` is first asked for, so that `frameworks.pytorch.framework`, the
-descriptor, can be imported without it.
+The framework is imported on first use of `build` or `Model`, so that the descriptor, `frameworks.pytorch.framework`,
+can be imported without it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PyTorch, described without importing it."""
+"""Descriptor of our implementation in PyTorch; imports no framework."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from frameworks.api import Framework, Full
-from frameworks.pytorch import recipes
+from frameworks.pytorch.recipes import CHOICES, COMPILED, TUNED, conflict
 
 if TYPE_CHECKING:
     from frameworks.pytorch import program
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 def missing_toolchain() -> str | None:
-    """Why TorchInductor cannot generate code for a CPU here, with the cure; None if it can.
+    """Why TorchInductor cannot generate code for this CPU, and what to install; None if it can.
 
-    It starts $CXX or g++, and what it generates includes Python.h.
+    It runs $CXX or g++, and its code includes Python.h.
     """
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         return f"TorchInductor needs a C++ compiler, {compiler} was not found (apt install g++)"
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
-        return "TorchInductor needs Python.h, this Python comes without it (apt install python3-dev)"
+        return "TorchInductor needs Python.h, which is not installed (apt install python3-dev)"
     return None
 
 
@@ -39,10 +39,10 @@ PYTORCH: Final = Framework(
     module="torch",
     install="pip install 'xibench[pytorch]'",
     distributions=("torch",),
-    choices=recipes.CHOICES,
-    compiled=recipes.COMPILED,
-    tuned=recipes.TUNED,
-    conflict=recipes.conflict,
+    choices=CHOICES,
+    compiled=COMPILED,
+    tuned=TUNED,
+    conflict=conflict,
     missing_toolchain=missing_toolchain,
     flop_counter="torch.utils.flop_counter.FlopCounterMode",
 )

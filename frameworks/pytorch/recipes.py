@@ -1,4 +1,4 @@
-"""What a recipe may choose in PyTorch, and what `compiled` and `tuned` choose. Imports no framework."""
+"""The choices of a recipe in PyTorch, and those of `compiled` and `tuned`. Imports no framework."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from frameworks.task import TaskName
 CHOICES: Final[Mapping[str, Choice]] = {
     "gradients": Choice({"none": Setting("torch.inference_mode", "no autograd bookkeeping")}),
     "layout": Choice({
-        "NCHW": Setting("NCHW", "as the documentation's first page shows"),
+        "NCHW": Setting("NCHW", "as in PyTorch's introduction"),
         "NHWC": Setting(
-            "channels-last memory format", "oneDNN's and cuDNN's convolutions run on it without reordering"
+            "channels-last memory format", "convolutions of oneDNN and cuDNN run on it without reordering"
         ),
     }),
     "batch_norm": BATCH_NORM,
     "compiler": Choice({
-        "none": Setting("eager", "as the documentation's first page shows"),
+        "none": Setting("eager", "as in PyTorch's introduction"),
         "inductor": Setting("torch.compile(model)", "TorchInductor with its default options"),
         "frozen": Setting(
             "torch.compile with freezing",
-            "parameters are constants: they are laid out for oneDNN or cuDNN once, and what follows is fused",
+            "parameters are constants: reordered once for oneDNN or cuDNN, with subsequent operations fused",
         ),
     }),
     "autotuning": Choice({
-        "off": None, "on": Setting("autotuning", "kernels are picked per shape by timing them"),
+        "off": None, "on": Setting("autotuning", "kernels are chosen per shape by timing them"),
     }),
     "graphs": Choice(
-        {"off": None, "on": Setting("CUDA graphs", "a step is launched at once, not kernel by kernel")},
+        {"off": None, "on": Setting("CUDA graphs", "one launch per step instead of one per kernel")},
         devices=("cuda",),
     ),
     "memory": MEMORY,
@@ -46,13 +46,13 @@ TUNED: Final[Mapping[tuple[TaskName, Device], Mapping[str, str]]] = {
 
 
 def conflict(choices: Mapping[str, str], device: Device) -> str | None:
-    """Why these choices cannot go together, None if they can.
+    """Why a combination of choices is impossible, None if it is possible.
 
-    In eager mode TorchInductor's CUDA graphs and, on a CPU, its autotuning would be named and not carried out.
+    In eager mode, TorchInductor's CUDA graphs and, on a CPU, its autotuning would have no effect.
     """
     if choices["compiler"] != "none":
         return None
     for name in ("graphs", "autotuning"):
         if choices[name] == "on" and (name == "graphs" or device == "cpu"):
-            return f"{name} is 'on' where compiler is 'none', expected a compiler beside it"
+            return f"{name} is 'on' and compiler is 'none', expected a compiler with it"
     return None

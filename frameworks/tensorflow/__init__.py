@@ -1,7 +1,7 @@
-"""The networks in TensorFlow: `build` gives a tf.Module.
+"""The networks in TensorFlow: `build` returns a tf.Module.
 
-The framework is imported when `build` or `Model` is first asked for, so that `frameworks.tensorflow.framework`, the
-descriptor, can be imported without it.
+The framework is imported on first use of `build` or `Model`, so that the descriptor, `frameworks.tensorflow.framework`,
+can be imported without it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""TensorFlow, described without importing it."""
+"""Descriptor of our implementation in TensorFlow; imports no framework."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from frameworks.api import Framework, Full
-from frameworks.tensorflow import recipes
+from frameworks.tensorflow.recipes import CHOICES, COMPILED, TUNED
 
 if TYPE_CHECKING:
     from frameworks.tensorflow import program
@@ -21,9 +21,9 @@ TENSORFLOW: Final = Framework(
     module="tensorflow",
     install="pip install 'xibench[tensorflow]'",
     distributions=("tensorflow",),
-    choices=recipes.CHOICES,
-    compiled=recipes.COMPILED,
-    tuned=recipes.TUNED,
+    choices=CHOICES,
+    compiled=COMPILED,
+    tuned=TUNED,
     threads_variable="TF_NUM_INTRAOP_THREADS",
     flop_counter="tf.compat.v1.profiler, float_operation",
 )

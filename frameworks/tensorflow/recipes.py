@@ -1,4 +1,4 @@
-"""What a recipe may choose in TensorFlow, and what `compiled` and `tuned` choose. Imports no framework."""
+"""The choices of a recipe in TensorFlow, and those of `compiled` and `tuned`. Imports no framework."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from frameworks.task import TaskName
 CHOICES: Final[Mapping[str, Choice]] = {
     "batch_norm": BATCH_NORM,
     "graph": Choice({
-        "traced": Setting("tf.function", "a graph, optimised by grappler, as the guide on performance begins"),
+        "traced": Setting("tf.function", "a graph optimised by Grappler, as in TensorFlow's guide to performance"),
         "frozen": Setting(
-            "tf.function, its variables frozen into constants",
-            "oneDNN lays constant kernels out once, and grappler fuses what follows a convolution",
+            "tf.function with variables frozen into constants",
+            "oneDNN reorders constant kernels once, and Grappler fuses operations into the convolution before them",
         ),
         "xla": Setting("tf.function(jit_compile=True)", "the whole graph through XLA"),
     }),
     "images": Choice({
         "together": None,
         "halved": Setting(
-            "a batch's halves side by side",
-            "a core that waits for one half can go on with the other; an odd batch stays whole",
+            "the two halves of a batch in parallel",
+            "a core that would wait in one half works on the other; an odd batch is not split",
         ),
     }),
     "memory": MEMORY,

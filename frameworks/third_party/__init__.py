@@ -1,1 +1,1 @@
-"""Other people's implementations of the same networks. Importing this imports no framework."""
+"""Third-party implementations of the same networks. Importing this package imports no framework."""

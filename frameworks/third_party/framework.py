@@ -1,8 +1,8 @@
-"""Other people's implementations of the same networks, described without importing them.
+"""Descriptors of third-party implementations of the same networks; imports none of them.
 
-Each runs with our weights where it computes the same function; where it does not, its record says so. It is measured by
-its documented default (`default`), by its own whole-graph compiler (`compiled`), and by the best of the settings that
-its documentation offers without changing its code (`tuned`).
+Each runs with our weights; where it does not compute exactly the same function, its record says so. Recipes: its
+documented default (`default`), its own whole-graph compiler (`compiled`), and the best settings that its documentation
+offers without a change of its code (`tuned`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     _torch: tuple[Prepares, Prepares] = (torchvision, timm)
 
 PREDICT: Final = Setting(
-    "model.predict_on_batch", "what `predict`, the documentation's way to run a model, does with each batch"
+    "model.predict_on_batch", "what `predict`, the documented way to run a model, calls for each batch"
 )
 KERAS_COMPILED: Final = Setting(
-    "compile(jit_compile=True)", "torch.compile with its default options, Keras' one switch for it"
+    "compile(jit_compile=True)", "torch.compile with its default options, Keras' only switch for it"
 )
 KERAS_GRAPH: Final = Setting(
-    "jit_compile automatic", "Keras' default: XLA on a machine with a GPU, a graph by grappler without one"
+    "jit_compile automatic", "Keras' default: XLA on a machine with a GPU, a Grappler-optimised graph without one"
 )
 KERAS_JIT: Final = Setting(
-    "jit_compile automatic", "Keras' default: on JAX it compiles the whole graph through jax.jit"
+    "jit_compile automatic", "Keras' default: on JAX it compiles the whole graph with jax.jit"
 )
 INFERENCE: Final = Setting("torch.inference_mode", "no autograd bookkeeping")
 COMPILED: Final = Setting("torch.compile(model)", "TorchInductor with its default options")
@@ -39,7 +39,7 @@ COMPILED: Final = Setting("torch.compile(model)", "TorchInductor with its defaul
 ON_PYTORCH: Final = {
     "default": (
         PREDICT,
-        Setting("eager, channels_last", "Keras' defaults: on PyTorch it compiles nothing unless it is asked"),
+        Setting("eager, channels_last", "Keras' defaults: on PyTorch it compiles only on request"),
     ),
     "compiled": (PREDICT, KERAS_COMPILED),
     "tuned": (
@@ -47,38 +47,38 @@ ON_PYTORCH: Final = {
         KERAS_COMPILED,
         Setting(
             "image_data_format channels_first",
-            "PyTorch's own order of axes; else Keras transposes around each layer",
+            "PyTorch's own layout; otherwise Keras transposes around each layer",
         ),
     ),
 }
 ON_TENSORFLOW: Final = {
     "default": (PREDICT, KERAS_GRAPH),
     "compiled": (
-        PREDICT, Setting("compile(jit_compile=True)", "the whole graph through XLA, Keras' one switch for it"),
+        PREDICT, Setting("compile(jit_compile=True)", "the whole graph through XLA, Keras' only switch for it"),
     ),
     "tuned": (
         PREDICT,
         KERAS_GRAPH,
-        Setting("nothing else", "Keras offers no other setting on TensorFlow that bears on speed"),
+        Setting("nothing else", "Keras has no other setting on TensorFlow that affects speed"),
     ),
 }  # fmt: skip
 ON_JAX: Final = {
     "default": (PREDICT, KERAS_JIT),
     "compiled": (PREDICT, Setting("compile(jit_compile=True)", "jax.jit, which is also the default")),
     "tuned": (
-        PREDICT, KERAS_JIT, Setting("nothing else", "Keras offers no other setting on JAX that bears on speed"),
+        PREDICT, KERAS_JIT, Setting("nothing else", "Keras has no other setting on JAX that affects speed"),
     ),
 }  # fmt: skip
 TORCH_MODULES: Final = {
-    "default": (INFERENCE, Setting("eager, NCHW", "as the library's documentation shows")),
+    "default": (INFERENCE, Setting("eager, NCHW", "as in the library's documentation")),
     "compiled": (INFERENCE, COMPILED),
     "tuned": (
         INFERENCE,
-        Setting("channels-last memory format", "what PyTorch's guide advises for convolutional networks"),
+        Setting("channels-last memory format", "recommended for convolutional networks by PyTorch's tuning guide"),
         COMPILED,
     ),
 }
-"""What each recipe sets, by recipe."""
+"""ON_PYTORCH, ON_TENSORFLOW, ON_JAX and TORCH_MODULES: the settings of each recipe."""
 
 
 def _on(

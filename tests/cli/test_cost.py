@@ -80,8 +80,8 @@ def test_people_get_exact_and_rounded_figures_and_layers_on_demand(tmp_path: Pat
         (["xception", "--precision", "fp23"], ["unknown precision 'fp23'", "fp32"]),
         (["xception", "--batch", "0"], ["--batch", "received 0", "at least 1"]),
         (["xception", "--batch", "many"], ["--batch", "received many", "whole number"]),
-        (["xception", "--resolution", "6"], ["resolution 6 is too small", "the least that works is 7"]),
-        (["inception_v3", "--resolution", "74"], ["resolution 74 is too small", "the least that works is 75"]),
+        (["xception", "--resolution", "6"], ["resolution 6 is too small", "the minimum is 7"]),
+        (["inception_v3", "--resolution", "74"], ["resolution 74 is too small", "the minimum is 75"]),
     ],
 )
 def test_wrong_usage_is_refused_in_one_line(arguments: list[str], words: list[str], tmp_path: Path) -> None:

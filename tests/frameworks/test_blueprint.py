@@ -84,12 +84,12 @@ def test_the_first_convolution_after_block_1_has_no_relu_before_it() -> None:
     assert "block3.sepconv1.relu" in paths
 
 
-@pytest.mark.parametrize(("model", "least"), [("xception", 7), ("inception_v3", 75)])
-def test_the_minimum_resolution_is_the_one_below_which_a_layer_has_no_output(model: str, least: int) -> None:
-    assert min_resolution(network(model)) == least
-    assert network(model, resolution=least).input_shape == (least, least, 3)
-    with pytest.raises(InvalidConfiguration, match=f"resolution {least - 1} is too small, the least .* is {least}"):
-        network(model, resolution=least - 1)
+@pytest.mark.parametrize(("model", "minimum"), [("xception", 7), ("inception_v3", 75)])
+def test_the_minimum_resolution_is_the_one_below_which_a_layer_has_no_output(model: str, minimum: int) -> None:
+    assert min_resolution(network(model)) == minimum
+    assert network(model, resolution=minimum).input_shape == (minimum, minimum, 3)
+    with pytest.raises(InvalidConfiguration, match=f"resolution {minimum - 1} is too small, the minimum is {minimum}"):
+        network(model, resolution=minimum - 1)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(147, (1, 1)), (74, (0, 1)), (37, (1, 1)), (10, (0, 1)), (1, (1, 1))])

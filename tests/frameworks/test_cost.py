@@ -198,5 +198,5 @@ def test_as_written_does_the_same_multiply_adds_and_moves_every_layers_bytes(mod
 
 def test_a_task_whose_cost_is_not_known_is_refused_instead_of_taken_for_inference() -> None:
     assert cost(tiny(), INFER, batch=2) == cost(tiny(), batch=2)
-    with pytest.raises(Unsupported, match="cost of tiny: task 'train' is not known, expected Infer"):
+    with pytest.raises(Unsupported, match="cost of tiny: no cost model for the task 'train', expected Infer"):
         cost(tiny(), "train")  # type: ignore[arg-type]

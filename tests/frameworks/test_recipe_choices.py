@@ -20,7 +20,7 @@ def test_what_is_written_after_the_name_replaces_that_choice_alone() -> None:
     tuned, own = (FRAMEWORKS["pytorch"].recipe(text, "cpu") for text in ("tuned", "tuned+layout=NCHW+threads=2"))
     changed = {name: own.choices[name] for name in own.choices if own.choices[name] != tuned.choices[name]}
     assert changed == {"layout": "NCHW", "threads": "2"}
-    assert ("2 threads within an operation", "as asked") in own.settings
+    assert ("2 intra-op threads", "as requested") in own.settings
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -235,7 +235,7 @@ def test_cuda_events_time_a_step_and_stay_below_the_hosts_time() -> None:
 def test_amx_is_false_without_the_unit_and_unknown_where_only_the_library_could_tell() -> None:
     assert usable_amx(frozenset({"avx2"}), "XLA") is False
     with_unit, unknown = usable_amx(frozenset({"amx_tile"}), "XLA"), usable_amx(frozenset(), "XLA")
-    assert with_unit == Absent("the CPU has AMX, and XLA does not tell whether it uses it")
+    assert with_unit == Absent("the CPU has AMX, but XLA does not report whether it uses it")
     assert unknown == Absent("the CPU's feature flags cannot be read")
 
 

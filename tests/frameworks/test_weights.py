@@ -60,7 +60,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(tmp_path: Path) -> None:
         check(NARROW, missing)
     with pytest.raises(InvalidWeights, match=r"'block1.conv1.conv.kernel' has shape \(3, 3, 3, 32\), expected \(3, 3"):
         check(NARROW, initial(network("xception")))
-    with pytest.raises(InvalidWeights, match=r"'extra' is no parameter of it \(1 left over\)"):
+    with pytest.raises(InvalidWeights, match=r"'extra' is not a parameter of it \(1 unexpected\)"):
         check(NARROW, weights | {"extra": np.zeros(1, np.float32)})
 
 

@@ -78,7 +78,7 @@ def test_a_batch_below_one_is_refused(batch: int) -> None:
 
 
 def test_a_resolution_that_is_too_small_is_refused_with_the_least_that_works() -> None:
-    with pytest.raises(InvalidConfiguration, match=r"resolution 20 is too small, the least that works is \d+"):
+    with pytest.raises(InvalidConfiguration, match=r"resolution 20 is too small, the minimum is \d+"):
         cases(replace(ON_CPU, models=("inception_v3",), resolutions=(20,)))
 
 

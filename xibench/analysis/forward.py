@@ -23,7 +23,7 @@ from frameworks.blueprint import (
 )
 from frameworks.errors import MissingFramework
 from frameworks.task import INFER, Batch
-from frameworks.weights import Weights, drawn
+from frameworks.weights import Weights, sample
 from xibench.analysis.mistakes import MISTAKES
 from xibench.measure.phase import PhaseListener
 from xibench.workers.messages import ForwardPass, PassWritten, RunForwardPass
@@ -111,7 +111,7 @@ def _masks(network: Network, random: np.random.Generator, count: int, rate: floa
 @functools.lru_cache(maxsize=2)
 def _weights(wanted: tuple[Parameter, ...], raised: Raised, seed: int) -> Weights:
     """By parameters, not by network: those of other resolutions and dropout rates are the same."""
-    values = drawn(wanted, seed)
+    values = sample(wanted, seed)
     for name, by in raised:
         values[name] = values[name] + np.float32(by)
         if name.endswith(".bias"):

@@ -9,7 +9,7 @@ from typing import Final
 
 from frameworks.architectures import network
 from frameworks.cost import cost
-from frameworks.published import PUBLISHED, REFERENCE, VALIDATION_PICTURES, Published
+from frameworks.published import PUBLISHED, REFERENCE, VALIDATION_IMAGES, Published
 
 LABEL: Final = "published"
 Z95: Final = 1.959963984540054  # 97.5 % quantile of the standard normal distribution
@@ -61,7 +61,7 @@ def wilson_interval(successes: float, trials: int, z: float = Z95) -> tuple[floa
 
 
 def _with_costs(entry: Published) -> PublishedAccuracy:
-    low, high = wilson_interval(entry.top1 / 100 * VALIDATION_PICTURES, VALIDATION_PICTURES)
+    low, high = wilson_interval(entry.top1 / 100 * VALIDATION_IMAGES, VALIDATION_IMAGES)
     parameters, macs = entry.parameters_trainable, entry.macs
     if entry.model:
         built = cost(network(entry.model, entry.variant, resolution=entry.resolution, classes=entry.classes))
