@@ -46,7 +46,7 @@ def test_each_setting_stands_with_its_reason_and_its_gain(answers: dict[str, Any
     table = rows(recipes_doc.text(answers), "JAX on a CPU")
     (depthwise,) = [row for row in table if row[1] == "`depthwise=shifted`"]
     assert depthwise[2:] == [
-        "XLA fuses them; its grouped convolution is slow on a CPU", "not measured", "1.23 [1.10, 1.30]"
+        "XLA fuses them; its grouped convolution is slow on CPUs", "not measured", "1.23 [1.10, 1.30]"
     ]  # fmt: skip
     assert "n = 4 processes a case" in recipes_doc.text(answers)
     written = {row[1].strip("`").split("=")[0] for row in table[2:]}
