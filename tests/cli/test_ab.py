@@ -85,5 +85,5 @@ def test_ctrl_c_prints_what_is_known_and_where_the_pairs_are(tmp_path: Path) -> 
     shown, told = running.communicate(timeout=GENEROUS_S)
     assert running.returncode == 130
     assert "pytorch xception/narrow" in shown
-    assert told.splitlines()[-1] == "xibench: interrupted; the pairs that were measured are in pairs.jsonl"
+    assert told.splitlines()[-1] == "xibench: interrupted; the pairs measured so far are in pairs.jsonl"
     assert pair_store.read(tmp_path / "pairs.jsonl").pairs

@@ -14,7 +14,7 @@ def test_tables_are_shown_with_their_source_and_what_is_counted_here(tmp_path: P
     assert "23,626,728" in done.stdout
     assert "22,855,952" in done.stdout
     assert "arxiv.org/abs/1610.02357" in done.stdout
-    assert "No run here to set beside Table 3" in done.stdout
+    assert "`xibench run --preset quick` measures one" in done.stdout
 
 
 def test_a_runs_ratios_stand_beside_that_of_the_paper(tmp_path: Path) -> None:

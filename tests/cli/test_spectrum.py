@@ -49,9 +49,9 @@ def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_what_would_be_ignored_is_refused_in_one_line(tmp_path: Path) -> None:
     line = said("spectrum", "latest", "-f", "jax", "--dry-run", cwd=tmp_path, code=2)
-    assert "RUN tells what a run file says: received --framework, --dry-run too, expected nothing else" in line
+    assert "received --framework, --dry-run" in line
     line = said("spectrum", "--resume", "run.jsonl", "--segments", "1,2,C", cwd=tmp_path, code=2)
-    assert "--resume goes on with the plan of its file: received --segments too" in line
+    assert "received --segments" in line
 
 
 def test_a_run_without_the_spectrum_says_what_would_hold_one(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_run_without_the_spectrum_says_what_would_hold_one(tmp_path: Path) -> 
 
     done = xibench("spectrum", RUN, cwd=tmp_path)
     assert done.returncode == 1
-    assert "holds no curve of the spectrum" in done.stderr
+    assert "expected at least 3 numbers of segments" in done.stderr
 
 
 @pytest.fixture

@@ -104,7 +104,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(tmp_path: Path) -> None:
     line = said("tune", "--resume", "nowhere", cwd=tmp_path, code=1)
     assert "expected a folder that `xibench tune` made" in line
     line = said("tune", "--resume", "nowhere", "--choice", "pools", cwd=tmp_path, code=2)
-    assert "received --choice too, expected nothing else" in line
+    assert "received --choice" in line
 
 
 def test_a_folder_with_a_search_is_not_begun_again(tmp_path: Path) -> None:

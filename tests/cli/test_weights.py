@@ -35,7 +35,7 @@ def test_a_file_for_another_resolution_fits_there_alone(tmp_path: Path) -> None:
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     line = said("weights", "init", "xception", "--out", "nowhere/x.safetensors", cwd=tmp_path, code=1)
-    assert "there is no folder nowhere" in line
+    assert "the folder nowhere does not exist" in line
 
 
 def test_a_negative_seed_is_refused(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from xibench.cli.app import app
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The group itself, its commands, and those below them."""
     yield path
-    for name, command in getattr(group, "commands", {}).items():
-        yield from commands(command, (*path, name))
+    if hasattr(group, "list_commands"):
+        for name in group.list_commands(None):
+            yield from commands(group.get_command(None, name), (*path, name))
 
 
 @pytest.mark.parametrize("command", list(commands(get_group(app))), ids=lambda path: "-".join(("xibench", *path)))

@@ -1,10 +1,10 @@
-"""The command line: one file per command; each parses, calls one function, prints."""
+"""The command line: one file per command, which parses options, calls one function and prints."""
 
 from __future__ import annotations
 
 
 def main() -> None:
-    """Runs the command that was typed and ends the process with its exit code (`xibench.errors` lists them)."""
+    """Run the command that was typed and exit with its code (listed in `xibench.errors`)."""
     import sys
     from io import TextIOWrapper
 
@@ -12,5 +12,5 @@ def main() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows only ASCII gets its table all the same
+            stream.reconfigure(errors="replace")  # an ASCII terminal still gets its table
     raise SystemExit(call())

@@ -1,11 +1,16 @@
-"""All commands in the order in which they are used, and how each kind of error ends the process."""
+"""The command line: its commands in order of use, and the exit code of every kind of error.
+
+A command's module is imported when it is used, after the plugins: a command starts quickly, and its help names the
+scenarios, frameworks and metrics that plugins have registered.
+"""
 
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
 
 import typer
@@ -13,42 +18,38 @@ from typer.core import TyperGroup
 
 from frameworks.errors import InvalidRequest, MissingFramework, Unsupported
 from xibench import __version__, plugins
-from xibench.cli.commands import (
-    ab,
-    compare,
-    cost,
-    doctor,
-    export,
-    paper,
-    report,
-    run,
-    show,
-    spectrum,
-    tune,
-    verify,
-    weights,
-)
-from xibench.cli.commands import list as list_
 from xibench.errors import UsageError, XibenchError
 
-ORDER: Final = (
-    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights",
-    "report", "export",
-)  # fmt: skip
-"""The order in which the commands are used."""
+COMMANDS: Final[Mapping[str, str]] = {
+    "doctor": "doctor", "list": "list_names", "cost": "cost", "verify": "verify", "run": "run", "show": "show",
+    "compare": "compare", "ab": "ab", "tune": "tune", "spectrum": "spectrum", "paper": "paper", "weights": "app",
+    "report": "report", "export": "export",
+}  # fmt: skip
+"""Commands in order of use: name, and the function or typer application in xibench.cli.commands.<name>."""
 
 
-class InOrder(TyperGroup):
-    """A group that lists its commands in ORDER: typer would put those with subcommands last."""
+class CommandGroup(TyperGroup):
+    """The commands of COMMANDS, each imported when it is used or when help lists it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The commands' names, in ORDER."""
-        return list(ORDER)
+        """The names of all commands, in order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by name; None for an unknown name, for which typer then suggests the nearest."""
+        for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                found = getattr(importlib.import_module(f"xibench.cli.commands.{name}"), COMMANDS[name])
+                if not isinstance(found, typer.Typer):
+                    function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
+                    found.command(name)(function)
+                self.commands[name] = typer.main.get_command(found)
+        return self.commands.get(cmd_name)
 
 
 app = typer.Typer(
     name="xibench",
-    cls=InOrder,
+    cls=CommandGroup,
     add_completion=False,
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -57,50 +58,32 @@ app = typer.Typer(
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(f"xibench {__version__}")
-        raise typer.Exit()
-
-
 @app.callback()
 def xibench(
     context: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
-    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """The same convolutional networks in PyTorch, TensorFlow and JAX: proven equal, then measured.
+    """Measure the same convolutional networks in PyTorch, TensorFlow and JAX, after proving them equal.
 
     \b
-    A first run:  xibench doctor
+    First steps:  xibench doctor
                   xibench run --preset quick
                   xibench report
     """
+    if version:
+        print(f"xibench {__version__}")
+        raise typer.Exit()
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-app.command("doctor")(doctor.doctor)
-app.command("list")(list_.list_names)
-app.command("cost")(cost.cost)
-app.command("verify")(verify.verify)
-app.command("run")(run.run)
-app.command("show")(show.show)
-app.command("compare")(compare.compare)
-app.command("ab")(ab.ab)
-app.command("tune")(tune.tune)
-app.command("spectrum")(spectrum.spectrum)
-app.command("paper")(paper.paper)
-app.add_typer(weights.app, name="weights")
-app.command("report")(report.report)
-app.command("export")(export.export)
-
-
 def call(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code.
+    """Run one command and return its exit code.
 
     An expected error becomes one line on stderr; any other keeps its traceback.
+
+    Args:
+        arguments: The command and its options; None for those of this process.
     """
     try:
         plugins.load()
@@ -129,13 +112,14 @@ def _say(message: str, code: int) -> int:
 
 
 def _output_lost(error: OSError) -> int:
-    """A reader that went away, as `head` does, or a full disk; any other error of the system is raised again."""
+    """Handle a closed pipe, as of `head`, or a full disk; raise any other error of the system again."""
     if error.errno not in (errno.EPIPE, errno.ENOSPC):
         raise error
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails again while it ends
     if error.errno == errno.EPIPE:
         return XibenchError.exit_code
-    return _say("no space left where the output goes: make room, then try again", XibenchError.exit_code)
+    line = "the output cannot be written: no space left on the device; free some space, then try again"
+    return _say(line, XibenchError.exit_code)
 
 
 def _help_hint(error: typer.TyperException) -> str:

@@ -1,6 +1,4 @@
-"""What commands that measure share: a run file measured, anew or further, a plan printed, and options that exclude
-each other.
-"""
+"""What the measuring commands share: start or resume a run file, print a plan, refuse conflicting options."""
 
 from __future__ import annotations
 
@@ -18,11 +16,11 @@ if TYPE_CHECKING:
     from xibench.cli.planning import NewRun
 
 WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
-"""The options that do not change a run file's plan."""
+"""The options that are allowed beside --resume."""
 
 
 def measure(new: NewRun, file: RunFileOptions) -> Path:
-    """Measures a new run into a file; returns its path."""
+    """Measure a new run and return the path of its run file."""
     from xibench.cli.render.progress import showing_progress
     from xibench.run import execute, start
 
@@ -35,7 +33,7 @@ def measure(new: NewRun, file: RunFileOptions) -> Path:
 
 
 def measure_pending(resume: Path, file: RunFileOptions) -> Path:
-    """Measures what is still missing of a run file's own plan; returns its path."""
+    """Measure what a run file's plan still needs and return the file's path."""
     from xibench.cli.render.progress import showing_progress
     from xibench.run import execute, start
 
@@ -45,7 +43,7 @@ def measure_pending(resume: Path, file: RunFileOptions) -> Path:
 
 
 def print_plan(new: NewRun, as_json: bool) -> None:
-    """What would be measured, with what a step of each case costs."""
+    """Print the planned cases and what a step of each costs."""
     from xibench.run.case_costs import costs
 
     rows = [(case, costs(case)) for case in new.cases]
@@ -59,16 +57,18 @@ def print_plan(new: NewRun, as_json: bool) -> None:
 
 
 def refuse_beside_resume(context: typer.Context, allowed: Sequence[str] = WITH_RESUME, what: str = "file") -> None:
-    """Raises UsageError if a run file's or a search folder's plan is to be both resumed and changed."""
-    refuse_others(context, allowed, f"--resume goes on with the plan of its {what}: received")
+    """Raise UsageError if --resume is combined with options that would change the plan of its file or folder."""
+    refuse_others(context, allowed, f"--resume continues with the plan of its {what}: received")
 
 
 def refuse_others(context: typer.Context, allowed: Sequence[str], because: str) -> None:
-    """Raises UsageError if other options were typed than the allowed ones. because: the line's beginning."""
+    """Raise UsageError if options other than the allowed ones were typed. because: the beginning of its message."""
     given = [name for name in context.params if name not in allowed and _typed(context, name)]
     if given:
         options = ", ".join("--" + name.replace("_", "-") for name in given)
-        raise UsageError(f"{because} {options} too, expected nothing else")
+        raise UsageError(
+            f"{because} {options} as well, expected no further option; leave {'it' if len(given) == 1 else 'them'} out"
+        )
 
 
 def _typed(context: typer.Context, name: str) -> bool:

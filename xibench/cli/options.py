@@ -1,7 +1,7 @@
-"""The options that several commands share, each with the line that its help says.
+"""The options that several commands share, each with its line of help.
 
-`SelectionOptions`, `SamplingOptions` and `RunFileOptions` are expanded into a command's own options by
-`xibench.cli.expand`; `xibench.cli.planning` turns them into cases and a sampling rule.
+`xibench.cli.expand` turns the fields of `SelectionOptions`, `SamplingOptions` and `RunFileOptions` into options of a
+command; `xibench.cli.planning` turns them into cases and a SamplingConfig.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from frameworks.api import FRAMEWORKS
+from frameworks.architectures import MODELS
 from xibench.cli.parsers import (
     byte_count,
     count_from_zero,
@@ -22,54 +24,63 @@ from xibench.cli.parsers import (
     share,
     whole_number,
 )
-from xibench.record.schema import DEFAULT_SCENARIO
+from xibench.record.schema import DEFAULT_SCENARIO, SamplingConfig
 from xibench.scenarios import SCENARIOS
 from xibench.scenarios.scenario import DEFAULT_BATCH
 
 RUNS: Final = Path("results/runs")
-"""Where runs are written and looked for, under the current directory."""
+"""Where runs are written and looked for, relative to the current directory."""
 
 SINGLE_IMAGE: Final = " and ".join(scenario.name for scenario in SCENARIOS.values() if scenario.single_image)
-BOUNDED: Final = " and ".join(scenario.name for scenario in SCENARIOS.values() if "latency_bound_s" in scenario.options)
+LATENCY_BOUND: Final = " and ".join(s.name for s in SCENARIOS.values() if "latency_bound_s" in s.options)
 
 Names = list[str] | None
 Numbers = list[int] | None
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A network or operator; `xibench list` shows them.")]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON document to stdout, and nothing else.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A network or operator; `xibench list` names them.")]
 Variant = Annotated[
-    str, typer.Option(metavar="NAME", help="A configuration: names and fields joined by +, such as jft+width=0.5.")
+    str, typer.Option(metavar="NAME", help="A variant, or names and settings joined by +, such as jft+width=0.5.")
 ]
-Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files; the newest if none is named.")]
+Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files.  [default: the newest run]")]
+
+
+def sampling_default(field: str) -> str:
+    """The default of a sampling setting as help shows it, such as `[default: 10; 120 for single-stream]`."""
+    usual = getattr(SamplingConfig(), field)
+    others = {s.name: value for s in SCENARIOS.values() if (value := getattr(s.sampling, field)) != usual}
+    others = {name: 0 if value is None else value for name, value in others.items()}
+    return f"[default: {'; '.join([f'{usual:g}', *(f'{value:g} for {name}' for name, value in others.items())])}]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:
-    """What is measured: the names whose every combination is a case. None: not given."""
+    """What is measured: every combination of the values is a case. None: the option was not given."""
 
     framework: Annotated[
         Names,
         list_option(
             "-f", "--framework", metavar="NAME",
-            help_text="Repeat or separate by commas, contenders too (`xibench list`); the three frameworks if left "
-            "out.",
+            help_text="Frameworks or third-party implementations; repeat the option or separate names by commas.  "
+            f"[default: {', '.join(FRAMEWORKS)}]",
         ),
     ] = None  # fmt: skip
     model: Annotated[
         Names,
-        list_option("-m", "--model", metavar="NAME", help_text="Networks, likewise; the paper's two if left out."),
-    ] = None
+        list_option(
+            "-m", "--model", metavar="NAME",
+            help_text=f"Networks.  [default: {', '.join(name for name, model in MODELS.items() if model.main)}]",
+        ),
+    ] = None  # fmt: skip
     operator: Annotated[
         Names,
-        list_option(
-            "--operator", metavar="NAME", help_text="Single operators, at the shapes that their variants name."
-        ),
+        list_option("--operator", metavar="NAME", help_text="Single operators; their variants name the shapes."),
     ] = None
     variant: Annotated[
         Names,
         list_option(
             "--variant", metavar="NAME",
-            help_text="Configurations: names and fields joined by +, such as jft+width=0.5.  [default: default]",
+            help_text="Variants, or names and settings joined by +, such as jft+width=0.5.  [default: default]",
         ),
     ] = None  # fmt: skip
     scenario: Annotated[
@@ -82,11 +93,13 @@ class SelectionOptions:
         Names,
         list_option(
             "--recipe", metavar="NAME",
-            help_text="default, compiled, tuned, or a file of `xibench tune`.  [default: default]",
+            help_text="Execution settings: default, compiled, tuned, or a recipe file of `xibench tune`.  "
+            "[default: default]",
         ),
     ] = None  # fmt: skip
     precision: Annotated[
-        Names, list_option("--precision", metavar="NAME", help_text="fp64, fp32, tf32 (GPU), bf16.  [default: fp32]")
+        Names,
+        list_option("--precision", metavar="NAME", help_text="fp64, fp32, tf32 (GPU only), bf16.  [default: fp32]"),
     ] = None
     batch: Annotated[
         Numbers,
@@ -96,16 +109,17 @@ class SelectionOptions:
         ),
     ] = None  # fmt: skip
     sweep: Annotated[
-        bool | None, typer.Option("--sweep", help="Batches 1, 2, 4, … until memory runs out or --max-batch is done.")
+        bool | None,
+        typer.Option("--sweep", help="Measure batches 1, 2, 4, … until memory runs out or --max-batch is reached."),
     ] = None
     max_batch: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="N", help="Largest batch of a sweep.  [default: 1024]")
+        int | None, typer.Option(parser=whole_number, metavar="N", help="Largest batch of --sweep.  [default: 1024]")
     ] = None
     resolution: Annotated[
         Numbers,
         list_option(
             "--resolution", metavar="PX", item=whole_number,
-            help_text="Pixels, square; each network's own if left out.",
+            help_text="Width and height of the images in pixels.  [default: each network's own]",
         ),
     ] = None  # fmt: skip
     device: Annotated[
@@ -115,22 +129,26 @@ class SelectionOptions:
         str | None,
         typer.Option(
             metavar="DIR",
-            help="`sample` (two photographs), `noise`, or a folder of photographs: its files by name, then its "
-            "subfolders', as many as the largest batch has images.  [default: sample]",
+            help="Input images: `sample` (two photos), `noise`, or a folder of JPEG or PNG files, which are read by "
+            "name, then those of its subfolders, as many as the largest batch needs.  [default: sample]",
         ),
     ] = None
-    weights: Annotated[str | None, typer.Option(metavar="FILE", help="safetensors, or seed:N.  [default: seed:0]")] = (
-        None
-    )
+    weights: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A safetensors file, or seed:N for seeded weights.  [default: seed:0]"),
+    ] = None
     seed: Annotated[
-        int | None, typer.Option(parser=count_from_zero, metavar="N", help="Of everything random in measuring.")
+        int | None,
+        typer.Option(
+            parser=count_from_zero, metavar="N", help="Seed of everything random in a measurement.  [default: 0]"
+        ),
     ] = None
     latency_bound: Annotated[
         float | None,
         typer.Option(
             parser=positive_seconds, metavar="S",
-            help=f"Scenario {BOUNDED}: seconds that p99 must stay within; a multiple of a lone query's time if left "
-            "out.",
+            help=f"For {LATENCY_BOUND}: upper bound of the p99 latency, in seconds.  [default: a multiple of the "
+            "latency of a single query]",
         ),
     ] = None  # fmt: skip
 
@@ -140,63 +158,87 @@ class SamplingOptions:
     """How long and how often each case is measured. None: as the scenario, preset or search has it."""
 
     processes: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="N", help="Fresh processes a case, interleaved.")
-    ] = None
+        int | None,
+        typer.Option(
+            parser=whole_number, metavar="N",
+            help="Fresh processes per case, interleaved with those of other cases.  " + sampling_default("processes"),
+        ),
+    ] = None  # fmt: skip
     repeats: Annotated[
         int | None,
-        typer.Option(parser=count_from_zero, metavar="N", help="Further processes for disturbed ones, a case."),
-    ] = None
+        typer.Option(
+            parser=count_from_zero, metavar="N",
+            help="Processes per case that may be repeated because they were disturbed.  " + sampling_default("repeats"),
+        ),
+    ] = None  # fmt: skip
     max_warmup_steps: Annotated[
         int | None,
         typer.Option(
-            parser=count_from_zero, metavar="N", help="Discarded steps at most, while a trend is seen in them."
+            parser=count_from_zero, metavar="N",
+            help="Maximum number of warm-up steps; fewer if step times show no trend.  "
+            + sampling_default("max_warmup_steps"),
         ),
-    ] = None
-    min_steps: Annotated[int | None, typer.Option(parser=whole_number, metavar="N", help="Timed steps, at least.")] = (
-        None
-    )
+    ] = None  # fmt: skip
+    min_steps: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number, metavar="N",
+            help="Minimum number of timed steps per process.  " + sampling_default("min_steps"),
+        ),
+    ] = None  # fmt: skip
     budget: Annotated[
-        float | None, typer.Option(parser=positive_seconds, metavar="S", help="Seconds of timed steps, once enough.")
-    ] = None
+        float | None,
+        typer.Option(
+            parser=positive_seconds, metavar="S",
+            help="Seconds after which no further step is timed, once --min-steps are done.  "
+            + sampling_default("budget_s"),
+        ),
+    ] = None  # fmt: skip
     half_width: Annotated[
         float | None,
         typer.Option(
             parser=share, metavar="SHARE",
-            help="Enough steps once half the median's interval is below this share of it; 0: never.",
+            help="Stop once the half-width of the median's 95 % interval is below this share of the median, such as "
+            "0.01 or 1%; 0: never.  " + sampling_default("half_width"),
         ),
     ] = None  # fmt: skip
     time_limit: Annotated[
         float | None,
-        typer.Option(parser=positive_seconds, metavar="S", help="Seconds after which a process is given up."),
-    ] = None
+        typer.Option(
+            parser=positive_seconds, metavar="S",
+            help="Seconds after which a process is killed.  " + sampling_default("time_limit_s"),
+        ),
+    ] = None  # fmt: skip
     memory_limit: Annotated[
         int | None,
         typer.Option(
             parser=byte_count, metavar="BYTES",
-            help="Resident set at which a process counts as out of memory, such as 8GiB; most of what is free if left "
-            "out.",
+            help="Resident set size at which a process counts as out of memory, such as 8GiB.  [default: most of the "
+            "free memory]",
         ),
     ] = None  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFileOptions:
-    """Which run file is written, anew or further, or only planned."""
+    """The run file: written anew, resumed, or only planned."""
 
     no_ceilings: Annotated[
-        bool, typer.Option("--no-ceilings", help="Do not measure the device's ceilings; `attained` stays empty.")
+        bool,
+        typer.Option("--no-ceilings", help="Do not measure the device's roofline; the column `attained` stays empty."),
     ] = False
     out: Annotated[Path, typer.Option("--out", metavar="PATH", help="Run file (.jsonl) or folder to write.")] = RUNS
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="FILE", help="Go on with a run file's own plan.")
+        Path | None,
+        typer.Option("--resume", metavar="FILE", help="Resume a run file: measure what its plan still needs."),
     ] = None
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what a step of each case costs.")] = (
-        False
-    )
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the cases and what a step of each costs; measure nothing.")
+    ] = False
 
 
 def print_json(document: Any) -> None:
-    """Writes one indented JSON document to stdout. Takes msgspec Structs, dataclasses and builtins."""
+    """Write one indented JSON document to stdout; it may hold msgspec Structs, dataclasses and builtins."""
     import msgspec
 
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
@@ -204,12 +246,12 @@ def print_json(document: Any) -> None:
 
 
 def run_paths(names: Iterable[str] | None) -> list[Path]:
-    """The run files that are meant, `latest` if none is named. Raises StoreError if there is none."""
+    """The named run files, or the newest of results/runs. Raises StoreError if there is none."""
     return [run_path(name) for name in names or ["latest"]]
 
 
 def run_path(name: str) -> Path:
-    """The run file that is meant: a path, or `latest` for the newest of results/runs. Raises StoreError without one."""
+    """A run file: a path, or `latest` for the newest of results/runs. Raises StoreError if there is none."""
     from xibench.record.store import latest
 
     return latest(RUNS) if name == "latest" else Path(name)

@@ -15,7 +15,7 @@ from xibench.cli.parsers import positive_seconds, whole_number
 from xibench.cli.planning import command_line, selection
 from xibench.errors import Interrupted
 
-SIDE: Final = "tree (the checkout as it is), git:REV, python:PATH, recipe:NAME or recipe:FILE."
+SIDE: Final = "tree (the working tree), git:REV, python:PATH (an interpreter), recipe:NAME or recipe:FILE."
 PAIRS: Final = Path("results/ab")
 
 ComparedOptions = Annotated[
@@ -29,26 +29,36 @@ ComparedOptions = Annotated[
 
 @expand_options
 def ab(
-    base: Annotated[str, typer.Option("--base", metavar="SIDE", help=SIDE)],
-    new: Annotated[str, typer.Option("--new", metavar="SIDE", help="Likewise.")] = "tree",
+    base: Annotated[str, typer.Option("--base", metavar="SIDE", help=f"The side to compare with: {SIDE}")],
+    new: Annotated[
+        str, typer.Option("--new", metavar="SIDE", help="The side that may be slower or faster: any of the same.")
+    ] = "tree",
     *,
     compared: ComparedOptions,
     threshold: Threshold = None,
     budget: Annotated[
         float | None,
-        typer.Option(parser=positive_seconds, metavar="S", help="Seconds in all; no pair starts that would end later."),
+        typer.Option(
+            parser=positive_seconds,
+            metavar="S",
+            help="Total seconds; no pair starts that would end later.  [default: until every case is decided]",
+        ),
     ] = None,
     max_pairs: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="N", help="Pairs a case, at most.  [default: 30]")
+        int | None,
+        typer.Option(parser=whole_number, metavar="N", help="Maximum number of pairs per case.  [default: 30]"),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="File of pairs (.jsonl) or folder.")] = PAIRS,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="PATH", help="File of pairs (.jsonl) or folder to write.")
+    ] = PAIRS,
     as_json: Json = False,
     as_markdown: Markdown = False,
 ) -> None:
-    """Compare two checkouts, interpreters or recipes, interleaved, until each case is decided or the budget is spent.
+    """Compare two commits, interpreters or recipes, measured interleaved.
 
-    A pair is a fresh process of either side, both alive, only one of them working, alternating in short bursts in
-    random order. Pairs are added until the verdict is certain. Exit code 3 if anything is slower, 1 if a case failed.
+    A pair is one fresh process of each side; both stay alive and run alternately in short bursts of steps, in random
+    order. Pairs are added until each case has a verdict or the budget is spent. Exit code 3 if any case is slower, 1 if
+    a case failed.
 
     \b
     Example:  xibench ab --base git:HEAD~1 -f pytorch -m xception --batch 1
@@ -65,6 +75,6 @@ def ab(
     )
     comparison_tables.show(found, as_json, as_markdown)
     if stopped:
-        raise Interrupted(f"interrupted; the pairs that were measured are in {path}")
+        raise Interrupted(f"interrupted; the pairs measured so far are in {path}")
     print(f"\nFile of pairs:  {path}", file=sys.stderr)
     comparison_tables.end(found, refusal_is_failure=False)

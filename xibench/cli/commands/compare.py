@@ -9,27 +9,37 @@ import typer
 from xibench.cli.options import Json, run_path
 from xibench.cli.parsers import share
 
-Markdown = Annotated[bool, typer.Option("--markdown", help="A comment for a pull request, on stdout.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Write a Markdown comment for a pull request to stdout.")]
 Threshold = Annotated[
     float | None,
-    typer.Option(parser=share, metavar="SHARE", help="A change within this share is the same.  [default: 0.02]"),
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        help="Changes smaller than this share count as the same, such as 0.02 or 2%.  [default: 0.02]",
+    ),
 ]
 
 
 def compare(
-    base: Annotated[str, typer.Argument(metavar="BASE", help="A run file.")],
-    new: Annotated[str, typer.Argument(metavar="[NEW]", help="Another; the newest if left out.")] = "latest",
+    base: Annotated[str, typer.Argument(metavar="BASE", help="The run file to compare with.")],
+    new: Annotated[
+        str, typer.Argument(metavar="[NEW]", help="The run file that may be slower or faster: a path, or `latest`.")
+    ] = "latest",
     threshold: Threshold = None,
     allow_unlike: Annotated[
-        bool, typer.Option("--allow-unlike", help="Compare cases whose settings or machine differ, too, and say so.")
+        bool,
+        typer.Option(
+            "--allow-unlike", help="Also compare cases whose settings or machine differ; the difference is reported."
+        ),
     ] = False,
     as_json: Json = False,
     as_markdown: Markdown = False,
 ) -> None:
     """Compare two stored runs: ratio, interval and verdict per case.
 
-    slower and faster are certain at 1 % false discoveries over all cases; same lies within the threshold; unsure is
-    neither. Cases that are not alike are not compared. Exit code 3 if anything is slower, 1 if a case was not compared.
+    Verdicts: slower or faster, at a false discovery rate of 1 % over all cases; same, if the interval is within the
+    threshold; unsure otherwise. Cases with different settings or machines are not compared. Exit code 3 if any case is
+    slower, 1 if a case was not compared.
 
     \b
     Example:  xibench compare results/runs/monday.jsonl results/runs/tuesday.jsonl

@@ -1,4 +1,4 @@
-"""`xibench cost`: what a network costs, from its blueprint; by a run's ceilings and the frameworks' counters, too."""
+"""`xibench cost`: a network's parameters, multiply-adds and bytes moved, its roofline, and the frameworks' counters."""
 
 from __future__ import annotations
 
@@ -21,26 +21,32 @@ def cost(
     model: Model,
     variant: Variant = "default",
     resolution: Annotated[
-        int | None, typer.Option(parser=whole_number, metavar="PX", help="Pixels; the network's own if left out.")
+        int | None,
+        typer.Option(
+            parser=whole_number, metavar="PX", help="Width and height in pixels.  [default: the network's own]"
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(parser=whole_number, metavar="N", help="Images per step.")] = 1,
     precision: Annotated[
-        str, typer.Option(metavar="NAME", help="fp64, fp32, tf32 or bf16: sets the bytes moved.")
+        str, typer.Option(metavar="NAME", help="fp64, fp32, tf32 or bf16, on which the bytes moved depend.")
     ] = "fp32",
-    layers: Annotated[bool, typer.Option("--layers", help="One line per layer.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Print a row per layer.")] = False,
     run: Annotated[
         str | None,
-        typer.Option(metavar="RUN", help="Times attainable by this run's ceilings: a run file, or `latest`."),
+        typer.Option(
+            metavar="RUN", help="Show attainable times on the roofline that this run measured: a run file, or `latest`."
+        ),
     ] = None,
     counters: Annotated[
-        bool, typer.Option("--counters", help="Ask each framework's own FLOP counter, and explain what differs.")
+        bool,
+        typer.Option("--counters", help="Compare with each framework's own FLOP counter and explain the differences."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What a network costs, from its blueprint alone.
+    """Count a network's parameters, multiply-adds, activations and bytes moved per forward pass.
 
-    Parameters, multiply-adds, activations and bytes moved of one forward pass. Exit code 1 if --counters finds a
-    difference that is not explained.
+    All are computed from the network's definition; nothing is measured. Exit code 1 if --counters finds a difference
+    that it cannot explain.
 
     \b
     Example:  xibench cost xception --batch 8 --layers
@@ -79,7 +85,7 @@ def _counters(costs: NetworkCost) -> Sequence[CounterCheck]:
 
 
 def _document(costs: NetworkCost, roof: Roofline | None, checks: Sequence[CounterCheck]) -> dict[str, Any]:
-    """The costs; under `roofline` and `counters` what was asked for besides."""
+    """The costs, and under `roofline` and `counters` what --run and --counters add."""
     import msgspec
 
     document: dict[str, Any] = msgspec.to_builtins(costs)

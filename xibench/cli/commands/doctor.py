@@ -1,4 +1,4 @@
-"""`xibench doctor`: can this machine measure, and what will be skipped?"""
+"""`xibench doctor`: what this machine can measure, and what limits it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from xibench.cli.options import Json, print_json
 
 
 def doctor(as_json: Json = False) -> None:
-    """Can this machine measure, and what will be skipped?
+    """Check what this machine can measure, and what is missing or would disturb a run.
 
-    Frameworks, devices and conditions; for whatever lacks or disturbs, what comes of it and the cure; which fields of a
-    record stay empty here, why, and what would fill them.
+    Lists frameworks, devices and conditions; for everything missing or disturbing its effect and remedy; and the fields
+    of a record that stay empty on this machine, with the reason and what would fill them.
 
     \b
     Example:  xibench doctor

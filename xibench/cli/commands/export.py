@@ -1,4 +1,4 @@
-"""`xibench export`: records as a table for other programs."""
+"""`xibench export`: write runs as a table for other programs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from xibench.errors import UsageError
 def export(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write: .csv or .parquet.")],
     runs: Runs = None,
-    samples: Annotated[bool, typer.Option("--samples", help="One row per timed step instead of one per case.")] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Write a row per timed step instead of a row per case.")
+    ] = False,
 ) -> None:
-    """Write runs as CSV or Parquet.
+    """Write runs to a CSV or Parquet file, a row per case or per timed step.
 
     \b
     Example:  xibench export latest --out run.parquet

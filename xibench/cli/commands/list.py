@@ -1,4 +1,4 @@
-"""`xibench list`: every name that the other commands take."""
+"""`xibench list`: every name that the other commands accept."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from xibench.cli.options import Json, print_json
 
 
 def list_names(as_json: Json = False) -> None:
-    """Every name that the other commands take.
+    """List every name that the other commands accept.
 
-    Networks with their variants, frameworks, contenders, scenarios, recipes, precisions and presets.
+    Networks and operators with their variants, frameworks, the NumPy reference, third-party implementations, scenarios,
+    recipes, precisions and presets.
 
     \b
-    Example:  xibench list --json
+    Example:  xibench list
+              xibench list --json
     """
     from xibench.analysis.inventory import inventory
 

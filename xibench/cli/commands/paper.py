@@ -1,4 +1,4 @@
-"""`xibench paper`: what the Xception paper states, beside what this program counts and measured."""
+"""`xibench paper`: the Xception paper's tables beside xibench's own counts and measurements."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 def paper(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run file to set beside Table 3, or `latest`.")
+        str, typer.Argument(metavar="[RUN]", help="The run to compare with Table 3: a run file, or `latest`.")
     ] = "latest",
     as_json: Json = False,
 ) -> None:
-    """What the Xception paper states, beside what is counted and measured here.
+    """Show the Xception paper's tables beside xibench's own counts and measurements.
 
-    Its Tables 1 to 3 with their sources; parameters as this program counts them; Table 3's ratio of speeds beside the
-    ratio that a run measured, per framework. The paper's ratio is of training on 60 K80, a run's of what it ran.
+    Tables 1 to 3 with their sources, the parameters as xibench counts them, and Table 3's speed ratio of Xception and
+    Inception V3 beside the ratio that a run measured, per framework. The paper's ratio is of training on 60 K80 GPUs,
+    a run's of inference.
 
     \b
     Example:  xibench paper
@@ -45,19 +46,19 @@ def paper(
     for table in TABLES:
         terminal.show(paper_table(table))
     if path is None:
-        print("No run here to set beside Table 3: `xibench run` measures one.")
+        print("There is no run to compare with Table 3: `xibench run --preset quick` measures one.")
     elif not found:
-        print(f"{path} has no framework that was measured on both networks: nothing to set beside Table 3.")
+        print(f"{path}: no framework was measured on both networks, so nothing can be compared with Table 3.")
     else:
         terminal.show(speed_table(found))
-        print(f"Measured in {path}. By work: the ratio if both ran as many multiply-adds per second.")
-        print("Inception V3 here is the released network (inception_v3/default), not the edition of Table 3's row.")
+        print(f"Measured in {path}. By work: the ratio if both ran the same number of multiply-adds per second.")
+        print("Inception V3 here is the released network (inception_v3/default), not the version in Table 3.")
     sources = dict.fromkeys(f"{s.name}, {s.address}" for table in TABLES for s in (table.source, *table.also))
-    print(f"Stated in: {'; '.join(sources)}")
+    print(f"Sources: {'; '.join(sources)}")
 
 
 def _speeds(run: str) -> tuple[Path | None, list[Speed]]:
-    """The run file and its ratios; without any run where the newest was meant, neither."""
+    """The run file and its ratios; (None, []) if the newest run was asked for and there is none."""
     from xibench.analysis.paper import speeds
     from xibench.record.store import read
 

@@ -1,4 +1,4 @@
-"""`xibench report`: records into a static site."""
+"""`xibench report`: write a static site of charts from runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def report(
 ) -> None:
     """Write a static site of charts from runs.
 
-    It opens from the file system and needs no network.
+    The site opens from the file system, without a server or network access.
 
     \b
     Example:  xibench report latest --out site
@@ -25,5 +25,5 @@ def report(
     from dashboards.build import build
 
     index = build(run_paths(runs), out)
-    print("open it in a browser:", file=sys.stderr)
+    print("Open in a browser:", file=sys.stderr)
     print(index)

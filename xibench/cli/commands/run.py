@@ -1,4 +1,4 @@
-"""`xibench run`: measures a selection of cases, each in a fresh process, into a run file."""
+"""`xibench run`: measure cases, each in fresh processes, and write a run file."""
 
 from __future__ import annotations
 
@@ -22,17 +22,21 @@ def run(
     *,
     preset: Annotated[
         str | None,
-        typer.Option("--preset", metavar="NAME", help="A named selection; other options replace its parts."),
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="A named set of cases: quick, nightly or full; other options replace its parts.",
+        ),
     ] = None,
     selection: SelectionOptions,
     sampling: SamplingOptions,
     file: RunFileOptions,
     as_json: Json = False,
 ) -> None:
-    """Measure networks: fresh processes for each case.
+    """Measure networks: throughput, latency, memory and energy, each case in fresh processes.
 
-    Every combination of the options is a case. What a process measured is in the file as soon as it has ended.
-    Exit code 1 if no case could be measured.
+    Every combination of the options is a case. A process's measurements are written to the run file as soon as it has
+    ended, and --resume continues a run that was interrupted. Exit code 1 if no case could be measured.
 
     \b
     Example:  xibench run --preset quick
@@ -53,7 +57,7 @@ def run(
 
 
 def print_result(path: Path, as_json: bool) -> None:
-    """Prints a run file's figures and what can be done with it. Raises XibenchError if no case was measured."""
+    """Print a run file's figures and the next commands. Raises XibenchError if no case could be measured."""
     from xibench.cli.commands.show import document, print_run
     from xibench.record import format
     from xibench.record.store import read
@@ -69,6 +73,6 @@ def print_result(path: Path, as_json: bool) -> None:
         print_json(document(path, stored))
     if not any(record.status == "ok" for record in stored.records):
         raise XibenchError(
-            f"none of {format.counted(len(stored.records), 'case')} could be measured: "
-            "the reasons are above, `xibench doctor` says more"
+            f"none of {format.counted(len(stored.records), 'case')} could be measured: the reasons are above; "
+            "`xibench doctor` checks this machine"
         )

@@ -1,4 +1,4 @@
-"""`xibench show`: one run's figures."""
+"""`xibench show`: the figures of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ if TYPE_CHECKING:
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run file, or `latest`.")] = "latest",
+    run: Annotated[
+        str, typer.Argument(metavar="[RUN]", help="A run file, or `latest`, the newest of results/runs.")
+    ] = "latest",
     as_json: Json = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values on stdout, a line per case.")] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Write comma-separated values to stdout, a line per case.")
+    ] = False,
 ) -> None:
-    """One run's figures.
+    """Show a run's figures, a row per case.
 
-    Each case's throughput or latency with 95 % intervals, what it attains of the device's measured ceilings, compile
-    time, peak memory, energy where it could be read, and status. Notes below the table say what each mark means.
+    Throughput or latency with 95 % intervals, the attained fraction of the device's measured roofline, compile time,
+    peak memory, energy where the machine can read it, and status. Notes below each table explain its marks.
 
     \b
     Example:  xibench show latest
@@ -48,7 +52,7 @@ def show(
 
 
 def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
-    """The tables, one for each scenario, and what must be read beside them."""
+    """Print a run's tables, one per scenario, and their notes."""
     from xibench.cli.render import terminal
     from xibench.cli.render.run_notes import run_notes
     from xibench.cli.render.run_tables import machine, run_tables
@@ -79,10 +83,18 @@ def document(path: Path, run: Run) -> dict[str, Any]:
     header = run.header
     return {
         "run": {
-            "id": header.run_id, "file": str(path), "created_utc": header.created_utc, "preset": header.preset,
-            "command": header.command, "xibench": header.xibench, "format_version": header.format_version,
-            "rule": header.sampling, "pictures": header.images, "weights_digest": header.weights_digest,
-            "planned": len(header.plan), "cut_line": run.cut_line,
+            "id": header.run_id,
+            "file": str(path),
+            "created_utc": header.created_utc,
+            "preset": header.preset,
+            "command": header.command,
+            "xibench": header.xibench,
+            "format_version": header.format_version,
+            "rule": header.sampling,
+            "pictures": header.images,
+            "weights_digest": header.weights_digest,
+            "planned": len(header.plan),
+            "cut_line": run.cut_line,
         },
         "environment": header.environment,
         "calibration": run.calibration and _calibration(run.calibration),
@@ -124,7 +136,7 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
 
 
 def _figures(summary: Summary) -> dict[str, Any]:
-    """Every metric under its path; the highest rate of a server has its place after the latencies."""
+    """Every metric under its key of the document; a server's highest rate comes after the latencies."""
     from xibench.record.metrics import HIGHEST_RATE_HZ, METRICS, P99_S
 
     names = [name for name in METRICS if name != HIGHEST_RATE_HZ.name]

@@ -1,4 +1,4 @@
-"""`xibench spectrum`: the paper's spectrum of networks, measured along its number of segments."""
+"""`xibench spectrum`: Xception from regular to depthwise convolution, measured along the number of segments."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from xibench.errors import XibenchError
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrumOptions(SelectionOptions):
-    """As of other commands, but for the recipe that is measured by default."""
+    """The options of other commands, except that the default recipe is tuned."""
 
     recipe: Annotated[
         Names,
         list_option(
             "--recipe", metavar="NAME",
-            help_text="default, compiled, tuned, or a file of `xibench tune`.  [default: tuned]",
+            help_text="Execution settings: default, compiled, tuned, or a recipe file of `xibench tune`.  "
+            "[default: tuned]",
         ),
     ] = None  # fmt: skip
 
@@ -45,21 +46,21 @@ def spectrum(
     context: typer.Context,
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="A run file, or `latest`: tell what it says instead of measuring."),
+        typer.Argument(metavar="[RUN]", help="Show this run's curves instead of measuring: a run file, or `latest`."),
     ] = None,
     *,
     segments: Annotated[
         Numbers,
         list_option(
             "--segments", metavar="N", item=segments_or_c,
-            help_text="Numbers of segments; C is one per channel.  [default: 1,2,3,4,8,C]",
+            help_text="Numbers of segments; C is one segment per channel.  [default: 1,2,3,4,8,C]",
         ),
     ] = None,
     widths: Annotated[
         Names,
         list_option(
             "--widths", metavar="WAY",
-            help_text="paper: as published; equal: narrowed to the parameters of C.  [default: both]",
+            help_text="paper: the published widths; equal: narrowed to as many parameters as C.  [default: both]",
         ),
     ] = None,
     chosen: Annotated[
@@ -69,11 +70,11 @@ def spectrum(
     file: RunFileOptions,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Measure Xception along the number of segments, from a regular convolution to a depthwise one.
+    """Measure Xception from regular to depthwise convolution, along the number of segments (groups).
 
-    Throughput, latency, memory, parameters, multiply-adds and the attained fraction of the roofline, at the paper's
-    widths and at equal parameters; and where each framework's grouped convolution falls off. Exit code 1 if no curve
-    came out.
+    Shows throughput, latency, memory, parameters, multiply-adds and the attained fraction of the roofline, at the
+    paper's widths and at equal parameter counts, and where each framework's grouped convolution loses efficiency. Exit
+    code 1 if no curve could be measured.
 
     \b
     Example:  xibench spectrum --dry-run
@@ -81,7 +82,7 @@ def spectrum(
               xibench spectrum latest
     """
     if run is not None:
-        refuse_others(context, ("run", "as_json"), "RUN tells what a run file says: received")
+        refuse_others(context, ("run", "as_json"), "RUN shows a stored run and measures nothing: received")
         print_curves(run_path(run), as_json)
         return
     if file.resume is not None:
@@ -100,7 +101,7 @@ def spectrum(
 
 
 def print_curves(path: Path, as_json: bool) -> None:
-    """Prints the curves of a run file and what they say. Raises XibenchError if it holds none."""
+    """Print the curves of a run file and their summary. Raises XibenchError if it has none."""
     from xibench.analysis.spectrum import MIN_POINTS, curves
     from xibench.analysis.spectrum_text import document
     from xibench.cli.render.spectrum_tables import show_curves
@@ -115,6 +116,6 @@ def print_curves(path: Path, as_json: bool) -> None:
         print(f"\nRun file:  {path}\nCharts:    xibench report {shlex.quote(str(path))}", file=sys.stderr)
     if not any(len(curve.measured) > 1 for curve in found):
         raise XibenchError(
-            f"{path} holds no curve of the spectrum: expected at least {MIN_POINTS} numbers of segments of one "
-            "framework and recipe, measured; `xibench spectrum` measures them"
+            f"{path} has no curve of the spectrum: expected at least {MIN_POINTS} numbers of segments, measured with "
+            "one framework and recipe; `xibench spectrum` measures them"
         )

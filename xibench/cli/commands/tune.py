@@ -1,4 +1,4 @@
-"""`xibench tune`: a search over a recipe's open choices, which writes a recipe file."""
+"""`xibench tune`: search for the fastest recipe on this machine and write it to a recipe file."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from xibench.analysis.tuning_folder import SearchPlan, TuningFolder
 
 WITH_RESUME: Final = ("resume", "budget", "out", "as_json")
-"""The options that do not change what is searched."""
+"""The options that are allowed beside --resume."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions(SelectionOptions):
-    """As of other commands, but for what several batches mean."""
+    """The options of other commands, except that several batches mean something else."""
 
     batch: Annotated[
         Numbers,
         list_option(
             "--batch", metavar="N", item=whole_number,
-            help_text="Images per step; of several the first is tuned for, then all are tried.",
+            help_text="Images per step; if there are several, tune for the first, then try all.  [default: 8]",
         ),
     ] = None  # fmt: skip
 
@@ -48,7 +48,7 @@ def tune(
     choice: Annotated[
         Names,
         list_option(
-            "--choice", metavar="NAME", help_text="What is searched; all that the device leaves open if left out."
+            "--choice", metavar="NAME", help_text="Choices to search.  [default: all that apply on the device]"
         ),
     ] = None,
     chosen: Annotated[
@@ -58,30 +58,30 @@ def tune(
         float | None,
         typer.Option(
             "--budget", parser=positive_seconds, metavar="S",
-            help="Seconds after which no choice is begun any more; confirming follows.  [default: 1200]",
+            help="Seconds after which no further choice is tried; the final comparison follows.  [default: 1200]",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE", help="The recipe file.  [default: recipe.json in the folder]"),
+        typer.Option("--out", metavar="FILE", help="Recipe file to write.  [default: recipe.json in the folder]"),
     ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(
-            "--folder", metavar="DIR", help="Where the search is kept.  [default: a new one in results/tune]"
+            "--folder", metavar="DIR", help="Folder for the search's run files.  [default: a new one in results/tune]"
         ),
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the search in a folder.")
+        Path | None, typer.Option("--resume", metavar="DIR", help="Resume the search in a folder.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be searched.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the choices and values; measure nothing.")] = False,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Search a recipe's open choices for the fastest one on this machine, and write it to a file.
+    """Search for the fastest recipe of a case on this machine and write it to a file.
 
-    One choice after another, each value beside the best so far, two fresh processes each. At the end what was found is
-    measured beside `default` and `tuned` in five fresh processes each; the fastest of those three is written. A recipe
-    that computes something else is not timed. Pass the file to `xibench run --recipe`.
+    Tries the choices one after another, each value against the best recipe so far, in two fresh processes each. Finally
+    compares the result with `default` and `tuned` in five fresh processes each and writes the fastest of the three.
+    Recipes whose outputs differ are rejected. Use the file with `xibench run --recipe FILE`.
 
     \b
     Example:  xibench tune jax/xception
@@ -108,7 +108,7 @@ def tune(
 
 
 def print_task(task: SearchPlan, as_json: bool) -> None:
-    """What would be searched."""
+    """Print the case, the choices with their values, and further batches."""
     if as_json:
         print_json({"case": task.case, "choices": task.choices, "batches": task.batches})
         return
@@ -116,11 +116,11 @@ def print_task(task: SearchPlan, as_json: bool) -> None:
     for name, values in task.choices.items():
         print(f"  {name}: {', '.join(values)}")
     if task.batches:
-        print(f"  batch, with what was found: {', '.join(map(str, task.batches))}")
+        print(f"  batch, with the best recipe: {', '.join(map(str, task.batches))}")
 
 
 def write_result(folder: TuningFolder, found: SearchResult, out: Path | None, as_json: bool) -> None:
-    """Writes the recipe file of a search and prints what was found."""
+    """Write the recipe file of a search and print the result."""
     path, recipe = folder.write_recipe(found, out)
     if as_json:
         stages = [{"name": s.stage.name, "best": s.best.key, "compared": s.compared} for s in found.stages]

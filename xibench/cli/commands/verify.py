@@ -14,21 +14,25 @@ from xibench.errors import UsageError
 
 def verify(
     models: Annotated[
-        Names, list_argument("[MODEL]...", "Networks and operators; the paper's two networks if none is named.")
+        Names, list_argument("[MODEL]...", "Networks and operators.  [default: xception, inception_v3]")
     ] = None,
     variant: Annotated[
         Names,
-        list_option("--variant", metavar="NAME", help_text="Their variants; `all` for every one.  [default: default]"),
+        list_option(
+            "--variant", metavar="NAME", help_text="Variants of each; `all` for every one.  [default: default]"
+        ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every variant of every network and operator; takes many times as long.")
+        bool,
+        typer.Option("--all", help="Check every variant of every network and operator; this takes many times as long."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Prove that all frameworks compute the same network.
 
-    Compares each with every other and with keras.applications, then seeds mistakes, each of which must be noticed.
-    Exit code 1 if anything differs by more than its tolerance or a mistake goes unnoticed.
+    Compares outputs block by block, each framework with every other, with the NumPy reference and with
+    keras.applications. Then seeds mistakes, such as a wrong epsilon, each of which must be caught. Exit code 1 if a
+    difference exceeds its tolerance or a mistake is not caught.
 
     \b
     Example:  xibench verify xception
@@ -39,7 +43,9 @@ def verify(
     from xibench.analysis.verify import verify as prove
 
     if everything and (models or variant):
-        raise UsageError("--all beside a MODEL or --variant: it stands for all of them; leave one or the other out")
+        raise UsageError(
+            "verify: received --all and a MODEL or --variant, expected one of them; --all checks every variant of all"
+        )
     named, variants = (list(NETWORKS), ["all"]) if everything else (models, variant or ["default"])
     report = prove(named, on_progress=_say, variants=variants)
     if as_json:

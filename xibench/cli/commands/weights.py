@@ -1,4 +1,4 @@
-"""`xibench weights`: canonical weight files."""
+"""`xibench weights`: weight files with canonical names, the same for every framework."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from xibench.cli.options import Model, Variant
 from xibench.cli.parsers import count_from_zero, whole_number
 from xibench.errors import StoreError
 
-app = typer.Typer(help="Canonical weight files.", rich_markup_mode=None, no_args_is_help=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=False)
 
 
 @app.callback()
 def weights() -> None:
-    """Weight files by canonical name (safetensors), the same for every framework."""
+    """Write weight files (safetensors) that every framework can load."""
 
 
 @app.command("init")
@@ -29,17 +29,24 @@ def init(
     resolution: Annotated[
         int | None,
         typer.Option(
-            parser=whole_number, metavar="PX",
-            help="Pixels, square: VGG-16's first dense layer depends on them.  [default: the network's own]",
+            parser=whole_number,
+            metavar="PX",
+            help="Width and height of the images in pixels; VGG-16's first dense layer depends on them.  "
+            "[default: the network's own]",
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(parser=count_from_zero, metavar="N", help="The same seed gives the same weights everywhere.")
+        int,
+        typer.Option(
+            parser=count_from_zero,
+            metavar="N",
+            help="Seed of the weights: the same seed gives the same weights everywhere.",
+        ),
     ] = 0,
 ) -> None:
     """Write seeded initial weights to a safetensors file.
 
-    The same names and values for every framework.
+    Names and values are the same for every framework; `xibench run --weights FILE` loads them.
 
     \b
     Example:  xibench weights init xception --seed 1 --out xception.safetensors
@@ -52,7 +59,7 @@ def init(
     built = network(model, variant, **({} if resolution is None else {"resolution": resolution}))
     values = initial(built, seed)
     if not out.parent.is_dir():
-        raise StoreError(f"weights: cannot write {out}: there is no folder {out.parent}; make it first")
+        raise StoreError(f"weights: cannot write {out}: the folder {out.parent} does not exist; create it first")
     try:
         save(out, built, values)
     except (OSError, SafetensorError) as error:
