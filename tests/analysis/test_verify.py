@@ -37,7 +37,7 @@ def proof() -> EqualityReport:
     """
     networks = [("xception", "narrow"), ("inception_v3", "narrow"), UNEVEN, *((name, SMALL) for name in OPERATORS)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify_, "_main", lambda model, resolutions, watch: mistakes_of(model))
+        patch.setattr(verify_, "_paper_network", lambda model, *_: mistakes_of(model))
         return prove([*networks, ("xception", "default"), ("inception_v3", "default")])
 
 
