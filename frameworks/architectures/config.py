@@ -1,4 +1,4 @@
-"""What every architecture's configuration has in common: its fields, their checks, and the width rule."""
+"""The fields that all configurations share, their validation, and the width multiplier."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ WIDEST: Final = 64  # times the published widths
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Fields of every architecture. A variant is a name for a configuration.
+    """The fields of every architecture. A variant is a named configuration.
 
-    output: what the logits are for: `softmax` picks one class of all (ImageNet), `sigmoid` judges each class by itself
-    (JFT's several labels a picture). Logits come out either way; it tells which loss and accuracy belong to them.
-    resolution: pixels, square. momentum: share of the old running statistic that an update keeps (Keras' meaning).
-    width: multiplies every width; results are rounded to multiples of 8.
-    Raises InvalidConfiguration for a value that no network can take.
+    classes: number of logits.
+    output: how the logits are interpreted: `softmax`, one class per image (ImageNet), or `sigmoid`, several labels per
+    image (JFT). The network returns logits in both cases; the field says which loss and accuracy apply.
+    resolution: of the square input, in pixels. epsilon: of batch norm.
+    momentum: fraction of the old running statistic that an update keeps (Keras' convention).
+    batch_norm_scale: whether batch norm has a learned scale. dropout: rate before the logits.
+    width: multiplies the number of channels everywhere, rounded to multiples of 8.
+    Raises InvalidConfiguration for a value that no network supports.
     """
 
     classes: int = 1000
@@ -46,7 +49,7 @@ class Config:
                 raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected {expected}")
 
     def without_effect(self, because: str, **idle: object) -> None:
-        """Raises InvalidConfiguration if a field without effect has another value than its idle one."""
+        """Raise InvalidConfiguration if a field that has no effect is not at its idle value."""
         for field, value in idle.items():
             if getattr(self, field) != value:
                 raise InvalidConfiguration(
@@ -54,7 +57,7 @@ class Config:
                 )
 
     def choices(self) -> Iterator[tuple[str, bool, str]]:
-        """Of each field with a closed set of values: its name, whether it has one of them, and which they are."""
+        """For each field with a closed set of values: name, whether its value is valid, and the expected values."""
         for name, hint in get_type_hints(type(self)).items():
             if get_origin(hint) is Literal:
                 values = get_args(hint)
@@ -62,5 +65,5 @@ class Config:
 
 
 def scaled(features: int, width: float) -> int:
-    """`features` times the width multiplier, rounded to a multiple of 8 (at least 8); untouched at a width of 1."""
+    """`features` times the width multiplier, rounded to a multiple of 8 (at least 8); unchanged for a width of 1."""
     return features if width == 1 else max(8, round(features * width / 8) * 8)

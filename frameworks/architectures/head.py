@@ -1,4 +1,4 @@
-"""The end of the paper's networks: global pooling, dense layers where wanted, dropout, logits."""
+"""The head of the paper's networks: global pooling, optional dense layers, dropout, logits."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DENSE_FEATURES: Final = 4096
 
 @dataclass(frozen=True, slots=True)
 class HeadConfig(Config):
-    """A head as the Xception paper varies it (its section 4.2, Figs. 7 and 8, Table 2).
+    """The head's configuration, as varied by the Xception paper (section 4.2, Figs. 7 and 8, Table 2).
 
-    dense_layers: how many layers of 4096 units stand before the logits; the paper compares none and two. It says
-    nothing of what follows them: ReLU here, no batch norm, no dropout between.
+    dense_layers: number of layers of 4096 units before the logits; the paper compares none and two. It does not say
+    what follows them; here it is ReLU, without batch norm or dropout in between.
     """
 
     dense_layers: int = 0

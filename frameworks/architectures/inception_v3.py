@@ -1,5 +1,5 @@
 """Inception V3: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", arXiv 1512.00567,
-in the form of all released code (TF-Slim, keras.applications, torchvision), whose block names are used here.
+in the form of all released code (TF-Slim, keras.applications, torchvision), with its block names.
 
 94 convolutions. 23,817,352 trainable parameters (23,834,568 with batch-norm scale) and 5,713,216,096
 multiply-adds at 299 x 299 with 1000 classes.
@@ -32,13 +32,13 @@ from frameworks.blueprint import (
 
 @dataclass(frozen=True, slots=True)
 class InceptionV3Config(HeadConfig):
-    """What releases differ in. The defaults are keras.applications' network with the Xception paper's dropout.
+    """Differences between releases. The defaults are keras.applications' network with the Xception paper's dropout.
 
     batch_norm_scale: absent in Keras and TF-Slim, present in torchvision and timm.
     pool_border: average pools divide by the cells inside the image ("exclude": Keras, TF-Slim) or by all nine
     ("include": torchvision, timm).
-    auxiliary: the classifier beside the last 17 x 17 module, for training; torchvision's and TF-Slim's. The Xception
-    paper does without.
+    auxiliary: whether training has an auxiliary classifier at the last 17 x 17 module, as in torchvision and TF-Slim;
+    the Xception paper has none.
     edition: "2016-08" has pools' convolutions of 32 in all three first modules, 160 channels instead of 192 at the
     start of the long branch of the last 17 x 17 module, biases, the activation before the batch norm, and an average
     pool in the last reduction; its batch norm had scale, and Keras' epsilon then (set `batch_norm_scale`, `epsilon`).
@@ -75,8 +75,8 @@ def inception_v3(config: InceptionV3Config, variant: str = "default") -> Network
         _module_e(c, "mixed_7c"),
         head(c),                                                           # 1000
     )
-    beside = Auxiliary("mixed_6e", _auxiliary(c)) if c.auxiliary else None
-    return Network("inception_v3", variant, c, (c.resolution, c.resolution, 3), layers, beside)
+    auxiliary = Auxiliary("mixed_6e", _auxiliary(c)) if c.auxiliary else None
+    return Network("inception_v3", variant, c, (c.resolution, c.resolution, 3), layers, auxiliary)
 
 
 def _module_a(c: InceptionV3Config, name: str, pool_features: int) -> Branches:
@@ -103,7 +103,7 @@ def _reduction_b(c: InceptionV3Config, name: str) -> Branches:
 
 
 def _module_c(c: InceptionV3Config, name: str, hidden: int, first: int | None = None) -> Branches:
-    """first: width of the long branch's 1 x 1, where it is not that of the other hidden ones."""
+    """first: width of the 1 x 1 of the long branch, if it differs from `hidden`."""
     return Branches(name, (
         Sequence("branch1x1", (_conv(c, "conv1", 192, (1, 1)),)),
         Sequence("branch7x7", (
@@ -150,12 +150,12 @@ def _module_e(c: InceptionV3Config, name: str) -> Branches:
 
 
 def _halves(c: InceptionV3Config, name: str) -> Branches:
-    """A 3 x 3 written as a 1 x 3 and a 3 x 1 side by side."""
+    """A 3 x 3 factorised into a 1 x 3 and a 3 x 1 in parallel."""
     return Branches(name, (_conv(c, "a", 384, (1, 3)), _conv(c, "b", 384, (3, 1))))
 
 
 def _auxiliary(c: InceptionV3Config) -> Sequence:
-    """768 channels at 17 x 17 -> (classes,). The global pool is the identity at 299, torchvision's rule elsewhere."""
+    """768 channels at 17 x 17 -> (classes,). The global pool does nothing at 299; elsewhere it is torchvision's."""
     return Sequence("auxiliary", (
         AveragePool("pool", window=5, border="include", stride=3, padding="valid"),    # 5 x 5 x 768
         _conv(c, "conv1", 128, (1, 1)),                                                # 5 x 5 x 128

@@ -1,8 +1,8 @@
 """ResNet-50, -101 and -152: He et al., "Deep Residual Learning for Image Recognition", arXiv 1512.03385, Table 1.
 
-Two forms are in use. keras.applications has the paper's, which halves a picture in the first 1 x 1 of a block, and
-biases in convolutions: 25,583,592 trainable parameters and 3,857,973,248 multiply-adds for ResNet-50 at 224.
-torchvision halves it in the 3 x 3 and has no biases: 25,557,032 and 4,089,184,256.
+Two forms are in use. keras.applications has the paper's: the first 1 x 1 of a block has the stride, and convolutions
+have biases: 25,583,592 trainable parameters and 3,857,973,248 multiply-adds for ResNet-50 at 224.
+In torchvision the 3 x 3 has the stride, and there are no biases: 25,557,032 and 4,089,184,256.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXPANSION: Final = 4
 class ResNetConfig(Config):
     """The defaults are keras.applications' network.
 
-    stride_on: which convolution of a block halves the picture. bias: of the convolutions. dropout: none in either form.
+    stride_on: which convolution of a block has the stride. bias: whether convolutions have one. dropout: always 0.
     """
 
     resolution: int = 224
@@ -63,7 +63,7 @@ def resnet(depth: int, config: ResNetConfig, variant: str = "default") -> Networ
 
 
 def _block(c: ResNetConfig, name: str, hidden: int, stride: int, project: bool) -> Sequence:
-    """1 x 1, 3 x 3, 1 x 1 around which the input is added, as it is or through a 1 x 1; ReLU after the addition."""
+    """A bottleneck of 1 x 1, 3 x 3 and 1 x 1 with a shortcut, identity or 1 x 1, and ReLU after the addition."""
     first, second = (stride, 1) if c.stride_on == "1x1" else (1, stride)
     features = EXPANSION * hidden
     body = (
@@ -76,6 +76,6 @@ def _block(c: ResNetConfig, name: str, hidden: int, stride: int, project: bool) 
 
 
 def _conv(c: ResNetConfig, features: int, kernel: tuple[int, int], stride: int = 1) -> tuple[Conv, BatchNorm]:
-    """Padded alike on all sides, by half the kernel, whatever the stride."""
+    """A convolution with symmetric padding, regardless of the stride, and batch norm."""
     conv = Conv("conv", scaled(features, c.width), kernel, stride, padding="symmetric", bias=c.bias)
     return conv, BatchNorm("bn", c.epsilon, c.momentum, c.batch_norm_scale)

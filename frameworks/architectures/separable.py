@@ -1,7 +1,7 @@
-"""The paper's spectrum of one layer: from a regular convolution in one segment to a depthwise separable one.
+"""The paper's spectrum between a regular convolution and a depthwise separable one (arXiv 1610.02357, section 1.2).
 
-A convolution over space on segments of the channels, and a 1 x 1 across them, in either order (arXiv 1610.02357,
-section 1.2 and Figs. 3 and 4). One segment per channel makes the spatial one depthwise.
+A spatial convolution within segments of the channels, and a 1 x 1 across all channels, in either order (Figs. 3 and 4).
+With one segment per channel, the spatial convolution is depthwise.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from frameworks.blueprint import Activation, Branches, Conv, Layer, Sequence, Sl
 
 @dataclass(frozen=True, slots=True)
 class Separable:
-    """channels -> features. segments: of the channels that the spatial convolution sees; 0 is one per channel."""
+    """A separable convolution from `channels` to `features`.
+
+    segments: number of segments of the spatial convolution; 0 means one per channel.
+    order: which convolution comes first. intermediate: the activation between the two.
+    """
 
     channels: int
     features: int
@@ -24,7 +28,7 @@ class Separable:
 
 
 def separable(s: Separable) -> tuple[Layer, ...]:
-    """The spatial and the pointwise convolution with nothing but the intermediate activation between them."""
+    """The spatial and the pointwise convolution, with only the intermediate activation between them."""
     between = () if s.intermediate == "none" else (Activation("intermediate", s.intermediate),)
     pointwise = Conv("pointwise", s.features, (1, 1))
     if s.order == "pointwise_first":
@@ -33,10 +37,10 @@ def separable(s: Separable) -> tuple[Layer, ...]:
 
 
 def spatial(channels: int, segments: int, kernel: tuple[int, int] = (3, 3)) -> Layer:
-    """A convolution that keeps the channels and mixes them within each segment only.
+    """A convolution that keeps the number of channels and mixes them only within each segment.
 
-    Segments of one size are a grouped convolution. Others are convolutions of their own on slices, for which no
-    framework has an operator.
+    Segments of equal size are a grouped convolution. No framework has an operator for unequal ones: they are separate
+    convolutions on slices.
     """
     if segments in (0, channels):
         return Conv("depthwise", channels, kernel, groups=channels)
@@ -50,6 +54,6 @@ def spatial(channels: int, segments: int, kernel: tuple[int, int] = (3, 3)) -> L
 
 
 def split(channels: int, segments: int) -> tuple[int, ...]:
-    """Widths that differ by one at most, the wider ones first: 728 in 3 is 243, 243, 242."""
+    """Segment widths that differ by at most one, wider ones first: 728 in 3 segments is 243, 243, 242."""
     width, wider = divmod(channels, segments)
     return tuple(width + (i < wider) for i in range(segments))

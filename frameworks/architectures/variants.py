@@ -1,6 +1,6 @@
-"""How a variant is written: names of configurations and single fields, joined by `+`.
+"""Parsing of variants: named configurations and single fields, combined with `+`.
 
-`segments_3`, `narrow+jft`, `pointwise_first+segments_4+width=0.5`: what each part sets is put together.
+Examples: `segments_3`, `narrow+jft`, `pointwise_first+segments_4+width=0.5`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,21 @@ from frameworks.errors import InvalidConfiguration, UnknownName
 
 Overrides = Mapping[str, Any]
 OF_THE_CASE: Final = ("resolution",)
-"""Fields that a case has by itself, beside its variant."""
+"""Fields that a case sets separately from its variant."""
 
 
 def overrides(model: str, config: type, variants: Mapping[str, Overrides], variant: str) -> dict[str, Any]:
-    """What a variant sets of a model's configuration.
+    """The configuration fields that a variant overrides.
 
-    Raises UnknownName for a part that is neither a variant nor a field, InvalidConfiguration for a value of another
-    type than the field's, and where two parts set a field to unlike values.
+    Args:
+        model: name of the model, for messages.
+        config: class of its configuration.
+        variants: its named variants.
+        variant: as written.
+
+    Raises:
+        UnknownName: a part is neither a variant nor a field.
+        InvalidConfiguration: a value does not have the field's type, or two parts set a field to different values.
     """
     found: dict[str, Any] = {}
     said: dict[str, str] = {}

@@ -18,7 +18,7 @@ DENSE_FEATURES: Final = 4096
 class VGGConfig(Config):
     """The defaults are keras.applications' network with the paper's dropout after both wide dense layers.
 
-    The first dense layer sees every cell: its parameters depend on the resolution. There is no batch norm.
+    The first dense layer takes all cells, so the number of its parameters depends on the resolution. No batch norm.
     """
 
     resolution: int = 224
@@ -30,7 +30,7 @@ class VGGConfig(Config):
 
 
 def vgg16(config: VGGConfig, variant: str = "default") -> Network:
-    """Five stages of 3 x 3 convolutions, each halved by a pool, and three dense layers. Shapes at 224."""
+    """Five stages of 3 x 3 convolutions, each followed by a pool, and three dense layers. Shapes at 224."""
     c = config
     layers: list[Layer] = [
         _stage(c, f"block{i}", features, convolutions)                 # 112, 56, 28, 14, 7

@@ -3,9 +3,9 @@
 36 convolutional layers in 14 blocks, all but the first and last inside a linear residual.
 22,855,952 trainable parameters and 8,357,403,496 multiply-adds at 299 x 299 with 1000 classes.
 
-The configuration spans what the paper studies or names beside it: heads (section 4.2), residual connections (Fig. 9),
-an activation between depthwise and pointwise (Fig. 10), the order of the two (Fig. 4), and the number of segments, from
-a regular convolution to one segment per channel (section 1.2).
+The configuration covers the variations in the paper: heads (section 4.2), residual connections (Fig. 9), an activation
+between depthwise and pointwise (Fig. 10), their order (Fig. 4), and the number of segments, from a regular convolution
+to one segment per channel (section 1.2).
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class XceptionConfig(HeadConfig):
 
     epsilon: 1e-3 as Keras since December 2016; timm and the original weights' training used 1e-5. Not in the paper.
     pool_border: "same" pads as TensorFlow does; "symmetric" as timm does (differs where a pool's input is even).
-    residual: False leaves out all twelve shortcuts; pools and widths stay.
+    residual: False removes all twelve shortcuts; pools and widths stay.
     intermediate: the activation between the spatial and the pointwise convolution, without batch norm; ELU's alpha: 1.
     order: "spatial_first" is the usual separable convolution, "pointwise_first" the paper's extreme Inception module.
-    segments: into how many segments the channels that the spatial convolutions see are split, each convolved by itself;
-    0 is one per channel. Segments that do not divide the channels differ by one (728 = 243 + 243 + 242).
-    operator: "regular" has one 3 x 3 convolution in place of each separable one.
+    segments: number of segments into which the spatial convolutions split their channels; 0 means one per channel.
+    If it does not divide the channels, widths differ by one (728 = 243 + 243 + 242).
+    operator: "regular" replaces each separable convolution by one 3 x 3 convolution.
     """
 
     pool_border: Literal["same", "symmetric"] = "same"
@@ -106,7 +106,7 @@ def _convolutions(c: XceptionConfig, channels: int, features: int) -> tuple[Laye
 
 
 def _down(c: XceptionConfig, name: str, channels: int, hidden: int, features: int, first_relu: bool = True) -> Layer:
-    """A block that halves the picture: two separable convolutions and a pool, around them a strided 1 x 1."""
+    """A downsampling block: two separable convolutions and a pool, with a strided 1 x 1 as the shortcut."""
     body = (
         _sepconv(c, "sepconv1", channels, hidden, relu="before" if first_relu else "none"),
         _sepconv(c, "sepconv2", hidden, features),

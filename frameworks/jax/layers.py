@@ -1,6 +1,6 @@
 """Each layer kind in JAX. Activations are NHWC, kernels HWIO (depthwise: H, W, 1, C), dense kernels (in, out).
 
-Every default on which frameworks differ is written out here, at the same place as in the other frameworks' files.
+Every default in which frameworks differ is explicit here, at the same position as in the other frameworks' files.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ HIGHEST: Final = lax.Precision.HIGHEST  # float32 stays float32 on devices that 
 
 @dataclass(frozen=True, slots=True)
 class NumericPolicy:
-    """dtype: of kernels and activations. matmul: the precision of every matrix product and convolution.
+    """How numbers are represented and multiplied.
 
-    For float32, DEFAULT means TF32 on a GPU that has it; on a CPU it means nothing.
+    dtype: of kernels and activations. matmul: precision of every matmul and convolution; for float32, DEFAULT means
+    TF32 on a GPU that has it and has no effect on a CPU.
     """
 
     dtype: jnp.dtype
@@ -36,13 +37,13 @@ class NumericPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ConvLowering:
-    """How convolutions and pools are written, where XLA runs one form of the same sum much faster than another.
+    """How convolutions and pools are expressed; XLA runs some equivalent forms much faster than others.
 
-    depthwise: lax's grouped convolution, or the sum over the window of shifted images times one weight per channel.
-    pointwise: a convolution, or a matrix product over the channel axis.
-    unpadded: a convolution of stride 1 without padding as it is, or as the middle of one that keeps the size.
-    strided: a convolution of stride 2 as it is, or the windows' cells side by side as channels of a matrix product.
-    pools: lax's reduction over windows, or the maximum or sum of shifted images.
+    depthwise: a grouped convolution, or the sum over the window of shifted images times one weight per channel.
+    pointwise: a convolution, or a matmul over the channel axis.
+    unpadded: an unpadded convolution of stride 1 as it is, or a size-preserving one whose border is cropped.
+    strided: a convolution of stride 2 as it is, or im2col and a matmul.
+    pools: a windowed reduction, or the maximum or sum of shifted images.
     """
 
     depthwise: Literal["grouped", "shifted"] = "grouped"
@@ -56,17 +57,17 @@ DEFAULT_LOWERING: Final = ConvLowering()
 
 
 def to_native(array: np.ndarray, dtype: jnp.dtype) -> jax.Array:
-    """A canonical array in this framework's layout, which is the canonical one."""
+    """Convert an array; the canonical layout is the framework's."""
     return jnp.asarray(array, dtype)
 
 
 def to_canonical(array: jax.Array) -> np.ndarray:
-    """A parameter of this framework in canonical layout, in float64 or float32."""
+    """Convert a parameter to a float64 or float32 array in canonical layout."""
     return np.asarray(array if array.dtype == jnp.float64 else array.astype(jnp.float32))
 
 
 class Conv(nnx.Module):
-    """Cross-correlation, no dilation. "same" is written out: an odd cell of padding goes to the bottom and right."""
+    """Cross-correlation, no dilation. "same" is TensorFlow's rule: an extra cell is at the bottom and right."""
 
     def __init__(
         self, layer: blueprint.Conv, path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering
@@ -123,7 +124,7 @@ class BatchNorm(nnx.Module):
         return ((wide - mean) * gain + self.offset[...]).astype(x.dtype)
 
     def update(self, mean: jax.Array, variance: jax.Array, cells: int) -> None:
-        """Moves the running statistics; `cells` values of each channel went into the batch's."""
+        """Update the running statistics from those of a batch with `cells` values per channel."""
         kept, fresh = self.layer.momentum, 1 - self.layer.momentum
         if self.layer.variance == "unbiased":
             variance = variance * (cells / (cells - 1))
@@ -204,7 +205,7 @@ class Flatten(nnx.Module):
 
 
 class Slice(nnx.Module):
-    """Some of the channels."""
+    """Channels [start, stop)."""
 
     def __init__(self, layer: blueprint.Slice) -> None:
         self.layer = layer
@@ -214,7 +215,7 @@ class Slice(nnx.Module):
 
 
 class Dropout(nnx.Module):
-    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops) replaces the drawn one where it is set."""
+    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops), if set, replaces the random one."""
 
     def __init__(self, layer: blueprint.Dropout) -> None:
         self.layer = layer
@@ -244,18 +245,18 @@ class Dense(nnx.Module):
 
 
 def _matmul(x: jax.Array, kernel: jax.Array, precision: lax.Precision) -> jax.Array:
-    """Channels times a matrix: the kernel's rows, of one cell after another of its window."""
+    """Multiply channels by the kernel as a matrix (window cells x input channels, output channels)."""
     return jnp.einsum("nhwi,io->nhwo", x, kernel.reshape(-1, kernel.shape[3]), precision=precision)
 
 
 def _shrinks(layer: blueprint.Conv, cells: list[tuple[int, int]]) -> bool:
-    """Whether a convolution of stride 1 has no padding, and a window whose middle is a cell."""
+    """Whether it is an unpadded convolution of stride 1 with a window of odd size larger than 1 x 1."""
     odd = all(k % 2 for k in layer.kernel)
     return layer.stride == 1 and layer.groups == 1 and odd and layer.kernel != (1, 1) and not any(map(any, cells))
 
 
 def _cropped(x: jax.Array, kernel: jax.Array, precision: lax.Precision) -> jax.Array:
-    """A convolution of stride 1 without padding: what keeps the size, without its border."""
+    """An unpadded convolution of stride 1, as a size-preserving one whose border is cropped."""
     top, left = (k // 2 for k in kernel.shape[:2])
     whole = lax.conv_general_dilated(
         x, kernel, (1, 1), [(top, top), (left, left)], dimension_numbers=NHWC, precision=precision
@@ -271,7 +272,7 @@ def _shifted(x: jax.Array, kernel: jax.Array, edges: list[tuple[int, int]]) -> j
 
 
 def _shifts(padded: jax.Array, window: tuple[int, ...], stride: int) -> list[jax.Array]:
-    """What each cell of a window sees as it goes over a picture that has its padding, row by row of the window."""
+    """For each cell of a window, row by row, the values of a padded image under it at all window positions."""
     height, width = window
     last = [(n - k) // stride * stride + 1 for n, k in zip(padded.shape[1:3], window, strict=True)]
     return [

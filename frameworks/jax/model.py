@@ -61,7 +61,7 @@ class Residual(nnx.Module):
 
 
 class Branches(nnx.Module):
-    """Every branch of the same input, concatenated along channels."""
+    """Branches with the same input, concatenated along channels."""
 
     def __init__(
         self, layer: blueprint.Branches, path: str, weights: Weights, policy: NumericPolicy, lowering: ConvLowering
@@ -86,7 +86,7 @@ def _compiled(block: nnx.Module, x: jax.Array) -> jax.Array:
 class Model(Sequence):
     """A network: (N, H, W, C) -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode.
 
-    With an auxiliary classifier, training mode returns its logits, too: (logits, auxiliary logits).
+    With an auxiliary classifier, training mode returns (logits, auxiliary logits).
     """
 
     def __init__(self, network: Network, weights: Weights, policy: NumericPolicy, lowering: ConvLowering) -> None:
@@ -96,8 +96,8 @@ class Model(Sequence):
         self.lowering = lowering
         self.deterministic = True  # flax's name: train() and eval() set it
         if network.auxiliary:
-            beside = network.auxiliary.layers
-            setattr(self, beside.name, _module(beside, beside.name, weights, policy, lowering))
+            head = network.auxiliary.layers
+            setattr(self, head.name, _module(head, head.name, weights, policy, lowering))
 
     def __call__(self, x: jax.Array) -> Any:
         if self.deterministic or not self.network.auxiliary:
@@ -106,18 +106,18 @@ class Model(Sequence):
         return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
     def blocks(self, x: jax.Array, block_inputs: Mapping[str, jax.Array] | None = None) -> dict[str, jax.Array]:
-        """Every block's output by name, the logits last. block_inputs: by block, what the next one
-        takes instead of its output.
+        """Every block's output by name, the logits last.
 
-        Each block is compiled by itself, once for all that are alike.
+        block_inputs: by name of a block, an array that the next block takes instead of this block's output.
+        Each block is compiled separately; identical blocks share one compilation.
         """
         outputs = {}
-        beside = None if self.deterministic else self.network.auxiliary
+        auxiliary = None if self.deterministic else self.network.auxiliary
         for name in self.members:
             outputs[name] = _compiled(getattr(self, name), x)
             x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
-            if beside and beside.after == name:
-                outputs[beside.layers.name] = _compiled(getattr(self, beside.layers.name), x)
+            if auxiliary and auxiliary.after == name:
+                outputs[auxiliary.layers.name] = _compiled(getattr(self, auxiliary.layers.name), x)
         return outputs
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -127,7 +127,7 @@ class Model(Sequence):
 
 
 def numeric_policy(precision: Precision) -> NumericPolicy:
-    """The types and the matmul precision that a precision of ours stands for."""
+    """The dtype and matmul precision of one of our precisions."""
     return NumericPolicy(DTYPES[precision], lax.Precision.DEFAULT if precision == "tf32" else HIGHEST)
 
 
@@ -141,9 +141,15 @@ def build(
 ) -> Model:
     """A network as a flax.nnx.Module on the default device, in eval mode.
 
-    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed. lowering: of
-    convolutions. fp64 needs JAX's `jax_enable_x64`, which this turns on.
-    Raises frameworks.errors.InvalidRequest for an unknown name or weights that do not fit.
+    Args:
+        name: a registered network or operator, or a blueprint.
+        variant: of a registered one.
+        weights: a mapping, a safetensors file, or a seed.
+        precision: of kernels and activations; fp64 turns on JAX's `jax_enable_x64`.
+        lowering: how convolutions and pools are expressed.
+
+    Raises:
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
     """
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)

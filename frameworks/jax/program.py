@@ -95,7 +95,7 @@ class JaxProgram:
 
     function: jitted, (state, batch) -> logits. state: the parameters, arrays by path. normalised: whether the network
     has batch norm. lowering: of convolutions; None in a third-party implementation.
-    options: XLA's, beside its defaults.
+    options: XLA's, where they are not its defaults.
     """
 
     def __init__(

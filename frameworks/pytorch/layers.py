@@ -1,6 +1,6 @@
 """Each layer kind in PyTorch. Activations are NCHW (or channels-last in memory), kernels OIHW, dense kernels (out, in).
 
-Every default on which frameworks differ is written out here, at the same place as in the other frameworks' files.
+Every default in which frameworks differ is explicit here, at the same position as in the other frameworks' files.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ TO_CANONICAL: Final = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
 
 
 def to_native(array: np.ndarray, dtype: torch.dtype) -> Tensor:
-    """A canonical array in this framework's layout."""
+    """Convert an array from canonical layout to the framework's."""
     return torch.tensor(np.ascontiguousarray(array.transpose(TO_NATIVE[array.ndim])), dtype=dtype)
 
 
 def to_canonical(tensor: Tensor) -> np.ndarray:
-    """A parameter of this framework in canonical layout, in float64 or float32."""
+    """Convert a parameter to a float64 or float32 array in canonical layout."""
     wide = tensor.detach().cpu()
     wide = wide if wide.dtype == torch.float64 else wide.float()
     return np.ascontiguousarray(wide.numpy().transpose(TO_CANONICAL[wide.ndim]))
 
 
 class Conv(nn.Module):
-    """Cross-correlation, no dilation. "same" is TensorFlow's: an odd cell of padding goes to the bottom and right."""
+    """Cross-correlation, no dilation. "same" is TensorFlow's rule: an extra cell is at the bottom and right."""
 
     def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ class Flatten(nn.Module):
 
 
 class Slice(nn.Module):
-    """Some of the channels: a view."""
+    """Channels [start, stop), as a view."""
 
     def __init__(self, layer: blueprint.Slice) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class Slice(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops) replaces the drawn one where it is set."""
+    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops), if set, replaces the random one."""
 
     def __init__(self, layer: blueprint.Dropout) -> None:
         super().__init__()

@@ -54,7 +54,7 @@ class Residual(nn.Module):
 
 
 class Branches(nn.Module):
-    """Every branch of the same input, concatenated along channels."""
+    """Branches with the same input, concatenated along channels."""
 
     def __init__(self, layer: blueprint.Branches, path: str, weights: Weights, dtype: torch.dtype) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Branches(nn.Module):
 class Model(Sequence):
     """A network: (N, C, H, W) -> logits (N, classes). `train()` and `eval()` as usual; starts in eval mode.
 
-    With an auxiliary classifier, training mode returns its logits, too: (logits, auxiliary logits).
+    With an auxiliary classifier, training mode returns (logits, auxiliary logits).
     """
 
     def __init__(self, network: Network, weights: Weights, dtype: torch.dtype) -> None:
@@ -76,8 +76,8 @@ class Model(Sequence):
         self.network = network
         self.dtype = dtype
         if network.auxiliary:
-            beside = network.auxiliary.layers
-            self.add_module(beside.name, _module(beside, beside.name, weights, dtype))
+            head = network.auxiliary.layers
+            self.add_module(head.name, _module(head, head.name, weights, dtype))
         self.eval()
 
     def forward(self, x: Tensor) -> Any:
@@ -87,16 +87,17 @@ class Model(Sequence):
         return outputs[self.members[-1]], outputs[self.network.auxiliary.layers.name]
 
     def blocks(self, x: Tensor, block_inputs: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """Every block's output by name, the logits last. block_inputs: by block, what the next one
-        takes instead of its output.
+        """Every block's output by name, the logits last.
+
+        block_inputs: by name of a block, a tensor that the next block takes instead of this block's output.
         """
         outputs = {}
-        beside = self.network.auxiliary if self.training else None
+        auxiliary = self.network.auxiliary if self.training else None
         for name in self.members:
             outputs[name] = self.get_submodule(name)(x)
             x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
-            if beside and beside.after == name:
-                outputs[beside.layers.name] = self.get_submodule(beside.layers.name)(x)
+            if auxiliary and auxiliary.after == name:
+                outputs[auxiliary.layers.name] = self.get_submodule(auxiliary.layers.name)(x)
         return outputs
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -110,8 +111,14 @@ def build(
 ) -> Model:
     """A network as a torch.nn.Module on the CPU, in eval mode.
 
-    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed.
-    Raises frameworks.errors.InvalidRequest for an unknown name or weights that do not fit.
+    Args:
+        name: a registered network or operator, or a blueprint.
+        variant: of a registered one.
+        weights: a mapping, a safetensors file, or a seed.
+        precision: of kernels and activations.
+
+    Raises:
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
     """
     network = find_network(name, variant) if isinstance(name, str) else name
     return Model(network, resolve(network, weights), DTYPES[precision])

@@ -88,10 +88,11 @@ def in_layout(model: nn.Module, layout: torch.memory_format) -> nn.Module:
 def compiled(
     model: nn.Module, device: Device, options: Mapping[str, bool] = MappingProxyType({})
 ) -> tuple[Callable[[Tensor], Tensor], Compilation | None, tuple[Substitution, ...]]:
-    """The model through torch.compile, with TorchInductor's options beside its defaults.
+    """The model through torch.compile, with these TorchInductor options on top of its defaults.
 
-    Returns what a step calls, what is known of the compilation, and what could not be had: without a compiler the
-    model runs eagerly, and nothing is known of a compilation.
+    Returns:
+        The function that a step calls, its compilation, and what is unavailable: without a compiler the model runs
+        eagerly, and there is no compilation.
     """
     missing = missing_compiler(device)
     if missing:

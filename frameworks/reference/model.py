@@ -62,13 +62,13 @@ class Model:
 
         """
         outputs = {}
-        beside = self.network.auxiliary if self.training else None
+        auxiliary = self.network.auxiliary if self.training else None
         y = self._rounded(x)
         for block in self.network.layers:
             outputs[block.name] = self._forward(block, "", y)
             y = self._rounded((block_inputs or {}).get(block.name, outputs[block.name]))
-            if beside and beside.after == block.name:
-                outputs[beside.layers.name] = self._forward(beside.layers, "", y)
+            if auxiliary and auxiliary.after == block.name:
+                outputs[auxiliary.layers.name] = self._forward(auxiliary.layers, "", y)
         return {name: output.astype(self.dtype) for name, output in outputs.items()}
 
     def weights(self) -> dict[str, NDArray[np.floating]]:

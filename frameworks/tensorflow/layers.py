@@ -1,6 +1,6 @@
 """Each layer kind in TensorFlow. Activations are NHWC, kernels HWIO (depthwise: H, W, C, 1), dense kernels (in, out).
 
-Every default on which frameworks differ is written out here, at the same place as in the other frameworks' files.
+Every default in which frameworks differ is explicit here, at the same position as in the other frameworks' files.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from frameworks.weights import Weights
 
 
 def to_native(array: np.ndarray, dtype: tf.DType, depthwise: bool = False) -> tf.Tensor:
-    """A canonical array in this framework's layout."""
+    """Convert an array from canonical layout to the framework's."""
     return tf.constant(array.transpose(0, 1, 3, 2) if depthwise else array, dtype)
 
 
 def to_canonical(variable: tf.Variable, depthwise: bool = False) -> np.ndarray:
-    """A parameter of this framework in canonical layout, in float64 or float32."""
+    """Convert a parameter to a float64 or float32 array in canonical layout."""
     wide = variable if variable.dtype == tf.float64 else tf.cast(variable, tf.float32)
     array = wide.numpy()
     return np.ascontiguousarray(array.transpose(0, 1, 3, 2) if depthwise else array)
 
 
 class Conv(tf.Module):
-    """Cross-correlation, no dilation. "SAME" is TensorFlow's: an odd cell of padding goes to the bottom and right.
+    """Cross-correlation, no dilation. "SAME" is TensorFlow's: an extra cell is at the bottom and right.
 
     Symmetric padding is written out, except where it is what "SAME" does.
     """
@@ -175,7 +175,7 @@ class Flatten(tf.Module):
 
 
 class Slice(tf.Module):
-    """Some of the channels."""
+    """Channels [start, stop)."""
 
     def __init__(self, layer: blueprint.Slice) -> None:
         super().__init__()
@@ -186,7 +186,7 @@ class Slice(tf.Module):
 
 
 class Dropout(tf.Module):
-    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops) replaces the drawn one where it is set."""
+    """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops), if set, replaces the random one."""
 
     def __init__(self, layer: blueprint.Dropout) -> None:
         super().__init__()

@@ -55,7 +55,7 @@ class Residual(tf.Module):
 
 
 class Branches(tf.Module):
-    """Every branch of the same input, concatenated along channels."""
+    """Branches with the same input, concatenated along channels."""
 
     def __init__(self, layer: blueprint.Branches, path: str, weights: Weights, dtype: tf.DType) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Branches(tf.Module):
 class Model(Sequence):
     """A network: (N, H, W, C) -> logits (N, classes). `training` chooses batch statistics and dropout.
 
-    With an auxiliary classifier, training returns its logits, too: (logits, auxiliary logits).
+    With an auxiliary classifier, training returns (logits, auxiliary logits).
     """
 
     def __init__(self, network: Network, weights: Weights, dtype: tf.DType) -> None:
@@ -82,8 +82,8 @@ class Model(Sequence):
         self.network = network
         self.dtype = dtype
         if network.auxiliary:
-            beside = network.auxiliary.layers
-            setattr(self, beside.name, _module(beside, beside.name, weights, dtype))
+            head = network.auxiliary.layers
+            setattr(self, head.name, _module(head, head.name, weights, dtype))
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> Any:
         if not (training and self.network.auxiliary):
@@ -94,16 +94,17 @@ class Model(Sequence):
     def blocks(
         self, x: tf.Tensor, training: bool = False, block_inputs: Mapping[str, tf.Tensor] | None = None
     ) -> dict[str, tf.Tensor]:
-        """Every block's output by name, the logits last. block_inputs: by block, what the next one
-        takes instead of its output.
+        """Every block's output by name, the logits last.
+
+        block_inputs: by name of a block, a tensor that the next block takes instead of this block's output.
         """
         outputs = {}
-        beside = self.network.auxiliary if training else None
+        auxiliary = self.network.auxiliary if training else None
         for name in self.members:
             outputs[name] = getattr(self, name)(x, training)
             x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
-            if beside and beside.after == name:
-                outputs[beside.layers.name] = getattr(self, beside.layers.name)(x, training)
+            if auxiliary and auxiliary.after == name:
+                outputs[auxiliary.layers.name] = getattr(self, auxiliary.layers.name)(x, training)
         return outputs
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -121,8 +122,14 @@ def build(
 ) -> Model:
     """A network as a tf.Module on the current device.
 
-    name: a registered model or a blueprint. weights: a mapping, a safetensors file, or a seed.
-    Raises frameworks.errors.InvalidRequest for an unknown name or weights that do not fit.
+    Args:
+        name: a registered network or operator, or a blueprint.
+        variant: of a registered one.
+        weights: a mapping, a safetensors file, or a seed.
+        precision: of kernels and activations.
+
+    Raises:
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
     """
     network = find_network(name, variant) if isinstance(name, str) else name
     return Model(network, resolve(network, weights), DTYPES[precision])

@@ -85,7 +85,7 @@ def imported(library: str) -> Any:
     except Exception as error:  # a wheel built for another PyTorch raises what it likes
         why = " ".join(str(error).split())
         raise Unsupported(
-            f"{library} cannot be imported beside torch {torch.__version__}: {type(error).__name__}: {why}"
+            f"{library} cannot be imported with torch {torch.__version__}: {type(error).__name__}: {why}"
         ) from error
 
 

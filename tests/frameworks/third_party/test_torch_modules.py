@@ -186,6 +186,6 @@ def test_a_library_that_is_missing_or_broken_is_said_with_the_reason(monkeypatch
         raise RuntimeError("operator torchvision::nms does not exist")
 
     monkeypatch.setattr("importlib.import_module", broken)
-    expected = r"torchvision cannot be imported beside torch .*: RuntimeError: operator torchvision::nms does not exist"
+    expected = r"torchvision cannot be imported with torch .*: RuntimeError: operator torchvision::nms does not exist"
     with pytest.raises(Unsupported, match=expected):
         torchvision.touch("cpu")
