@@ -1,4 +1,4 @@
-"""Time per step and peak memory: inference of one picture, 299 x 299, fp32, on the best device there is."""
+"""Time per step and peak memory: inference of one image, 299 x 299, fp32, on the best available device."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Step:
 
     params = subjects.AXES
     param_names = subjects.AXIS_NAMES
-    version = "1"  # raise it when the figure's meaning changes, not when the code does
+    version = "1"  # increment it when the meaning of the figure changes, not when the code does
     timeout = 300.0
     rounds = 2  # fresh processes
-    repeat = (5, 30, 8.0)  # samples per process: at least, at most, seconds
+    repeat = (5, 30, 8.0)  # samples per process: minimum, maximum, seconds
     number = 1  # steps per sample
     warmup_time = 0.0  # setup has warmed up
 
@@ -41,7 +41,7 @@ class StepMemory:
 
 
 class FrameworkMemory:
-    """Peak resident set of a process that imports the framework and touches its device, and nothing more."""
+    """Peak resident set of a process that imports the framework and initialises its device."""
 
     params = (subjects.FRAMEWORKS,)
     param_names = ("framework",)

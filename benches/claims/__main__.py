@@ -1,4 +1,4 @@
-"""`python -m benches.claims [NAME ...]`: measures claims; one line of JSON on stdout for each."""
+"""`python -m benches.claims [NAME ...]`: measure claims; prints one line of JSON for each."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ WORK, KEPT = Path("results/claims"), Path("results/reference")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures the claims that are named; if none is, all of this machine. Exit code 1: a claim misses a target."""
+    """Measure the named claims, by default all that this machine can. Exit code 1: a claim misses a target."""
     parser = argparse.ArgumentParser(prog="python -m benches.claims", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CLAIMS)}; all for its devices if none")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CLAIMS)}  [default: all for its devices]")
     parser.add_argument("--all", action="store_true", help="all claims, the default")
     parser.add_argument("--json", action="store_true", help="one line of JSON per claim on stdout, the default")
     parser.add_argument("--keep", action="store_true", help=f"also into {KEPT}/<machine>/claims.jsonl, with samples")
-    parser.add_argument("--work", type=Path, help=f"what long claims go on from  [default: {WORK}, kept: {KEPT}]")
-    asked = parser.parse_args(arguments)
-    for name in asked.names:
+    parser.add_argument("--work", type=Path, help=f"what long claims resume from  [default: {WORK}, kept: {KEPT}]")
+    options = parser.parse_args(arguments)
+    for name in options.names:
         if name not in CLAIMS:
             parser.error(f"claim '{name}' is not known; expected one of {', '.join(CLAIMS)}")
-    work = asked.work or (KEPT if asked.keep else WORK)
+    work = options.work or (KEPT if options.keep else WORK)
     try:
-        named = dict.fromkeys(asked.names) or _possible()
-        met = [_measure(CLAIMS[name], work, asked.keep) for name in named]
+        named = dict.fromkeys(options.names) or _possible()
+        met = [_measure(CLAIMS[name], work, options.keep) for name in named]
     except XibenchError as error:
         print(f"benches.claims: {error}", file=sys.stderr)
         return error.exit_code
@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _possible() -> list[str]:
-    """The claims whose device is here; each of the others is told."""
+    """Return the claims whose device is available; print the others."""
     device = resolve_device(tuple(FRAMEWORKS), "auto")
     for claim in CLAIMS.values():
         if claim.device not in ("cpu", device):
-            print(f"benches.claims: {claim.name} is left out: no framework sees a CUDA device", file=sys.stderr)
+            print(f"benches.claims: {claim.name} is skipped: no framework sees a CUDA device", file=sys.stderr)
     return [claim.name for claim in CLAIMS.values() if claim.device in ("cpu", device)]
 
 

@@ -1,4 +1,4 @@
-"""What a claim's program answers, and where its answer is kept."""
+"""A claim, its targets, and the file that keeps its answers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a figure must reach: `figure` is its path in the figures, by dots."""
+    """A bound on a figure: `figure` is its path in the figures, with dots."""
 
     figure: str
     at_least: float | None = None
     at_most: float | None = None
 
     def met(self, figures: Mapping[str, Any]) -> bool:
-        """Whether the figure is within; a figure that is missing or null is not."""
+        """Whether the figure is within the bound; one that is missing or null is not."""
         value: Any = figures
         for part in self.figure.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -35,9 +35,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence that can be measured.
+    """A sentence that a program measures.
 
-    measure: gets a folder of its own, in which it may keep what it resumes from. device: on which it is measured.
+    Attributes:
+        name: On the command line and in claims.jsonl.
+        sentence: The claim itself.
+        targets: What its figures must reach.
+        measure: Returns the figures. Its argument is a folder in which it may keep what it resumes from.
+        device: The device that it is measured on.
     """
 
     name: str
@@ -55,14 +60,14 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     figures: Figures
     targets: list[dict[str, Any]]  # figure, at_least or at_most, met
     met: bool
-    seconds: float  # that this call took; less than the measurement where it went on from an earlier one
+    seconds: float  # of this call: less than the whole measurement if it resumed an earlier one
     created_utc: str
     xibench: str
     environment: Environment
 
 
 def keep(answer: Answer, path: Path) -> None:
-    """Puts the answer into a file of answers in place of the one that it had for this claim."""
+    """Write the answer to a file of answers, in place of an earlier one for the same claim."""
     kept = path.read_bytes().splitlines() if path.exists() else []
     others = [line for line in kept if msgspec.json.decode(line)["claim"] != answer.claim]
     written = sorted([*others, msgspec.json.encode(answer)], key=lambda line: str(msgspec.json.decode(line)["claim"]))

@@ -1,4 +1,4 @@
-"""Comparisons that claims are made of: each is `xibench ab` of one case, kept on disk so that a long claim goes on."""
+"""Comparisons that claims consist of: each is `xibench ab` of one case, kept on disk so that a claim can resume."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xibench.workers import interpreters
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison that has ended."""
+    """One finished comparison."""
 
     name: str
     wall_s: float  # from its start to its verdict, process starts included
@@ -36,26 +36,27 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Folder:
-    """A folder of comparisons: `done.jsonl` with a line each, and a file of pairs each."""
+    """A folder of comparisons: a line for each in `done.jsonl`, and a file of pairs for each."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._done_file = path / "done.jsonl"
         content = self._done_file.read_bytes() if self._done_file.exists() else b""
         *found, cut = content.split(b"\n")
-        if cut:  # the power went while it was written: its comparison is measured anew
+        if cut:  # cut off while it was written: its comparison is measured again
             os.truncate(self._done_file, len(content) - len(cut))
         self._here = environment.read(interpreters.described())
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
     def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: DecisionLimits, progress: str) -> Done:
-        """The comparison of this name: from disk if it has ended before, else measured now.
+        """Return the comparison of this name, from disk if it is there, otherwise measured now.
 
-        Raises InputError if the one on the disk was measured on another machine or with other versions of packages.
+        Raises:
+            InputError: The one on disk was measured on another machine or with other versions of packages.
         """
         pairs_path = self._path / f"{name}.jsonl"
         if name not in self._done:
-            if pairs_path.exists():  # it was interrupted: what it holds is kept, and not counted
+            if pairs_path.exists():  # it was interrupted: its pairs are kept but not counted
                 pairs_path.rename(pairs_path.with_suffix(f".interrupted-{int(time.time())}"))
             self._measure(name, case, sides, limits, pairs_path, progress)
         line, stored = self._done[name], pair_store.read(pairs_path)
@@ -64,7 +65,7 @@ class Folder:
         if changed:
             raise InputError(
                 f"{pairs_path} was measured under other conditions ({'; '.join(changed)}) and cannot be joined by new "
-                f"comparisons; move {self._path} away to begin again, or go on where it began"
+                f"comparisons; move {self._path} away to start again, or resume under the conditions of then"
             )
         return Done(name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(stored.pairs))
 
@@ -77,7 +78,7 @@ class Folder:
         wall_s = time.monotonic() - began
         if not found.pairs:
             why = "; ".join(found.not_compared[0].why)
-            raise XibenchError(f"comparison {name} gave nothing: {why}; does it lack a framework? `xibench doctor`")
+            raise XibenchError(f"comparison {name} has no result: {why}; `xibench doctor` names what is missing")
         line = _Line(name=name, wall_s=wall_s, verdict=found.pairs[0])
         descriptor = lines.open_or_create(self._done_file)
         try:
@@ -85,18 +86,18 @@ class Folder:
         finally:
             os.close(descriptor)
         self._done[name] = line
-        told = found.pairs[0]
-        _say(f"{progress} {name}: {told.ratio:.4f}, {told.verdict} after {told.n} pairs, {wall_s:.0f} s")
+        verdict = found.pairs[0]
+        _say(f"{progress} {name}: {verdict.ratio:.4f}, {verdict.verdict} after {verdict.n} pairs, {wall_s:.0f} s")
 
 
 class _Quiet:
-    """A watch that says nothing: a comparison is one line."""
+    """A watch that prints nothing: a comparison is one line."""
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
-        """Says nothing."""
+        """Print nothing."""
 
     def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
-        """Says nothing."""
+        """Print nothing."""
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,6 @@
-"""Whether `xibench ab` finds a slowdown of 3 %, and nothing where there is nothing.
+"""Whether `xibench ab` detects a slowdown of 3 %, and nothing in identical code.
 
-And how peers judge the same samples, and what is found of other changes with other numbers of pairs.
+Also how peers judge the same samples, and how often other changes are detected with other numbers of pairs.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ CASE: Final = Case(
 
 
 def measure(folder: Path) -> Figures:
-    """All comparisons, in random order, then the peers on their samples, then the simulation.
+    """Make all comparisons in random order, judge their samples by the peers' rules, then simulate.
 
-    A comparison that has ended is on disk: a measurement that was interrupted goes on with the next one.
+    Each finished comparison is on disk: an interrupted measurement resumes with the next one.
     """
     names = [f"identical-{i:03}" for i in range(IDENTICAL)] + [f"planted-{i:03}" for i in range(PLANTED)]
     random.Random(0).shuffle(names)
@@ -80,7 +80,7 @@ def _compare(comparisons: Folder, name: str, index: int, total: int) -> Done:
 
 
 def _verdicts(done: Sequence[Done]) -> dict[str, Any]:
-    """Counts and shares of verdicts; `called` is the share called slower or faster, with its 95 % interval."""
+    """Return counts and shares of verdicts; `called`: slower or faster. With exact 95 % intervals (Clopper-Pearson)."""
     from scipy.stats import binomtest
 
     counts = Counter(one.verdict.verdict for one in done)
@@ -101,7 +101,7 @@ def _verdicts(done: Sequence[Done]) -> dict[str, Any]:
 
 
 def _judged(done: Sequence[Done], rule: Any) -> dict[str, float]:
-    """Shares of verdicts of a peer's rule."""
+    """Return the shares of verdicts of a peer's rule."""
     counts = Counter(rule(_steps(one, "base"), _steps(one, "new")) for one in done)
     return {name: counts[name] / len(done) for name in ("slower", "faster", "same")}
 

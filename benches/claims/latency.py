@@ -1,4 +1,4 @@
-"""How long one image takes by `tuned`, against every contender in its framework by each of the contender's recipes."""
+"""The latency of one image by `tuned`, compared with every recipe of third-party implementations on its framework."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benches.claims import rivals
+from benches.claims import baselines
+from benches.claims.baselines import RunFigures, geometric_mean, min_known
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.rivals import Taken, least, mean
 from benches.claims.runs import MODELS, measured
 from frameworks.api import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
@@ -19,29 +19,29 @@ BATCH: Final = 1
 
 
 def cases() -> tuple[Case, ...]:
-    """Ours tuned, and every contender by each of its recipes, in fp32."""
-    return rivals.cases((BATCH,), (Selection(models=MODELS, recipes=("tuned",)),))
+    """Return ours by `tuned`, and every third-party implementation by each of its recipes, in fp32."""
+    return baselines.cases((BATCH,), (Selection(models=MODELS, recipes=("tuned",)),))
 
 
 def measure(folder: Path) -> Figures:
-    """The run, then its ratios."""
+    """Measure the run and return its figures."""
     stored = measured(folder, cases(), "latency")
     return figures(stored.records, stored.calibration)
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None) -> Figures:
-    """By framework and network: our latency, the contenders', and the ratios. Above 1, ours is faster."""
-    taken = Taken(records, calibration)
+    """Return, by framework and network, our latency, that of the baselines, and speedups: above 1, ours is faster."""
+    run_figures = RunFigures(records, calibration)
     cells = {
-        f"{framework} {model}": taken.cell(framework, model)
+        f"{framework} {model}": run_figures.cell(framework, model)
         for framework, model in itertools.product(FRAMEWORKS, MODELS)
     }
     return {
         "batch": BATCH,
         "cells": cells,
         "against_best": {
-            "least": least(cell["against_best"] for cell in cells.values()),
-            "geometric_mean": mean(cell["against_best"] for cell in cells.values()),
+            "least": min_known(cell["against_best"] for cell in cells.values()),
+            "geometric_mean": geometric_mean(cell["against_best"] for cell in cells.values()),
         },
         "outputs_agree": all(cell["outputs_agree"] for cell in cells.values()),
     }

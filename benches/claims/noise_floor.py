@@ -1,4 +1,4 @@
-"""The noise floor: `xibench ab` of a thing against itself, over frameworks, networks and sizes of step."""
+"""The noise floor: `xibench ab` of identical code, over frameworks, networks and lengths of a step."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from xibench.measure import comparing
 from xibench.record.pairs import PairSide
 from xibench.run.plan import Selection, cases
 
-PAIRS: Final = 6  # a case: few, but every framework and a short and a long step get them within minutes
+PAIRS: Final = 6  # per case: few, so that every framework with a short and a long step takes minutes
 LIMITS: Final = DecisionLimits(min_pairs=PAIRS, max_pairs=PAIRS)
-SUBJECTS: Final = (
+SELECTIONS: Final = (
     Selection(models=("xception",), variants=("narrow",), recipes=("tuned",), batches=(4,), resolutions=(128,)),
     Selection(models=("xception",), recipes=("tuned",), batches=(1,)),
 )
 
 
 def measure(folder: Path) -> Figures:
-    """Every subject against itself, PAIRS pairs each; an interrupted measurement goes on with the next pair."""
-    plan = [case for selection in SUBJECTS for case in cases(selection)]
+    """Compare every case with itself, PAIRS pairs each; an interrupted measurement resumes with the next case."""
+    plan = [case for selection in SELECTIONS for case in cases(selection)]
     comparisons, sides = Folder(folder), (Side("tree"), Side("tree"))
     done = [
         comparisons.compare(case.key.replace("/", "-"), case, sides, LIMITS, f"[{i}/{len(plan)}]")
@@ -46,10 +46,10 @@ def measure(folder: Path) -> Figures:
 
 
 def _figures(done: Done) -> Figures:
-    """Standard deviations, relative: from one fresh process to the next, and from one pair's ratio to the next."""
+    """Return relative standard deviations: between fresh processes, and between the ratios of pairs."""
     pairs = [pair for pair in done.pairs if not pair.superseded]
     logs = [pair.log_ratio for pair in pairs if pair.log_ratio is not None]
-    medians = [math.log(_median(half)) for pair in pairs for half in (pair.base, pair.new) if half is not None]
+    medians = [math.log(_median(side)) for pair in pairs for side in (pair.base, pair.new) if side is not None]
     deviation = statistics.stdev(logs)
     return {
         "pairs": len(logs),
@@ -62,13 +62,13 @@ def _figures(done: Done) -> Figures:
     }
 
 
-def _median(half: PairSide) -> float:
-    return statistics.median(step for burst in half.bursts_s for step in burst)
+def _median(side: PairSide) -> float:
+    return statistics.median(step for burst in side.bursts_s for step in burst)
 
 
 CLAIM: Final = Claim(
     "noise_floor",
-    "A thing measured against itself is never called faster or slower.",
+    "Code compared with itself is never called faster or slower.",
     (Target("called_different", at_most=0),),
     measure,
 )

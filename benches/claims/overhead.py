@@ -1,4 +1,4 @@
-"""What the instrument itself costs: the loop per step, and the start of the parent."""
+"""The overhead of the instrument: the loop per step, and the start of the parent process."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ PARENT: Final = "import xibench.cli.commands.run, xibench.run.execute, xibench.r
 
 
 def measure(_: Path) -> Figures:
-    """Loop overhead in fresh processes; wall time of fresh parents, from the start until they could start a worker."""
-    told = [_loop() for _ in range(PROCESSES)]
-    overhead = hierarchical_median([loops for loops, _ in told])
+    """Measure the loop's overhead in fresh processes, and how long a parent takes until it could start a worker."""
+    processes = [_loop() for _ in range(PROCESSES)]
+    overhead = hierarchical_median([loops for loops, _ in processes])
     return {
         "loop_overhead_s": _interval(overhead),
-        "clock_read_s": _interval(hierarchical_median([[read] for _, read in told])),
+        "clock_read_s": _interval(hierarchical_median([[read] for _, read in processes])),
         "shortest_step_s_below_0.1_percent": overhead.median / 0.001,
         "parent_start_s": _interval(median_interval([_wall_s("-c", PARENT) for _ in range(STARTS)])),
         "help_s": _interval(median_interval([_wall_s("-m", "xibench", "--help") for _ in range(STARTS)])),

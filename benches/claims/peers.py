@@ -1,6 +1,6 @@
-"""How others would judge the same samples: asv's and pytest-benchmark's own functions, and a t-test.
+"""How peers judge the same samples: asv's and pytest-benchmark's own functions, and a t-test.
 
-Each gets all timed steps of a comparison, base against new, as it would have them from its own runs.
+Each takes all timed steps of both sides of a comparison, as it would have them from its own runs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Judge = Callable[[Sequence[float], Sequence[float]], str]
 
 
 def asv(factor: float) -> Judge:
-    """What `asv compare` and `asv continuous` say: a Mann-Whitney test at 0.002, and the factor."""
+    """Judge as `asv compare` and `asv continuous` do: a Mann-Whitney test at 0.002, and the factor."""
     from asv.commands.compare import _is_result_better
     from asv_runner.statistics import compute_stats
 
@@ -30,7 +30,7 @@ def asv(factor: float) -> Judge:
 
 
 def pytest_benchmark(rule: str) -> Judge:
-    """pytest-benchmark's --benchmark-compare-fail, such as `median:3%`; it knows no "faster": asked both ways round."""
+    """Judge as pytest-benchmark's --benchmark-compare-fail does, such as `median:3%`, in both directions."""
     from pytest_benchmark.stats import Stats
     from pytest_benchmark.utils import parse_compare_fail
 
@@ -53,7 +53,7 @@ def pytest_benchmark(rule: str) -> Judge:
 
 
 def t_test(base: Sequence[float], new: Sequence[float]) -> str:
-    """Welch's t-test at 1 %, every step taken as independent of every other."""
+    """Judge by Welch's t-test at 1 %, as if all steps were independent."""
     found = ttest_ind(new, base, equal_var=False)
     if found.pvalue >= FALSE_DISCOVERIES:
         return "same"
@@ -61,7 +61,7 @@ def t_test(base: Sequence[float], new: Sequence[float]) -> str:
 
 
 def judges() -> dict[str, Judge]:
-    """Every peer's rule: at its default, and at the change that is looked for."""
+    """Return every peer's rule, at its default and at the change of interest."""
     return {
         "asv, factor 1.1 (its default)": asv(1.1),
         "asv, factor 1.02": asv(1.02),

@@ -1,4 +1,4 @@
-"""The README's table of claims, from their answers: `python -m benches.claims.readme CLAIMS... README.md`."""
+"""The README's table of claims, generated from their answers: `python -m benches.claims.readme CLAIMS... README.md`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ Figures = Mapping[str, Any]
 
 
 def load(*paths: Path) -> dict[str, Figures]:
-    """The answers of one claims.jsonl or several, by the claim's name; of one that was measured twice the later."""
+    """Return the answers in one or more claims.jsonl by claim; the latest one of a claim that was measured twice."""
     lines = [msgspec.json.decode(line) for path in paths for line in path.read_bytes().splitlines()]
     return {line["claim"]: line for line in sorted(lines, key=lambda line: (line["claim"], line["created_utc"]))}
 
 
 def table(answers: Mapping[str, Figures]) -> str:
-    """Markdown: a row per claim with its figures, the peers on the same samples, and what it was measured on."""
+    """Return Markdown: a row per claim with its figures, the peers' verdicts on the same samples, and the hardware."""
     rows = [
-        f"| {answer['sentence']} | {SAID[name](answer['figures'])} | {'yes' if answer['met'] else '**no**'} |"
+        f"| {answer['sentence']} | {FIGURES_TEXT[name](answer['figures'])} | {'yes' if answer['met'] else '**no**'} |"
         for name, answer in answers.items()
     ]
     parts = ["| claim | measured | met |", "|---|---|---|", *rows]
@@ -49,10 +49,10 @@ def _noise_floor(figures: Figures) -> str:
     found = [case["detectable_with_20_pairs"] for case in cases]
     pairs = min(case["pairs"] for case in cases)
     return (
-        f"{figures['called_different']} of {figures['subjects']} called different; one process differs from the next "
-        f"by {percent(figures['median_process_deviation'])}, one pair from the next by "
-        f"{percent(figures['median_pair_deviation'])} (standard deviations, median case, {pairs} pairs each); "
-        f"20 pairs find changes of {percent(min(found))} to {percent(max(found))}, by case"
+        f"{figures['called_different']} of {figures['subjects']} called different; standard deviation between "
+        f"processes {percent(figures['median_process_deviation'])}, between pairs "
+        f"{percent(figures['median_pair_deviation'])} (median case, {pairs} pairs each); "
+        f"20 pairs detect changes of {percent(min(found))} to {percent(max(found))}, depending on the case"
     )
 
 
@@ -62,7 +62,7 @@ def _detection(figures: Figures) -> str:
     return (
         f"{called} of {same['comparisons']} identical called different (95 %: at most "
         f"{percent(same['called_share_95'][1])}); {round(planted['slower_share'] * planted['comparisons'])} of "
-        f"{planted['comparisons']} slowdowns found (95 %: at least {percent(planted['slower_share_95'][0])}); "
+        f"{planted['comparisons']} slowdowns detected (95 %: at least {percent(planted['slower_share_95'][0])}); "
         f"{figures['wall_s']['mean']:.0f} s and {figures['pairs']['mean']:.1f} pairs a comparison, on average"
     )
 
@@ -70,8 +70,9 @@ def _detection(figures: Figures) -> str:
 def _speed(figures: Figures) -> str:
     default, best = figures["against_default"], figures["against_best"]
     return (
-        f"batch 8, fp32, against the fastest contender at its default: {_times(default['geometric_mean'])} on average "
-        f"(geometric mean), {_times(default['least_but_inception_v3_in_tensorflow'])} at least, "
+        f"batch 8, fp32, against the fastest third-party implementation at its default: "
+        f"{_times(default['geometric_mean'])} on average (geometric mean), "
+        f"{_times(default['least_but_inception_v3_in_tensorflow'])} minimum, "
         f"{_times(default['inception_v3_in_tensorflow'])} for Inception V3 in TensorFlow; against any of its settings: "
         f"{_over_all(best)}; attained fraction of the "
         f"roofline: {percent(figures['attained']['xception'])} Xception, "
@@ -80,30 +81,30 @@ def _speed(figures: Figures) -> str:
 
 
 def _latency(figures: Figures) -> str:
-    return f"batch 1, fp32, against any setting of any contender: {_over_all(figures['against_best'])}"
+    return f"batch 1, fp32, against any setting of any third-party implementation: {_over_all(figures['against_best'])}"
 
 
 def _recipes(figures: Figures) -> str:
-    return f"{figures['losing']} of {figures['settings']} settings, each in each network, cost speed"
+    return f"{figures['losing']} of {figures['settings']} pairs of setting and network are slower with the setting"
 
 
 def _speed_gpu(figures: Figures) -> str:
     return (
-        "batch 1 to 256, fp32 and bf16, against the fastest contender at its default: "
+        "batch 1 to 256, fp32 and bf16, against the fastest third-party implementation at its default: "
         f"{_times(figures['against_default']['geometric_mean'])} on average; against any of its settings: "
         f"{_over_all(figures['against_best'])}"
     )
 
 
 def _over_all(best: Figures) -> str:
-    return f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} at least"
+    return f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} minimum"
 
 
 def _times(ratio: float | None) -> str:
     return "not measured" if ratio is None else f"x {ratio:.2f}"
 
 
-SAID: Final = {
+FIGURES_TEXT: Final = {
     "overhead": _overhead, "noise_floor": _noise_floor, "detection": _detection, "speed": _speed,
     "latency": _latency, "recipes": _recipes, "speed_gpu": _speed_gpu,
 }  # fmt: skip
@@ -117,7 +118,7 @@ def _peers(figures: Figures) -> list[str]:
     rows: dict[str, Figures] = {"`xibench ab`": ours, **figures["peers_on_the_same_samples"]}
     slowdown = percent(figures["slowdown"])
     lines = [
-        f"| rule, on the very same samples | identical called different | {slowdown} slowdown found |", "|---|--:|--:|"
+        f"| rule, on the same samples | identical called different | {slowdown} slowdown detected |", "|---|--:|--:|"
     ]
     for name, found in rows.items():
         called = found["identical"].get("called")
@@ -129,18 +130,18 @@ def _peers(figures: Figures) -> list[str]:
 
 def _conditions(answers: Mapping[str, Figures]) -> str:
     days = sorted({answer["created_utc"][:10] for answer in answers.values()})
-    told: dict[str, list[str]] = {}
+    claims_on: dict[str, list[str]] = {}
     for name, answer in answers.items():
-        told.setdefault(measured_on(answer["environment"]), []).append(name)
-    on = [where if len(told) == 1 else f"{', '.join(names)}: {where}" for where, names in told.items()]
+        claims_on.setdefault(measured_on(answer["environment"]), []).append(name)
+    on = [where if len(claims_on) == 1 else f"{', '.join(names)}: {where}" for where, names in claims_on.items()]
     return (
         f"{'; '.join(on)}; {' to '.join(dict.fromkeys((days[0], days[-1])))}. "
-        "Each row is a program in `benches/claims/`."
+        "The program behind each row is in `benches/claims/`."
     )
 
 
 def measured_on(machine: Figures) -> str:
-    """Processor, cores, cards and versions, in one line."""
+    """Return processor, cores, GPUs and versions in one line."""
     processor = msgspec.convert(machine, Environment).processor
     packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in PACKAGES)
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
@@ -148,7 +149,7 @@ def measured_on(machine: Figures) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Puts the table between the marks of a file."""
+    """Put the table between the markers of a document."""
     *sources, target = map(Path, arguments)
     document = target.read_text(encoding="utf-8")
     target.write_text(embed(document, table(load(*sources)), NAME), encoding="utf-8")

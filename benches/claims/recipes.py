@@ -1,4 +1,4 @@
-"""What each setting of `tuned` is worth: the recipe with all of them against the recipe without that one."""
+"""What each setting of `tuned` gains: an ablation that sets one choice at a time back to its default."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.runs import MODELS, measured, ratio, told
+from benches.claims.runs import MODELS, measured, ratio, ratio_figures
 from frameworks.api import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run import plan
@@ -18,7 +18,7 @@ DEVICE: Final = "cpu"
 
 
 def without(framework: str, device: str) -> dict[str, str]:
-    """Each choice of `tuned` that is not the plain one -> the recipe in which that one alone is plain."""
+    """Map each choice of `tuned` that is not the default to the recipe in which that choice alone is the default."""
     known = FRAMEWORKS[framework].choices
     chosen = FRAMEWORKS[framework].recipe("tuned", device).choices
     return {
@@ -27,7 +27,7 @@ def without(framework: str, device: str) -> dict[str, str]:
 
 
 def cases() -> tuple[Case, ...]:
-    """`default`, `tuned`, and `tuned` without each of its settings, in every framework and network."""
+    """Return `default`, `tuned`, and `tuned` without each of its settings, in every framework and network."""
     return plan.all_cases([
         Selection(
             frameworks=(framework,), models=MODELS, batches=BATCHES,
@@ -38,12 +38,12 @@ def cases() -> tuple[Case, ...]:
 
 
 def measure(folder: Path) -> Figures:
-    """The run, then its ratios."""
+    """Measure the run and return its figures."""
     return figures(measured(folder, cases(), "recipes").records)
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None = None) -> Figures:
-    """Per framework and network what leaving a setting out costs. calibration: of no account."""
+    """Return, by framework and network, what leaving a setting out costs. calibration: unused, as in other claims."""
     of = {record.case: record for record in records}
     gains = {
         f"{framework} {model}": _gains(framework, model, of) for framework in FRAMEWORKS for model in MODELS
@@ -52,7 +52,7 @@ def figures(records: Sequence[Record], calibration: Calibration | None = None) -
 
 
 def counts(gains: Sequence[Mapping[str, float | None] | None]) -> Figures:
-    """How many settings there are, how many cost speed for certain, and of how many nothing is known."""
+    """Count the settings, those whose whole interval is below 1, and those that were not measured."""
     highs = [None if gain is None else gain["high"] for gain in gains]
     return {
         "settings": len(highs),
@@ -64,9 +64,9 @@ def counts(gains: Sequence[Mapping[str, float | None] | None]) -> Figures:
 def _gains(framework: str, model: str, of: dict[Case, Record]) -> dict[str, Any]:
     mine = {case.recipe: record for case, record in of.items() if (case.framework, case.model) == (framework, model)}
     return {
-        "tuned_over_default": told(ratio(mine["tuned"], mine["default"])),
+        "tuned_over_default": ratio_figures(ratio(mine["tuned"], mine["default"])),
         "settings": {
-            name: told(ratio(mine["tuned"], mine[text])) for name, text in without(framework, DEVICE).items()
+            name: ratio_figures(ratio(mine["tuned"], mine[text])) for name, text in without(framework, DEVICE).items()
         },
     }
 

@@ -25,29 +25,29 @@ Figures = Mapping[str, Any]
 
 
 def text(answers: Mapping[str, Figures]) -> str:
-    """Markdown: the settings of `tuned` with their gains, the whole of it, the contenders, one image, and a GPU's."""
+    """Return Markdown: what each setting of `tuned` gains, all of them together, third-party implementations, a GPU."""
     parts = [_settings(framework, answers.get("recipes")) for framework in FRAMEWORKS]
     if "speed" in answers:
-        parts += [_whole(answers["speed"]), _rivals(answers["speed"], "## Beside public implementations, batch 8")]
+        parts += [_whole(answers["speed"]), _third_party(answers["speed"], "## Third-party implementations, batch 8")]
     if "latency" in answers:
-        parts.append(_rivals(answers["latency"], "## Beside public implementations, one image"))
+        parts.append(_third_party(answers["latency"], "## Third-party implementations, batch 1"))
     return "\n\n".join([*parts, _on_gpu(answers.get("speed_gpu"))])
 
 
 def _settings(framework: str, answer: Figures | None) -> str:
-    """What `tuned` chooses on a CPU: each setting, why, and what leaving it out costs."""
+    """What `tuned` chooses on a CPU: each setting, the reason, and what leaving it out costs."""
     chosen = FRAMEWORKS[framework].recipe("tuned", "cpu").choices
     columns = " | ".join(f"{NETWORKS[model]}" for model in MODELS)
     lines = [
-        f"## {TITLES[framework]} on a CPU", "", f"| setting | written | why | {columns} |",
+        f"## {TITLES[framework]} on a CPU", "", f"| setting | choice | reason | {columns} |",
         f"|---|---|---|{'--:|' * len(MODELS)}",
     ]  # fmt: skip
     for name in without(framework, "cpu"):
-        told = FRAMEWORKS[framework].choices[name].setting(chosen[name])
-        assert told is not None  # a choice that is not the plain one is told
+        setting = FRAMEWORKS[framework].choices[name].setting(chosen[name])
+        assert setting is not None  # a choice other than the default always has one
         gains = [_gain(answer, f"{framework} {model}", name) for model in MODELS]
-        lines.append(f"| {told[0]} | `{name}={chosen[name]}` | {told[1]} | {' | '.join(gains)} |")
-    return "\n".join([*lines, "", *_conditions("Times as fast as `tuned` without that one setting", answer)])
+        lines.append(f"| {setting[0]} | `{name}={chosen[name]}` | {setting[1]} | {' | '.join(gains)} |")
+    return "\n".join([*lines, "", *_conditions("Speedup over `tuned` without that one setting", answer)])
 
 
 def _gain(answer: Figures | None, cell: str, name: str) -> str:
@@ -56,13 +56,13 @@ def _gain(answer: Figures | None, cell: str, name: str) -> str:
 
 
 def _whole(answer: Figures) -> str:
-    """`default`, `tuned`, its start and bf16."""
+    """`default` and `tuned`: speed, start, and bf16."""
     columns = (
-        "framework", "network", "`default`, images/s", "`tuned`, images/s", "times as fast",
-        "first result of `default`, s", "of `tuned`, s", "pays after, images", "attained",
-        "`tuned` in bf16, times as fast as in fp32",
+        "framework", "network", "`default`, images/s", "`tuned`, images/s", "speedup",
+        "first result of `default`, s", "of `tuned`, s", "breaks even after, images", "attained",
+        "`tuned`, speedup of bf16 over fp32",
     )  # fmt: skip
-    lines = ["## The whole of it", "", f"| {' | '.join(columns)} |", f"|---|---|{'--:|' * (len(columns) - 2)}"]
+    lines = ["## All settings together", "", f"| {' | '.join(columns)} |", f"|---|---|{'--:|' * (len(columns) - 2)}"]
     for framework in FRAMEWORKS:
         for model in MODELS:
             cell = answer["figures"]["cells"][f"{framework} {model}"]
@@ -77,8 +77,9 @@ def _whole(answer: Figures) -> str:
     return "\n".join([
         *lines, "",
         *_conditions(
-            "Batch 8, fp32. First result: compiling, if ahead, and the first step. Pays after: the images in which a "
-            "longer start is gained back. Attained: the least time by the run's ceilings over the median step time",
+            "Batch 8, fp32. First result: ahead-of-time compilation, if any, plus the first step. Breaks even after: "
+            "the number of images after which faster steps have made up for a longer start. Attained: the minimum step "
+            "time given by the run's measured roofline, divided by the median step time",
             answer,
         ),
         *_instead(answer),
@@ -86,38 +87,38 @@ def _whole(answer: Figures) -> str:
 
 
 def _instead(answer: Figures) -> Iterator[str]:
-    """What bf16 ran with, where it could not have what it wanted."""
+    """What ran in bf16 where a requested setting was unavailable."""
     cells = answer["figures"]["cells"]
     found = {f"{TITLES[name.split()[0]]} ran {s}" for name, c in cells.items() for s in c["ours_bf16"]["substitutions"]}
     if found:
         yield f"In bf16 {'; '.join(sorted(found))}."
 
 
-def _rivals(answer: Figures, title: str) -> str:
-    """How many times as long each contender takes, by each of its recipes."""
+def _third_party(answer: Figures, title: str) -> str:
+    """The speedup of `tuned` over each third-party implementation, by each of its recipes."""
     lines = [
-        title, "", "| contender | its recipe | " + " | ".join(
-            f"{NETWORKS[m]}, images/s | `tuned`, times as fast" for m in MODELS
+        title, "", "| implementation | recipe | " + " | ".join(
+            f"{NETWORKS[m]}, images/s | speedup of `tuned`" for m in MODELS
         ) + " |", f"|---|---|{'--:|--:|' * len(MODELS)}",
     ]  # fmt: skip
     reasons = {}
-    for name, contender in THIRD_PARTY.items():
-        for asked in contender.distinct_recipes:
+    for name, implementation in THIRD_PARTY.items():
+        for recipe in implementation.distinct_recipes:
             cells = []
             for model in MODELS:
-                cell = answer["figures"]["cells"][f"{contender.backend} {model}"]
-                theirs = cell["contenders"][f"{name} {asked}"]
-                cells += [_rate(theirs), _ratio(cell["against"][f"{name} {asked}"])]
+                cell = answer["figures"]["cells"][f"{implementation.backend} {model}"]
+                theirs = cell["contenders"][f"{name} {recipe}"]
+                cells += [_rate(theirs), _ratio(cell["against"][f"{name} {recipe}"])]
                 if theirs["status"] != "ok":
                     reasons[name] = f"{name}: {theirs['status']}, {theirs['reason']}"
-            lines.append(f"| {contender.what} | {asked} | {' | '.join(cells)} |")
+            lines.append(f"| {implementation.what} | {recipe} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", *_conditions("fp32", answer), *(f"{why}." for why in reasons.values())])
 
 
 def _on_gpu(answer: Figures | None) -> str:
-    """What `tuned` chooses on a GPU, and what it reached there if that has been measured."""
-    said = "Measured below" if answer else "Unmeasured on GPU; `python -m benches.claims speed_gpu` does"
-    lines = ["## On a GPU", "", f"{said}. What `tuned` chooses there:", ""]
+    """What `tuned` chooses on a GPU, and its figures there if they have been measured."""
+    state = "Measured below" if answer else "Not yet measured; `python -m benches.claims speed_gpu` measures it"
+    lines = ["## On a GPU", "", f"{state}. What `tuned` chooses there:", ""]
     for framework in FRAMEWORKS:
         settings = "; ".join(f"{what} ({why})" for what, why in FRAMEWORKS[framework].recipe("tuned", "cuda").settings)
         lines.append(f"- {TITLES[framework]}: {settings}.")
@@ -125,11 +126,11 @@ def _on_gpu(answer: Figures | None) -> str:
 
 
 def _gpu_table(answer: Figures) -> Iterator[str]:
-    """Each cell beside the fastest contender, at its default and by any of its recipes."""
+    """Each cell next to the fastest third-party implementation, at its default and by any of its recipes."""
     yield ""
     yield (
         "| framework | network | precision | batch | `default`, images/s | `tuned`, images/s | attained "
-        "| against the fastest default | against any recipe |"
+        "| speedup over the fastest default | over the fastest recipe |"
     )
     yield f"|---|---|---|{'--:|' * 6}"
     for kind, cell in answer["figures"]["cells"].items():
@@ -140,7 +141,7 @@ def _gpu_table(answer: Figures) -> Iterator[str]:
             f"| {_times(cell['against_best'])} |"
         )
     yield ""
-    yield from _conditions("Against: times as fast as keras.applications, torchvision and timm", answer)
+    yield from _conditions("Speedup over keras.applications, torchvision and timm", answer)
 
 
 def _times(ratio: float | None) -> str:
@@ -149,7 +150,7 @@ def _times(ratio: float | None) -> str:
 
 def _conditions(what: str, answer: Figures | None) -> list[str]:
     if answer is None:
-        return [f"{what}: {UNMEASURED} yet; `python -m benches.claims recipes` does."]
+        return [f"{what}: {UNMEASURED} yet; `python -m benches.claims recipes` measures it."]
     counts = sorted(set(_counts(answer["figures"])))
     n = f"{_span(counts)} processes a case, interleaved" if counts else UNMEASURED
     where = measured_on(answer["environment"])
@@ -157,7 +158,7 @@ def _conditions(what: str, answer: Figures | None) -> list[str]:
 
 
 def _counts(figures: Any) -> Iterator[int]:
-    """The processes of every ratio."""
+    """The number of processes behind each ratio."""
     if isinstance(figures, Mapping):
         if "ratio" in figures and "n" in figures:
             yield figures["n"]
@@ -196,7 +197,7 @@ def _percent(share: float | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Puts the part between the marks of a file."""
+    """Put the generated part between the markers of a document."""
     *sources, target = map(Path, arguments)
     document = target.read_text(encoding="utf-8")
     target.write_text(embed(document, text(load(*sources)), NAME), encoding="utf-8")

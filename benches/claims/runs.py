@@ -1,4 +1,4 @@
-"""A claim that is measured as a run: its file is kept, and an interrupted measurement goes on with it."""
+"""Claims that are measured as a run: its file is kept, and an interrupted measurement resumes from it."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ RULE: Final = SamplingConfig(
 
 
 def measured(folder: Path, cases: Sequence[Case], claim: str) -> Run:
-    """The run of these cases, interleaved; what the folder's file has of it already is not measured again.
+    """Measure these cases, interleaved in one run; processes that the folder's file has already are not repeated.
 
-    Raises InputError if the file has another plan, and what a run raises.
+    Raises:
+        InputError: The file has another plan.
+        XibenchError: As `run` raises it.
     """
     path, watch = folder / FILE, _Lines()
     if path.exists():
         run_file = start.resume(path, watch)
         if list(run_file.header.plan) != list(cases):
             run_file.close()
-            raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to begin again")
+            raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to start again")
     else:
         run_file = start.start(cases, RULE, None, f"python -m benches.claims {claim}", path)
     with run_file:
@@ -41,33 +43,33 @@ def measured(folder: Path, cases: Sequence[Case], claim: str) -> Run:
 
 
 def ratio(ours: Record, theirs: Record) -> Ratio | None:
-    """How many times as long their step takes as ours; None where either was not measured."""
+    """Return the speedup of our step over theirs; None if either was not measured."""
     sides = [[p.steps_s for p in record.processes if p.steps_s] for record in (ours, theirs)]
     return unpaired_ratio(sides[0], sides[1], ours.case.seed) if all(sides) else None
 
 
-def told(found: Ratio | None) -> dict[str, float | None] | None:
-    """A ratio with its interval, as it stands among the figures. n: processes of the side that has fewer."""
+def ratio_figures(found: Ratio | None) -> dict[str, float | None] | None:
+    """Return a ratio and its interval as claims record them. n: the processes of the side that has fewer."""
     return None if found is None else {"ratio": found.ratio, "low": found.low, "high": found.high, "n": found.n}
 
 
 class _Lines:
-    """A line on standard error as each process begins."""
+    """Print a line on standard error as each process starts."""
 
     def preparing(self, text: str) -> None:
-        """What is measured before the first process."""
+        """Print what is measured before the first process."""
         print(text, file=sys.stderr)
 
     def started(self, case: Case, index: int, total: int) -> None:
-        """A process begins."""
+        """Print which process starts."""
         print(f"[{index + 1}/{total}] {case.key}", file=sys.stderr)
 
     def phase(self, case: Case, text: str) -> None:
-        """Says nothing."""
+        """Print nothing."""
 
     def finished(self, record: Record) -> None:
-        """Says nothing."""
+        """Print nothing."""
 
     def warned(self, text: str) -> None:
-        """Something that the user should know."""
+        """Print a warning."""
         print(text, file=sys.stderr)

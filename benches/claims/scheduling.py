@@ -1,4 +1,4 @@
-"""What a large run file costs the parent: finding the next process, opening the file, and `show`."""
+"""The cost of a large run file for the parent: finding the next process, opening the file, and `show`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHOWS: Final = 5
 
 
 def measure(_: Path) -> Figures:
-    """Times each on a file of CASES x PROCESSES attempts, and the next slot of the same run when it has just begun."""
+    """Time each on a file of CASES x PROCESSES attempts, and the next slot of the same run at its start."""
     with tempfile.TemporaryDirectory(prefix="xibench-") as folder:
         path = large_run(Path(folder) / "run.jsonl", CASES, PROCESSES)
         run = read(path)
@@ -50,7 +50,7 @@ def measure(_: Path) -> Figures:
 
 
 def large_run(path: Path, cases: int, processes: int) -> Path:
-    """Writes a complete run of `cases` cases x `processes` processes at `path`, an attempt of SOURCE in each line."""
+    """Write a complete run of `cases` x `processes` attempts, each a copy of one in SOURCE, and return its path."""
     source = read(SOURCE)
     measured = [attempt for attempt in source.attempts if attempt.process]
     plan = [
@@ -73,13 +73,13 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
 
 
 def _first_slot(header: Header, attempts: Sequence[Attempt]) -> list[float]:
-    """Seconds until a run that goes on after `attempts` knows its next process, the order of its round included."""
+    """Return the seconds until a run that resumes after `attempts` knows its next process."""
     index = AttemptIndex(header.plan, header.sampling, attempts)
     return _timed(lambda: Schedule(index, header.plan).next_slot(), REPEATS)
 
 
 def _whole_schedule(header: Header, attempts: Sequence[Attempt]) -> float:
-    """Seconds per process that scheduling takes over the whole run: the next slot, and the index kept up to date."""
+    """Return the seconds per process that scheduling takes over the whole run, updates of the index included."""
     made: dict[tuple[Case, int], Attempt] = {(attempt.case, attempt.number): attempt for attempt in attempts}
     index = AttemptIndex(header.plan, header.sampling)
     schedule = Schedule(index, header.plan)
@@ -97,12 +97,12 @@ def _show(path: Path) -> None:
 
 
 def _timed(call: Callable[[], object], times: int) -> list[float]:
-    taken = []
+    seconds = []
     for _ in range(times):
         began = time.perf_counter()
         call()
-        taken.append(time.perf_counter() - began)
-    return taken
+        seconds.append(time.perf_counter() - began)
+    return seconds
 
 
 def _interval(samples: list[float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Comparisons by the thousand: pairs drawn from those of real ones, judged by the product's own functions."""
+"""Thousands of simulated comparisons: pairs resampled from real ones, judged by the product's own functions."""
 
 from __future__ import annotations
 
@@ -16,23 +16,29 @@ from xibench.record.pairs import Pair
 COMPARISONS: Final = 10_000
 EFFECTS: Final = (0.0, 0.01, 0.02, 0.03, 0.05)
 PAIR_COUNTS: Final = tuple(range(2, 21))
-PEER_COMPARISONS: Final = 200  # an effect and number of pairs: asv's test takes tens of milliseconds for one
+PEER_COMPARISONS: Final = 200  # per effect and number of pairs: one of asv's tests takes tens of milliseconds
 PEER_PAIR_COUNTS: Final = (2, 6, 20)
 
 
 def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[str, Any]:
-    """COMPARISONS comparisons with a planted effect, pairs drawn with replacement from real pairs of identical code.
+    """Simulate COMPARISONS comparisons with a planted effect, resampling real pairs of identical code (bootstrap).
 
-    log_ratios: of pairs of identical code; their mean is taken out. Returns the shares of verdicts after each number of
-    pairs, for a look at that number alone, and of the sequential stop, with the pairs that it took.
+    Args:
+        log_ratios: Of pairs of identical code; their mean is subtracted.
+        effect: Relative change of the new side.
+        seed: Of the resampling.
+
+    Returns:
+        The shares of verdicts after each fixed number of pairs, and those of the sequential stopping rule with the
+        mean number of pairs that it took.
     """
     pool = np.asarray(log_ratios) - np.mean(log_ratios)
-    drawn = np.random.default_rng(seed).choice(pool, (COMPARISONS, max(PAIR_COUNTS))) + math.log1p(effect)
+    resampled = np.random.default_rng(seed).choice(pool, (COMPARISONS, max(PAIR_COUNTS))) + math.log1p(effect)
     limits = DecisionLimits()
     at: dict[int, dict[str, int]] = {n: dict.fromkeys(("slower", "faster", "same", "unsure"), 0) for n in PAIR_COUNTS}
     ended = dict.fromkeys(("slower", "faster", "same", "unsure"), 0)
-    taken = []
-    for row in drawn.tolist():
+    pairs_used = []
+    for row in resampled.tolist():
         stopped = None
         for n in PAIR_COUNTS:
             verdict = comparing.verdicts([comparing.paired_ratio(row[:n])], limits.threshold)[0]
@@ -41,15 +47,18 @@ def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[st
                 stopped = (verdict, n)
         verdict, n = stopped or ("unsure", max(PAIR_COUNTS))
         ended[verdict] += 1
-        taken.append(n)
+        pairs_used.append(n)
     return {
         "after_pairs": {str(n): _shares(counts) for n, counts in at.items()},
-        "sequential": _shares(ended) | {"pairs_mean": float(np.mean(taken))},
+        "sequential": _shares(ended) | {"pairs_mean": float(np.mean(pairs_used))},
     }
 
 
 def peers(pairs: Sequence[Pair], judges: dict[str, Judge], effect: float, seed: int) -> dict[str, Any]:
-    """How often peers call drawn comparisons slower or faster, by number of pairs; the new side's steps are scaled."""
+    """Return how often peers call resampled comparisons slower or faster, by number of pairs.
+
+    The effect is planted by scaling the new side's steps.
+    """
     rng = np.random.default_rng(seed)
     sides = [(steps(pair, "base"), steps(pair, "new")) for pair in pairs]
     found: dict[str, Any] = {}
@@ -66,9 +75,9 @@ def peers(pairs: Sequence[Pair], judges: dict[str, Judge], effect: float, seed: 
 
 
 def steps(pair: Pair, side: str) -> list[float]:
-    """All timed steps of one side of a pair, in the order taken."""
-    half = pair.base if side == "base" else pair.new
-    return [step for burst in half.bursts_s for step in burst] if half else []
+    """Return all timed steps of one side of a pair in their order."""
+    found = pair.base if side == "base" else pair.new
+    return [step for burst in found.bursts_s for step in burst] if found else []
 
 
 def _shares(counts: dict[str, int]) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""How fast `tuned` is: against every contender in its framework, against the plain recipe, against the ceilings.
+"""How fast `tuned` is, compared with third-party implementations, with recipe `default` and with the roofline.
 
-All cases are interleaved in one run, whose file is kept; an interrupted measurement goes on with it.
+All cases are interleaved in one run, whose file is kept; an interrupted measurement resumes from it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benches.claims import rivals
+from benches.claims import baselines
+from benches.claims.baselines import RunFigures, geometric_mean, max_known, min_known
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.rivals import Taken, least, mean, most
 from benches.claims.runs import MODELS, measured
 from frameworks.api import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
@@ -23,68 +23,68 @@ BATCH: Final = 8
 
 
 def cases() -> tuple[Case, ...]:
-    """Ours, plain and tuned, in fp32 and tuned in bf16; every contender by each of its recipes in fp32."""
+    """Return ours by `default` and `tuned` in fp32 and by `tuned` in bf16, and every third-party recipe in fp32."""
     ours = (
         Selection(models=MODELS, recipes=("default", "tuned")),
         Selection(models=MODELS, recipes=("tuned",), precisions=("bf16",)),
     )
-    return rivals.cases((BATCH,), ours)
+    return baselines.cases((BATCH,), ours)
 
 
 def measure(folder: Path) -> Figures:
-    """The run, then its ratios."""
+    """Measure the run and return its figures."""
     stored = measured(folder, cases(), "speed")
     return figures(stored.records, stored.calibration)
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None) -> Figures:
-    """By framework and network: our throughput, the contenders', and the ratios. Above 1, ours is faster."""
-    taken = Taken(records, calibration)
+    """Return, by framework and network, our throughput, the baselines' and speedups: above 1, ours is faster."""
+    run_figures = RunFigures(records, calibration)
     cells = {
-        f"{framework} {model}": _cell(framework, model, taken)
+        f"{framework} {model}": _cell(framework, model, run_figures)
         for framework, model in itertools.product(FRAMEWORKS, MODELS)
     }
     return {
         "batch": BATCH,
         "cells": cells,
         "against_default": {
-            "least_but_inception_v3_in_tensorflow": least(
+            "least_but_inception_v3_in_tensorflow": min_known(
                 cell["against_default"] for name, cell in cells.items() if name != "tensorflow inception_v3"
             ),
             "inception_v3_in_tensorflow": cells["tensorflow inception_v3"]["against_default"],
             "xception_in_jax": cells["jax xception"]["against_default"],
-            "geometric_mean": mean(cell["against_default"] for cell in cells.values()),
+            "geometric_mean": geometric_mean(cell["against_default"] for cell in cells.values()),
         },
         "against_best": {
-            "least": least(cell["against_best"] for cell in cells.values()),
-            "geometric_mean": mean(cell["against_best"] for cell in cells.values()),
+            "least": min_known(cell["against_best"] for cell in cells.values()),
+            "geometric_mean": geometric_mean(cell["against_best"] for cell in cells.values()),
         },
         "attained": {
-            model: most(cells[f"{framework} {model}"]["ours"]["attained"] for framework in FRAMEWORKS)
+            model: max_known(cells[f"{framework} {model}"]["ours"]["attained"] for framework in FRAMEWORKS)
             for model in MODELS
         },
         "outputs_agree": all(cell["outputs_agree"] for cell in cells.values()),
     }
 
 
-def _cell(framework: str, model: str, taken: Taken) -> dict[str, Any]:
-    ours, plain = taken.find(framework, model, "tuned"), taken.find(framework, model, "default")
-    half = taken.find(framework, model, "tuned", "bf16")
-    return taken.cell(framework, model, alike=(plain,)) | {
-        "ours_plain": taken.figures(plain),
-        "ours_bf16": taken.figures(half),
-        "against_plain": taken.ratio(ours, plain),
-        "bf16_over_fp32": taken.ratio(half, ours),
-        "pays_after_images": _pays(taken.summaries[ours], taken.summaries[plain]),
+def _cell(framework: str, model: str, run_figures: RunFigures) -> dict[str, Any]:
+    ours, default = run_figures.find(framework, model, "tuned"), run_figures.find(framework, model, "default")
+    bf16 = run_figures.find(framework, model, "tuned", "bf16")
+    return run_figures.cell(framework, model, alike=(default,)) | {
+        "ours_plain": run_figures.figures(default),
+        "ours_bf16": run_figures.figures(bf16),
+        "against_plain": run_figures.ratio(ours, default),
+        "bf16_over_fp32": run_figures.ratio(bf16, ours),
+        "pays_after_images": _break_even_images(run_figures.summaries[ours], run_figures.summaries[default]),
     }
 
 
-def _pays(tuned: Summary, plain: Summary) -> float | None:
-    """The number of images after which the longer start of `tuned` has paid; 0 where it starts no later."""
-    starts = tuned.until_first_result_s, plain.until_first_result_s
-    if not (tuned.step_s and plain.step_s and starts[0] is not None and starts[1] is not None):
+def _break_even_images(tuned: Summary, default: Summary) -> float | None:
+    """Return the images after which faster steps make up for the longer start of `tuned`; 0 if it starts no later."""
+    starts = tuned.until_first_result_s, default.until_first_result_s
+    if not (tuned.step_s and default.step_s and starts[0] is not None and starts[1] is not None):
         return None
-    gained = (plain.step_s.median - tuned.step_s.median) / tuned.case.batch
+    gained = (default.step_s.median - tuned.step_s.median) / tuned.case.batch
     return max(0.0, (starts[0] - starts[1]) / gained) if gained > 0 else None
 
 

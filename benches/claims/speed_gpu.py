@@ -1,7 +1,7 @@
-"""The claim `speed` on an NVIDIA GPU: fp32 and bf16, from one image to what fills the card.
+"""The claim `speed` on an NVIDIA GPU: fp32 and bf16, from batch 1 to a batch that fills the GPU.
 
-Written and tested without a card: unmeasured. All cases are interleaved in one run, whose file is kept; an interrupted
-measurement goes on with it.
+Not measured yet: written and tested without a GPU. All cases are interleaved in one run, whose file is kept; an
+interrupted measurement resumes from it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from benches.claims import rivals
+from benches.claims import baselines
+from benches.claims.baselines import RunFigures, geometric_mean, min_known
 from benches.claims.claim import Claim, Figures, Target
-from benches.claims.rivals import Taken, least, mean
 from benches.claims.runs import MODELS, measured
 from frameworks.api import FRAMEWORKS
 from xibench.errors import UsageError
@@ -27,13 +27,13 @@ KINDS: Final = tuple(itertools.product(FRAMEWORKS, MODELS, PRECISIONS, BATCHES))
 
 
 def cases() -> tuple[Case, ...]:
-    """Ours, plain and tuned, and every contender by each of its recipes, at every precision and batch."""
+    """Return ours by `default` and `tuned`, and every third-party recipe, at every precision and batch."""
     ours = Selection(models=MODELS, recipes=("default", "tuned"), precisions=PRECISIONS)
-    return rivals.cases(BATCHES, (ours,), PRECISIONS, DEVICE)
+    return baselines.cases(BATCHES, (ours,), PRECISIONS, DEVICE)
 
 
 def measure(folder: Path) -> Figures:
-    """The run, then its ratios. Raises UsageError where no framework sees a card."""
+    """Measure the run and return its figures. Raises UsageError if no framework sees a GPU."""
     if resolve_device(tuple(FRAMEWORKS), "auto") != DEVICE:
         raise UsageError("claim speed_gpu: no framework sees a CUDA device; `xibench doctor` says what is missing")
     stored = measured(folder, cases(), "speed_gpu")
@@ -41,27 +41,27 @@ def measure(folder: Path) -> Figures:
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None) -> Figures:
-    """By framework, network, precision and batch: our throughput, the contenders', and the ratios."""
-    taken = Taken(records, calibration)
-    cells = {" ".join(map(str, kind)): _cell(taken, *kind) for kind in KINDS}
+    """Return our throughput, that of the baselines, and speedups, by framework, network, precision and batch."""
+    run_figures = RunFigures(records, calibration)
+    cells = {" ".join(map(str, kind)): _cell(run_figures, *kind) for kind in KINDS}
     return {
         "cells": cells,
         "against_default": {
-            "geometric_mean": mean(cell["against_default"] for cell in cells.values()),
+            "geometric_mean": geometric_mean(cell["against_default"] for cell in cells.values()),
         },
         "against_best": {
-            "least": least(cell["against_best"] for cell in cells.values()),
-            "geometric_mean": mean(cell["against_best"] for cell in cells.values()),
+            "least": min_known(cell["against_best"] for cell in cells.values()),
+            "geometric_mean": geometric_mean(cell["against_best"] for cell in cells.values()),
         },
         "outputs_agree": all(cell["outputs_agree"] for cell in cells.values()),
     }
 
 
-def _cell(taken: Taken, framework: str, model: str, precision: str, batch: int) -> dict[str, Any]:
-    ours, plain = (taken.find(framework, model, recipe, precision, batch) for recipe in ("tuned", "default"))
-    return taken.cell(framework, model, precision, batch, alike=(plain,)) | {
-        "ours_plain": taken.figures(plain),
-        "against_plain": taken.ratio(ours, plain),
+def _cell(run_figures: RunFigures, framework: str, model: str, precision: str, batch: int) -> dict[str, Any]:
+    ours, default = (run_figures.find(framework, model, recipe, precision, batch) for recipe in ("tuned", "default"))
+    return run_figures.cell(framework, model, precision, batch, alike=(default,)) | {
+        "ours_plain": run_figures.figures(default),
+        "against_plain": run_figures.ratio(ours, default),
     }
 
 

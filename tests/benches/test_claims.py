@@ -138,7 +138,7 @@ def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, pa
 
 def test_a_comparison_that_gives_nothing_is_said_in_one_line(tmp_path: Path, pairs: StandIn) -> None:
     pairs(lambda number: None)
-    with pytest.raises(XibenchError, match="comparison one gave nothing: failed: it exited; does it lack"):
+    with pytest.raises(XibenchError, match=r"comparison one .*failed: it exited; "):
         Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
 
 
@@ -153,7 +153,7 @@ def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(other: str, tmp_p
         "processor": (f'"cpu_model":"{cpu}"', '"cpu_model":"ACME"', f"cpu_model ACME -> {cpu}"),
     }[other]
     path.write_text(path.read_text().replace(old, new))
-    expected = rf"one.jsonl was measured under other conditions \({re.escape(told)}\).*; move .* away to begin again"
+    expected = rf"one.jsonl was measured under other conditions \({re.escape(told)}\).*; move .* away to start again"
     with pytest.raises(InputError, match=expected):
         Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
 
@@ -205,7 +205,7 @@ def test_a_claim_about_a_gpu_is_left_out_without_one_and_refused_if_it_is_named(
             monkeypatch.setitem(program.CLAIMS, name, counted)
     assert program.main([]) == 0
     assert measured == [name for name in program.CLAIMS if name != "speed_gpu"]
-    assert "benches.claims: speed_gpu is left out: no framework sees a CUDA device" in capsys.readouterr().err
+    assert "benches.claims: speed_gpu is skipped: no framework sees a CUDA device" in capsys.readouterr().err
     assert program.main(["speed_gpu"]) == 2
     assert "claim speed_gpu: no framework sees a CUDA device; `xibench doctor` says what" in capsys.readouterr().err
 
@@ -216,7 +216,8 @@ def test_an_unknown_claim_is_named_with_those_that_there_are(tmp_path: Path) -> 
         env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=GENEROUS_S,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "claim 'speeed' is not known; expected one of overhead, noise_floor, detection" in done.stderr
+    assert "'speeed'" in done.stderr
+    assert all(name in done.stderr for name in program.CLAIMS)
 
 
 def test_the_claim_scheduling_times_a_complete_run_of_real_attempts(

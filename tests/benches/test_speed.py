@@ -15,7 +15,7 @@ from xibench.measure.comparing import Ratio
 from xibench.record.schema import Case, Record
 from xibench.record.store import RunFile
 
-SLOWER = {"default": 3.0, "compiled": 2.5, "tuned": 2.0}  # times our step that contenders take
+SLOWER = {"default": 3.0, "compiled": 2.5, "tuned": 2.0}  # step times of third-party implementations, in steps of ours
 BROKEN = ("torchvision", "timm")
 
 
@@ -36,7 +36,7 @@ def figures() -> dict[str, object]:
     return speed.figures([taken(case) for case in speed.cases()], calibration())
 
 
-def test_every_cell_is_held_against_the_fastest_contender_and_its_best_setting() -> None:
+def test_every_cell_is_compared_with_the_fastest_third_party_implementation_at_its_default_and_at_its_best() -> None:
     found = figures()
     cell = found["cells"]["pytorch xception"]  # type: ignore[index]
     assert cell["against_default"] == pytest.approx(3.0)
@@ -49,7 +49,7 @@ def test_every_cell_is_held_against_the_fastest_contender_and_its_best_setting()
     assert jax["against_best"] == pytest.approx(3.0)  # its one setting is its best
 
 
-def test_a_contender_that_could_not_be_measured_is_told_and_decides_nothing() -> None:
+def test_a_third_party_implementation_that_failed_has_a_reason_and_decides_nothing() -> None:
     cell = figures()["cells"]["pytorch xception"]  # type: ignore[index]
     assert cell["against"]["timm default"] is None
     assert cell["contenders"]["timm default"]["status"] == "failed"
@@ -76,8 +76,8 @@ def test_what_is_attained_is_null_where_no_ceiling_was_measured() -> None:
 
 def test_a_ratio_is_told_with_its_interval_and_how_many_processes_it_comes_from() -> None:
     found = Ratio(1.2, 1.1, 1.3, 0.01, 7, paired=False)
-    assert runs.told(found) == {"ratio": 1.2, "low": 1.1, "high": 1.3, "n": 7}
-    assert runs.told(None) is None
+    assert runs.ratio_figures(found) == {"ratio": 1.2, "low": 1.1, "high": 1.3, "n": 7}
+    assert runs.ratio_figures(None) is None
 
 
 def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:
@@ -87,7 +87,7 @@ def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:
     assert met["against_default.geometric_mean"] is True
 
 
-def test_one_image_is_held_against_every_recipe_of_every_contender() -> None:
+def test_one_image_is_compared_with_every_recipe_of_every_third_party_implementation() -> None:
     found = latency.figures([taken(case) for case in latency.cases()], calibration())
     assert {case.batch for case in latency.cases()} == {1}
     assert found["cells"]["pytorch xception"]["against_best"] == pytest.approx(2.0)
@@ -101,7 +101,7 @@ def test_one_image_is_held_against_every_recipe_of_every_contender() -> None:
     assert latency.CLAIM.targets[0].met(late)
 
 
-def test_on_a_gpu_every_precision_and_batch_is_held_against_the_contenders_of_its_own() -> None:
+def test_on_a_gpu_every_precision_and_batch_is_compared_with_third_party_implementations_at_the_same() -> None:
     plan = speed_gpu.cases()
     assert {case.device for case in plan} == {"cuda"}
     assert {case.device for claim in (speed, latency, recipes) for case in claim.cases()} == {"cpu"}

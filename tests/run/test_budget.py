@@ -16,28 +16,19 @@ def clock() -> FakeClock:
     return FakeClock(time_s=5000.0)
 
 
-def test_the_next_process_has_an_equal_share_of_what_is_left(clock: FakeClock) -> None:
+def test_the_next_process_has_an_equal_share_of_what_ceilings_and_golden_outputs_left(clock: FakeClock) -> None:
     budget = RunBudget(RULE, [], clock.now)
     clock.advance(20.0)  # ceilings
-    budget.begin(owed=4)
-    assert budget.left_s() == pytest.approx(20.0)
+    assert budget.share_s(owed=4) == pytest.approx(20.0)
+    clock.advance(60.0)  # the golden outputs of a framework
+    assert budget.share_s(owed=4) == pytest.approx(5.0)
 
 
-def test_a_share_runs_while_the_reference_of_its_process_is_computed(clock: FakeClock) -> None:
-    budget = RunBudget(RULE, [], clock.now)
-    budget.begin(owed=4)
-    clock.advance(10.0)
-    assert budget.left_s() == pytest.approx(15.0)
-    clock.advance(40.0)
-    assert budget.left_s() == 0.0
-
-
-def test_what_one_process_leaves_goes_to_the_others_and_what_it_takes_beyond_they_miss(clock: FakeClock) -> None:
+def test_a_process_that_takes_less_or_more_than_its_share_changes_those_of_all_later_ones(clock: FakeClock) -> None:
     budget = RunBudget(RULE, [], clock.now)
     shares = []
     for owed, taken_s in ((4, 10.0), (3, 60.0), (2, 20.0), (1, 5.0)):
-        budget.begin(owed)
-        shares.append(budget.left_s())
+        shares.append(budget.share_s(owed))
         clock.advance(taken_s)
     assert shares == [pytest.approx(share) for share in (25.0, 30.0, 15.0, 10.0)]
 
@@ -45,20 +36,15 @@ def test_what_one_process_leaves_goes_to_the_others_and_what_it_takes_beyond_the
 def test_nothing_is_left_once_the_budget_is_used_up(clock: FakeClock) -> None:
     budget = RunBudget(RULE, [], clock.now)
     clock.advance(101.0)
-    budget.begin(owed=1)
-    assert budget.left_s() == 0.0
+    assert budget.share_s(owed=1) == 0.0
 
 
 def test_a_run_that_is_resumed_has_less_left_by_what_its_processes_took(clock: FakeClock) -> None:
     one = attempt(small_case())
     assert one.surroundings is not None
     slow = msgspec.structs.replace(one, surroundings=msgspec.structs.replace(one.surroundings, wall_s=40.0))
-    budget = RunBudget(RULE, [slow, slow], clock.now)
-    budget.begin(owed=2)
-    assert budget.left_s() == pytest.approx(10.0)
+    assert RunBudget(RULE, [slow, slow], clock.now).share_s(owed=2) == pytest.approx(10.0)
 
 
 def test_a_run_without_a_budget_gives_no_shares(clock: FakeClock) -> None:
-    budget = RunBudget(SamplingConfig(), [], clock.now)
-    budget.begin(owed=3)
-    assert budget.left_s() is None
+    assert RunBudget(SamplingConfig(), [], clock.now).share_s(owed=3) is None

@@ -14,6 +14,7 @@ import pytest
 
 from tests.builders import small_case
 from tests.cli.command import ROOT, said, xibench
+from xibench.record.schema import Case
 from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case, is_gated
 from xibench.run.plan import execution
 from xibench.workers import golden
@@ -63,7 +64,7 @@ def test_where_default_has_no_error_a_rounding_is_allowed_still() -> None:
 
 
 def test_golden_outputs_that_cannot_be_computed_leave_a_status_and_a_reason(tmp_path: Path) -> None:
-    dying = EqualityGate(tmp_path, None, [sys.executable, "-c", "import sys; sys.exit(3)"]).golden_outputs(TUNED)
+    dying = EqualityGate(tmp_path, None, worker=(sys.executable, "-c", "import sys; sys.exit(3)")).golden_outputs(TUNED)
     assert isinstance(dying, NoGoldenOutputs)
     assert dying.status == "failed"
     assert dying.reason.startswith("its float64 reference could not be computed: the worker exited with code 3")
@@ -71,6 +72,90 @@ def test_golden_outputs_that_cannot_be_computed_leave_a_status_and_a_reason(tmp_
     if isinstance(card, NoGoldenOutputs):  # no card here
         assert card.status == "unsupported"
         assert card.reason.startswith("pytorch: no usable CUDA device")
+
+
+WORKER = """
+import json, os, sys
+starts, dies_after, pipe = sys.argv[1:]
+with open(starts, "a") as file:
+    file.write("start\\n")
+for served, line in enumerate(sys.stdin):
+    case = json.loads(line)["case"]
+    if served >= int(dies_after):
+        sys.exit(4)
+    if case["precision"] == "bf16":
+        answer = {"type": "Failure", "status": "failed", "reason": "ValueError: no bf16"}
+    elif case["precision"] == "tf32":
+        answer = {"type": "Failure", "status": "unsupported", "reason": "no TF32"}
+    else:
+        answer = {"type": "GoldenError", "error": 1e-3 * case["resolution"]}
+    os.write(int(pipe), json.dumps(answer).encode() + b"\\n")
+"""
+"""Stands in for a worker: refuses some precisions, and dies after a number of requests."""
+CASES = [
+    msgspec.structs.replace(TUNED, resolution=resolution, precision=precision, recipe=recipe)
+    for resolution in (75, 80) for precision in ("fp32", "bf16", "tf32") for recipe in ("tuned", "compiled")
+]  # fmt: skip
+
+
+@pytest.fixture
+def starts(tmp_path: Path) -> Path:
+    """A line for each worker that was started."""
+    return tmp_path / "starts"
+
+
+def gate_of(starts: Path, dies_after: int, cases: list[Case]) -> EqualityGate:
+    return EqualityGate(
+        starts.parent, None, cases, worker=(sys.executable, "-c", WORKER, str(starts), str(dies_after))
+    )
+
+
+def test_one_worker_computes_the_golden_outputs_of_all_gated_cases_of_a_framework_and_device(starts: Path) -> None:
+    mine = [case for case in CASES if case.precision == "fp32"]
+    others = [msgspec.structs.replace(TUNED, framework="jax"), msgspec.structs.replace(TUNED, device="cuda")]
+    gate = gate_of(starts, 99, [*others, *mine, small_case()])
+    found = gate.golden_outputs(mine[-1])
+    assert isinstance(found, GoldenOutputs)
+    assert found.allowed == pytest.approx(FACTOR * 0.080)
+    assert not any(gate.needs_computing(case) for case in mine)
+    assert all(gate.needs_computing(case) for case in others)
+    assert len({getattr(gate.golden_outputs(case), "file", None) for case in mine}) == 2
+    assert starts.read_text().count("start") == 1
+
+
+def test_a_worker_that_dies_midway_costs_no_case_its_golden_outputs(starts: Path) -> None:
+    mine = [msgspec.structs.replace(TUNED, resolution=resolution) for resolution in (75, 76, 77, 78, 79)]
+    gate = gate_of(starts, 2, mine)
+    assert all(isinstance(gate.golden_outputs(case), GoldenOutputs) for case in mine)
+    assert starts.read_text().count("start") == 3
+
+
+def test_each_case_is_refused_as_a_fresh_worker_refuses_it(starts: Path) -> None:
+    together = gate_of(starts, 99, CASES)
+    for case in CASES:
+        alone = gate_of(starts, 99, []).golden_outputs(case)
+        if isinstance(alone, NoGoldenOutputs):
+            assert together.golden_outputs(case) == alone
+        else:
+            assert isinstance(together.golden_outputs(case), GoldenOutputs)
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow", "jax"])
+def test_golden_outputs_are_the_same_to_the_last_bit_whatever_the_worker_computed_before(
+    framework: str, tmp_path: Path
+) -> None:
+    (tmp_path / "alone").mkdir()
+    mine = [
+        msgspec.structs.replace(TUNED, framework=framework, precision=precision) for precision in ("fp64", "fp32")
+    ]
+    together = EqualityGate(tmp_path, None, mine)
+    first, second = (together.golden_outputs(case) for case in mine)
+    alone = EqualityGate(tmp_path / "alone", None).golden_outputs(mine[1])
+    assert isinstance(first, GoldenOutputs)
+    assert isinstance(second, GoldenOutputs)
+    assert isinstance(alone, GoldenOutputs)
+    assert second.allowed == alone.allowed
+    np.testing.assert_array_equal(np.load(second.file)["logits"], np.load(alone.file)["logits"])
 
 
 def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:

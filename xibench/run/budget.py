@@ -9,17 +9,17 @@ from xibench.record.schema import Attempt, SamplingConfig
 
 
 class RunBudget:
-    """How much wall time the next process may take: an equal share of what is left.
+    """How much wall time the next process may take: an equal share of what is left of the run's total budget.
 
-    What a process leaves of its share goes to all that come after it, and what it takes beyond is missing there. A
-    share covers everything that a process takes: its float64 reference, start, compilation, warm-up and timed steps.
-    The worker ends its sampling when the share is used up, but always takes the minimum numbers of steps, so that
-    every case has a result, if need be after the budget.
+    Ceilings and golden outputs, which many processes share, come out of the whole. A share covers everything else that
+    a process takes: its start, compilation, warm-up and timed steps. A process that takes less than its share leaves
+    more to all later ones, and one that takes more leaves less. The worker ends its sampling when the share is used
+    up, but always takes the minimum numbers of steps, so that every case has a result, if need be after the budget.
 
     Args:
-        sampling: The run's; without `total_budget_s` no share is ever given.
-        attempts: What the run file holds already: a run that is resumed has less left.
-        clock: Seconds that only go forward.
+        sampling: The run's; without `total_budget_s` there are no shares.
+        attempts: The attempts in the run file: a run that is resumed has less left.
+        clock: Seconds that never go back.
     """
 
     def __init__(
@@ -27,17 +27,14 @@ class RunBudget:
     ) -> None:
         self._clock = clock
         self._ends_s: float | None = None
-        self._share_ends_s: float | None = None
         if sampling.total_budget_s is not None:
             spent_s = sum(attempt.surroundings.wall_s for attempt in attempts if attempt.surroundings)
             self._ends_s = clock() + sampling.total_budget_s - spent_s
 
-    def begin(self, owed: int) -> None:
-        """Start the share of the next process, the first of `owed` that are still to be taken."""
-        if self._ends_s is not None:
-            now_s = self._clock()
-            self._share_ends_s = now_s + max(0.0, self._ends_s - now_s) / owed
+    def share_s(self, owed: int) -> float | None:
+        """Return the share of a process that starts now, in seconds; None where the run has no total budget.
 
-    def left_s(self) -> float | None:
-        """Return what is left of the share now, in seconds; None where the run has no total budget."""
-        return None if self._share_ends_s is None else max(0.0, self._share_ends_s - self._clock())
+        Args:
+            owed: The number of processes that the run still has to measure, this one among them.
+        """
+        return None if self._ends_s is None else max(0.0, self._ends_s - self._clock()) / owed

@@ -102,14 +102,13 @@ def run(
     budget = RunBudget(sampling, run_file.attempts)
     try:
         with conditions or ConditionMonitor(run_file.attempts) as monitor, _scratch_folder() as folder:
-            gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes)
+            gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
             context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
             if todo and calibrate and context.ceilings is None:
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
             schedule = Schedule(run_file.index, wanted)
             while slot := schedule.next_slot():
                 watch.started(slot.case, run_file.index.settled, total)
-                budget.begin(total - run_file.index.settled)
                 run_file.append(_attempt(slot, context))
                 watch.finished(run_file.index.record(slot.case))
     except KeyboardInterrupt:
@@ -138,6 +137,7 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
 def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | None) -> Attempt:
     """A worker's attempt at the case, with the conditions around it."""
     case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.attempts)
+    owed = len(context.run_file.header.plan) * sampling.processes - context.run_file.index.settled
     batch_file = str(_batch_file(case, sampling.sweep, context.folder))
     command = context.worker or interpreters.worker_command(case.framework)
     execution = plan.execution(case)
@@ -152,7 +152,7 @@ def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | No
     observer = context.conditions.watch_worker(lambda text: context.watch.phase(case, text))
     request = MeasureCase(
         case=case, execution=sent(execution), sampling=sampling, batch_file=batch_file, order=order, golden=golden,
-        share_s=context.budget.left_s(),
+        share_s=context.budget.share_s(owed),
         digest_weights=digest_weights,
     )  # fmt: skip
     outcome = run_worker(

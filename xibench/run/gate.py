@@ -1,16 +1,16 @@
-"""The equality gate: a recipe may be timed if it computes what the network computes.
+"""The equality gate: a recipe is timed only if it computes the same network as recipe `default`.
 
-Its root-mean-square error against float64 is at most FACTOR times that of recipe `default` in the same framework and
-precision. The golden outputs, which are the float64 logits, are computed by a worker of their own before the first
-process that needs them; a process whose logits are too far from them reports no time.
+The gate compares a recipe's output with golden outputs: the float64 logits of the batch's first image. The recipe's
+root-mean-square error may be at most FACTOR times that of recipe `default` in the same framework and precision. A
+process whose error is larger reports no time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,52 +20,68 @@ from xibench.run import plan
 from xibench.workers import inputs, interpreters
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, GoldenOutputs
 from xibench.workers.programs import sent
-from xibench.workers.session import run_worker
+from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession
 
 FACTOR: Final = 3.0
 FLOOR: Final = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
-"""What `default` has may be 0 in fp64, and next to nothing for an operator or where it has a kernel without TF32."""
-IMAGES: Final = 1  # of a batch: inference computes each image by itself
-TIME_LIMIT_S: Final = 600.0
+"""Allowed whatever the error of `default`: it may be 0 in fp64, and tiny for an operator or a kernel without TF32."""
+IMAGES: Final = 1  # of a batch: inference computes each image independently
+TIME_LIMIT_S: Final = 600.0  # for the golden outputs of one case
 
 
 @dataclass(frozen=True, slots=True)
 class NoGoldenOutputs:
-    """Why a case cannot be compared with float64, and is therefore not timed."""
+    """Why a case has no golden outputs and is therefore not timed.
+
+    Attributes:
+        status: The status of the case's attempt.
+        reason: The reason in one line.
+    """
 
     status: Status
     reason: str
 
 
 def is_gated(case: Case) -> bool:
-    """Whether the case's recipe is ours and may compute in another way than `default`."""
+    """Whether the gate checks the case: one of our own implementations, by a recipe other than `default`."""
     return case.framework not in THIRD_PARTY and case.recipe != "default"
 
 
 def golden_case(case: Case) -> Case:
-    """What the case's golden outputs are computed for: recipe `default` on the batch's first image."""
+    """Return the case whose golden outputs apply: recipe `default` on the batch's first image."""
     return msgspec.structs.replace(
         case, recipe="default", scenario=DEFAULT_SCENARIO, batch=IMAGES, latency_bound_s=None
     )
 
 
 def allowed_error(precision: str, error: float) -> float:
-    """What a recipe may have where `default` has `error`."""
+    """Return the largest error that a recipe may have where that of `default` is `error`."""
     return max(FACTOR * error, FLOOR.get(precision, 0.0))
 
 
 class EqualityGate:
-    """The golden outputs of a run, each computed when it is first needed."""
+    """The golden outputs of a run.
 
-    def __init__(self, folder: Path, memory_limit_bytes: int | None, worker: Sequence[str] | None = None) -> None:
-        """
-        Args:
-            folder: where the golden outputs are while the run lasts.
-            memory_limit_bytes: of a worker, as WorkerSession takes it.
-            worker: a command to start instead of our own worker.
-        """
+    Those of one framework on one device are computed together, in one worker, when the first of them is needed:
+    importing a framework takes longer than computing the outputs of a network.
+
+    Args:
+        folder: Holds the golden outputs while the run lasts.
+        memory_limit_bytes: Of a worker; see WorkerSession.
+        cases: The cases that the run still has to measure, gated or not.
+        worker: A command to start instead of our own worker.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        memory_limit_bytes: int | None,
+        cases: Iterable[Case] = (),
+        worker: Sequence[str] | None = None,
+    ) -> None:
         self._folder = folder / "golden"  # apart from the batches, of which a sweep keeps one at a time
         self._memory_limit_bytes = memory_limit_bytes
+        self._cases = list(dict.fromkeys(golden_case(case) for case in cases if is_gated(case)))
         self._worker = worker
         self._known: dict[Case, GoldenOutputs | NoGoldenOutputs] = {}
 
@@ -74,32 +90,66 @@ class EqualityGate:
         return is_gated(case) and golden_case(case) not in self._known
 
     def golden_outputs(self, case: Case) -> GoldenOutputs | NoGoldenOutputs | None:
-        """What the case's logits are compared with; None if it is not gated.
+        """Return the golden outputs of a case, or why there are none; None if the case is not gated.
 
         Raises:
-            InputError, StoreError: the case's image cannot be read, or its batch cannot be written.
+            InputError, StoreError: The image of a case cannot be read, or its batch cannot be written.
         """
         if not is_gated(case):
             return None
-        wanted = golden_case(case)
-        if wanted not in self._known:
-            self._known[wanted] = self._computed(wanted)
-        return self._known[wanted]
+        needed = golden_case(case)
+        if needed not in self._known:
+            others = [other for other in self._cases if _shares_worker(other, needed) and other not in self._known]
+            left = list(dict.fromkeys([needed, *others]))
+            while left:
+                left = left[self._compute(left) :]
+        return self._known[needed]
 
-    def _computed(self, case: Case) -> GoldenOutputs | NoGoldenOutputs:
+    def _compute(self, cases: Sequence[Case]) -> int:
+        """Compute golden outputs in one worker until it fails.
+
+        A failure counts only if it is the worker's first request. A later one is left to a fresh worker, so that the
+        memory and the state that earlier cases left behind cannot be its cause.
+
+        Args:
+            cases: At least one, all of the same framework and device.
+
+        Returns:
+            The number of cases, from the first on, whose result is known now: at least one.
+        """
         self._folder.mkdir(exist_ok=True)
-        file = str(self._folder / f"{len(self._known)}.npz")
-        batch_file = str(inputs.batch_file(case, self._folder))
-        execution = sent(plan.execution(case))
-        request = ComputeGoldenOutputs(case=case, execution=execution, batch_file=batch_file, file=file)
-        outcome = run_worker(
-            self._worker or interpreters.worker_command(case.framework), interpreters.environment(),
-            request, GoldenError, TIME_LIMIT_S,
-            self._memory_limit_bytes,
-        )  # fmt: skip
-        if outcome.result is not None:
-            return GoldenOutputs(file=file, allowed=allowed_error(case.precision, outcome.result.error))
-        reason = outcome.reason or outcome.status
-        if outcome.status == "unsupported":
-            return NoGoldenOutputs("unsupported", reason)
-        return NoGoldenOutputs(outcome.status, f"its float64 reference could not be computed: {reason}")
+        command = self._worker or interpreters.worker_command(cases[0].framework)
+        done = 0
+        try:
+            with WorkerSession(command, interpreters.environment(), self._memory_limit_bytes) as session:
+                for case in cases:
+                    request = self._request(case)
+                    session.send(request)
+                    error = session.receive(GoldenError, TIME_LIMIT_S).error
+                    self._known[case] = GoldenOutputs(file=request.file, allowed=allowed_error(case.precision, error))
+                    done += 1
+                session.finish()
+        except WorkerFailed as failed:
+            if done == 0:
+                self._known[cases[0]] = _refusal(failed.outcome)
+                done = 1
+        return done
+
+    def _request(self, case: Case) -> ComputeGoldenOutputs:
+        return ComputeGoldenOutputs(
+            case=case,
+            execution=sent(plan.execution(case)),
+            batch_file=str(inputs.batch_file(case, self._folder)),
+            file=str(self._folder / f"{len(self._known)}.npz"),
+        )
+
+
+def _shares_worker(one: Case, other: Case) -> bool:
+    return (one.framework, one.device) == (other.framework, other.device)
+
+
+def _refusal(outcome: WorkerOutcome[Any]) -> NoGoldenOutputs:
+    reason = outcome.reason or outcome.status
+    if outcome.status == "unsupported":
+        return NoGoldenOutputs("unsupported", reason)
+    return NoGoldenOutputs(outcome.status, f"its float64 reference could not be computed: {reason}")

@@ -1,4 +1,4 @@
-"""`tuned` beside every contender of its framework, by each of the contender's recipes, in one run at one batch size."""
+"""`tuned` compared with every third-party implementation on the same framework, by each of its recipes, in one run."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from benches.claims.runs import MODELS, ratio, told
+from benches.claims.runs import MODELS, ratio, ratio_figures
 from frameworks.api import THIRD_PARTY
 from xibench.record.schema import Calibration, Case, Record
 from xibench.record.summary import summarise
 from xibench.run import plan
 from xibench.run.plan import Selection
 
-AGREE: Final = {"fp32": 1e-3, "bf16": 0.1}  # of the outputs' mean: the networks that are compared are the same
+AGREE: Final = {"fp32": 1e-3, "bf16": 0.1}  # largest relative difference between output means of the same network
 
 
 def cases(
     batches: tuple[int, ...], ours: Sequence[Selection], precisions: tuple[str, ...] = ("fp32",), device: str = "cpu"
 ) -> tuple[Case, ...]:
-    """Ours in these selections, and every contender by each of its recipes in these precisions."""
+    """Return our cases in these selections, and every third-party implementation by each recipe in these precisions."""
     theirs = (
-        Selection(models=MODELS, frameworks=(name,), recipes=contender.distinct_recipes, precisions=precisions)
-        for name, contender in THIRD_PARTY.items()
+        Selection(models=MODELS, frameworks=(name,), recipes=implementation.distinct_recipes, precisions=precisions)
+        for name, implementation in THIRD_PARTY.items()
     )
     return plan.all_cases([replace(selection, batches=batches, device=device) for selection in (*ours, *theirs)])
 
 
-class Taken:
-    """What a run took of each case."""
+class RunFigures:
+    """The figures of a run's cases."""
 
     def __init__(self, records: Sequence[Record], calibration: Calibration | None) -> None:
         self.records = {record.case: record for record in records}
@@ -38,7 +38,7 @@ class Taken:
     def find(
         self, name: str, model: str, recipe: str, precision: str = "fp32", batch: int | None = None
     ) -> Case:
-        """The case of an implementation and a network by a recipe. batch: None where the run has one."""
+        """Return the case of an implementation, network and recipe. batch: None if the run has only one batch size."""
         return next(
             c for c in self.records
             if (c.framework, c.model, c.recipe, c.precision) == (name, model, recipe, precision)
@@ -46,28 +46,28 @@ class Taken:
         )  # fmt: skip
 
     def ratio(self, ours: Case, theirs: Case) -> dict[str, float | None] | None:
-        """How many times as long their step takes as ours, with its interval."""
-        return told(ratio(self.records[ours], self.records[theirs]))
+        """Return the speedup of our step over theirs, with its interval; None if either was not measured."""
+        return ratio_figures(ratio(self.records[ours], self.records[theirs]))
 
     def cell(
         self, framework: str, model: str, precision: str = "fp32", batch: int | None = None, alike: Iterable[Case] = ()
     ) -> dict[str, Any]:
-        """`tuned` against each contender. alike: further cases of ours whose outputs have to agree."""
+        """Compare `tuned` with each third-party implementation. alike: further cases whose outputs must agree."""
         ours = self.find(framework, model, "tuned", precision, batch)
-        rivals = {
+        baselines = {
             f"{name} {recipe}": self.find(name, model, recipe, precision, batch)
-            for name, contender in THIRD_PARTY.items() if contender.backend == framework
-            for recipe in contender.distinct_recipes
+            for name, implementation in THIRD_PARTY.items() if implementation.backend == framework
+            for recipe in implementation.distinct_recipes
         }  # fmt: skip
-        against = {name: self.ratio(ours, case) for name, case in rivals.items()}
+        against = {name: self.ratio(ours, case) for name, case in baselines.items()}
         known = {name: found["ratio"] for name, found in against.items() if found}
         return {
             "ours": self.figures(ours),
-            "contenders": {name: self.figures(case) for name, case in rivals.items()},
+            "contenders": {name: self.figures(case) for name, case in baselines.items()},
             "against": against,
-            "against_default": least(value for name, value in known.items() if name.endswith(" default")),
-            "against_best": least(known.values()),
-            "outputs_agree": self._agree((ours, *alike, *rivals.values())),
+            "against_default": min_known(value for name, value in known.items() if name.endswith(" default")),
+            "against_best": min_known(known.values()),
+            "outputs_agree": self._agree((ours, *alike, *baselines.values())),
         }
 
     def _agree(self, compared: Iterable[Case]) -> bool:
@@ -77,7 +77,7 @@ class Taken:
         return max(means) - min(means) <= tolerance * max(map(abs, means)) if means else False
 
     def figures(self, case: Case) -> dict[str, Any]:
-        """How fast a case is, how long it takes to start, and what it could not have."""
+        """Return how fast a case is, how long it takes to start, and what was substituted in it."""
         summary = self.summaries[case]
         rate, step = summary.images_per_s, summary.step_s
         return {
@@ -93,17 +93,17 @@ class Taken:
         }
 
 
-def least(values: Iterable[float | None]) -> float | None:
-    """None if there is none."""
+def min_known(values: Iterable[float | None]) -> float | None:
+    """Return the minimum of the values that are not None; None if there are none."""
     return min((value for value in values if value is not None), default=None)
 
 
-def most(values: Iterable[float | None]) -> float | None:
-    """None if there is none."""
+def max_known(values: Iterable[float | None]) -> float | None:
+    """Return the maximum of the values that are not None; None if there are none."""
     return max((value for value in values if value is not None), default=None)
 
 
-def mean(values: Iterable[float | None]) -> float | None:
-    """Geometric; None if any is missing: a mean of fewer cells is another figure."""
+def geometric_mean(values: Iterable[float | None]) -> float | None:
+    """Return the geometric mean; None if any value is missing, because a mean of fewer cells is another figure."""
     found = list(values)
     return None if None in found else math.exp(sum(math.log(v) for v in found if v) / len(found))
