@@ -13,10 +13,19 @@ from numpy.typing import NDArray
 from frameworks.api import FRAMEWORKS, Program, synchronised_step
 from frameworks.architectures import network
 from frameworks.blueprint import parameters
-from frameworks.manifest import MANIFEST, Absent, nothing_compiled, present, reasons, usable_amx
+from frameworks.manifest import (
+    MANIFEST,
+    NO_GRAPHS_ON_CPU,
+    NO_PREALLOCATION,
+    Absent,
+    nothing_compiled,
+    present,
+    reasons,
+    usable_amx,
+)
 from frameworks.task import Batch
 from tests.frameworks.programs import prepare, step
-from xibench.record.schema import Memory, Process
+from xibench.record.schema import Memory, Steps
 
 BUILT = network("xception", "narrow", resolution=71)
 BATCH = np.random.default_rng(0).uniform(-1, 1, (2, 71, 71, 3)).astype(np.float32)
@@ -64,8 +73,8 @@ def test_on_a_cpu_the_output_stays_where_it_is_and_gpu_settings_say_why_they_are
     program = stepped(framework)
     settings, absent = program.readings().settings, program.readings().absent
     assert (settings["output_device"], settings["results_copied_to_host"]) == ("cpu", False)
-    assert "CUDA device only" in absent["graphs"]
-    assert "host's memory" in absent["preallocation"]
+    assert absent["graphs"] == NO_GRAPHS_ON_CPU.why
+    assert absent["preallocation"] == NO_PREALLOCATION.why
     assert "device_steps_s" in absent
 
 
@@ -247,7 +256,7 @@ def test_a_reading_is_a_value_or_a_reason_never_both() -> None:
 
 def test_reasons_stand_under_the_names_that_a_record_has() -> None:
     assert set(nothing_compiled()) <= set(Memory.__struct_fields__)
-    assert "device_steps_s" in Process.__struct_fields__
+    assert "device_steps_s" in Steps.__struct_fields__
     assert msgspec.json.decode(msgspec.json.encode(dict(MANIFEST)), type=dict[str, str]) == MANIFEST
 
 
