@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import msgspec
+from msgspec.structs import replace
 
 from tests.cli.test_doctor import CARD, QUIET
 from xibench.analysis.empty_fields import BARE_METAL, FILLED_BY, GPU_CONDITIONS, EmptyFields, empty_fields
 from xibench.measure.conditions import GpuConditions as MeasuredGpu
 from xibench.measure.nvml import Monitor, NoNvml
-from xibench.record.schema import Conditions, Energy, GpuConditions, Idle, Memory, Process
+from xibench.record.schema import Conditions, Energy, GpuConditions, Idle, Memory, Process, Steps
 
 NO_CARD = "no NVIDIA device"
 
@@ -72,7 +73,7 @@ def test_only_what_this_card_does_not_tell_is_named() -> None:
 
 
 def test_every_name_is_a_field_of_a_record() -> None:
-    types = (Conditions, GpuConditions, Energy, Idle, Memory, Process)
+    types = (Conditions, GpuConditions, Energy, Idle, Memory, Process, Steps)
     known = set(itertools.chain.from_iterable((f.name for f in msgspec.structs.fields(one)) for one in types))
     assert set(FILLED_BY) <= known
     assert set(GPU_CONDITIONS) == {f.name for f in fields(MeasuredGpu)} - {"index", "absent"}
