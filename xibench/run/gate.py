@@ -63,7 +63,7 @@ class EqualityGate:
     """The golden outputs of a run.
 
     Those of one framework on one device are computed together, in one worker, when the first of them is needed:
-    importing a framework takes longer than computing the outputs of a network.
+    a worker per network would import the framework each time.
 
     Args:
         folder: Holds the golden outputs while the run lasts.
