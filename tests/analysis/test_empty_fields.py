@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields
 
 import msgspec
 from msgspec.structs import replace
@@ -76,4 +75,4 @@ def test_every_name_is_a_field_of_a_record() -> None:
     types = (Conditions, GpuConditions, Energy, Idle, Memory, Process, Steps)
     known = set(itertools.chain.from_iterable((f.name for f in msgspec.structs.fields(one)) for one in types))
     assert set(FILLED_BY) <= known
-    assert set(GPU_CONDITIONS) == {f.name for f in fields(MeasuredGpu)} - {"index", "absent"}
+    assert set(GPU_CONDITIONS) == {f.name for f in msgspec.structs.fields(MeasuredGpu)} - {"index", "absent"}
