@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.command import said, xibench
 from tests.dashboards import examples
+from xibench.analysis.spectrum import RULE
 from xibench.record.schema import Case
 
 
@@ -18,6 +19,12 @@ def test_a_plan_names_every_network_in_both_ways_of_widths(tmp_path: Path) -> No
     assert {"default", "segments_1", "segments_2", "segments_3", "segments_4", "segments_8"} < variants
     assert sum("width=" in variant for variant in variants) == 5
     assert found["rule"]["processes"] == 3
+
+
+@pytest.mark.parametrize(("option", "default"), [("processes", RULE.processes), ("budget", RULE.budget_s)])
+def test_help_names_the_defaults_that_a_spectrum_uses(option: str, default: float, tmp_path: Path) -> None:
+    shown = " ".join(xibench("spectrum", "--help", cwd=tmp_path).stdout.split())
+    assert f"[default: {default:g}]" in shown.split(f"--{option} ")[1].split(" --")[0]
 
 
 @pytest.mark.slow

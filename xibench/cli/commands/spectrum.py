@@ -22,7 +22,7 @@ from xibench.cli.options import (
     print_json,
     run_path,
 )
-from xibench.cli.parsers import list_option, segments_or_c
+from xibench.cli.parsers import list_option, positive_seconds, segments_or_c, whole_number
 from xibench.cli.planning import NewRun, sampling, selection
 from xibench.errors import XibenchError
 
@@ -37,6 +37,26 @@ class SpectrumOptions(SelectionOptions):
             "--recipe", metavar="NAME",
             help_text="Execution settings: default, compiled, tuned, or a recipe file of `xibench tune`.  "
             "[default: tuned]",
+        ),
+    ] = None  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrumSampling(SamplingOptions):
+    """The options of other commands with the defaults of `xibench.analysis.spectrum.RULE`."""
+
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number, metavar="N", help="Fresh processes per case, interleaved with those of other cases.  "
+            "[default: 3]",
+        ),
+    ] = None  # fmt: skip
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive_seconds, metavar="S",
+            help="Seconds after which no further step is timed, once 3 steps are done.  [default: 5]",
         ),
     ] = None  # fmt: skip
 
@@ -66,7 +86,7 @@ def spectrum(
     chosen: Annotated[
         SpectrumOptions, Only("framework", "recipe", "precision", "batch", "resolution", "device", "images")
     ],
-    sampled: Annotated[SamplingOptions, Only("processes", "budget")],
+    sampled: Annotated[SpectrumSampling, Only("processes", "budget")],
     file: RunFileOptions,
     as_json: Json = False,
 ) -> None:  # fmt: skip
