@@ -64,7 +64,7 @@ def test_what_the_kernel_does_not_tell_has_a_reason(tmp_path: Path) -> None:
 def test_a_processor_without_a_clock_in_cpuinfo_has_a_reason(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
     (kernel.proc / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
-    with pytest.raises(NotReported, match="tells the clock"):
+    with pytest.raises(NotReported, match="reports the clock"):
         kernel.machine.cpu_hz()
 
 

@@ -87,12 +87,26 @@ def test_a_metric_is_not_derived_for_scenarios_and_tasks_that_do_not_have_it(
 @pytest.mark.parametrize(
     ("kind", "value"), [("number", Interval(1.0, None, None, 1)), ("interval", 1.5), ("percentile", 3), ("number", "1")]
 )
-def test_a_value_of_another_kind_than_the_entry_says_is_refused_with_the_metrics_name(
+def test_a_value_of_another_kind_than_the_entry_says_is_unavailable_and_the_others_are_there(
     kind: str, value: object, registry: dict[str, Metric[Any]]
 ) -> None:
-    register(metric(kind=kind, of=lambda case: value))
-    with pytest.raises(TypeError, match=f"metric toy: .*kind {kind}"):
-        summarise(record(GOOD))
+    toy = register(metric(kind=kind, of=lambda case: value))
+    summary = summarise(record(GOOD))
+    assert summary[toy] is None
+    assert summary.step_s is not None
+    assert repr(value) in summary.absent["toy"]
+    assert f"kind {kind}" in summary.absent["toy"]
+
+
+def test_a_metric_that_raises_is_unavailable_with_the_error_and_the_others_are_there(
+    registry: dict[str, Metric[Any]],
+) -> None:
+    toy = register(metric(of=lambda case: case.no_such_field))
+    summary = summarise(record(GOOD))
+    assert summary[toy] is None
+    assert summary.step_s is not None
+    assert "AttributeError" in summary.absent["toy"]
+    assert "no_such_field" in summary.absent["toy"]
 
 
 def test_what_several_metrics_derive_from_is_computed_once() -> None:

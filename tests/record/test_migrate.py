@@ -96,7 +96,7 @@ def test_what_format_1_did_not_hold_is_null_with_the_reason(tmp_path: Path) -> N
 def test_a_file_of_format_1_is_not_gone_on_with(tmp_path: Path) -> None:
     path = written(tmp_path, HEADER, GOOD)
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"has format 1: it can be read but not gone on with.*begin a new run"):
+    with pytest.raises(StoreError, match=r"has format 1: it can be read but not resumed.*start a new run"):
         RunFile.resume(path)
     assert path.read_bytes() == before
 

@@ -1,6 +1,6 @@
-"""Conditions around a worker process: before, after and while it runs; and whether they disturbed it.
+"""The machine's conditions before, after and while a worker process runs.
 
-The types are those of the record. What is not known is None, with the reason in `absent`.
+The types are part of the record. What is not known is None, with the reason in `absent`.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Conditions(msgspec.Struct, frozen=True):
 
 
 class During(msgspec.Struct, frozen=True):
-    """What went on while a process ran."""
+    """The machine's conditions while a process ran."""
 
     wall_s: float
-    others_share: float | None  # share of the usable cores' time that neither the run took nor nobody
+    others_share: float | None  # share of the usable cores' time that programs outside the run took
     steal_share: float | None  # share that the hypervisor took away
     cpu_hz: float | None  # median of the samples
     gpus: list[GpuConditions]  # of the samples
@@ -62,7 +62,7 @@ class During(msgspec.Struct, frozen=True):
 
     @property
     def clocks(self) -> ClockRates:
-        """The clocks alone, to hold against those of the run's other processes."""
+        """The clock rates alone, to compare with those of the run's other processes."""
         return ClockRates(self.cpu_hz, {gpu.index: gpu.sm_clock_hz for gpu in self.gpus if gpu.sm_clock_hz is not None})
 
 
@@ -77,9 +77,14 @@ class ClockRates:
 def read(
     watch_s: float, monitor: Monitor, clock: Clock, machine: Machine | None = None, own: Collection[int] = ()
 ) -> Conditions:
-    """The machine now; takes `watch_s`, over which the shares of the cores' time are taken (0: they stay None).
+    """Read the machine's conditions now, while nothing of the run works.
 
-    own: ids of the run's processes: on a card they are not foreign. Called while nothing of the run works.
+    Args:
+        watch_s: How long this takes: the shares of the cores' time are measured over it (0: they stay None).
+        monitor: The NVIDIA cards.
+        clock: Times the shares.
+        machine: Where the kernel reports; None: this machine.
+        own: Ids of the run's processes, which are not foreign on a card.
     """
     machine = machine or Machine()
     absent: dict[str, str] = {}
@@ -92,21 +97,22 @@ def read(
         absent["gpus"] = monitor.absent or "NVML lists no card"
     return Conditions(
         taken_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        load_1m=_told("load_1m", machine.load_1m, absent),
+        load_1m=_asked("load_1m", machine.load_1m, absent),
         others_share=others,
         steal_share=steal,
-        cpu_hz=_told("cpu_hz", machine.cpu_hz, absent),
-        governor=_told("governor", machine.governor, absent),
-        throttle_count=_told("throttle_count", machine.throttle_count, absent),
+        cpu_hz=_asked("cpu_hz", machine.cpu_hz, absent),
+        governor=_asked("governor", machine.governor, absent),
+        throttle_count=_asked("throttle_count", machine.throttle_count, absent),
         gpus=gpus,
         absent=absent,
     )
 
 
 class ConditionSampler:
-    """A stopwatch for a worker's life: made before it starts, `sample` while it times its steps, `end` once it ended.
+    """Samples the conditions while a worker runs: created before it starts, ended once it has ended.
 
-    Clocks are sampled and not read at the ends, because an idle processor or card lowers them of itself.
+    Call `sample` while the worker times its steps. Clock rates are sampled then instead of before and after, because an
+    idle processor or card lowers its clocks.
     """
 
     def __init__(self, monitor: Monitor, clock: Clock, machine: Machine | None = None) -> None:
@@ -120,15 +126,15 @@ class ConditionSampler:
         self._shares = _Shares(clock, self._machine)
 
     def sample(self, own: Collection[int] = ()) -> None:
-        """Clocks, throttle reasons and temperature now; a millisecond or so. own: as in `read`."""
-        cpu_hz = _told("cpu_hz", self._machine.cpu_hz, self._absent)
+        """Read clock rates, throttle reasons and temperature; takes about a millisecond. own: as in `read`."""
+        cpu_hz = _asked("cpu_hz", self._machine.cpu_hz, self._absent)
         if cpu_hz is not None:
             self._cpu_hz.append(cpu_hz)
         for reading in self._monitor.read(own):
             self._readings.setdefault(reading.index, []).append(reading)
 
     def end(self) -> During:
-        """From the object's making until now."""
+        """Return the conditions since the object was created."""
         absent = dict(self._absent)
         others, steal = self._shares.until_now(absent)
         gpus = [_gpu(readings) for readings in self._readings.values()]
@@ -149,7 +155,7 @@ class ConditionSampler:
 
 
 class _Shares:
-    """Shares of the usable cores' time from the object's making on."""
+    """Shares of the usable cores' time since the object was created."""
 
     def __init__(self, clock: Clock, machine: Machine) -> None:
         self._clock = clock
@@ -158,7 +164,7 @@ class _Shares:
         self._then: CoreTime | NotReported = _core_time(machine)
 
     def until_now(self, absent: dict[str, str]) -> tuple[float | None, float | None]:
-        """Others' and the hypervisor's; None with the reason in `absent` where the kernel does not tell."""
+        """Others' and the hypervisor's share; None with the reason in `absent` if not reported."""
         now, then = _core_time(self._machine), self._then
         window_s = (self._clock.now() - self._began_s) * len(self._machine.cores)
         if isinstance(now, NotReported) or isinstance(then, NotReported):
@@ -180,11 +186,11 @@ def _core_time(machine: Machine) -> CoreTime | NotReported:
 
 
 def _share(part_s: float, window_s: float) -> float:
-    """Within 0 and 1: the kernel's ticks and its accounts of processes do not agree to the last per cent."""
+    """Clip to 0 … 1: the kernel's ticks and its per-process accounting differ by up to a per cent."""
     return min(1.0, max(0.0, part_s / window_s))
 
 
-def _told(name: str, ask: Callable[[], Value], absent: dict[str, str]) -> Value | None:
+def _asked(name: str, ask: Callable[[], Value], absent: dict[str, str]) -> Value | None:
     try:
         return ask()
     except NotReported as error:

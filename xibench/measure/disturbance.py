@@ -1,4 +1,4 @@
-"""Whether the conditions around a process disturbed it: each disturbance in a phrase with its figure and its limit."""
+"""Decide whether the conditions around a process disturbed it; each disturbance is a phrase with figure and limit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ THROTTLED: Final = ("SwPowerCap", "HwSlowdown", "SwThermalSlowdown", "HwThermalS
 
 @dataclass(frozen=True, slots=True)
 class DisturbanceLimits:
-    """Above (for clocks: below) what a process counts as disturbed. Shares are of 1."""
+    """Limits above which (for clocks: below which) a process counts as disturbed. Shares are fractions of 1."""
 
     others_share: float = 0.05  # of the usable cores' time, while the process ran
     steal_share: float = 0.02  # of the usable cores' time, while the process ran
@@ -31,9 +31,14 @@ def disturbances(
     earlier: Sequence[ClockRates],
     limits: DisturbanceLimits | None = None,
 ) -> list[str]:
-    """One phrase per disturbance; empty where none was seen. What is not known is not held against the process.
+    """Return one phrase per disturbance; empty where none was observed. Unknown conditions do not count as disturbed.
 
-    earlier: clocks of the run's processes before this one, whichever case they belonged to.
+    Args:
+        before: Conditions before the process started.
+        after: Conditions after it ended.
+        during: Conditions while it ran.
+        earlier: Clock rates of the run's processes before this one, of whichever case.
+        limits: None: the defaults.
     """
     limits = limits or DisturbanceLimits()
     return [
@@ -70,9 +75,9 @@ def _slow_clocks(now: ClockRates, earlier: Sequence[ClockRates], limits: Disturb
 def _slow(what: str, hz: float | None, earlier: Sequence[float | None], limits: DisturbanceLimits) -> Iterator[str]:
     if hz is None:
         return
-    seen = [hz, *(clock for clock in earlier if clock is not None)]
-    usual = median(seen)
-    if len(seen) >= limits.min_clocks and hz < limits.clock_share * usual:
+    known = [hz, *(clock for clock in earlier if clock is not None)]
+    usual = median(known)
+    if len(known) >= limits.min_clocks and hz < limits.clock_share * usual:
         yield (
             f"{what} was {hz / 1e6:.0f} MHz, {hz / usual:.1%} of the run's median {usual / 1e6:.0f} MHz "
             f"(limit {limits.clock_share:.1%})"
@@ -90,13 +95,13 @@ def _foreign_processes(before: Conditions, after: Conditions, limits: Disturbanc
     for moment, conditions in (("before", before), ("after", after)):
         for gpu in conditions.gpus:
             if gpu.foreign_processes is not None and gpu.foreign_processes > limits.foreign_processes:
-                seen, limit = gpu.foreign_processes, limits.foreign_processes
-                noun = "process" if seen == 1 else "processes"
-                yield f"card {gpu.index}: {seen} {noun} of others on it {moment} (limit {limit})"
+                count, limit = gpu.foreign_processes, limits.foreign_processes
+                noun = "process" if count == 1 else "processes"
+                yield f"card {gpu.index}: {count} {noun} of others on it {moment} (limit {limit})"
 
 
 def _lost(before: Conditions, after: Conditions) -> Iterator[str]:
-    """A card that answered before and no longer does, whatever the question."""
+    """Cards that answered before the process and answer no question after it."""
     still = {gpu.index: gpu for gpu in after.gpus}
     for gpu in before.gpus:
         now = still.get(gpu.index)

@@ -16,7 +16,7 @@ _CPUINFO: Final = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)
 
 
 class NotReported(Exception):
-    """The kernel does not tell this here; the message says why."""
+    """The kernel does not report this here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def move_to(core: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where the kernel tells. Tests put files of their own in its place. Methods raise NotReported with the reason."""
+    """The files in which the kernel reports on the machine; tests use others. Its methods raise NotReported."""
 
     proc: Path = PROC
     cpus: Path = CPUS
@@ -97,13 +97,13 @@ class Machine:
             by_core = {int(core): 1e6 * float(mhz) for core, mhz in found}
             clocks = [by_core[core] for core in self.cores if core in by_core]
         if not clocks:
-            raise NotReported("neither cpufreq nor /proc/cpuinfo tells the clock")
+            raise NotReported("neither cpufreq nor /proc/cpuinfo reports the clock")
         return sum(clocks) / len(clocks)
 
     def governor(self) -> str:
         """Governor of cpufreq for the usable cores; several are joined by commas."""
         if not any(self._cpufreq(core, "scaling_governor").exists() for core in self.cores):
-            raise NotReported("there is no cpufreq here: the clock is the hypervisor's or the firmware's business")
+            raise NotReported("there is no cpufreq here: the hypervisor or the firmware sets the clock")
         return ",".join(sorted({_text(self._cpufreq(core, "scaling_governor")).strip() for core in self.cores}))
 
     def throttle_count(self) -> int:

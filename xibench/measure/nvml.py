@@ -1,4 +1,4 @@
-"""What NVIDIA's management library says about the cards and about this process on them. Works without any card."""
+"""NVIDIA's management library (NVML): the cards, and this process on them. Works without any card."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, TracebackType
 from typing import Any, Final, TypeVar
+
+import msgspec
 
 Value = TypeVar("Value")
 
@@ -31,19 +33,18 @@ class NoNvml(Exception):
     """There is no NVML here, or it does not answer; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One NVIDIA device."""
+class Gpu(msgspec.Struct, frozen=True, kw_only=True):
+    """One NVIDIA device, read through NVML."""
 
     name: str
     memory_bytes: int
-    driver: str
-    power_limit_watts: float | None  # None: the card does not tell
+    driver: str  # version of the driver
+    power_limit_watts: float | None  # null: the card does not report it
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One card at one moment. What it does not tell is None, with the reason under the field's name in `absent`."""
+    """One card at one moment. What it does not report is None, with the reason under the field's name in `absent`."""
 
     index: int
     sm_clock_hz: float | None
@@ -57,11 +58,14 @@ class Reading:
 
 
 class Monitor:
-    """The cards that CUDA may use, held open to be read again and again. Nothing it is asked raises but NoNvml.
+    """The cards that CUDA may use, kept open for repeated readings. Its methods raise nothing but NoNvml.
 
-    visible: CUDA_VISIBLE_DEVICES, the environment's unless given: cards that it hides are not the run's, neither their
-    energy nor who computes on them. Its numbers are NVML's, for workers count cards in the order of the bus as NVML
-    does. A context manager; `close` gives NVML back.
+    A context manager; `close` shuts NVML down.
+
+    Args:
+        visible: The value of CUDA_VISIBLE_DEVICES; None: the environment's. Cards that it hides are not part of the
+            run: neither their energy nor the processes on them are read. Its numbers are NVML's, for workers number
+            cards in PCI bus order as NVML does.
     """
 
     def __init__(self, visible: str | None = None) -> None:
@@ -85,7 +89,7 @@ class Monitor:
         self.close()
 
     def close(self) -> None:
-        """Gives NVML back; later readings say that it is closed. Closing twice does nothing."""
+        """Shut NVML down; later readings say that it is closed. Closing twice does nothing."""
         if self._nvml is not None:
             _stop(self._nvml)
             self._nvml = None
@@ -93,23 +97,26 @@ class Monitor:
             self.absent = self.absent or "NVML was closed"
 
     def read(self, own: Collection[int] = ()) -> list[Reading]:
-        """Every visible card, in NVML's order; empty where there is none (`absent` says why).
+        """Read every visible card, in NVML's order; empty where there is none (`absent` says why).
 
-        own: ids of the run's processes: they are not foreign.
+        Args:
+            own: Ids of the run's processes, which are not foreign.
         """
         return [_reading(self._nvml, index, handle, own) for index, handle in self._handles.items() if self._nvml]
 
     def power_watts(self) -> float:
-        """Power of the visible cards together, in watts: at this moment where the driver tells it, else an average.
+        """Return the power of all visible cards in watts: instantaneous if the driver reports it, else an average.
 
-        Raises NoNvml, with the card and the reason, unless every card tells.
+        Raises:
+            NoNvml: With the card and the reason, unless every card reports its power.
         """
         return sum(self._every(_power_watts))
 
     def energy_joules(self) -> float:
-        """Counter of the energy of the visible cards together, in joules since the driver was loaded.
+        """Return the energy counter of all visible cards, in joules since the driver was loaded.
 
-        Raises NoNvml, with the card and the reason, unless every card has one.
+        Raises:
+            NoNvml: With the card and the reason, unless every card has such a counter.
         """
         return sum(self._every(_energy_joules))
 
@@ -129,11 +136,14 @@ class Monitor:
 def visible_cards(
     visible: str | None, handles: Mapping[int, object], uuid: Callable[[object], str]
 ) -> list[int]:
-    """The indices of the cards that CUDA may use, in NVML's order.
+    """Return the indices of the cards that CUDA may use, in NVML's order.
 
-    visible: CUDA_VISIBLE_DEVICES, None where it is not set: numbers, or beginnings of UUIDs, up to the first that names
-    no card, as CUDA reads it. Cards that cannot be told are not hidden: parts of a card (MIG), and numbers where
-    CUDA_DEVICE_ORDER is not PCI_BUS_ID, for NVML does not know which card is the fastest.
+    Args:
+        visible: CUDA_VISIBLE_DEVICES, None where it is not set: numbers or prefixes of UUIDs, up to the first that
+            names no card, as CUDA reads it. Where it cannot be mapped to NVML's cards, none is hidden: parts of a card
+            (MIG), and numbers where CUDA_DEVICE_ORDER is not PCI_BUS_ID, as NVML does not know CUDA's fastest card.
+        handles: NVML's handles by index.
+        uuid: Returns the UUID of a handle.
     """
     other_order = os.environ.get("CUDA_DEVICE_ORDER", IN_ORDER) != IN_ORDER
     if visible is None or "MIG-" in visible or (other_order and any(e.strip().isdigit() for e in visible.split(","))):
@@ -172,7 +182,7 @@ def _uuid(nvml: ModuleType, handle: object) -> str:
         return ""
 
 
-def cards() -> tuple[Card, ...]:
+def cards() -> tuple[Gpu, ...]:
     """Every card that CUDA may use, in NVML's order. Raises NoNvml with the reason."""
     with _session() as nvml:
         driver = _text(nvml.nvmlSystemGetDriverVersion())
@@ -192,9 +202,10 @@ def count() -> int:
 
 
 def process_bytes(pid: int) -> int:
-    """Memory that a process holds on all visible cards together, in bytes.
+    """Return the memory of a process on all visible cards together, in bytes.
 
-    Raises NoNvml if there is none, or if it does not list the process (in a container it may not see process ids).
+    Raises:
+        NoNvml: If there is no NVML, or it does not list the process (in a container it may not see process ids).
     """
     with _session() as nvml:
         used = [
@@ -272,7 +283,7 @@ def _answer(nvml: ModuleType, handle: object, ask: Callable[[ModuleType, object]
 def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int]) -> Reading:
     absent: dict[str, str] = {}
 
-    def told(field: str, ask: Callable[[ModuleType, object], Value]) -> Value | None:
+    def ask_for(field: str, ask: Callable[[ModuleType, object], Value]) -> Value | None:
         try:
             return _answer(nvml, handle, ask)
         except NoNvml as error:
@@ -281,25 +292,25 @@ def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int])
 
     return Reading(
         index=index,
-        sm_clock_hz=told("sm_clock_hz", lambda n, h: _clock_hz(n, h, n.NVML_CLOCK_SM)),
-        memory_clock_hz=told("memory_clock_hz", lambda n, h: _clock_hz(n, h, n.NVML_CLOCK_MEM)),
-        throttle_reasons=told("throttle_reasons", _throttle_reasons),
-        temperature_celsius=told(
+        sm_clock_hz=ask_for("sm_clock_hz", lambda n, h: _clock_hz(n, h, n.NVML_CLOCK_SM)),
+        memory_clock_hz=ask_for("memory_clock_hz", lambda n, h: _clock_hz(n, h, n.NVML_CLOCK_MEM)),
+        throttle_reasons=ask_for("throttle_reasons", _throttle_reasons),
+        temperature_celsius=ask_for(
             "temperature_celsius", lambda n, h: float(n.nvmlDeviceGetTemperature(h, n.NVML_TEMPERATURE_GPU))
         ),
-        power_watts=told("power_watts", _power_watts),
-        power_limit_watts=told("power_limit_watts", _power_limit_watts),
-        foreign_processes=told("foreign_processes", lambda n, h: _foreign_processes(n, h, own)),
+        power_watts=ask_for("power_watts", _power_watts),
+        power_limit_watts=ask_for("power_limit_watts", _power_limit_watts),
+        foreign_processes=ask_for("foreign_processes", lambda n, h: _foreign_processes(n, h, own)),
         absent=absent,
     )
 
 
-def _card(nvml: ModuleType, handle: object, driver: str) -> Card:
+def _card(nvml: ModuleType, handle: object, driver: str) -> Gpu:
     try:
         power_limit = _power_limit_watts(nvml, handle)
     except nvml.NVMLError:
         power_limit = None
-    return Card(
+    return Gpu(
         name=_text(nvml.nvmlDeviceGetName(handle)),
         memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
         driver=driver,

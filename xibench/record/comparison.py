@@ -1,8 +1,8 @@
-"""Two sets of measurements compared, case by case: ratios, verdicts, and what must be said beside them.
+"""Compare two runs case by case: ratios, verdicts, and the remarks that belong beside them.
 
 Cases are compared only where they are alike: the same network, input and weights on the same machine with the same
-settings. Unlike cases are refused, with what differs, unless they are asked for; then the difference stands beside
-the verdict.
+settings. Unlike cases are refused, with what differs, unless the caller allows them; then the differences are listed
+with the verdict.
 """
 
 from __future__ import annotations
@@ -71,9 +71,13 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_unlike: bool = False) -> Comparison:
-    """Every case that both runs hold, with a verdict; the rest with the reason.
+    """Compare every case that both runs have; the others are listed with the reason.
 
-    allow_unlike: compare unlike cases, too, and say what differs.
+    Args:
+        base: The earlier run.
+        new: The later run, whose ratios to the base are taken.
+        threshold: A change within this share counts as the same.
+        allow_unlike: Whether unlike cases are compared too, with what differs.
     """
     theirs = {record.case.key: record for record in new.records}
     not_compared: list[NotCompared] = []
@@ -89,11 +93,15 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
         else:
             alike.append((record, other, unlike))
     not_compared += [NotCompared(case=r.case, why=["only in the new run"]) for r in theirs.values()]
-    ratios = [_ratio(record, other) for record, other, _ in alike]
+    ratios = [
+        comparing.unpaired_ratio(_samples(record), _samples(other), record.case.seed) for record, other, _ in alike
+    ]
     around = _changed_around(base.header.environment, new.header.environment)
     pairs = [
         compared(
-            record.case, ratio, verdict, unlike, _changed(record, other) + around, _notes(record, other),
+            record.case, ratio, verdict, unlike,
+            differing_versions(record.processes[0].versions, other.processes[0].versions) + around,
+            _notes(record, other),
             figures=_figures(Measurement(record, base.calibration), Measurement(other, new.calibration)),
         )
         for (record, other, unlike), ratio, verdict in zip(
@@ -110,7 +118,7 @@ def compared(
     case: Case, ratio: Ratio, verdict: Verdict, unlike: list[str], changed: list[str], notes: list[str],
     detectable: float | None = None, failed: bool = False, figures: Sequence[FigureChange] = (),
 ) -> Compared:  # fmt: skip
-    """A ratio with its verdict and what stands beside it."""
+    """Return a ratio with its verdict and remarks. The parameters are the fields of `Compared`."""
     return Compared(
         case=case, ratio=ratio.ratio, low=ratio.low, high=ratio.high, verdict=verdict, p=ratio.p, n=ratio.n,
         paired=ratio.paired, detectable=detectable, unlike=unlike, changed=changed, notes=notes, failed=failed,
@@ -119,7 +127,7 @@ def compared(
 
 
 def unlike_runs(base: Run, new: Run) -> list[str]:
-    """What makes all cases of two runs unlike: another machine, other photographs, other weights."""
+    """List what makes all cases of two runs unlike: another machine, other images, other weights."""
     found = differing_machines(base.header.environment, new.header.environment)
     if base.header.images.digest != new.header.images.digest:
         found.append(f"images {base.header.images.source} -> {new.header.images.source}: not the same pixels")
@@ -129,7 +137,7 @@ def unlike_runs(base: Run, new: Run) -> list[str]:
 
 
 def unlike_cases(base: Record, new: Record) -> list[str]:
-    """What differs between two records of a case: network, seeds, settings, what ran instead of what was wanted."""
+    """List what differs between two records of a case: network, seeds, settings, substituted settings."""
     found = []
     if (base.costs.macs, base.costs.parameters_total) != (new.costs.macs, new.costs.parameters_total):
         found.append(f"not the same network: {base.costs.macs} -> {new.costs.macs} MACs")
@@ -147,14 +155,14 @@ def unlike_cases(base: Record, new: Record) -> list[str]:
 
 
 def _unlike_weights(base: str | None, new: str | None) -> list[str]:
-    """Seeded weights that are not the same though the seed is: NumPy promises no stable stream of numbers."""
+    """Say so if one seed gave two sets of weights: NumPy promises no stable stream of random numbers."""
     if base is None or new is None or base == new:
         return []
     return [f"the seed drew other weights: digest {base[:12]} -> {new[:12]}"]
 
 
 def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[str]:
-    """Settings that both sides read back, with unlike values: `threads 2 -> 1`."""
+    """List the settings that both sides read back and that differ: `threads 2 -> 1`."""
     return [
         f"{name} {value} -> {new[name]}"
         for name, value in base.items()
@@ -163,7 +171,7 @@ def unlike_settings(base: dict[str, Setting], new: dict[str, Setting]) -> list[s
 
 
 def differing_machines(base: Environment, new: Environment) -> list[str]:
-    """What makes two machines unlike: `cores_usable 2 -> 4`. Their short names follow from these fields."""
+    """List what makes two machines unlike: `cores_usable 2 -> 4`. Their short names follow from these fields."""
     found = [
         f"{name} {getattr(base, name)} -> {getattr(new, name)}"
         for name in ("cpu_model", "cores_usable")
@@ -177,7 +185,7 @@ def differing_machines(base: Environment, new: Environment) -> list[str]:
 
 
 def _differing_limits(base: Environment, new: Environment) -> list[str]:
-    """Cores, limits and environment variables that differ, where both runs recorded them (since format 4)."""
+    """List the cores, limits and environment variables that differ, if both runs recorded them (since format 4)."""
     if base.variables is None or new.variables is None:
         return []
     limits = ("cpus_allowed", "memory_nodes", "cpu_quota_cores", "memory_limit_bytes")
@@ -200,12 +208,8 @@ def differing_versions(base: Mapping[str, str | None], new: Mapping[str, str | N
     return [f"{name} {base.get(name)} -> {new.get(name)}" for name in names if base.get(name) != new.get(name)]
 
 
-def _changed(base: Record, new: Record) -> list[str]:
-    return differing_versions(base.processes[0].versions, new.processes[0].versions)
-
-
 def _changed_around(base: Environment, new: Environment) -> list[str]:
-    """What the runs themselves differ in: commit, system, driver."""
+    """List what differs between the runs themselves: commit, operating system, kernel, driver."""
 
     def described(environment: Environment) -> dict[str, str]:
         commit = (environment.git_commit or "unknown")[:10]
@@ -235,17 +239,13 @@ def _obstacles(base: Record, new: Record | None) -> list[str]:
 
 
 def _samples(record: Record) -> list[list[float]]:
-    """Per process what is compared: the timed steps; of a scenario that times none, compiling with the first step."""
+    """Per process the samples that are compared: timed steps or, without any, compile time plus first step."""
     steps = [p.steps_s for p in record.processes if p.steps_s]
     return steps or [[(p.compile_s or 0.0) + p.first_step_s] for p in record.processes]
 
 
-def _ratio(base: Record, new: Record) -> Ratio:
-    return comparing.unpaired_ratio(_samples(base), _samples(new), base.case.seed)
-
-
 def _figures(base: Measurement, new: Measurement) -> list[FigureChange]:
-    """The metrics that every listing shows, as far as either run has them."""
+    """The metrics that are not placed by scenarios or pages, if either run has them."""
     changes = []
     for metric in applicable(base.case):
         if metric.placed:
@@ -275,7 +275,7 @@ def _notes(base: Record, new: Record) -> list[str]:
             notes.append(f"{side}: {len(record.superseded)} disturbed and repeated, left out")
     if min(len(base.processes), len(new.processes)) < 2:
         notes.append(
-            "one process on a side: what differs from one process to the next cannot be told from a change; "
+            "one process on a side: a change cannot be distinguished from what differs between processes; "
             "measure again with `--processes 3` or more, or use `xibench ab`"
         )
     return notes

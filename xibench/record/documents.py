@@ -11,7 +11,7 @@ def marks(name: str) -> tuple[str, str]:
 
 
 def embed(document: str, text: str, name: str) -> str:
-    """The document with `text` between its marks. Raises InputError if it lacks them."""
+    """Return the document with `text` between its marks. Raises InputError if they are missing."""
     begin, end = marks(name)
     if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
         raise InputError(f"the document has no place for the {name}: expected one {begin} and, after it, one {end}")

@@ -32,7 +32,7 @@ FLAGS: Final[tuple[str, ...]] = (
     "sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx512_fp16", "avx_vnni", "amx_tile",
     "amx_bf16", "amx_int8", "asimd", "asimdhp", "bf16", "i8mm", "neon", "sve", "sve2", "svebf16",
 )  # fmt: skip
-GIT_PATIENCE_S: Final = 10.0
+GIT_TIME_LIMIT_S: Final = 10.0
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -42,7 +42,7 @@ def read(
     own: Path = Path("/proc/self"),
     environ: Mapping[str, str] = os.environ,
 ) -> Environment:
-    """This machine and the parent's interpreter. What cannot be read is null, with the reason in `absent`.
+    """Describe this machine and the parent's interpreter. What cannot be read is null, with the reason in `absent`.
 
     Args:
         interpreters: framework -> the environment its workers run in (`xibench.workers.interpreters.described`).
@@ -58,7 +58,7 @@ def read(
     commit, dirty = git_state(ROOT, absent)
     physical = psutil.cpu_count(logical=False)
     if physical is None:
-        absent["cores_physical"] = "the kernel does not tell"
+        absent["cores_physical"] = "the kernel does not report it"
     cache_bytes = last_level_cache_bytes()
     if cache_bytes is None:
         absent["cache_bytes"] = "the kernel does not describe the processor's caches"
@@ -99,7 +99,7 @@ def fingerprint(environment: Environment) -> str:
 
 
 def differences(then: Environment, now: Environment) -> list[str]:
-    """What is not the same, one phrase per field: `python CPython 3.11.7 -> CPython 3.12.1`."""
+    """List what differs between two environments, a phrase per field: `python CPython 3.11.7 -> CPython 3.12.1`."""
     found = []
     for field in Environment.__struct_fields__:
         before, after = getattr(then, field), getattr(now, field)
@@ -141,12 +141,12 @@ def cpu(cpuinfo: Path, absent: dict[str, str]) -> tuple[str, set[str]]:
     try:
         from cpuinfo import get_cpu_info
 
-        told = get_cpu_info()
+        described = get_cpu_info()
     except Exception as error:  # py-cpuinfo raises what it likes on processors that it does not know
-        absent["cpu_flags"] = f"neither /proc/cpuinfo nor py-cpuinfo tells: {error}"
-        told = {}
-    known = set(flags[1].split()) if flags else set(told.get("flags", ()))
-    return told.get("brand_raw") or platform.machine(), known
+        absent["cpu_flags"] = f"neither /proc/cpuinfo nor py-cpuinfo lists them: {error}"
+        described = {}
+    known = set(flags[1].split()) if flags else set(described.get("flags", ()))
+    return described.get("brand_raw") or platform.machine(), known
 
 
 def machine_name(cpu_model: str, cpu_flags: Sequence[str], cores: int, gpus: list[str]) -> str:
@@ -179,22 +179,14 @@ def git_state(root: Path, absent: dict[str, str]) -> tuple[str | None, bool | No
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=GIT_PATIENCE_S
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=GIT_TIME_LIMIT_S
     )
     return done.stdout.strip()
 
 
 def _gpus(absent: dict[str, str]) -> list[Gpu]:
     try:
-        return [
-            Gpu(
-                name=card.name,
-                memory_bytes=card.memory_bytes,
-                driver=card.driver,
-                power_limit_watts=card.power_limit_watts,
-            )
-            for card in nvml.cards()
-        ]
+        return list(nvml.cards())
     except nvml.NoNvml as error:
         absent["gpus"] = str(error)
         return []
@@ -213,7 +205,7 @@ def _allowed(own: Path, kind: str, field: str, absent: dict[str, str]) -> str | 
     except OSError:
         found = None
     if found is None:
-        absent[field] = "the kernel does not tell"
+        absent[field] = "the kernel does not report it"
         return None
     return found[1]
 

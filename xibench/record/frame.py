@@ -1,4 +1,4 @@
-"""Run files as pandas frames, and from there CSV and Parquet. pandas is imported by the first call."""
+"""Run files as pandas data frames, CSV and Parquet. pandas is imported by the first call."""
 
 from __future__ import annotations
 
@@ -16,34 +16,53 @@ if TYPE_CHECKING:
 
 
 def frame(*paths: str | Path) -> DataFrame:
-    """One row per case: run, machine, the case's fields, status, figures with their 95 % intervals, costs, ceilings.
+    """Load run files with one row per case.
 
-    A figure that a case does not have is NaN (numbers) or None (text). Raises StoreError as `store.read` does.
+    Args:
+        paths: The run files.
+
+    Returns:
+        Columns for the run, the machine, the case's fields, status, figures with their 95 % intervals, costs and
+        ceilings. A figure that a case does not have is NaN (numbers) or None (text).
+
+    Raises:
+        StoreError: As `store.read` raises it.
     """
-    return _frame([_case_row(run, record) for run in map(read, paths) for record in run.records])
+    import pandas
+
+    return pandas.DataFrame([_case_row(run, record) for run in map(read, paths) for record in run.records])
 
 
 def samples(*paths: str | Path) -> DataFrame:
-    """One row per timed step: run, machine, the case's fields, `process` and `step` (both from 0), `order`,
-    `set_aside`, `step_s` and `device_step_s`.
+    """Load run files with one row per timed step.
 
-    `order` is the process's position in the run. Steps of processes that were set aside are there, and say so; cases
-    without a measurement have no row. Raises StoreError as `store.read` does.
+    Args:
+        paths: The run files.
+
+    Returns:
+        Columns for the run, the machine, the case's fields, `process` and `step` (both from 0), `order` (the process's
+        position in the run), `set_aside` (whether the process was superseded by another one), `step_s` and
+        `device_step_s`. Cases without a measurement have no row.
+
+    Raises:
+        StoreError: As `store.read` raises it.
     """
-    return _frame(
+    import pandas
+
+    return pandas.DataFrame(
         [
             _identity(run.header, record)
             | {
                 "process": number,
                 "order": process.order,
-                "set_aside": set_aside,
+                "set_aside": superseded,  # the column's name since its first release
                 "step": step,
                 "step_s": seconds,
                 "device_step_s": _device_step_s(process, step),
             }
             for run in map(read, paths)
             for record in run.records
-            for number, (process, set_aside) in enumerate(_processes(record))
+            for number, (process, superseded) in enumerate(_processes(record))
             for step, seconds in enumerate(process.steps_s)
         ]
     )
@@ -71,14 +90,8 @@ def export_parquet(table: DataFrame, path: str | Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def _frame(rows: list[dict[str, Any]]) -> DataFrame:
-    import pandas
-
-    return pandas.DataFrame(rows)
-
-
 def _processes(record: Record) -> list[tuple[Process, bool]]:
-    """Every process that measured, and whether it was set aside for another one that has measured."""
+    """Every process that measured, and whether it was superseded by another one that has measured."""
     counted = {id(attempt) for attempt in record.counted}
     return [(a.process, id(a) not in counted) for a in record.attempts if a.process is not None]
 
@@ -136,7 +149,7 @@ def _ceilings(record: Record, calibration: Calibration | None) -> dict[str, floa
 
 
 def _figures(summary: Summary) -> dict[str, float | None]:
-    """A column for every metric, also for those that this case has not; beside an interval's median its bounds."""
+    """A column for every metric, also for those that this case does not have; for intervals also their bounds."""
     found: dict[str, float | None] = {}
     for metric in METRICS.values():
         value = summary[metric]

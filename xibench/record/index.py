@@ -1,4 +1,4 @@
-"""What has become of each planned case so far, kept up to date attempt by attempt.
+"""The state of each planned case, kept up to date attempt by attempt.
 
 A run asks the same questions before every process: which case still owes one, which process comes next, how many are
 left. Answering them from the list of attempts takes time in proportion to it; the index answers each in constant time,

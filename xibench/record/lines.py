@@ -1,4 +1,4 @@
-"""Lines and files that are whole or not there: how every file of results is written."""
+"""Writing lines and files of results so that each is complete or absent."""
 
 from __future__ import annotations
 

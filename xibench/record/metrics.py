@@ -1,8 +1,8 @@
-"""The registry of metrics: what each figure of a case is, how it is derived from the record, and how people read it.
+"""The registry of metrics: what each figure of a case is, how it is derived from the record, and how it is shown.
 
 A metric is one entry of METRICS. Summaries, frames and exports, `show --json`, the tables of `run` and `show`,
 `compare` and the site iterate over the registry, so that an entry is all that a new metric takes. A module of your own
-may add some; name it in the environment variable XIBENCH_PLUGINS (see `xibench.plugins`):
+can add entries; name it in the environment variable XIBENCH_PLUGINS (see `xibench.plugins`):
 
     from xibench.record.metrics import Metric, register
 
@@ -30,13 +30,17 @@ T_co = TypeVar("T_co", bound=Value, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """What a metric is for a case that has no such figure, with the reason that readers are given."""
+    """The value of a metric that a case does not have.
+
+    Attributes:
+        reason: Why, in words for readers; summaries and documents have it under `absent`.
+    """
 
     reason: str
 
 
 class Measurement:
-    """A case that was measured, as metrics see it: the processes that count, and what several metrics derive from.
+    """A case that was measured: the input of every metric, with the values that several metrics share.
 
     Attributes:
         case: What was run.
@@ -79,7 +83,8 @@ class Metric(Generic[T_co]):
         name: Its name in JSON documents, frames and exports; an identifier that ends in the unit.
         unit: SI unit of the value: s, B, J, 1/s, or 1 for a ratio.
         better: Which direction is an improvement; None where neither is.
-        of: Derives the value from a case that was measured; Unavailable with the reason, or None, where it has none.
+        of: Derives the value from a case that was measured; returns Unavailable with the reason, or None, where there
+            is no value.
         kind: Whether the value is an Interval, a Percentile, or a number alone.
         heading: The heading of its column in tables; empty: it has no column of its own.
         scenarios: The scenarios that have it; None: all.
@@ -123,17 +128,21 @@ class Metric(Generic[T_co]):
         )
 
     def value(self, case: Measurement) -> T_co | Unavailable | None:
-        """Derive the value, and check that it is of the kind that the entry says.
+        """Derive the value.
 
-        Raises:
-            TypeError: If it is not; what `of` raises is raised too.
+        Returns:
+            The value; None where the case has none. Unavailable also where `of` raises or returns a value of another
+            kind than `kind`: a metric of a user's plugin must not end a run that is measuring.
         """
-        found = self.of(case)
+        try:
+            found = self.of(case)
+        except Exception as error:  # whatever a user's function raises
+            return Unavailable(f"metric {self.name}: `of` raised {type(error).__name__}: {error}; correct `of`")
         if found is not None and not isinstance(found, (Unavailable, *_KINDS[self.kind])):
             types = " or ".join(kind.__name__ for kind in _KINDS[self.kind])
-            raise TypeError(
-                f"metric {self.name}: received {found!r} for {case.case.key}, expected a value of kind {self.kind} "
-                f"({types}), Unavailable or None; correct `of` or `kind`"
+            return Unavailable(
+                f"metric {self.name}: received {found!r}, expected a value of kind {self.kind} ({types}), "
+                "Unavailable or None; correct `of` or `kind`"
             )
         return found
 
@@ -218,19 +227,15 @@ def _throughput(case: Measurement) -> Interval | Unavailable:
     return Interval(batch / step.median, low, high, step.n, step.processes)
 
 
-def _percentile(q: float) -> Callable[[Measurement], Percentile | None]:
-    """The percentile of the steps of all processes together."""
+def _latency(name: str, q: float) -> Metric[Percentile]:
+    """The q-th percentile of the steps of all processes together."""
 
     def of(case: Measurement) -> Percentile | None:
         pooled = [seconds for steps in case.steps_s for seconds in steps]
         return percentile(pooled, q) if pooled else None
 
-    return of
-
-
-def _latency(name: str, q: float) -> Metric[Percentile]:
     return Metric(
-        name=f"{name}_s", unit="s", better="lower", of=_percentile(q), kind="percentile", heading=name,
+        name=f"{name}_s", unit="s", better="lower", of=of, kind="percentile", heading=name,
         shown_unit="ms", scale=1e3, expected=False, placed=True, path=("latency_s", name),
     )  # fmt: skip
 
@@ -281,7 +286,7 @@ PEAK_BYTES: Final = register(Metric(
     name="peak_bytes", unit="B", better="lower", of=lambda case: case.largest(_above_baseline), style="bytes",
     placed=True,
 ))  # fmt: skip
-"""Peak memory of the host above what the process held after importing the framework."""
+"""Peak resident memory of the host above the resident set after importing the framework."""
 
 DEVICE_PEAK_BYTES: Final = register(Metric(
     name="device_peak_bytes", unit="B", better="lower",
@@ -298,7 +303,7 @@ COMPILED_TEMPORARY_BYTES: Final = register(Metric(
 """Scratch memory that the compiler planned for one step."""
 
 
-# Efficiency: what the hardware gives of what it could.
+# Efficiency: the rate of arithmetic, and the attained fraction of the roofline.
 
 
 def _macs_per_s(case: Measurement) -> float | Unavailable:
@@ -328,7 +333,7 @@ ATTAINED: Final = register(Metric(
 
 
 def _joules_per_image(case: Measurement) -> float | Unavailable:
-    """The processes taken together."""
+    """Energy of all processes together, divided by the images that they computed."""
     known = _with_energy(case)
     if not known:
         reasons = dict.fromkeys(case.processes[0].energy.absent.values())
@@ -337,7 +342,7 @@ def _joules_per_image(case: Measurement) -> float | Unavailable:
 
 
 def _joules_above_idle(case: Measurement) -> float | Unavailable:
-    """Less what the same sources used in the same time while nothing of the run worked."""
+    """As `_joules_per_image`, minus what the same sources used in the same time while the machine was idle."""
     gross = _joules_per_image(case)
     if isinstance(gross, Unavailable):
         return gross
@@ -365,15 +370,15 @@ def _joules(energy: Energy) -> float | None:
 
 
 def _idle_joules(energy: Energy, calibration: Calibration | None) -> float | None:
-    """What the same sources would have used in the window while idle; None where the run does not know."""
+    """What the same sources would have used in the window while idle; None where their idle power is unknown."""
     if calibration is None:
         return None
     idle = calibration.idle
     has_gpu = energy.gpu_counter_joules is not None or energy.gpu_integrated_joules is not None
-    wanted = [idle.gpu_watts] * has_gpu + [idle.cpu_package_watts] * (energy.cpu_package_joules is not None)
-    if any(watts is None for watts in wanted):
+    idle_watts = [idle.gpu_watts] * has_gpu + [idle.cpu_package_watts] * (energy.cpu_package_joules is not None)
+    if any(watts is None for watts in idle_watts):
         return None
-    return energy.window_s * sum(watts or 0.0 for watts in wanted)
+    return energy.window_s * sum(watts or 0.0 for watts in idle_watts)
 
 
 JOULES_PER_IMAGE: Final = register(Metric(

@@ -1,6 +1,6 @@
 """What a result is: the types of a run file. Raw samples are the record; statistics are derived (`summary`).
 
-A run file is JSON lines: a `Header`; a `Calibration` before the first case and again wherever the run goes on in
+A run file is JSON lines: a `Header`; a `Calibration` before the first case and again wherever the run is resumed in
 another environment; an `Attempt` per worker process as soon as it has ended. `store.read` puts the attempts of a case
 together into its `Record`. SI units, named in the field. A missing value is null, and `absent` says why under the
 field's name; it is never 0.
@@ -28,6 +28,7 @@ from xibench.measure.conditions import Conditions as Conditions
 from xibench.measure.conditions import GpuConditions as GpuConditions
 from xibench.measure.energy import Energy as Energy
 from xibench.measure.energy import Idle as Idle
+from xibench.measure.nvml import Gpu as Gpu
 from xibench.record import processors
 
 FORMAT_VERSION: Final = 4
@@ -54,7 +55,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     resolution: int = 299  # pixels, square
     device: Device = "cpu"
     weights: str = "seed:0"  # seed:N or the path of a safetensors file
-    images: str = "sample"  # sample, noise, or the folder that the photographs came from
+    images: str = "sample"  # sample, noise, or a folder of images
     seed: int = 0  # of everything random in the measurement
     latency_bound_s: float | None = None  # of scenario server; null: a multiple of a query's time alone
 
@@ -69,7 +70,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How many processes a case takes; when one has warmed up, and when it has measured enough."""
+    """How long a case is sampled: its number of processes, and what ends the warm-up and the timed steps of each."""
 
     processes: int = 1  # fresh processes a case: the sampling unit
     repeats: int = 1  # further processes that a case may take in place of disturbed ones
@@ -87,7 +88,7 @@ class SamplingConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Substitution(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recipe or precision wanted, why the machine could not give it, and what ran instead."""
+    """A setting that a recipe or precision asks for and that is unavailable, and what ran instead."""
 
     wanted: str
     why: str
@@ -112,14 +113,14 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     device_peak_allocated_bytes: int | None = None  # framework's own counter; null on a CPU
     device_peak_reserved_bytes: int | None = None  # framework's own counter; null on a CPU
     device_process_bytes: int | None = None  # NVML's figure for the worker; null without NVML
-    compiled_temporary_bytes: int | None = None  # scratch that the compiler planned; null where it does not tell
+    compiled_temporary_bytes: int | None = None  # scratch that the compiler planned; null where it does not report it
     compiled_argument_bytes: int | None = None  # parameters and batch, as the compiler laid them out
     compiled_output_bytes: int | None = None
     compiled_code_bytes: int | None = None
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What went on around one worker process, and whether that disturbed it."""
+    """The machine's conditions around one worker process, and whether they disturbed it."""
 
     before: Conditions
     after: Conditions
@@ -203,7 +204,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     memory: Memory
     energy: Energy  # over the timed samples
     settings: dict[str, Setting]  # read back from the framework: frameworks.manifest.MANIFEST
-    substitutions: list[Substitution]  # what could not be had, and what ran instead
+    substitutions: list[Substitution]  # settings that were unavailable, and what ran instead
     output_mean: float  # mean of the logits: the output was consumed
     equality: Equality | None = None  # recipes other than `default` are timed only within what is allowed
     weights_digest: str | None = None  # sha256 of seeded weights; one process per network and run computes it
@@ -370,15 +371,6 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, tag="calibration", 
         return max((c for c in self.copies if c.bytes_per_s), key=lambda c: c.bytes_per_s or 0.0, default=None)
 
 
-class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One NVIDIA device, read through NVML."""
-
-    name: str
-    memory_bytes: int
-    driver: str
-    power_limit_watts: float | None
-
-
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """The machine and software that a run was taken on; stored once per run."""
 
@@ -407,7 +399,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def processor(self) -> str:
-        """The processor's name as people are told it: see `processors.shown`."""
+        """The processor's name as tables show it: see `processors.shown`."""
         return processors.shown(self.cpu_model, self.cpu_flags)
 
 

@@ -70,9 +70,14 @@ class RunFile:
 
     @classmethod
     def create(cls, where: str | Path, header: Header) -> RunFile:
-        """A new file: `where` itself if it ends in .jsonl, else a file in the folder `where`, named after the run.
+        """Create a file with its header.
 
-        Raises StoreError if the file exists already or cannot be written.
+        Args:
+            where: The file itself if it ends in .jsonl, else a folder, in which the file is named after the run.
+            header: Its first line.
+
+        Raises:
+            StoreError: If the file exists already or cannot be written.
         """
         path = Path(where)
         if path.suffix != ".jsonl":
@@ -83,7 +88,7 @@ class RunFile:
             if path.is_file():
                 raise StoreError(
                     f"run file {path} exists already and is not overwritten; "
-                    f"go on with it (`{resume_command(path)}`) or name another"
+                    f"resume it (`{resume_command(path)}`) or name another"
                 ) from None
             raise _refused(path, "made", error, "name a folder that can be written") from None
         try:
@@ -97,10 +102,15 @@ class RunFile:
 
     @classmethod
     def resume(cls, path: str | Path, environment_hash: str | None = None) -> RunFile:
-        """An existing file, to go on with; an unterminated last line is cut off.
+        """Open an existing file to append to it; an unterminated last line is cut off.
 
-        environment_hash: of the environment that it is resumed in; None: the header's.
-        Raises NewerFormat or StoreError as `read` does, StoreError also if the file cannot be written.
+        Args:
+            path: The run file.
+            environment_hash: Of the environment that the run is resumed in; None: the header's.
+
+        Raises:
+            NewerFormat: If a newer xibench wrote the file.
+            StoreError: As `read` raises it; also if the file cannot be written.
         """
         path = Path(path)
         run = read(path)
@@ -158,7 +168,7 @@ class RunFile:
 
 
 def resume_command(path: str | Path) -> str:
-    """What to type to go on with a run file; the path is quoted for a shell."""
+    """Return the command that resumes a run file; the path is quoted for a shell."""
     return f"xibench run --resume {shlex.quote(str(path))}"
 
 
@@ -169,9 +179,11 @@ def file_name(header: Header) -> str:
 
 
 def read(path: str | Path) -> Run:
-    """What a run file holds; one of an older format is migrated.
+    """Read a run file; one of an older format is migrated.
 
-    Raises StoreError if there is no such file or it is no run file, NewerFormat if a newer xibench wrote it.
+    Raises:
+        StoreError: If there is no such file or it is no run file.
+        NewerFormat: If a newer xibench wrote it.
     """
     path = Path(path)
     *whole, rest = _content(path).split(b"\n")
@@ -246,8 +258,8 @@ def _refuse_older(path: Path) -> None:
         version = _format_version(path, file.readline())
     if version != FORMAT_VERSION:
         raise StoreError(
-            f"run file {path} has format {version}: it can be read but not gone on with, this xibench writes "
-            f"format {FORMAT_VERSION}; begin a new run"
+            f"run file {path} has format {version}: it can be read but not resumed, this xibench writes "
+            f"format {FORMAT_VERSION}; start a new run"
         )
 
 

@@ -1,4 +1,4 @@
-"""A record's figures, derived from its raw samples by the registry of metrics, and what is said beside them."""
+"""The figures of a record, derived from its raw samples by the registry of metrics, and the remarks beside them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from xibench.measure.statistics import Outliers, Percentile, outliers
 from xibench.record import metrics
-from xibench.record.metrics import METRICS, Measurement, Metric, T, Unavailable, Value, applicable
+from xibench.record.metrics import Measurement, Metric, T, Unavailable, Value, applicable
 from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Status, Substitution
 
 CUT_OFF: Final = ("max_warmup_steps", "warmup_budget_s", "total_budget_s", "time_limit_s")
@@ -75,14 +75,19 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def latency(self) -> dict[str, Percentile]:
-        """p50, p90 and p99 of the steps of all processes; empty without steps."""
+        """Percentiles p50, p90 and p99 of the steps of all processes; empty without steps."""
         return {name: value for name, metric in metrics.LATENCY.items() if (value := self[metric]) is not None}
 
 
 def summarise(record: Record, calibration: Calibration | None = None) -> Summary:
-    """The figures of one record; with the run's calibration also the energy above idle."""
+    """Derive the figures of one record.
+
+    Args:
+        record: A case with its attempts.
+        calibration: The run's ceilings and idle power, for the energy above idle.
+    """
     processes = record.processes
-    figures, absent = _figures(record, calibration) if processes else ({}, _nothing_measured(record))
+    figures, absent = _figures(record, calibration)
     return Summary(
         case=record.case,
         status=record.status,
@@ -103,7 +108,7 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
 
 
 def disturbances(attempts: Sequence[Attempt]) -> list[str]:
-    """What disturbed these attempts, each phrase once."""
+    """Return what disturbed these attempts, each phrase once."""
     phrases = [phrase for a in attempts if a.surroundings for phrase in a.surroundings.disturbed]
     return list(dict.fromkeys(phrases))
 
@@ -113,7 +118,10 @@ _NAMED_AS: Final = {"host_peak_bytes": "peak_bytes", "device_peak_allocated_byte
 
 
 def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str, Value], dict[str, str]]:
-    """The value of every metric that the case has, and why it has none of the others."""
+    """The value of each metric that the case has, and why the others are missing."""
+    if not record.processes:
+        reason = record.reason or record.status
+        return {}, {metric.name: reason for metric in applicable(record.case) if metric.expected}
     measured = Measurement(record, calibration)
     figures: dict[str, Value] = {}
     absent = {_NAMED_AS.get(field, field): why for field, why in measured.processes[0].absent.items()}
@@ -126,13 +134,8 @@ def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str,
     return figures, absent
 
 
-def _nothing_measured(record: Record) -> dict[str, str]:
-    reason = record.reason or record.status
-    return {name: reason for name, metric in METRICS.items() if metric.expected and metric.applies(record.case)}
-
-
 def _outliers(processes: Sequence[Process]) -> Outliers | None:
-    """Process by process: what one process is slower by than another makes no sample of it an outlier."""
+    """Label each process on its own: a process that is slower as a whole has no outliers for that reason."""
     found = [outliers(p.steps_s) for p in processes if p.steps_s]
     if not found:
         return None

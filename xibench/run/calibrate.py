@@ -1,4 +1,4 @@
-"""Ceilings and idle power before the first case: a worker per framework, and a window in which nothing works."""
+"""Measure ceilings and idle power before the first case: one worker per framework, then a window of idleness."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def calibrate(
     on_progress: Callable[[str], None],
     worker: Sequence[str] | None = None,
 ) -> Calibration:
-    """The ceilings of the cases' device in each of their frameworks and precisions, and idle power.
+    """Measure the ceilings of the cases' device in each of their frameworks and precisions, and idle power.
 
     Args:
         cases: at least one, all on one device.
         environment_hash: of the environment that the run is in now.
         conditions: measures idle power.
-        on_progress: hears what is measured now, in words for people.
+        on_progress: called with what is measured now, in words for people.
         worker: a command to start instead of our own worker.
 
     Returns:
-        What could not be measured is null in it, with the reason: nothing is raised.
+        The calibration. What could not be measured is null in it, with the reason: nothing is raised.
     """
     taken_utc = datetime.now(UTC).isoformat(timespec="seconds")
     on_progress("idle power")
     idle = conditions.idle()
-    wanted = {case.precision for case in cases}
-    precisions: list[Precision] = [name for name in get_args(Precision) if name in wanted]
-    products: list[Matmul] = []
+    selected = {case.precision for case in cases}
+    precisions: list[Precision] = [name for name in get_args(Precision) if name in selected]
+    matmuls: list[Matmul] = []
     copies: list[Copy] = []
     for framework in dict.fromkeys(framework_of(case.framework) for case in cases):
         on_progress(f"ceilings in {framework}")
@@ -56,11 +56,11 @@ def calibrate(
         command = worker or interpreters.worker_command(framework)
         outcome = run_worker(command, interpreters.environment(), request, Ceilings, TIME_LIMIT_S)
         if outcome.result is not None:
-            products += outcome.result.matmuls
+            matmuls += outcome.result.matmuls
             copies += outcome.result.copies
             continue
         why = outcome.reason or outcome.status
-        products += [
+        matmuls += [
             Matmul(framework=framework, precision=precision, n=None, flops_per_s=None, reason=why)
             for precision in precisions
         ]
@@ -69,7 +69,7 @@ def calibrate(
         environment=environment_hash,
         device=cases[0].device,
         taken_utc=taken_utc,
-        matmuls=products,
+        matmuls=matmuls,
         copies=copies,
         idle=idle,
     )

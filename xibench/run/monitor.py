@@ -28,7 +28,7 @@ OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before
 
 
 class ConditionMonitor:
-    """Reads the machine's conditions around the workers of one run. A context manager; `close` gives NVML back."""
+    """Reads the machine's conditions around the workers of one run. A context manager; `close` shuts NVML down."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class ConditionMonitor:
         clock: Clock | None = None,
         machine: Machine | None = None,
     ) -> None:
-        """attempts: those that the run has already, whose clocks later ones are held against."""
+        """attempts: those that the run has already; the clock rates of later ones are compared with theirs."""
         self.clock = clock or MonotonicClock()
         self.machine = machine or Machine()
         self.nvml = Monitor()
@@ -51,7 +51,7 @@ class ConditionMonitor:
         """Reads the conditions before a worker and returns its observer.
 
         Args:
-            on_progress: hears of the worker's phases and progress, in words for people.
+            on_progress: called with the worker's phases and progress, in words for people.
         """
         return WorkerMonitor(self, self.read(), on_progress)
 
@@ -62,19 +62,19 @@ class ConditionMonitor:
     def judge(
         self, before: conditions.Conditions, after: conditions.Conditions, during: conditions.During
     ) -> list[str]:
-        """What disturbed a worker, a phrase each; its clocks are those that later ones are held against."""
+        """Return what disturbed a worker, a phrase each, and remember its clock rates for later comparisons."""
         found = disturbances(before, after, during, self._clocks, self._limits)
         self._clocks.append(during.clocks)
         return found
 
     def idle(self) -> energy.Idle:
-        """Power while nothing works; takes two seconds where there is anything to read it from."""
+        """Measure idle power; takes two seconds if there is any source to read it from."""
         at_once = energy.idle(self.meter, self.clock, energy.COUNTER_PERIOD_S)
         readable = self.meter.gpu or at_once.cpu_package_watts is not None
         return energy.idle(self.meter, self.clock, IDLE_S) if readable else at_once
 
     def close(self) -> None:
-        """Gives NVML back."""
+        """Shut NVML down."""
         self.nvml.close()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Presets, and the sampling rule of a run: a preset's own, or that of its scenarios."""
+"""Presets, and the sampling of a run: the preset's, or that of its scenarios."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xibench.scenarios import find
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """Selections with a name and the rule that makes them end in the time that it promises."""
+    """Selections with a name, and the sampling with which they end in the time that the preset promises."""
 
     name: str
     purpose: str
@@ -54,7 +54,6 @@ def preset(name: str) -> Preset:
 
     Raises:
         UnknownName: no preset has this name; the message gives the nearest names.
-
     """
     if name not in PRESETS:
         raise UnknownName("preset", name, PRESETS)
@@ -62,7 +61,7 @@ def preset(name: str) -> Preset:
 
 
 def sampling_of(selections: Sequence[Selection]) -> SamplingConfig:
-    """Return the rule of a run without a preset: that of its scenario; of several the most patient in each respect."""
+    """Return the sampling of a run without a preset: its scenario's; of several scenarios the longest in each field."""
     rules = [find(name).sampling for selection in selections for name in selection.scenarios]
     sampling = rules[0]
     for other in rules[1:]:
@@ -78,10 +77,10 @@ def sampling_of(selections: Sequence[Selection]) -> SamplingConfig:
 
 
 def swept(sampling: SamplingConfig, selections: Sequence[Selection]) -> SamplingConfig:
-    """Return the rule, with the mark of a sweep if a selection is one."""
+    """Return the sampling, marked as a sweep if a selection is one."""
     return msgspec.structs.replace(sampling, sweep=any(selection.sweep for selection in selections))
 
 
 def without_budget(sampling: SamplingConfig) -> SamplingConfig:
-    """Return the rule of a preset whose parts were replaced: its total budget was made for the preset as it stands."""
+    """Return the sampling of a preset that options have changed: its total budget is for the unchanged one."""
     return msgspec.structs.replace(sampling, total_budget_s=None)

@@ -1,6 +1,6 @@
 """Which worker process comes next: rounds over the cases, each in a seeded random order, so that drift hits all alike.
 
-Everything follows from the plan, the rule and the attempts so far, so that a resumed run goes on where it was.
+Everything follows from the plan, the sampling and the attempts so far, so that a resumed run continues where it was.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Schedule:
                 return None
 
     def _next_round(self) -> bool:
-        """Goes on to the next round that any case of the plan owes a process; False after the last round."""
+        """Move on to the next round in which a case of the plan owes a process; False after the last round."""
         plan, sampling = self._index.plan, self._index.sampling
         for number in range(self._number + 1, sampling.processes):
             if self._index.owed(number):
@@ -69,9 +69,9 @@ class Schedule:
         return self._is_owed(case) and not self._index.was_tried(case, self._number)
 
     @staticmethod
-    def _first(queue: deque[Case], wanted: Callable[[Case], bool]) -> Case | None:
-        """The first case that is wanted; those before it leave the queue."""
-        while queue and not wanted(queue[0]):
+    def _first(queue: deque[Case], is_due: Callable[[Case], bool]) -> Case | None:
+        """The first case that is due; those before it leave the queue."""
+        while queue and not is_due(queue[0]):
             queue.popleft()
         return queue[0] if queue else None
 

@@ -101,11 +101,11 @@ def _refuse_other_inputs(header: Header) -> None:
     if inputs.pictures(images.source, max(case.batch for case in header.plan)) != images:
         raise InputError(
             f"images {images.source}: these are not the images that the run began with; "
-            "put those back, or begin a new run"
+            "put those back, or start a new run"
         )
     if weights_digest(weights) != header.weights_digest:
         raise InputError(
-            f"weights {weights}: this is not the file that the run began with; put it back, or begin a new run"
+            f"weights {weights}: this is not the file that the run began with; put it back, or start a new run"
         )
 
 
