@@ -44,10 +44,10 @@ def test_a_card_is_described() -> None:
 
 def test_cards_are_listed_with_their_memory_and_power_limit(with_cards: Program) -> None:
     listed = with_cards("""
-import dataclasses
+import msgspec
 from xibench.measure import nvml
 cards(whole, without(whole, "limit_mw"))
-print(json.dumps([nvml.count(), *(dataclasses.asdict(card) for card in nvml.cards())]))
+print(json.dumps([nvml.count(), *(msgspec.to_builtins(card) for card in nvml.cards())]))
 """)
     count, first, second = listed
     assert count == 2
