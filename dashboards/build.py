@@ -1,4 +1,4 @@
-"""Builds the site: run files in, a folder of pages out that opens from the file system."""
+"""Build the site: run files in, a folder of pages out that opens from the file system."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ HERE: Final = Path(__file__).parent
 
 
 def build(run_paths: Sequence[Path], out: Path) -> Path:
-    """Builds the site of these runs; files in the folder that the site does not have stay as they are.
+    """Build the site of these runs; other files in the folder are left alone.
 
     Args:
-        run_paths: Run files, each of which is copied into the site.
+        run_paths: Run files; each is copied into the site.
         out: The folder to write.
 
     Returns:
-        The path of the site's index.
+        The path of the index page.
 
     Raises:
         UsageError: no run file was given.
-        StoreError: a run file that cannot be read (NewerFormat for a newer one), or a folder that cannot be written.
+        StoreError: a run file cannot be read, or the folder cannot be written.
+        NewerFormat: a run file was written by a newer xibench.
     """
     if not run_paths:
-        raise UsageError("no run file given: a site needs at least one; take a run first with `xibench run`")
+        raise UsageError("no run file given: a site needs at least one; measure a run with `xibench run` first")
     site = Site.read([Path(path) for path in run_paths])
     pages = pages_of(site)
     try:
@@ -50,12 +51,12 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
 
 
 def pages_of(site: Site) -> list[content.Page]:
-    """Every page that applies to a site, in the order of the navigation."""
+    """Every page that applies to a site, in navigation order."""
     return [kind.page(site) for kind in PAGES if kind.applies(site)]
 
 
 def render(pages: Sequence[content.Page], site: Site) -> dict[str, str]:
-    """File name -> HTML. Every string from a record is escaped by the templates."""
+    """Render pages: file name -> HTML. Templates escape every string of a record."""
     environment = Environment(
         loader=PackageLoader("dashboards"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -68,7 +69,7 @@ def render(pages: Sequence[content.Page], site: Site) -> dict[str, str]:
 
 
 def script_json(value: Any) -> Markup:
-    """JSON that may stand inside a script element: no character of it can end the element."""
+    """Encode JSON for a script element so that no value can end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
@@ -78,7 +79,11 @@ def _is_block(value: object, name: str) -> bool:
 
 
 def plotly_script() -> str:
-    """The text of plotly.min.js. Raises XibenchError if plotly is not installed."""
+    """Return the text of plotly.min.js.
+
+    Raises:
+        XibenchError: plotly is not installed.
+    """
     try:
         from plotly.offline import get_plotlyjs
     except ModuleNotFoundError as error:

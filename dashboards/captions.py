@@ -1,4 +1,4 @@
-"""What a number rests on: hardware, versions and how many samples."""
+"""Captions: the hardware, versions, sample counts and substitutions behind a figure."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from dashboards import trust, words
 from dashboards.runs import Group, Row
-from dashboards.style import GOES_ON
+from dashboards.style import CONTINUES
 from dashboards.takeaways import interval_note
 from xibench.record import format as fmt
 from xibench.record.schema import Environment
 
 
 def hardware(environment: Environment, device: str) -> str:
-    """The machine in one phrase; the GPU first where the case ran on one."""
+    """Describe the machine in one phrase, starting with the GPU if the case ran on one."""
     cores = f"{environment.cores_usable} usable of {fmt.plural(environment.cores_logical, 'logical core')}"
     host = f"{environment.processor}, {cores}, {fmt.gibibytes(environment.memory_bytes)}"
     if device != "cpu" and environment.gpus:
@@ -23,7 +23,7 @@ def hardware(environment: Environment, device: str) -> str:
 
 
 def versions(rows: Sequence[Row]) -> str:
-    """Distributions as the workers saw them; several versions of one are all named."""
+    """List the distributions that the workers imported, with every version of each."""
     seen: dict[str, list[str]] = {}
     for row in rows:
         for process in row.record.processes:
@@ -35,14 +35,19 @@ def versions(rows: Sequence[Row]) -> str:
 
 
 def conditions(group: Group) -> str:
-    """What all rows of a group share, beyond its title."""
+    """Describe the settings that all rows of a group share."""
     c = group.case
     sizes = fmt.listing(sorted({f"{panel.resolution} px" for panel in group.panels}))
-    return f"{group.title}, {sizes}, pictures: {c.images}, weights: {c.weights}, scenario: {c.scenario}"
+    return f"{group.title}, {sizes}, images: {c.images}, weights: {c.weights}, scenario: {c.scenario}"
 
 
 def measured(group: Group, with_intervals: bool = True) -> tuple[str, ...]:
-    """The lines that stand under a figure of measured values."""
+    """The caption lines under a figure of measured values.
+
+    Args:
+        group: The cases in the figure.
+        with_intervals: Whether the figure shows intervals, which the last line then explains.
+    """
     rows = group.measured
     environment = group.run.header.environment
     lines = [
@@ -57,25 +62,25 @@ def measured(group: Group, with_intervals: bool = True) -> tuple[str, ...]:
 
 
 def estimate(group: Group) -> str:
-    """What a bar or a point stands for."""
+    """Name the estimator behind a bar or a point."""
     several = any(row.summary.processes > 1 for row in group.measured)
     return "geometric mean of the processes' medians" if several else "median"
 
 
 def bars(group: Group, cuts: bool) -> str:
-    """What bars, the lines over them and the percentages beside them are. cuts: an interval goes on beyond the axis."""
+    """Explain bars, error bars and percentages. cuts: whether an interval continues beyond the axis."""
     shares = any(row.summary.attained is not None for row in group.measured)
     beside = " Percentages: attained fraction of the roofline." if shares else ""
-    beyond = f" ({GOES_ON}: goes on beyond the drawing)" if cuts else ""
+    beyond = f" ({CONTINUES}: continues beyond the axis)" if cuts else ""
     return f"Bars: {estimate(group)}; lines: 95 % interval{beyond}.{beside}"
 
 
 def substitutions(rows: Sequence[Row]) -> list[str]:
-    """A footnote per distinct substitution, naming the cases that it holds for."""
+    """One footnote per distinct substitution, naming the cases it applies to."""
     found: dict[str, list[str]] = {}
     for row in rows:
         for s in row.summary.substitutions:
-            note = f"{s.wanted} was wanted, {s.ran} ran instead: {s.why}"
+            note = f"requested {s.wanted}, ran {s.ran} instead: {s.why}"
             cases = found.setdefault(note, [])
             case = f"{row.framework} {row.recipe} on {words.name(row.case.model)}"
             if case not in cases:

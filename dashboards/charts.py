@@ -1,4 +1,4 @@
-"""Drawings as Plotly's JSON with a row per case (`curves` has those on two axes)."""
+"""Charts with one row per case, as Plotly JSON (`curves` has charts with two numeric axes)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from dashboards import trust, words
 from dashboards.content import Figure
 from dashboards.runs import Row
-from dashboards.style import GOES_ON, asymmetric, framework_colour, reach_of, recipe_pattern
+from dashboards.style import CONTINUES, asymmetric, framework_colour, reach_of, recipe_pattern
 from dashboards.style import layout as layout_of
 from xibench.record import format as fmt
 from xibench.record.metrics import Metric, bounds, central
@@ -20,7 +20,7 @@ MARGIN_LEFT: Final = 92
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What one row shows: a value with its bounds in the axis' unit, what stands beside it, and what hovering tells."""
+    """A bar: its value and bounds in the unit of the axis, the label beside it, and its hover text."""
 
     value: float
     low: float | None
@@ -30,9 +30,9 @@ class Value:
 
 
 def value_of(row: Row, metric: Metric[Any], unit: str = "") -> Value | None:
-    """A metric of a case as a bar, in the unit in which people read it; None where the case has no such figure.
+    """The bar of a metric of a case, in the metric's display unit; None if the case has no value.
 
-    unit: what hovering calls that unit, where it is not `unit_of` the metric.
+    unit: name of the unit in the hover text; empty: `unit_of` the metric.
     """
     found, factor = row.summary[metric], scale_of(metric)
     middle = central(found)
@@ -44,18 +44,18 @@ def value_of(row: Row, metric: Metric[Any], unit: str = "") -> Value | None:
 
 
 def scale_of(metric: Metric[Any]) -> float:
-    """Factor from a metric's unit to the one in which the site shows it."""
+    """Factor from a metric's unit to its display unit on the site."""
     return {"bytes": 1 / fmt.MIB, "percent": 100.0, "number": metric.scale}[metric.style]
 
 
 def unit_of(metric: Metric[Any]) -> str:
-    """The unit in which the site shows a metric."""
+    """The display unit of a metric on the site."""
     return {"bytes": "MiB", "percent": "%", "number": metric.shown_unit or metric.unit}[metric.style]
 
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """One of a row's several marks. value None: there is none, and `text` says why."""
+    """One of several marks in a row; if `value` is None, `text` gives the reason instead."""
 
     value: float | None
     low: float | None
@@ -67,16 +67,16 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
-class Slots:
-    """Where rows stand on a vertical axis that counts downwards: rows under a heading for each recipe."""
+class RowPositions:
+    """Positions of rows on a vertical axis that counts downwards, grouped under a heading per recipe."""
 
     positions: tuple[float, ...]
     headings: tuple[tuple[float, str], ...]
     end: float
 
 
-def slots(rows: Sequence[Row], heading: float = 1.0) -> Slots:
-    """One slot per row; wherever the recipe changes, a heading that is `heading` rows high."""
+def row_positions(rows: Sequence[Row], heading: float = 1.0) -> RowPositions:
+    """One position per row; where the recipe changes, a heading that is `heading` rows high."""
     positions: list[float] = []
     headings: list[tuple[float, str]] = []
     at = 0.0
@@ -86,16 +86,16 @@ def slots(rows: Sequence[Row], heading: float = 1.0) -> Slots:
             at += heading
         positions.append(at)
         at += 1
-    return Slots(tuple(positions), tuple(headings), at)
+    return RowPositions(tuple(positions), tuple(headings), at)
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """An axis of bars. Intervals are drawn up to `reach`; from there to `end` there is room for the bars' texts."""
+    """The axis of a bar chart: error bars end at `reach` at most; labels take the space from there to `end`."""
 
     reach: float
     end: float
-    cuts: bool  # whether an interval goes on beyond `reach`
+    cuts: bool  # whether an interval continues beyond `reach`
 
 
 def scale(rows: Sequence[Row], value: Callable[[Row], Value | None]) -> Scale:
@@ -106,26 +106,26 @@ def scale(rows: Sequence[Row], value: Callable[[Row], Value | None]) -> Scale:
     return Scale(reach, reach * (1.08 + 0.03 * longest) or 1, any(v.high is not None and v.high > reach for v in shown))
 
 
-def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, drawn: Scale) -> Figure:
-    """A bar from zero with its interval per row; a row without a value says why in its place."""
-    place = slots(rows)
+def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, extent: Scale) -> Figure:
+    """One bar with its interval per row; a row without a value shows the reason instead."""
+    place = row_positions(rows)
     shown = [(at, row, found) for at, row in zip(place.positions, rows, strict=True) if (found := value(row))]
     absent = [(at, row) for at, row in zip(place.positions, rows, strict=True) if value(row) is None]
     data = [
-        _bar_trace(framework, [entry for entry in shown if _look(entry) == (framework, bounded)], bounded, drawn.reach)
+        _bar_trace(framework, [entry for entry in shown if _look(entry) == (framework, bounded)], bounded, extent.reach)
         for framework, bounded in dict.fromkeys(_look(entry) for entry in shown)
     ]
-    data.append(_texts([_beside(at, v, drawn.reach) for at, _, v in shown]))
+    data.append(_texts([_beside(at, v, extent.reach) for at, _, v in shown]))
     notes = [absent_note(at, row) for at, row in absent]
-    return rows_figure(data, rows, place, axis, [0, drawn.end], notes)
+    return rows_figure(data, rows, place, axis, [0, extent.end], notes)
 
 
 def stacked(
     rows: Sequence[Row], parts: Sequence[tuple[str, str, Callable[[Row], float]]], axis: str,
     show: Callable[[float], str] = fmt.seconds_or_ms, has_parts: Callable[[Row], bool] = lambda row: row.ok,
 ) -> Figure:
-    """Bars of parts end to end. parts: name, colour, and the part's length for a row that has parts."""
-    place = slots(rows)
+    """Stacked bars. parts: name, colour and length of each part; rows without parts show the reason instead."""
+    place = row_positions(rows)
     shown = [(at, row) for at, row in zip(place.positions, rows, strict=True) if has_parts(row)]
     data: list[dict[str, Any]] = []
     for name, colour, length in parts:
@@ -148,11 +148,11 @@ def stacked(
 
 
 def dots(rows: Sequence[Row], marks: Callable[[Row], Sequence[Dot]], axis: str, height: int = ROW_HEIGHT) -> Figure:
-    """Several marks per row, each with its bounds and its text to the right; text alone where there is no value.
+    """Several marks per row, each with its bounds and a label to its right; a mark without a value is its label alone.
 
     height: of a row, in pixels.
     """
-    place = slots(rows, heading=ROW_HEIGHT / height)
+    place = row_positions(rows, heading=ROW_HEIGHT / height)
     found = [(at, row, marks(row)) for at, row in zip(place.positions, rows, strict=True)]
     drawn = [(at, row, [m for m in some if m.value is not None]) for at, row, some in found]
     values = [(at, m, m.value) for at, _, some in found for m in some if m.value is not None]
@@ -169,7 +169,7 @@ def columns(
     names: Sequence[str], parts: Sequence[tuple[str, str, Sequence[float]]], axis: str, ticks: Sequence[float] = (),
     tick_name: str = "",
 ) -> Figure:
-    """Bars of named parts end to end, one row per name. parts: name, colour, values; ticks: a mark on each row."""
+    """Stacked bars, one row per name. parts: name, colour and values; ticks: an extra mark on each row."""
     positions = list(range(len(names)))
     data: list[dict[str, Any]] = [
         {
@@ -202,15 +202,15 @@ def columns(
 
 
 def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool]:
-    """What makes bars one trace: the framework's colour, and whether there is an interval to draw."""
+    """The key that bars of one trace share: the framework, and whether they have error bars."""
     _, row, value = entry
     return row.case.framework, value.low is not None or value.high is not None
 
 
 def _beside(at: float, v: Value, reach: float) -> tuple[float, float, str]:
-    """Where a bar's text stands; one whose interval goes on beyond the drawing says so."""
+    """Position and text of a bar's label, which is marked if the error bar continues beyond the axis."""
     high = v.value if v.high is None else v.high
-    return (reach, at, f"{GOES_ON} {v.text}") if high > reach else (max(v.value, high), at, v.text)
+    return (reach, at, f"{CONTINUES} {v.text}") if high > reach else (max(v.value, high), at, v.text)
 
 
 def _bar_trace(
@@ -265,7 +265,7 @@ def _error(values: Sequence[Value], reach: float) -> dict[str, Any]:
 
 
 def absent_note(at: float, row: Row, x: float = 0, text: str | None = None) -> dict[str, Any]:
-    """What stands in place of a row's marks: `text`, else what became of the case."""
+    """The note in place of a row's marks: `text`, or else the status of the case."""
     text = text or ("no figure" if row.ok else words.status(row.summary.status))
     return {
         "x": x, "y": at, "text": f" {words.chart_text(text)}", "showarrow": False, "xanchor": "left",
@@ -274,10 +274,10 @@ def absent_note(at: float, row: Row, x: float = 0, text: str | None = None) -> d
 
 
 def rows_figure(
-    data: list[dict[str, Any]], rows: Sequence[Row], place: Slots, axis: str, span: list[float],
+    data: list[dict[str, Any]], rows: Sequence[Row], place: RowPositions, axis: str, span: list[float],
     notes: list[dict[str, Any]], height: int = ROW_HEIGHT,
 ) -> Figure:
-    """A drawing with a row per case. span: of the horizontal axis; height: of a row, in pixels."""
+    """A chart with one row per case. span: of the horizontal axis; height: of a row, in pixels."""
     layout = layout_of(axis)
     headings = [
         {
@@ -296,7 +296,7 @@ def rows_figure(
 
 
 def _row_axis(positions: Sequence[float], names: Sequence[str], end: float) -> dict[str, Any]:
-    """A vertical axis of named rows, counted downwards; its invisible ticks keep the names off the bars."""
+    """A vertical axis of named rows, counted downwards; its invisible ticks keep names and bars apart."""
     return {
         "autorange": False, "range": [end - 0.4, -0.6], "tickvals": list(positions), "showgrid": False,
         "ticktext": [words.chart_text(name) for name in names], "zeroline": False, "fixedrange": True,

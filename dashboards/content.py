@@ -1,4 +1,4 @@
-"""What a page is made of. Pages are data; templates turn them into HTML and escape every string."""
+"""The elements of a page. Pages are data; templates turn them into HTML and escape every string."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 Figure = dict[str, Any]
-"""Plotly's JSON: `data` and `layout`."""
+"""Plotly JSON: `data` and `layout`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A word that leads somewhere."""
+    """A hyperlink."""
 
     text: str
     address: str
@@ -19,7 +19,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A table cell that the reader should notice, with the word that says why."""
+    """A highlighted table cell with the reason for the highlight."""
 
     text: str
     why: str
@@ -30,20 +30,20 @@ Cell = str | Link | Marked
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of cells; the first names its row. `numeric`: columns set flush right in tabular figures."""
+    """Rows of cells; the first cell is the row heading. `numeric`: columns aligned right in tabular figures."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     numeric: frozenset[int] = frozenset()
     caption: str = ""
-    fold: str = ""  # when set, the table is folded away under this title
+    fold: str = ""  # if set, the table is collapsed under this title
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One entry of a legend: a colour (a variable of the style sheet) and a symbol.
+    """A legend entry: a colour (a variable of the style sheet) and a symbol.
 
-    Symbols: circle, square, diamond, triangle-up, hollow (a diamond's outline), ring, cross, line, tick.
+    Symbols: circle, square, diamond, triangle-up, hollow (an outlined diamond), ring, cross, line, tick.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One Plotly drawing; `summary` is what a reader who cannot see it is told."""
+    """A Plotly chart; `summary` is its text alternative for screen readers."""
 
     figure: Figure
     heading: str
@@ -63,7 +63,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class FigureBlock:
-    """Charts that answer one question together: a takeaway computed from data, then charts, then what they rest on."""
+    """Charts that answer one question together: takeaways computed from data, the charts, then their caption."""
 
     title: str
     takeaways: tuple[str, ...]
@@ -75,14 +75,14 @@ class FigureBlock:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Names and their values."""
+    """A list of names and values."""
 
     items: tuple[tuple[str, Cell], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Prose:
-    """Paragraphs. kind: plain, or note for what the reader should not overlook, or code for a command."""
+    """Paragraphs. kind: plain, note (highlighted) or code (a command)."""
 
     paragraphs: tuple[str, ...]
     kind: str = "plain"
@@ -90,7 +90,7 @@ class Prose:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Text as it was written, such as a worker's last output, folded away under a title."""
+    """Preformatted text, such as the last output of a worker, collapsed under a title."""
 
     title: str
     text: str
@@ -101,7 +101,7 @@ Block = FigureBlock | Table | Facts | Prose | Fold
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Blocks under a heading; `key` is its anchor."""
+    """Blocks under a heading; `key` is the anchor."""
 
     key: str
     title: str
@@ -111,7 +111,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One question and its answer."""
+    """A page: one question and its answer."""
 
     file: str
     short: str  # in the navigation

@@ -1,4 +1,4 @@
-"""Drawings on two numeric axes as Plotly's JSON: marks, and lines that join a case's points."""
+"""Charts with two numeric axes, as Plotly JSON: marks, and lines through the points of a case."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT: Final = 340
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One point of a curve with the bounds of its value, and what hovering tells. A hollow one broke a limit."""
+    """A point of a curve with its bounds and hover text; a hollow point exceeded a limit."""
 
     x: float
     y: float
@@ -29,7 +29,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """The points of one framework and recipe, from left to right."""
+    """The points of one framework and recipe, in order of x."""
 
     framework: str
     recipe: str
@@ -37,7 +37,7 @@ class Curve:
 
 
 def lines(curves: Sequence[Curve], x: str, y: str) -> Figure:
-    """Curves with their points from 0 up; an interval far beyond every point is drawn up to the edge."""
+    """Lines on a vertical axis from 0; an error bar far beyond every point is cut off at the edge."""
     points = [p for curve in curves for p in curve.points]
     reach = reach_of([p.y for p in points], [p.high for p in points])
     figure = scatter([_curve(curve, reach) for curve in curves if curve.points], x, y, HEIGHT)
@@ -46,7 +46,7 @@ def lines(curves: Sequence[Curve], x: str, y: str) -> Figure:
 
 
 def scatter(traces: list[dict[str, Any]], x: str, y: str, height: int = 420) -> Figure:
-    """Marks on two axes."""
+    """A chart of traces on two axes; height in pixels."""
     layout = layout_of(x)
     layout |= {
         "height": height, "showlegend": False, "hovermode": "closest",
@@ -59,7 +59,7 @@ def scatter(traces: list[dict[str, Any]], x: str, y: str, height: int = 420) -> 
 def marks(
     points: Sequence[Point], symbol: str, colours: Sequence[str], name: str, size: int = 15, width: float = 1.75
 ) -> dict[str, Any]:
-    """Marks of one kind over the curves, such as rings or crosses."""
+    """A trace of extra marks over the curves, such as rings or crosses."""
     return {
         "type": "scatter", "mode": "markers", "name": name, "cliponaxis": False,
         "x": [p.x for p in points], "y": [p.y for p in points],
@@ -71,7 +71,7 @@ def marks(
 
 
 def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
-    """Legend of the frameworks' colours and the recipes' symbols."""
+    """Legend entries for the colours of frameworks and the symbols of recipes."""
     frameworks = dict.fromkeys(row.case.framework for row in rows)
     recipes = dict.fromkeys(row.case.recipe for row in rows)
     return (

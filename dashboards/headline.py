@@ -1,4 +1,4 @@
-"""The headline table, generated from a run file: printed, or put between a document's two markers.
+"""The headline table of a run as Markdown: printed, or embedded between the two markers of a document.
 
     python -m dashboards.headline                      the newest run in results/runs
     python -m dashboards.headline RUN                  that run
@@ -26,33 +26,37 @@ BEGIN, END = documents.marks(NAME)
 
 
 def headline(run: LoadedRun) -> str:
-    """Markdown: images per second with 95 % intervals, a table per group of like settings, and its conditions.
+    """Markdown tables of images per second with 95 % intervals, one per group of equal settings, and the conditions.
 
-    Where the run measured ceilings, each figure is followed by the attained fraction of the roofline.
+    If the run measured ceilings, each figure is followed by the attained fraction of the roofline.
     """
     parts = [_table(group) for group in groups([run], "images_per_s")]
     if not parts:
-        parts = ["No case of this run has ended yet."]
+        parts = ["No case of this run has finished yet."]
     return "\n\n".join([*parts, conditions(run)])
 
 
 def embed(document: str, text: str) -> str:
-    """The document with the headline between its markers. Raises InputError if it lacks them."""
+    """Return the document with the headline between its markers.
+
+    Raises:
+        InputError: the document does not contain exactly one pair of markers.
+    """
     return documents.embed(document, text, NAME)
 
 
 def main(arguments: Sequence[str] = tuple(sys.argv[1:])) -> int:
-    """Prints or embeds the headline; returns the exit code."""
+    """Print or embed the headline; return the exit code."""
     return print_or_embed(arguments, NAME, headline)
 
 
 def print_or_embed(arguments: Sequence[str], name: str, make: Callable[[LoadedRun], str]) -> int:
-    """Prints text that is generated from a run file, or puts it between a document's two markers.
+    """Print text generated from a run file, or embed it between the two markers of a document.
 
     Args:
-        arguments: None for the newest run in results/runs; a run file; a run file and a document.
-        name: Of the markers.
-        make: The text of a run.
+        arguments: Empty (the newest run in results/runs), a run file, or a run file and a document.
+        name: Name of the markers.
+        make: Makes the text of a run.
 
     Returns:
         The exit code.
@@ -73,7 +77,7 @@ def print_or_embed(arguments: Sequence[str], name: str, make: Callable[[LoadedRu
 
 
 def _table(group: Group) -> str:
-    """Rows are networks and recipes, columns are frameworks."""
+    """One row per network and recipe, one column per framework."""
     shown = sorted({row.case.framework for row in group.rows}, key=framework_order)
     share = ", attained fraction of the roofline" if any(r.summary.attained is not None for r in group.rows) else ""
     lines = [
@@ -102,18 +106,19 @@ def _cell(rows: Sequence[Row]) -> str:
 
 def _footnotes(rows: Sequence[Row]) -> list[str]:
     notes = [
-        f"† {_who(row)}: wanted {s.wanted}; {s.why}; ran {s.ran}." for row in rows for s in row.summary.substitutions
+        f"† {_who(row)}: requested {s.wanted}, ran {s.ran} instead: {s.why}."
+        for row in rows for s in row.summary.substitutions
     ]
     disturbed = [_on(row) for row in rows if row.summary.disturbed]
     unsteady = [_on(row) for row in rows if row.unsteady]
     if disturbed:
-        notes.append(f"‡ Disturbed while it ran, as the run file says: {fmt.listing(disturbed)}.")
+        notes.append(f"‡ Disturbed by other programs or the machine, see the run file: {fmt.listing(disturbed)}.")
     if unsteady:
         who = fmt.listing(unsteady)
-        notes.append(f"§ Warm-up ended at a limit, before a trend test found the steps steady: {who}.")
+        notes.append(f"§ Warm-up reached its limit before the trend test found steady steps: {who}.")
     short = [_on(row) for row in rows if row.summary.cut_short]
     if short:
-        notes.append(f"¶ Sampling ended early because the time limit was near: {fmt.listing(short)}.")
+        notes.append(f"¶ Sampling was cut short by the time limit: {fmt.listing(short)}.")
     return ["", *dict.fromkeys(notes)] if notes else []
 
 
@@ -126,7 +131,7 @@ def _on(row: Row) -> str:
 
 
 def conditions(run: LoadedRun) -> str:
-    """Hardware, versions, n and the run that the figures come from."""
+    """Hardware, versions, sample counts and run id of the figures."""
     machine = run.header.environment
     gpus = ", ".join(gpu.name for gpu in machine.gpus) or "no GPU"
     return " ".join([
@@ -144,14 +149,14 @@ def _sampling(measured: Sequence[Row]) -> list[str]:
     steps = f"{fmt.steps(min(counts), max(counts))} steps"
     processes = [row.summary.processes for row in measured]
     if max(processes) == 1:
-        left_out = "the intervals leave out what differs from one process to the next"
-        return [f"{'; '.join(versions)}.", f"{steps} in one process a case: {left_out}."]
+        excluded = "the intervals exclude the spread between processes"
+        return [f"{'; '.join(versions)}.", f"{steps} in one process per case: {excluded}."]
     superseded, failed = sum(row.summary.superseded for row in measured), sum(row.summary.failed for row in measured)
     return [
         f"{'; '.join(versions)}.",
-        (f"n = {fmt.span(min(processes), max(processes), 'process')} a case, "
+        (f"n = {fmt.span(min(processes), max(processes), 'process')} per case, "
          f"{fmt.span(min(counts), max(counts), 'step')} in each: the intervals include the spread between processes."),
-        f"Set aside and repeated: {superseded}; failed: {failed}.",
+        f"Processes disturbed and superseded: {superseded}; failed: {failed}.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Runs as the pages look at them: rows that may be compared, under the conditions that they share."""
+"""Run files as the pages use them: rows of cases, grouped by the conditions under which they can be compared."""
 
 from __future__ import annotations
 
@@ -25,69 +25,69 @@ MODEL_ORDER: Final = ("xception", "inception_v3", "resnet50", "resnet101", "resn
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One case's record with its figures."""
+    """The record of a case with its summary."""
 
     record: Record
     summary: Summary
 
     @property
     def case(self) -> Case:
-        """What was run."""
+        """The case that was run."""
         return self.record.case
 
     @property
     def ok(self) -> bool:
-        """Whether there is a result."""
+        """Whether the case has a result."""
         return bool(self.record.processes)
 
     @property
     def process(self) -> Process:
-        """The first process; only rows that are ok have one."""
+        """The first process; only for rows with a result."""
         return self.record.processes[0]
 
     @property
     def framework(self) -> str:
-        """The framework's name."""
+        """Display name of the framework."""
         return words.name(self.case.framework)
 
     @property
     def recipe(self) -> str:
-        """The recipe's name."""
+        """Display name of the recipe."""
         return words.name(self.case.recipe)
 
     @property
     def label(self) -> str:
-        """`PyTorch tuned` with its marks."""
+        """`PyTorch tuned` with its footnote marks."""
         return f"{self.framework} {self.recipe}{self.mark}"
 
     @property
     def mark(self) -> str:
-        """† if something was substituted, ‡ if a process that counts was disturbed, § if a warm-up was cut off,
-        ¶ if the time limit ended the sampling.
+        """Footnote marks: † substituted setting, ‡ disturbed process, § warm-up reached its limit, ¶ sampling was cut
+        short by the time limit.
         """
         marks = (
             ("†", self.summary.substitutions), ("‡", self.summary.disturbed), ("§", self.unsteady),
             ("¶", self.summary.cut_short),
         )  # fmt: skip
-        return "".join(mark for mark, stands in marks if stands)
+        return "".join(mark for mark, applies in marks if applies)
 
     @property
     def watched(self) -> bool:
-        """Whether the surroundings of its processes were recorded; in format 1 they were not."""
+        """Whether the conditions around its processes were recorded; format 1 did not record them."""
         return any(attempt.surroundings for attempt in self.record.counted)
 
     @property
     def unsteady(self) -> int:
-        """Processes whose warm-up ended at a limit, not because steps were found steady.
+        """Number of processes whose warm-up reached its limit before steps were steady.
 
-        0 in format 1, which looked for no trend.
+        0 for format 1, which had no trend test.
         """
         return self.summary.unsteady if self.watched else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The rows of one network at one resolution, in the order frameworks and recipes are always shown."""
+    """The rows of one network at one resolution, in display order."""
 
     model: str
     variant: str
@@ -96,7 +96,7 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """`Xception`; a variant other than the default is named."""
+        """`Xception`, or `Xception, narrow` for a variant."""
         return network_title(self.model, self.variant)
 
     @property
@@ -107,7 +107,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRun:
-    """One run file. `missing` are cases of the plan without a record: the run was stopped before them."""
+    """A run file. `missing`: planned cases without a record, since the run was stopped before them."""
 
     name: str
     digest: str
@@ -117,32 +117,32 @@ class LoadedRun:
     missing: tuple[Case, ...]
     calibrations: tuple[Calibration, ...]
     attempts: tuple[Attempt, ...]
-    format_version: int  # of the file itself; `header` is of the current one
+    format_version: int  # of the file; `header` has been migrated to the current format
     cut_line: bool
 
     @property
     def calibration(self) -> Calibration | None:
-        """Ceilings and idle power as measured last; None if they were not."""
+        """The last measurement of ceilings and idle power, if any."""
         return self.calibrations[-1] if self.calibrations else None
 
     @property
     def short(self) -> str:
-        """The start of its name."""
+        """The first characters of the run id."""
         return self.header.run_id[:8]
 
     @property
     def anchor(self) -> str:
-        """A name for it in addresses."""
+        """Identifies the run in anchors and file names."""
         return self.digest[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of one run that differ in nothing but framework, recipe and network; of a family in the batch too."""
+    """Rows of one run that differ only in framework, recipe and network; in a family, in the batch too."""
 
     key: str
     run: LoadedRun
-    case: Case  # any of them: its task, scenario, precision and device hold for all
+    case: Case  # any of the cases: all share its task, scenario, precision and device
     panels: tuple[Panel, ...]
 
     @property
@@ -157,7 +157,7 @@ class Group:
 
     @property
     def scenario(self) -> Scenario:
-        """The scenario of all its cases."""
+        """The scenario of the cases."""
         return described(self.case.scenario)
 
     @property
@@ -167,7 +167,7 @@ class Group:
 
     @property
     def batches(self) -> tuple[int, ...]:
-        """Every batch of its rows, the smallest first."""
+        """The batches of the rows, in ascending order."""
         return tuple(sorted({row.case.batch for row in self.rows}))
 
     @property
@@ -177,7 +177,7 @@ class Group:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """Every panel's rows."""
+        """The rows of all panels."""
         return tuple(row for panel in self.panels for row in panel.rows)
 
     @property
@@ -187,7 +187,12 @@ class Group:
 
 
 def load(path: Path) -> LoadedRun:
-    """Reads one run file. Raises StoreError (NewerFormat for a newer one) if it cannot be read."""
+    """Read a run file.
+
+    Raises:
+        StoreError: the file cannot be read.
+        NewerFormat: the file was written by a newer xibench.
+    """
     run = read(path)
     try:
         content = path.read_bytes()
@@ -215,17 +220,17 @@ def _file_format(content: bytes) -> int:
 
 
 def groups(runs: Sequence[LoadedRun], metric: str | None = None) -> tuple[Group, ...]:
-    """Every run's rows, split into what may be compared; of the scenarios that give a metric, or of all."""
+    """Group the rows of each run into comparable cases; only scenarios with `metric`, or all."""
     return _grouped("group", runs, _conditions, metric)
 
 
 def families(runs: Sequence[LoadedRun], metric: str | None = None) -> tuple[Group, ...]:
-    """As `groups`, but the batches of a series stay together."""
+    """Like `groups`, but cases that differ only in batch stay together."""
     return _grouped("family", runs, _conditions_but_batch, metric)
 
 
 def networks(runs: Iterable[LoadedRun]) -> tuple[tuple[str, str], ...]:
-    """Every (model, variant) that was planned or run, in the order in which networks are always shown."""
+    """Every (model, variant) that was planned or run, in display order."""
     cases = [case for run in runs for case in (*run.header.plan, *(row.case for row in run.rows))]
     return tuple(sorted({(case.model, case.variant) for case in cases}, key=_network_order))
 
@@ -236,12 +241,12 @@ def network_title(model: str, variant: str) -> str:
 
 
 def recipe_order(recipe: str) -> tuple[int, str]:
-    """Sorts recipes from the plainest to the most elaborate, unknown ones last."""
+    """Sort key of recipes: display order, unknown ones last."""
     return _place(RECIPE_ORDER, recipe)
 
 
 def framework_order(framework: str) -> tuple[int, str]:
-    """Sorts frameworks as they stand side by side, then third-party implementations, unknown ones last."""
+    """Sort key of frameworks: display order, third-party implementations next, unknown ones last."""
     return _place(tuple(IMPLEMENTATIONS), framework)
 
 

@@ -1,4 +1,4 @@
-"""Settings read back with unlike values: between frameworks at one recipe, or between processes of one case."""
+"""Settings that differ: between frameworks under one recipe, or between the processes of one case."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from xibench.record.schema import Setting
 
 
 @dataclass(frozen=True, slots=True)
-class Unlike:
-    """One setting of one recipe that differs between frameworks; values in the frameworks' usual order."""
+class FrameworkDifference:
+    """A setting that differs between frameworks under one recipe; values are in display order of the frameworks."""
 
     networks: tuple[str, ...]
     recipe: str
@@ -18,31 +18,31 @@ class Unlike:
     values: tuple[tuple[str, Setting], ...]
 
 
-def unlike_settings(group: Group) -> tuple[Unlike, ...]:
-    """Settings that at least two frameworks have under one name and read back with unlike values."""
+def between_frameworks(group: Group) -> tuple[FrameworkDifference, ...]:
+    """Settings that at least two frameworks report under the same name with different values."""
     found: dict[tuple[str, str, tuple[tuple[str, Setting], ...]], list[str]] = {}
     for panel in group.panels:
         for recipe in dict.fromkeys(row.case.recipe for row in panel.measured):
             rows = [row for row in panel.measured if row.case.recipe == recipe]
             for setting, values in _differing(rows):
                 found.setdefault((recipe, setting, values), []).append(panel.title)
-    unlike = (Unlike(tuple(networks), *key) for key, networks in found.items())
-    return tuple(sorted(unlike, key=lambda entry: (entry.setting, recipe_order(entry.recipe))))
+    differences = (FrameworkDifference(tuple(networks), *key) for key, networks in found.items())
+    return tuple(sorted(differences, key=lambda entry: (entry.setting, recipe_order(entry.recipe))))
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
-    """One setting on which the processes of one case differ; a value per process that counts, in their order."""
+class ProcessDifference:
+    """A setting that differs between the processes of one case; one value per counted process, in run order."""
 
     row: Row
     setting: str
     values: tuple[Setting, ...]
 
 
-def within_cases(group: Group) -> tuple[Within, ...]:
+def between_processes(group: Group) -> tuple[ProcessDifference, ...]:
     """Settings that differ between the processes of one case."""
     return tuple(
-        Within(row, name, tuple(p.settings.get(name) for p in row.record.processes))
+        ProcessDifference(row, name, tuple(p.settings.get(name) for p in row.record.processes))
         for row in group.measured for name in row.summary.settings_differ
     )
 

@@ -1,4 +1,4 @@
-"""What the pages are made from, and what a page is before it has been made."""
+"""The data that pages are made from, and the definition of a page."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from dashboards.runs import Group, LoadedRun, families, groups, load
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Everything that a site shows, read once. What else a site is to show one day is a field here.
+    """Everything a site shows, read once. Further inputs, such as history, become fields here.
 
     Attributes:
-        runs: Each run file once, in the order given.
+        runs: The run files in the order given, without duplicates.
     """
 
     runs: tuple[LoadedRun, ...]
 
     @classmethod
     def read(cls, run_paths: Sequence[Path]) -> Site:
-        """Read the files of a site; the same file given twice is shown once.
+        """Read the run files of a site; duplicates are dropped.
 
         Raises:
-            StoreError: a run file that cannot be read; NewerFormat: one of a newer xibench.
+            StoreError: a run file cannot be read.
+            NewerFormat: a run file was written by a newer xibench.
         """
         return cls(tuple({run.digest: run for run in map(load, run_paths)}.values()))
 
@@ -36,27 +37,27 @@ class Site:
 
     @property
     def steady_runs(self) -> tuple[LoadedRun, ...]:
-        """Runs that are not sweeps over the batch."""
+        """Runs that are not batch sweeps."""
         return tuple(run for run in self.runs if not run.header.sampling.sweep)
 
     def groups(self, metric: str | None = None, *, sweeps: bool = True) -> tuple[Group, ...]:
-        """Cases that may be compared, in groups that have a result.
+        """Groups of comparable cases in which at least one case has a result.
 
         Args:
-            metric: Of the scenarios that give this metric; None: of all.
-            sweeps: Whether runs that sweep the batch, which have a page of their own, are among them.
+            metric: Only groups of scenarios with this metric; None: all groups.
+            sweeps: Whether to include batch sweeps, which have their own page.
         """
         found = groups(self.runs if sweeps else self.steady_runs, metric)
         return tuple(group for group in found if group.measured)
 
     def families(self, metric: str | None = None) -> tuple[Group, ...]:
-        """As `groups`, but the batches of a series stay together."""
+        """Like `groups`, but cases that differ only in batch stay together."""
         return tuple(group for group in families(self.runs, metric) if group.measured)
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a page says: its sections, and a paragraph above them."""
+    """The content of a page: its sections, and a paragraph above them."""
 
     sections: tuple[Section, ...]
     intro: str = ""
@@ -64,15 +65,15 @@ class Content:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageKind:
-    """A page as the registry has it: one question, and how it is answered.
+    """A registered page: one question, and the function that answers it.
 
     Attributes:
         path: File name inside the site.
-        label: Its name in the navigation.
-        question: Its heading.
+        label: Name in the navigation.
+        question: Heading of the page.
         content: Answers the question from a site.
-        title: Of the browser's window; empty: the label.
-        applies: Whether a site has anything for it; a page that does not apply is not built.
+        title: Title of the browser window; empty: the label.
+        applies: Whether the page has something to show; otherwise it is not built.
     """
 
     path: str
@@ -83,7 +84,7 @@ class PageKind:
     applies: Callable[[Site], bool] = lambda site: True
 
     def page(self, site: Site) -> Page:
-        """The page of a site."""
+        """Make the page of a site."""
         content = self.content(site)
         return Page(
             file=self.path, short=self.label, title=self.title or self.label, question=self.question,

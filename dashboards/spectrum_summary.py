@@ -1,4 +1,4 @@
-"""What a run says of the spectrum, as Markdown: printed, or put between a document's two markers.
+"""A summary of a spectrum run as Markdown: printed, or embedded between the two markers of a document.
 
     python -m dashboards.spectrum_summary RUN docs/networks.md
 """
@@ -21,10 +21,17 @@ NAME: Final = "spectrum"
 
 
 def summary(run: LoadedRun) -> str:
-    """A table per way of widths, what each curve says, and the run's conditions. Raises InputError without a curve."""
+    """One table and the findings for each way of choosing widths, then the run's conditions.
+
+    Raises:
+        InputError: the run contains no spectrum curve.
+    """
     found = [c for c in curves([row.record for row in run.rows], run.calibration) if len(c.measured) > 1]
     if not found:
-        raise InputError(f"run {run.header.run_id} holds no curve of the spectrum; `xibench spectrum` measures them")
+        raise InputError(
+            f"run {run.header.run_id} contains no spectrum curve, expected a network measured at two or more numbers "
+            "of segments; measure one with `xibench spectrum`"
+        )
     setups = dict.fromkeys(map(_setup, found))
     parts = [_part(setup, [curve for curve in found if _setup(curve) == setup]) for setup in setups]
     return "\n\n".join([*parts, conditions(run)])
@@ -37,9 +44,9 @@ def _setup(curve: Curve) -> str:
 
 
 def _part(setup: str, found: Sequence[Curve]) -> str:
-    """The curves of one setup: a table, and what each of them says."""
-    said = "\n".join(f"- {finding(curve, _name(curve))}" for curve in found)
-    return f"{_table(setup, found)}\n\n{said}"
+    """The curves of one setup: a table, then one finding per curve."""
+    findings = "\n".join(f"- {finding(curve, _name(curve))}" for curve in found)
+    return f"{_table(setup, found)}\n\n{findings}"
 
 
 def _table(setup: str, found: Sequence[Curve]) -> str:

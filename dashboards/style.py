@@ -1,6 +1,7 @@
-"""What all drawings share: which colour, pattern and symbol stands for what, type and axes.
+"""The visual encoding that all charts share: colours, patterns, symbols, fonts and axes.
 
-A framework's colours are in its descriptor; every other colour is a variable of static/site.css (see static/charts.js).
+A framework's colours are part of its descriptor; every other colour is a variable in static/site.css (see
+static/charts.js).
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ _FAMILIES: Final = {
     "resnet": ("ResNet", "var(--part-2)", "diamond"),
     "aligned_xception": ("aligned Xception", "var(--part-4)", "triangle-up"),
 }
-FARTHEST: Final = 1.8  # times the largest value: intervals are drawn no farther
-GOES_ON: Final = "▸"  # an interval goes on beyond the drawing
+MAX_REACH: Final = 1.8  # times the largest value: error bars are cut off there
+CONTINUES: Final = "▸"  # marks an error bar that continues beyond the axis
 PHASES: Final = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
 
 
 def framework_colour(framework: str) -> str:
-    """The same on every page; a third-party implementation has a shade of its framework's colour."""
+    """The CSS variable with an implementation's colour, the same on every page."""
     return f"var(--{framework})" if framework in IMPLEMENTATIONS else "var(--other)"
 
 
 def framework_colours() -> str:
-    """The CSS that gives each implementation's variable its colour, on light and on dark pages."""
+    """CSS that sets the colour variable of each implementation, for light and dark pages."""
     light, dark = (
         "".join(f"  --{name}: {framework.colour[i]};\n" for name, framework in IMPLEMENTATIONS.items()) for i in (0, 1)
     )
@@ -45,37 +46,37 @@ def framework_colours() -> str:
 
 
 def recipe_pattern(recipe: str) -> str:
-    """The hatching of a recipe's bars."""
+    """The hatch pattern of a recipe's bars."""
     return _PATTERNS[recipe] if recipe in _PATTERNS else _own(recipe, _OWN_PATTERNS)
 
 
 def recipe_symbol(recipe: str) -> str:
-    """The mark of a recipe's points."""
+    """The marker symbol of a recipe's points."""
     return _SYMBOLS.get(recipe) or _own(recipe, _OWN_SYMBOLS)
 
 
 def recipe_dash(recipe: str) -> str:
-    """The stroke of a recipe's lines."""
+    """The dash style of a recipe's lines."""
     return _DASHES.get(recipe) or _own(recipe, _OWN_DASHES)
 
 
 def _own(recipe: str, marks: tuple[str, ...]) -> str:
-    """The mark of a recipe with choices of its own: always the same, and rarely another one's."""
+    """A style for a recipe with explicit choices: deterministic, and rarely shared with another recipe."""
     return marks[zlib.crc32(recipe.encode()) % len(marks)]
 
 
 def kind_colour(kind: str) -> str:
-    """The colour of a kind of layer."""
+    """The colour of a layer kind."""
     return _KINDS.get(kind, "var(--other)")
 
 
 def family(name: str) -> tuple[str, str, str]:
-    """Name, colour and symbol of a family of networks in published accuracies."""
+    """Name, colour and symbol of a network family in the published accuracies."""
     return _FAMILIES.get(name, (name, "var(--other)", "x"))
 
 
 def layout(axis: str) -> dict[str, Any]:
-    """A drawing whose horizontal axis is named `axis`."""
+    """The layout of a chart whose horizontal axis has the title `axis`."""
     return {
         "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "dragmode": False, "autosize": True,
         "font": {
@@ -91,7 +92,7 @@ def layout(axis: str) -> dict[str, Any]:
 
 
 def named(title: str) -> dict[str, Any]:
-    """An axis with its name."""
+    """An axis with a title."""
     return {
         "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": "var(--muted)"}}, "fixedrange": True,
         "gridcolor": "var(--grid)", "zerolinecolor": "var(--axis)", "tickfont": {"color": "var(--muted)"}, "nticks": 6,
@@ -99,7 +100,7 @@ def named(title: str) -> dict[str, Any]:
 
 
 def logarithmic(low: float, high: float, digits: tuple[int, ...] = (1, 2, 5)) -> dict[str, Any]:
-    """A logarithmic axis from low to high (both above 0) with ticks at these digits of each decade."""
+    """A logarithmic axis from low to high (both positive) with ticks at these digits of each decade."""
     ticks = [v for e in range(-12, 16) for d in digits if low <= (v := d * 10.0**e) <= high]
     return {
         "type": "log", "autorange": False, "range": [math.log10(low), math.log10(high)], "tickmode": "array",
@@ -108,13 +109,13 @@ def logarithmic(low: float, high: float, digits: tuple[int, ...] = (1, 2, 5)) ->
 
 
 def reach_of(values: list[float], highs: list[float | None]) -> float:
-    """How far intervals are drawn: to the highest bound, but not beyond FARTHEST times the largest value."""
+    """Where error bars end: at the highest upper bound, but at most at MAX_REACH times the largest value."""
     largest = max(values, default=0.0)
-    return min(max([largest, *(high for high in highs if high is not None)]), FARTHEST * largest)
+    return min(max([largest, *(high for high in highs if high is not None)]), MAX_REACH * largest)
 
 
 def asymmetric(values: list[float], lows: list[float | None], highs: list[float | None]) -> dict[str, Any]:
-    """Bounds around values; a bound that is None is drawn at the value itself."""
+    """Plotly error bars around values; a missing bound is drawn at the value itself."""
     return {
         "type": "data", "symmetric": False, "color": "var(--ink)", "thickness": 1.5, "width": 4,
         "array": [0 if high is None else max(high - v, 0) for v, high in zip(values, highs, strict=True)],

@@ -1,4 +1,4 @@
-"""How far a figure may be trusted: its processes, what disturbed them, and how near it is to the roofline."""
+"""How far a figure can be trusted: its processes, disturbances, and its attained fraction of the roofline."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from dashboards.content import Cell, Marked
 from dashboards.runs import Row, network_title
 from xibench.record import format as fmt
 
-COLUMNS: Final = ("Attained", "Processes", "Set aside", "Failed", "Steps")
-"""The headings that end every table of measured cases; see `cells`."""
-MOST_NOTES: Final = 4  # in a caption; the rest stands under Settings
+COLUMNS: Final = ("Attained", "Processes", "Superseded", "Failed", "Steps")
+"""The last headings of every table of measured cases; `cells` fills them."""
+MAX_NOTES: Final = 4  # in a caption; the Settings page lists all
 
 
 def numeric(first: int, columns: Sequence[str]) -> frozenset[int]:
-    """The numeric columns of a table from `first` on, those of COLUMNS among them."""
+    """The numeric columns of a table: all from index `first` on, including COLUMNS."""
     return frozenset(range(first, len(columns)))
 
 
 def cells(row: Row) -> tuple[Cell, ...]:
-    """Attained fraction, processes that count (marked where they were disturbed), set aside, failed, timed steps."""
+    """Attained fraction, counted processes (marked if disturbed), superseded and failed processes, timed steps."""
     s = row.summary
     processes: Cell = str(s.processes)
     if doubts(row):
@@ -30,55 +30,55 @@ def cells(row: Row) -> tuple[Cell, ...]:
 
 
 def recipe(row: Row) -> Cell:
-    """The recipe's name, marked where something else ran than was wanted."""
-    return Marked(row.recipe, "something else ran than was wanted") if row.summary.substitutions else row.recipe
+    """The recipe's name, marked if a requested setting was substituted."""
+    return Marked(row.recipe, "a requested setting was substituted") if row.summary.substitutions else row.recipe
 
 
 def bounds(estimate: fmt.Estimate) -> str:
-    """The interval's bounds alone."""
+    """The bounds of the interval: `12.1 to 12.5`."""
     if estimate.low is None or estimate.high is None:
         return "too few steps"
     return " to ".join(fmt.edges(estimate.median, estimate.low, estimate.high))
 
 
 def attained(row: Row) -> str:
-    """`41.2 %` of the roofline, or a dash."""
+    """The attained fraction of the roofline, `41.2 %`, or a dash."""
     share = row.summary.attained
     return fmt.NONE if share is None else fmt.percentage(100 * share)
 
 
 def beside(row: Row, text: str) -> str:
-    """A bar's text, followed by the attained fraction where there is one."""
+    """The label of a bar, followed by the attained fraction if there is one."""
     share = row.summary.attained
     return text if share is None else f"{text} · {fmt.percentage(100 * share, 0 if share >= 0.1 else 1)}"
 
 
 def hover(row: Row, *lines: str) -> str:
-    """What hovering over a case tells: its name, these lines, and what they rest on."""
+    """The hover text of a case: its name, these lines, sample counts, attained fraction and caveats."""
     s = row.summary
     steps = f", {fmt.plural(s.step_s.n, 'step')}" if s.step_s else ""
-    rests = [f"n = {fmt.plural(s.processes, 'process')}{steps}"]
+    evidence = [f"n = {fmt.plural(s.processes, 'process')}{steps}"]
     if s.attained is not None:
-        rests.append(f"{attained(row)} of the roofline attained")
-    rests += [words.chart_text(_short(doubt)) for doubt in doubts(row)[:3]]
-    return "<br>".join([f"<b>{words.chart_text(row.label)}</b>", *lines, *rests])
+        evidence.append(f"{attained(row)} of the roofline attained")
+    evidence += [words.chart_text(_short(doubt)) for doubt in doubts(row)[:3]]
+    return "<br>".join([f"<b>{words.chart_text(row.label)}</b>", *lines, *evidence])
 
 
 def doubts(row: Row) -> list[str]:
-    """Why this row's figures need care, a phrase each: disturbances, warm-up cut off, settings that differ."""
+    """Reasons to read this row with care, one phrase each: disturbances, cut-off warm-up, differing settings."""
     found = [f"disturbed: {reason}" for reason in row.summary.disturbed]
     if row.unsteady:
-        found.append(f"warm-up was cut off in {row.unsteady} of {fmt.plural(row.summary.processes, 'process')}")
+        found.append(f"warm-up reached its limit in {row.unsteady} of {fmt.plural(row.summary.processes, 'process')}")
     if row.summary.cut_short:
         short = fmt.plural(row.summary.processes, "process")
-        found.append(f"the time limit ended the sampling in {row.summary.cut_short} of {short}")
+        found.append(f"sampling was cut short by the time limit in {row.summary.cut_short} of {short}")
     if row.summary.settings_differ:
-        found.append(f"its processes differ in {fmt.listing(row.summary.settings_differ)}")
+        found.append(f"processes differ in {fmt.listing(row.summary.settings_differ)}")
     return found
 
 
 def sampled(rows: Sequence[Row]) -> str:
-    """`n = 3 processes and 90 to 180 timed steps per case; 1 process set aside, 0 failed`"""
+    """`n = 3 processes and 90 to 180 timed steps per case; 1 process superseded, 0 failed`"""
     measured = [row.summary for row in rows if row.ok]
     if not measured:
         return "no timed steps"
@@ -87,57 +87,58 @@ def sampled(rows: Sequence[Row]) -> str:
     text = f"n = {fmt.span(min(processes), max(processes), 'process')}"
     if steps:
         text += f" and {fmt.span(min(steps), max(steps), 'timed step')}"
-    aside, failed = sum(s.superseded for s in measured), sum(s.failed for s in measured)
-    return f"{text} per case; {fmt.plural(aside, 'process')} set aside and repeated, {failed} failed"
+    superseded, failed = sum(s.superseded for s in measured), sum(s.failed for s in measured)
+    return f"{text} per case; {fmt.plural(superseded, 'process')} disturbed and superseded, {failed} failed"
 
 
 def notes(rows: Sequence[Row]) -> list[str]:
-    """Footnotes to the marks of these rows, and what was not watched or measured."""
+    """Footnotes for the marks of these rows, and for what was not recorded or measured."""
     measured = [row for row in rows if row.ok]
     disturbed = [row for row in measured if row.summary.disturbed]
     found = [
-        f"‡ {_who(row, measured)}: disturbed, {'; '.join(row.summary.disturbed)}." for row in disturbed[:MOST_NOTES]
+        f"‡ {_who(row, measured)}: disturbed, {'; '.join(row.summary.disturbed)}." for row in disturbed[:MAX_NOTES]
     ]
-    if len(disturbed) > MOST_NOTES:
-        more = fmt.plural(len(disturbed) - MOST_NOTES, "more case")
-        found.append(f"‡ {more} with disturbed processes; see Settings, conditions.")
+    if len(disturbed) > MAX_NOTES:
+        more = fmt.plural(len(disturbed) - MAX_NOTES, "more case")
+        found.append(f"‡ {more} with disturbed processes; see Conditions on the Settings page.")
     unsteady = [row for row in measured if row.unsteady]
     if unsteady:
         who = _names(unsteady, measured)
-        found.append(f"§ Warm-up ended at a limit, before a trend test found the steps steady: {who}.")
+        found.append(f"§ Warm-up reached its limit before the trend test found steady steps: {who}.")
     short = [row for row in measured if row.summary.cut_short]
     if short:
         who = _names(short, measured)
-        found.append(f"¶ Sampling ended early because the time limit was near: {who}.")
+        found.append(f"¶ Sampling was cut short by the time limit: {who}.")
     differing = [row for row in measured if row.summary.settings_differ]
     if differing:
-        found.append(f"Settings differ between the processes of {_names(differing, measured)}; see Settings.")
+        found.append(f"Settings differ between the processes of {_names(differing, measured)}; see the Settings page.")
     if measured and not any(row.watched for row in measured):
-        found.append("What else the machine did meanwhile was not recorded in this run's format.")
+        found.append("The format of this run file does not record the load of other programs.")
     return [*found, *_roofline(measured)]
 
 
 def _roofline(measured: Sequence[Row]) -> list[str]:
-    """What the attained fraction is, or why there is none."""
+    """The definition of the attained fraction, or the reason why there is none."""
     rows = [row for row in measured if row.summary.step_s]
     if not rows:
         return []
     if any(row.summary.attained is not None for row in rows):
         return [
-            "Attained: time at the roofline of this run's own ceilings (see Costs) over measured time."
+            "Attained: lower bound on the time from this run's measured roofline (see Costs), over the measured time."
         ]
-    reasons = dict.fromkeys(row.summary.absent.get("attained", "the run has no ceilings").rstrip(".") for row in rows)
+    why = (row.summary.absent.get("attained", "the run measured no ceilings") for row in rows)
+    reasons = dict.fromkeys(reason.rstrip(".") for reason in why)
     return [f"No attained fraction of the roofline: {'; '.join(reasons)}."]
 
 
 def _names(named: Sequence[Row], rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(_who(row, rows) for row in named))
-    more = [f"{len(names) - MOST_NOTES} more"] if len(names) > MOST_NOTES else []
-    return fmt.listing([*names[:MOST_NOTES], *more])
+    more = [f"{len(names) - MAX_NOTES} more"] if len(names) > MAX_NOTES else []
+    return fmt.listing([*names[:MAX_NOTES], *more])
 
 
 def _who(row: Row, rows: Sequence[Row]) -> str:
-    """The case's name among these rows."""
+    """Name a case, with its batch if these rows have several."""
     batch = f" at batch {row.case.batch}" if len({other.case.batch for other in rows}) > 1 else ""
     return f"{row.framework} {row.recipe} on {network_title(row.case.model, row.case.variant)}{batch}"
 

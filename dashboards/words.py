@@ -1,4 +1,4 @@
-"""Names, statuses and times as the site's readers see them; figures: `xibench.record.format`."""
+"""Display names of frameworks, networks, recipes, statuses and times. Figures: `xibench.record.format`."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _STATUSES: Final = {
 
 
 def name(identifier: str) -> str:
-    """A framework's, network's or recipe's name in its owners' spelling; unknown ones as they are."""
+    """The display name of a framework, network, recipe or device; an unknown identifier is returned unchanged."""
     if identifier in IMPLEMENTATIONS:
         return IMPLEMENTATIONS[identifier].label
     return _NAMES.get(identifier, identifier)
 
 
 def status(identifier: str) -> str:
-    """A status in words."""
+    """The display name of a status; an unknown one is returned unchanged."""
     return _STATUSES.get(identifier, identifier)
 
 
 def moment(iso: str) -> str:
-    """`2026-01-01 12:00 UTC` of an ISO 8601 time; anything else as it is."""
+    """`2026-01-01 12:00 UTC` from an ISO 8601 time; any other text is returned unchanged."""
     try:
         return f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
@@ -41,5 +41,5 @@ def moment(iso: str) -> str:
 
 
 def chart_text(text: str) -> str:
-    """Text that Plotly shows as it stands: its labels understand a little HTML."""
+    """Escape text for Plotly, whose labels interpret a subset of HTML."""
     return html.escape(text, quote=False)

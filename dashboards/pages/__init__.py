@@ -1,4 +1,4 @@
-"""One question each: a module that makes figures and tables from a site, and one line here."""
+"""The registry of pages: each page answers one question; a new page is a module and one line here."""
 
 from __future__ import annotations
 
@@ -23,4 +23,4 @@ PAGES: Final[tuple[PageKind, ...]] = (
     overview.PAGE, batch.PAGE, latency.PAGE, startup.PAGE, memory.PAGE, energy.PAGE, costs.PAGE,
     spectrum.PAGE, accuracy.PAGE, settings.PAGE, further.PAGE,
 )  # fmt: skip
-"""Every page in the order of the navigation; the first is the site's index."""
+"""Every page in navigation order; the first one is the index."""

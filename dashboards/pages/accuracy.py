@@ -1,4 +1,4 @@
-"""How much accuracy does a parameter, a multiply-add or a second buy, by published accuracies?"""
+"""Accuracy: published accuracies against parameters, multiply-adds and measured speed."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from xibench.record import format as fmt
 
 SETTING: Final = "ImageNet validation, single crop"
 DISCLAIMER: Final = (
-    f"Every accuracy on this page is {LABEL}: printed by the source named beside it for its own trained weights, not "
-    "measured by xibench. Costs are counted, speeds are measured here."
+    f"Every accuracy on this page is {LABEL} by the cited source for its trained weights and was not measured by "
+    "xibench. Costs are exact counts; speeds were measured in these runs."
 )
 CREDIT: Final = f"Accuracies: {LABEL} by the sources in the table below, not measured by xibench."
 INTERVALS: Final = (
-    "Accuracy intervals are 95 % Wilson intervals for a sample of 50,000 validation pictures, computed here; the "
-    "sources give none. They leave out what another training run, crop or resampling would change."
+    "Accuracy intervals are 95 % Wilson intervals for 50,000 validation images, computed here since the sources give "
+    "none. They exclude the effects of retraining, cropping and resampling."
 )
 
 
 def content(site: Site) -> Content:
-    """Published accuracies against parameters, multiply-adds and the speed measured in these runs."""
+    """Published accuracies against parameters, multiply-adds, and the speed measured in these runs."""
     entries = published_accuracies()
     blocks: tuple[Block, ...] = (Prose((DISCLAIMER,), "note"), _against_parameters(entries), _against_macs(entries))
     groups = site.groups("images_per_s", sweeps=False)
     measured = [_against_speed(group) for group in groups if any(_accurate(group))]
     sections = [Section("published", "Published accuracies and counted costs", blocks)]
     sections += measured or [_no_speed()]
-    sections.append(Section("sources", "Every figure and its source", (_table(entries),)))
+    sections.append(Section("sources", "All figures and sources", (_table(entries),)))
     return Content(tuple(sections))
 
 
 PAGE: Final = PageKind(
     path="accuracy.html",
     label="Accuracy",
-    question="How much accuracy does a parameter, a multiply-add or a second buy?",
+    question="How much accuracy does each parameter, multiply-add or second buy?",
     content=content,
 )
 
@@ -52,7 +52,7 @@ def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     takeaway = (
         f"{best.weights} reaches {fmt.percentage(best.top1)} top-1 with {_millions(best)} parameters, "
         f"{fmt.number(best.top1 - other.top1, 1)} points above {other.weights} with {_millions(other)}"
-        f"{_told_apart(best, other)} ({LABEL})."
+        f"{_not_significant(best, other)} ({LABEL})."
     )
     figure = curves.scatter(
         _families(counted, lambda e: (e.parameters_trainable or 0) / 1e6, lambda e: (e.top1, e.top1_low, e.top1_high)),
@@ -61,7 +61,7 @@ def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     return FigureBlock(
         "Top-1 accuracy against parameters", (takeaway,),
         (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
-        (CREDIT, f"n = 50,000 pictures; {fmt.plural(len(counted), 'set')} of weights. {INTERVALS}"), columns=1,
+        (CREDIT, f"n = 50,000 images; {fmt.plural(len(counted), 'set')} of weights. {INTERVALS}"), columns=1,
     )
 
 
@@ -70,15 +70,15 @@ def _against_macs(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     best, other = _references()
     takeaway = (
         f"{best.weights} has a top-1 error of {fmt.percentage(100 - best.top1)} for {_giga(best)} G multiply-adds per "
-        f"picture, {other.weights} {fmt.percentage(100 - other.top1)} for {_giga(other)} G ({LABEL})."
+        f"image, {other.weights} {fmt.percentage(100 - other.top1)} for {_giga(other)} G ({LABEL})."
     )
     figure = curves.scatter(
         _families(
             counted, lambda e: (e.macs or 0) / 1e9, lambda e: (100 - e.top1, 100 - e.top1_high, 100 - e.top1_low)
         ),
-        "multiply-adds per picture (billions)", "top-1 error (%), published",
+        "multiply-adds per image (billions)", "top-1 error (%), published",
     )
-    caption = f"Multiply-adds at the resolution of the published figure. n = 50,000 pictures. {INTERVALS}"
+    caption = f"Multiply-adds at the resolution of the published figure. n = 50,000 images. {INTERVALS}"
     return FigureBlock(
         "Top-1 error against multiply-adds", (takeaway,),
         (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
@@ -144,13 +144,13 @@ def _speed_caption(group: Group, accuracies: Sequence[PublishedAccuracy]) -> str
     weights = fmt.listing([a.weights for a in accuracies])
     sources = fmt.listing(sorted({a.source for a in accuracies}))
     return (
-        f"The networks that were timed carry the weights {group.case.weights}; accuracies are those of {weights} "
-        f"({sources}). Bands: the 95 % interval of the accuracy; lines: that of the throughput."
+        f"The timed networks have {group.case.weights} weights; accuracies are those of {weights} ({sources}). Bands: "
+        "95 % interval of the accuracy; lines: that of the throughput."
     )
 
 
 def _accurate(group: Group) -> list[tuple[Panel, PublishedAccuracy]]:
-    """Panels that have both a measured row and a published accuracy at the same resolution."""
+    """Panels with both a measured row and a published accuracy at the same resolution."""
     pairs = [(panel, reference_accuracy(panel.model, panel.variant)) for panel in group.panels if panel.measured]
     return [(panel, found) for panel, found in pairs if found and found.resolution == panel.resolution]
 
@@ -183,7 +183,7 @@ def _speed_traces(found: Sequence[tuple[Panel, PublishedAccuracy]]) -> list[dict
 
 
 def _draw_levels(figure: dict[str, Any], accuracies: Sequence[PublishedAccuracy]) -> None:
-    """A band and a name for each network's accuracy."""
+    """Draw a band and a name at the accuracy of each network."""
     layout = figure["layout"]
     rates = [x for trace in figure["data"] for x in trace["x"]]
     low, high = min(rates) / 1.4, max(rates) * 1.4
@@ -215,25 +215,25 @@ def _table(entries: Sequence[PublishedAccuracy]) -> Table:
         for e in entries
     ]
     columns = (
-        f"Weights ({LABEL})", "Top\u20111, %", "Top\u20115, %", "Input", "Parameters, trainable", "MACs per picture",
+        f"Weights ({LABEL})", "Top\u20111, %", "Top\u20115, %", "Input", "Parameters, trainable", "MACs per image",
         "Top\u20111 points per M parameters", "Source", "Note",
     )
-    return Table(columns, tuple(rows), frozenset(range(1, 7)), caption=f"{CREDIT} {fmt.NONE}: no count at hand.")
+    return Table(columns, tuple(rows), frozenset(range(1, 7)), caption=f"{CREDIT} {fmt.NONE}: no blueprint to count.")
 
 
 def _no_speed() -> Section:
-    text = "No case of these runs has both a result and a published accuracy for its network at its resolution."
+    text = "No case of these runs has both a result and a published accuracy of its network at its resolution."
     return Section("speed", "Published accuracy against measured speed", (Prose((text,), "note"),))
 
 
 def _references() -> tuple[PublishedAccuracy, PublishedAccuracy]:
-    """The two networks' reference weights, the more accurate first."""
+    """The reference weights of Xception and Inception V3, the more accurate ones first."""
     pair = [found for model in ("xception", "inception_v3") if (found := reference_accuracy(model, "default"))]
     best, other = sorted(pair, key=lambda entry: -entry.top1)
     return best, other
 
 
-def _told_apart(best: PublishedAccuracy, other: PublishedAccuracy) -> str:
+def _not_significant(best: PublishedAccuracy, other: PublishedAccuracy) -> str:
     return "" if best.top1_low > other.top1_high else ", within the sampling error of the validation set"
 
 

@@ -1,4 +1,4 @@
-"""How does throughput grow with the batch, and where does memory run out?"""
+"""Batch: how does throughput scale with the batch, and at which batch does memory run out?"""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ NOTHING: Final = (
 )
 KNEE: Final = (
     f"Rings mark the knee: the smallest batch with at least {100 * KNEE_SHARE:.0f} % of the highest throughput of its "
-    f"case. It takes {MIN_BATCHES} batches; a throughput that still rises at the largest batch has none."
+    f"series. It needs {MIN_BATCHES} batches; a series whose throughput still rises at its largest batch has none."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One framework and recipe on one network at every batch, the smallest first."""
+    """One framework and recipe on one network at every batch, in ascending order."""
 
     rows: tuple[Row, ...]
 
     @property
     def name(self) -> str:
         """`PyTorch tuned`"""
-        return f"{self.rows[0].framework} {self.rows[0].recipe}"
+        return _name(self.rows[0])
 
     @property
     def measured(self) -> tuple[Row, ...]:
-        """Rows that have a throughput."""
+        """Rows with a throughput."""
         return tuple(row for row in self.rows if row.summary.images_per_s)
 
     @property
@@ -48,17 +48,17 @@ class Series:
 
     @property
     def knee(self) -> int | None:
-        """The batch at the knee, or None."""
+        """The batch at the knee, if there is one."""
         return next((sweep.knee for sweep in sweeps(row.summary for row in self.rows)), None)
 
     @property
     def end(self) -> Row | None:
-        """The first batch that has no result although one was tried."""
+        """The first batch that was tried without a result."""
         return next((row for row in self.rows if not row.ok), None)
 
 
 def content(site: Site) -> Content:
-    """Throughput and memory against the batch, a line per framework and recipe."""
+    """Throughput and memory against the batch, one line per framework and recipe."""
     sections = tuple(_section(group) for group in site.families("images_per_s") if _swept(group))
     return Content(sections or (Section("nothing", "No batch sweep", (Prose((NOTHING,), "note"),)),))
 
@@ -66,7 +66,7 @@ def content(site: Site) -> Content:
 PAGE: Final = PageKind(
     path="batch.html",
     label="Batch",
-    question="How does throughput grow with the batch, and where does memory run out?",
+    question="How does throughput scale with the batch size, and where does memory run out?",
     content=content,
 )
 
@@ -101,7 +101,7 @@ def _throughput(group: Group) -> FigureBlock:
 
 
 def _points(group: Group) -> str:
-    edge = "one that reaches the top edge goes on"
+    edge = "a line that reaches the top edge continues beyond it"
     return f"Points: {captions.estimate(group)}; lines: 95 % interval, {edge}."
 
 
@@ -111,7 +111,7 @@ def _takeaway(panel: Panel) -> str:
         return f"No case of {panel.title} was measured."
     best, batch, rate = max(((s, b, r) for s in series for b, r in s.rates.items()), key=lambda entry: entry[2])
     text = f"{panel.title}: the highest throughput is {fmt.number(rate)} images/s, {best.name} at batch {batch}"
-    text += f"; its knee is at batch {best.knee}." if best.knee else "; no knee was reached."
+    text += f"; its knee is at batch {best.knee}." if best.knee else "; it has no knee."
     ended = [(s, s.end) for s in series if s.end and s.end.summary.status == "out_of_memory"]
     ends = [f"{s.name} at batch {end.case.batch}" for s, end in ended]
     return f"{text} Memory ran out for {fmt.listing(ends)}." if ends else text
@@ -136,18 +136,18 @@ def _throughput_chart(panel: Panel) -> Figure:
 
 def _memory(group: Group) -> FigureBlock | Prose:
     if not any(row.summary.peak_memory_bytes is not None for row in group.measured):
-        return Prose(("No memory figure: the records give none.",))
+        return Prose(("No memory figure: the run recorded none.",))
     which = "device" if any(row.summary.device_peak_bytes is not None for row in group.measured) else "host"
     what = {
-        "device": "Peak memory allocated on the device, by the framework's own counter",
-        "host": "Peak resident memory of the worker above what it held after importing the framework",
+        "device": "Peak memory allocated on the device, from the framework's counter",
+        "host": "Peak resident memory of the worker, minus its resident memory after importing the framework",
     }[which]
 
     def point(row: Row) -> Point | None:
         peak = row.summary.peak_memory_bytes
         if peak is None:
             return None
-        hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.mebibytes(peak)} at its peak")
+        hover = trust.hover(row, f"batch {row.case.batch}", f"peak {fmt.mebibytes(peak)}")
         return Point(row.case.batch, peak / fmt.MIB, hover)
 
     return FigureBlock(
@@ -158,7 +158,7 @@ def _memory(group: Group) -> FigureBlock | Prose:
                   _keys(panel, with_knee=False))
             for panel in group.panels
         ),
-        caption=(f"{what}; the highest of a case's processes.", *captions.measured(group, with_intervals=False)),
+        caption=(f"{what}; maximum over the processes of a case.", *captions.measured(group, with_intervals=False)),
     )
 
 
@@ -166,24 +166,28 @@ def _memory_takeaway(panel: Panel) -> str:
     found = [(peak, row) for row in panel.measured if (peak := row.summary.peak_memory_bytes) is not None]
     if not found:
         return f"No case of {panel.title} has a memory figure."
-    most, row = max(found, key=lambda pair: pair[0])
-    return f"{panel.title}: the most is {fmt.mebibytes(most)}, {row.framework} {row.recipe} at batch {row.case.batch}."
+    peak, row = max(found, key=lambda pair: pair[0])
+    return f"{panel.title}: the maximum is {fmt.mebibytes(peak)}, {_name(row)} at batch {row.case.batch}."
+
+
+def _name(row: Row) -> str:
+    return f"{row.framework} {row.recipe}"
 
 
 def _chart(panel: Panel, point: Callable[[Row], Point | None], axis: str) -> Figure:
-    """A line per series over batches on a scale of doublings; a cross where a batch has no result."""
+    """One line per series over batches on a logarithmic axis; a cross marks a batch without a result."""
     series = _series(panel)
-    drawn = [[p for row in one.rows if (p := point(row))] for one in series]
+    lines = [[p for row in one.rows if (p := point(row))] for one in series]
     figure = curves.lines(
         [Curve(s.rows[0].case.framework, s.rows[0].case.recipe, tuple(points))
-         for s, points in zip(series, drawn, strict=True)],
+         for s, points in zip(series, lines, strict=True)],
         "batch (images per step)", axis,
     )
     batches = sorted({row.case.batch for row in panel.rows})
     figure["layout"]["xaxis"] |= {
         "type": "log", "tickmode": "array", "tickvals": batches, "ticktext": [str(b) for b in batches],
     }
-    ends = [(one.end, points[-1]) for one, points in zip(series, drawn, strict=True) if one.end and points]
+    ends = [(one.end, points[-1]) for one, points in zip(series, lines, strict=True) if one.end and points]
     crosses = [
         Point(end.case.batch, last.y, trust.hover(end, f"batch {end.case.batch}: {words.status(end.summary.status)}",
                                                   words.chart_text(end.record.reason or "")))
@@ -211,10 +215,10 @@ def _keys(panel: Panel, with_knee: bool = True) -> tuple[Key, ...]:
 def _table(group: Group) -> Table:
     rows = tuple(_cells(panel, one, row) for panel in group.panels for one in _series(panel) for row in one.rows)
     columns = (
-        "Network", "Framework", "Recipe", "Batch", "Images/s", "95 % interval", "Of the best", "Peak memory",
+        "Network", "Framework", "Recipe", "Batch", "Images/s", "95 % interval", "Relative to best", "Peak memory",
         *trust.COLUMNS,
     )
-    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, rows, trust.numeric(3, columns), fold="Data table")
 
 
 def _ends(group: Group) -> list[Block]:
@@ -223,7 +227,7 @@ def _ends(group: Group) -> list[Block]:
         (panel.title, row.label, str(row.case.batch), words.status(row.summary.status), row.record.reason or fmt.NONE)
         for panel in group.panels for one in _series(panel) for row in one.rows if not row.ok
     )
-    columns = ("Network", "Case", "Batch", "What happened", "Reason")
+    columns = ("Network", "Case", "Batch", "Status", "Reason")
     return [Table(columns, rows, frozenset({2}), caption="Batches without a result.")] if rows else []
 
 
@@ -233,7 +237,7 @@ def _cells(panel: Panel, series: Series, row: Row) -> tuple[Cell, ...]:
         blank = (fmt.NONE,) * 3
         status = words.status(row.summary.status)
         return (panel.title, row.framework, trust.recipe(row), batch, status, *blank, *trust.cells(row))
-    here: Cell = Marked(batch, "the knee") if row.case.batch == series.knee else batch
+    here: Cell = Marked(batch, "knee") if row.case.batch == series.knee else batch
     share = fmt.percentage(100 * rate.median / max(series.rates.values()))
     return (
         panel.title, row.framework, trust.recipe(row), here, fmt.number(rate.median), trust.bounds(rate), share,

@@ -1,4 +1,4 @@
-"""What does a network cost on paper, and how much of that work does each framework do per second?"""
+"""Costs: what does a network cost on paper, and how close does each framework come to the roofline?"""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from xibench.analysis.costs import KINDS, ModelCost, model_cost, usual_resolutio
 from xibench.record import format as fmt
 
 COUNTED: Final = (
-    "Counted from the architecture's text for one picture in fp32, exact, so there is no interval. One multiply-add is "
-    "one MAC and two floating-point operations; MACs count convolutions and dense layers."
+    "Exact counts from the network's blueprint for one image in fp32, so there is no interval. One multiply-add is one "
+    "MAC and two floating-point operations; MACs include convolutions and dense layers."
 )
 
 
 def content(site: Site) -> Content:
-    """Totals and blocks of every network in the runs, and the rate at which each case worked through them."""
+    """Totals and blocks of every network in the runs, their rooflines, and the achieved rate of each case."""
     keys = networks(site.runs)
     costs = {key: tuple(model_cost(*key, pixels) for pixels in usual_resolutions(*key)) for key in keys}
     blocks: tuple[Block, ...] = (_totals(costs), _macs(costs), _parameters(costs)) if costs else ()
-    sections = [Section("paper", "On paper", blocks or (Prose(("The runs name no network.",), "note"),))]
+    sections = [Section("paper", "On paper", blocks or (Prose(("The runs contain no network.",), "note"),))]
     sections += [roofline.section(run) for run in site.runs if any(row.ok for row in run.rows)]
     sections += [_achieved(group) for group in site.groups("images_per_s", sweeps=False)]
     return Content(tuple(sections))
@@ -34,13 +34,13 @@ def content(site: Site) -> Content:
 PAGE: Final = PageKind(
     path="costs.html",
     label="Costs",
-    question="What does a network cost, and how near does each framework come to what is possible?",
+    question="What does a network cost, and how close does each framework come to the roofline?",
     content=content,
 )
 
 
 Costs = dict[tuple[str, str], tuple[ModelCost, ...]]
-"""Of each network its costs at the usual resolutions, its own last."""
+"""The costs of each network at the usual resolutions, its default resolution last."""
 
 
 def _totals(costs: Costs) -> Table:
@@ -55,8 +55,8 @@ def _totals(costs: Costs) -> Table:
     )
     return Table(
         columns, rows, frozenset(range(1, 7)),
-        caption=f"{COUNTED} Activations are the outputs of those layers; bytes moved are inputs, outputs and "
-        "parameters of every layer, once each.",
+        caption=f"{COUNTED} Activations are the outputs of those layers; bytes moved are the inputs, outputs "
+        "and parameters of every layer, each counted once.",
     )
 
 
@@ -88,17 +88,17 @@ def _parameters(costs: Costs) -> FigureBlock:
     for (model, variant), found in costs.items():
         cost = found[-1]
         blocks = [block for block in cost.blocks if block.parameters]
-        most = max(blocks, key=lambda block: block.parameters)
-        share = fmt.percentage(100 * most.parameters / cost.parameters_total)
+        largest = max(blocks, key=lambda block: block.parameters)
+        share = fmt.percentage(100 * largest.parameters / cost.parameters_total)
         sentence = (
-            f"{network_title(model, variant)}: the block with the most parameters is {most.name}, {share} of "
+            f"{network_title(model, variant)}: the block with the most parameters is {largest.name}, {share} of "
             f"{fmt.millions(cost.parameters_total)}."
         )
         parts = [("parameters", "var(--part-1)", [block.parameters / 1e6 for block in blocks])]
         figure = charts.columns([block.name for block in blocks], parts, "parameters (millions)")
         drawings.append(Chart(figure, network_title(model, variant), sentence))
         sentences.append(sentence)
-    caption = "Counted from the architecture's text at each network's own size, with batch-norm statistics; exact."
+    caption = "Exact counts from the blueprint at each network's default resolution, including batch-norm statistics."
     return FigureBlock("Parameters by block", tuple(sentences), tuple(drawings), (caption,))
 
 
@@ -109,19 +109,19 @@ def _where_the_work_is(cost: ModelCost) -> str:
     return (
         f"{network_title(cost.model, cost.variant)}: {fmt.percentage(100 * cost.macs_of(kind) / cost.macs)} of "
         f"{fmt.number(cost.macs / 1e9)} G multiply-adds at {cost.resolution} px are {called} convolutions; the "
-        f"costliest block is {block.name} with {fmt.percentage(100 * block.macs / cost.macs)}."
+        f"most expensive block is {block.name} with {fmt.percentage(100 * block.macs / cost.macs)}."
     )
 
 
 def _achieved(group: Group) -> Section:
     scale = charts.scale(group.measured, _value)
     sentences = tuple(
-        takeaways.extremes(panel, lambda row: _gflops(row).median * 1e9, fmt.rate, "achieved work")
+        takeaways.extremes(panel, lambda row: _gflops(row).median * 1e9, fmt.rate, "achieved rate")
         for panel in group.panels
     )
     what = (
-        "Two times the multiply-adds of a step over its measured time, whatever operations the framework really ran. "
-        f"{captions.bars(group, scale.cuts)}"
+        "Twice the multiply-adds of a step over its measured time, regardless of the operations that the framework "
+        f"ran. {captions.bars(group, scale.cuts)}"
     )
     figure = FigureBlock(
         title="Achieved floating-point rate",
@@ -138,7 +138,7 @@ def _achieved(group: Group) -> Section:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """GFLOP/s with the bounds of its interval."""
+    """GFLOP/s with the bounds of the 95 % interval."""
 
     median: float
     low: float | None
@@ -175,4 +175,4 @@ def _rate_table(group: Group) -> Table:
         "Network", "Framework", "Recipe", "MACs per step", "GFLOP/s", "95 % interval", "Attainable GFLOP/s",
         *trust.COLUMNS,
     )
-    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="Data table")

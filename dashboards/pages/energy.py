@@ -1,4 +1,4 @@
-"""How much energy does an image take?"""
+"""Energy: how much energy does an image take?"""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from xibench.record import format as fmt
 from xibench.record.schema import Energy
 
 WHAT: Final = (
-    "Energy over the timed steps, divided by the images computed: of the cards by NVML's counter, or its power "
-    "readings integrated where there is no counter, plus the processor's packages by RAPL, as far as they can be read."
+    "Energy over the timed steps per image: of the GPUs from NVML's energy counter, or from its integrated power "
+    "readings if there is no counter, plus that of the CPU packages from RAPL, if readable."
 )
 NO_INTERVAL: Final = (
-    "A case's processes are taken together, without an interval; each process's figure stands in the table."
+    "The processes of a case are pooled, without an interval; the data table has the figure of each process."
 )
 
 
 def content(site: Site) -> Content:
-    """Joules per image with and without idle power; where there is none, why."""
+    """Joules per image with and without idle power, or the reason why there are none."""
     sections = [_section(group) for group in site.groups("joules_per_image")]
     if not sections:
-        text = "No case of these runs has timed steps, over which energy could be read."
-        sections = [Section("nothing", "Nothing was measured", (Prose((text,), "note"),))]
+        text = "No case of these runs has timed steps over which energy could be measured."
+        sections = [Section("nothing", "No results", (Prose((text,), "note"),))]
     sections += [_idle(run) for run in site.runs if run.calibration]
     return Content(tuple(sections))
 
@@ -43,7 +43,7 @@ PAGE: Final = PageKind(
 def _section(group: Group) -> Section:
     blocks: list[Block] = []
     if any(row.summary.joules_per_image is not None for row in group.measured):
-        blocks += [_figure(group), *([_without(group)] if _lacking(group) else [])]
+        blocks += [_figure(group), *([_without(group)] if _unmeasured(group) else [])]
     else:
         blocks.append(Prose((f"No energy figure for any case: {_why(group)}.",), "note"))
     return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
@@ -57,7 +57,7 @@ def _figure(group: Group) -> FigureBlock:
     parts = (
         ("above idle", PHASES[3], lambda row: _above(row)),
         ("idle", PHASES[1], lambda row: _idle_part(row)),
-        ("idle not known apart", PHASES[0], lambda row: _whole(row)),
+        ("total, idle power unknown", PHASES[0], lambda row: _whole(row)),
     )
     used = [part for part in parts if any(part[2](row) for row in group.measured)]
     keys = tuple(Key(name, colour) for name, colour, _ in used)
@@ -95,32 +95,33 @@ def _whole(row: Row) -> float:
     return (s.joules_per_image or 0.0) if s.joules_per_image_above_idle is None else 0.0
 
 
-def _lacking(group: Group) -> list[Row]:
+def _unmeasured(group: Group) -> list[Row]:
     return [row for row in group.measured if row.summary.joules_per_image is None]
 
 
 def _without(group: Group) -> Prose:
-    names = fmt.listing([f"{row.label} on {words.name(row.case.model)}" for row in _lacking(group)])
+    names = fmt.listing([f"{row.label} on {words.name(row.case.model)}" for row in _unmeasured(group)])
     return Prose((f"Without an energy figure: {names}. {_why(group)}.",))
 
 
 def _why(group: Group) -> str:
-    """Each reason once, with the sources that it holds for."""
+    """Each distinct reason with the sources it applies to."""
     reasons: dict[str, list[str]] = {}
-    for row in _lacking(group):
+    for row in _unmeasured(group):
         for p in row.record.processes:
             for field, why in p.energy.absent.items():
                 source = SOURCES.get(field, field)
                 if source not in reasons.setdefault(why.rstrip("."), []):
                     reasons[why.rstrip(".")].append(source)
     if not reasons:
-        return "; ".join(dict.fromkeys(r.summary.absent.get("joules_per_image", "no reason") for r in _lacking(group)))
+        absent = (row.summary.absent.get("joules_per_image", "no reason") for row in _unmeasured(group))
+        return "; ".join(dict.fromkeys(absent))
     return "; ".join(f"{fmt.listing(sources)}: {why}" for why, sources in reasons.items())
 
 
 SOURCES: Final = {
-    "gpu_counter_joules": "the cards' counter", "gpu_integrated_joules": "the cards' integrated power",
-    "cpu_package_joules": "the processor's packages",
+    "gpu_counter_joules": "GPU energy counter", "gpu_integrated_joules": "integrated GPU power",
+    "cpu_package_joules": "CPU packages",
 }
 
 
@@ -138,11 +139,11 @@ def _table(group: Group) -> Table:
                 *trust.cells(row),
             ))
     columns = (
-        "Network", "Framework", "Recipe", "J/image", "J/image above idle", "Cards' counter", "Cards' integrated power",
-        "Processor's packages", "Window, s", "Power readings", *trust.COLUMNS,
+        "Network", "Framework", "Recipe", "J/image", "J/image above idle", "GPU energy counter",
+        "Integrated GPU power", "CPU packages", "Window, s", "Power readings", *trust.COLUMNS,
     )
-    caption = "Joules per image; by source, every process's own figure."
-    return Table(columns, tuple(rows), trust.numeric(3, columns), caption=caption, fold="The numbers")
+    caption = "Joules per image; the columns of each source list one figure per process."
+    return Table(columns, tuple(rows), trust.numeric(3, columns), caption=caption, fold="Data table")
 
 
 _BY_SOURCE: Final[tuple[Callable[[Energy], float | None], ...]] = (
@@ -159,7 +160,7 @@ def _spread(row: Row, source: Callable[[Energy], float | None]) -> str:
 
 
 def _idle(run: LoadedRun) -> Section:
-    """Idle power of every calibration of a run."""
+    """Idle power from every calibration of a run."""
     rows: list[tuple[Cell, ...]] = []
     absent: dict[str, None] = {}
     for calibration in run.calibrations:
@@ -169,9 +170,9 @@ def _idle(run: LoadedRun) -> Section:
             fmt.number(idle.window_s),
         ))
         absent |= dict.fromkeys(idle.absent.values())
-    caption = "Power while nothing of the run worked, in watts."
+    caption = "Power while no process of the run was active, in watts."
     if absent:
-        caption += f" Not known: {'; '.join(why.rstrip('.') for why in absent)}."
-    columns = ("Taken", "All cards, W", "Processor's packages, W", "Window, s")
+        caption += f" Unavailable: {'; '.join(why.rstrip('.') for why in absent)}."
+    columns = ("Taken", "All GPUs, W", "CPU packages, W", "Window, s")
     table = Table(columns, tuple(rows), frozenset({1, 2, 3}), caption=caption)
     return Section(f"idle-{run.anchor}", f"Idle power, run {run.short}", (table,))

@@ -1,4 +1,4 @@
-"""What do the further metrics say: those that a user's module has registered and that no other page shows?"""
+"""Further metrics: those that plugins have registered and that no other page shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DIRECTION: Final = {"higher": " Longer is better.", "lower": " Shorter is better
 
 
 def content(site: Site) -> Content:
-    """A figure and a table for each of those metrics, by the registry alone."""
+    """A figure and a table for each metric that no other page shows, from the registry."""
     return Content(tuple(
         Section(group.key, group.title, tuple(_figure(group, metric) for metric in found), subtitle=group.subtitle)
         for group in site.groups()
@@ -25,14 +25,14 @@ def content(site: Site) -> Content:
 
 
 def applies(site: Site) -> bool:
-    """Whether any case has a metric that no other page shows."""
+    """Whether any case has such a metric."""
     return any(_metrics(group) for group in site.groups())
 
 
 PAGE: Final = PageKind(
     path="further.html",
     label="Further metrics",
-    question="What do the metrics of plugins say?",
+    question="What do the metrics of plugins show?",
     content=content,
     applies=applies,
 )
@@ -70,7 +70,7 @@ def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
 
 
 def _value(row: Row, metric: Metric[Any]) -> charts.Value | None:
-    """A bar without the attained fraction beside it, which says nothing of this metric."""
+    """A bar without the attained fraction, which is unrelated to this metric."""
     value = charts.value_of(row, metric)
     return None if value is None else replace(value, text=fmt.number(value.value))
 
@@ -84,7 +84,7 @@ def _table(group: Group, metric: Metric[Any]) -> Table:
             shown = (reason or fmt.NONE) if value is None else fmt.bounded(value.value, value.low, value.high)
             rows.append((panel.title, row.framework, trust.recipe(row), shown, *trust.cells(row)))
     columns = ("Network", "Framework", "Recipe", f"{metric.label}, {charts.unit_of(metric)}", *trust.COLUMNS)
-    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="Data table")
 
 
 def _shown(metric: Metric[Any], value: float) -> str:

@@ -1,4 +1,4 @@
-"""How long is a step or a query, how steady is it, and how many queries can be served?"""
+"""Latency: how long does a step or a query take, how stable is it, and which arrival rate can be served?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from dashboards import captions, charts, takeaways, trust, words
-from dashboards.charts import absent_note, rows_figure, slots
+from dashboards.charts import absent_note, row_positions, rows_figure
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Prose, Section, Table
 from dashboards.runs import Group, Row
 from dashboards.sections import queries, server
@@ -18,42 +18,40 @@ from dashboards.style import framework_colour, recipe_symbol
 from xibench.record import format as fmt
 from xibench.record.metrics import STEP_S
 from xibench.record.schema import Process
+from xibench.scenarios import SCENARIOS
 
-LEAST_SPAN: Final = 2.0  # percent either side of the median: less would show noise as if it were large
-NOT_MEASURED: Final = {
-    "p50_s": "Single-stream was not measured: one image at a time with p50, p90 and p99 of its latency. "
-    "`xibench run --scenario single-stream` does.",
-    "highest_rate_hz": "The server scenario was not measured: latency against the rate at which queries arrive. "
-    "`xibench run --scenario server` does.",
-}
-
+MIN_SPAN: Final = 2.0  # percent on either side of the median: a narrower axis would exaggerate noise
 
 def content(site: Site) -> Content:
-    """Steps of whole batches, single queries with their percentiles, and latency against the arrival rate."""
+    """Step times of batches, latency percentiles of single images, and latency against the arrival rate."""
     sections = [
         *(_section(group, (_medians(group), _steps(group))) for group in site.groups("images_per_s", sweeps=False)),
         *(_section(group, (queries.percentiles(group), _steps(group))) for group in site.groups("p50_s")),
         *(_section(group, server.blocks(group)) for group in site.groups("highest_rate_hz")),
     ]
     if not sections:
-        return Content((Section("nothing", "Nothing was measured", (Prose((_nothing(site),), "note"),)),))
-    lacking = tuple(text for metric, text in NOT_MEASURED.items() if not site.groups(metric))
-    if lacking:
-        sections.append(Section("lacking", "Not measured in these runs", (Prose(lacking),)))
+        return Content((Section("nothing", "No results", (Prose((_nothing(site),), "note"),)),))
+    measured = {group.case.scenario for group in site.groups()}
+    missing = tuple(
+        f"{scenario.label}: {scenario.description}. Measure it with `xibench run --scenario {scenario.name}`."
+        for scenario in SCENARIOS.values() if scenario.sample == "query" and scenario.name not in measured
+    )
+    if missing:
+        sections.append(Section("missing", "Not measured in these runs", (Prose(missing),)))
     return Content(tuple(sections))
 
 
 PAGE: Final = PageKind(
     path="latency.html",
     label="Latency",
-    question="How long does a step or a query take, and how steady is it?",
+    question="How long does a step or a query take, and how stable is it?",
     content=content,
 )
 
 
 def _nothing(site: Site) -> str:
     if site.measured:
-        return "No case of these runs timed single steps outside of a batch sweep."
+        return "No case outside of batch sweeps has timed steps."
     return "No case of these runs has a result."
 
 
@@ -83,19 +81,19 @@ def _value(row: Row) -> charts.Value | None:
 def _steps(group: Group) -> FigureBlock:
     span = _span(group)
     beyond = sum(not span[0] <= v <= span[1] for v in _shares(group, lambda p: [*p.warmup_s, *p.steps_s]))
-    edge = f" Steps beyond the axis are arrows at its edge; there are {beyond}." if beyond else ""
-    several = ", one process after another." if any(row.summary.processes > 1 for row in group.measured) else "."
+    edge = f" Arrows at the edges are the {fmt.plural(beyond, 'step')} beyond the axis." if beyond else ""
+    several = ", process by process." if any(row.summary.processes > 1 for row in group.measured) else "."
     return FigureBlock(
         title=f"Every {group.scenario.sample or 'step'}",
         takeaways=(takeaways.drift(group), *_outliers(group)),
         charts=tuple(
-            Chart(_strips(panel.rows, span), panel.title, f"{panel.title}: every step against its case's median.")
+            Chart(_strips(panel.rows, span), panel.title, f"{panel.title}: every step relative to the median")
             for panel in group.panels
         ),
         caption=(
-            (f"One mark per step after the first{several} Within a row time runs from top to "
-            "bottom, so a slant is drift. Hollow marks are warm-up, left out of the median; the band is the median's "
-            f"95 % interval.{edge}"),
+            (f"One mark per step after the first{several} Within a row, time runs from top to bottom, so that drift "
+            "shows as a slope. Hollow marks are warm-up steps, which the median excludes; the band is the 95 % "
+            f"interval of the median.{edge}"),
             *captions.measured(group),
         ),
     )
@@ -108,21 +106,21 @@ def _outliers(group: Group) -> tuple[str, ...]:
         return ()
     mild, severe = sum(o.mild for o in found), sum(o.severe for o in found)
     return (
-        (f"Of {fmt.plural(steps, 'step')}, {fmt.grouped(mild)} are mild and {fmt.grouped(severe)} severe outliers of "
-        "their process by Tukey's fences; they are in every figure."),
+        (f"Of {fmt.plural(steps, 'step')}, {fmt.grouped(mild)} are mild and {fmt.grouped(severe)} severe outliers "
+        "within their process (Tukey's fences); every figure includes them."),
     )
 
 
 def _span(group: Group) -> tuple[float, float]:
-    """The axis of all strips of a group: the central 96 % of timed steps with room around; warm-up if it is near."""
+    """The axis of all strips of a group: the central 96 % of timed steps with a margin, and warm-up if it is close."""
     low, high = np.percentile(_shares(group, lambda process: process.steps_s), [2, 98])
-    half = max(LEAST_SPAN, 1.25 * max(-float(low), float(high)))
+    half = max(MIN_SPAN, 1.25 * max(-float(low), float(high)))
     warmup = max(_shares(group, lambda process: process.warmup_s), default=0.0)
     return -min(half, 100.0), max(half, min(1.05 * warmup, 4 * half))
 
 
 def _shares(group: Group, steps: Callable[[Process], Sequence[float]]) -> list[float]:
-    """How far each step lies from its case's median, in percent of it."""
+    """The deviation of each step from the median of its case, in percent."""
     return [
         100 * (s / row.summary.step_s.median - 1)
         for row in group.measured if row.summary.step_s for p in row.record.processes for s in steps(p)
@@ -145,30 +143,31 @@ def _table(group: Group) -> Table:
                 _ended(p.sampled.stopped_by for p in row.record.processes if p.sampled),
             ))
     columns = (
-        "Network", "Framework", "Recipe", "Median, ms [95 %]", "Least, ms", "Most, ms", "Outliers, mild + severe",
-        "On the device's clock, ms", *trust.COLUMNS, "Warm-up steps", "Warm-up ended by", "Stopped by",
+        "Network", "Framework", "Recipe", "Median, ms [95 %]", "Minimum, ms", "Maximum, ms",
+        "Outliers, mild + severe", "Device time, ms", *trust.COLUMNS, "Warm-up steps", "Warm-up stopped by",
+        "Sampling stopped by",
     )
-    return Table(columns, tuple(rows), frozenset(range(3, len(columns) - 2)), fold="The numbers")
+    return Table(columns, tuple(rows), frozenset(range(3, len(columns) - 2)), fold="Data table")
 
 
 def _device(row: Row) -> tuple[str]:
-    """The median step on the device's own clock."""
+    """The median step on the clock of the device."""
     steps = [s for p in row.record.processes if p.sampled for s in p.sampled.device_steps_s or ()]
     return (fmt.number(1e3 * float(np.median(steps))) if steps else fmt.NONE,)
 
 
 def _ended(rules: Iterable[str]) -> str:
-    """Which rules ended the processes, each once with how many."""
+    """The distinct stopping rules with the number of processes that each one stopped."""
     found = Counter(rules)
     return ", ".join(rule if len(found) == 1 else f"{rule} ({count})" for rule, count in found.items())
 
 
 def _strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
-    """Every step as a mark, in percent of the case's median; within a row time runs from top to bottom.
+    """One mark per step, in percent of the median of its case; within a row, time runs from top to bottom.
 
-    span: the part of the axis that is drawn; steps beyond it are arrows at its edge.
+    span: of the axis; steps beyond it are arrows at its edges.
     """
-    place = slots(rows, heading=0.6)
+    place = row_positions(rows, heading=0.6)
     data: list[dict[str, Any]] = []
     shapes: list[dict[str, Any]] = [_vertical_line(0)]
     for at, row in zip(place.positions, rows, strict=True):
@@ -179,7 +178,7 @@ def _strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
         absent_note(at, row, x=span[0]) for at, row in zip(place.positions, rows, strict=True)
         if not row.summary.step_s
     ]
-    figure = rows_figure(data, rows, place, "step time against the case's median (%)", list(span), notes, height=44)
+    figure = rows_figure(data, rows, place, "step time relative to the median (%)", list(span), notes, height=44)
     figure["layout"]["shapes"] = shapes
     figure["layout"]["xaxis"] |= {"zeroline": False, "ticksuffix": " %", "showticksuffix": "all"}
     return figure

@@ -1,4 +1,4 @@
-"""How much memory does a case take?"""
+"""Memory: how much memory does a case need?"""
 
 from __future__ import annotations
 
@@ -19,23 +19,25 @@ COMPILED: Final[tuple[Callable[[Memory], int | None], ...]] = (
 
 
 def content(site: Site) -> Content:
-    """Peak host memory above the framework's baseline, and device memory or the reason why there is none."""
+    """Peak host memory above the baseline of the framework, and device memory or the reason why there is none."""
     sections = tuple(_section(group) for group in site.groups(sweeps=False))
-    text = "Memory against the batch stands under Batch." if site.measured else "No case of these runs has a result."
-    title = "Batch sweeps only" if site.measured else "Nothing was measured"
+    text = "No case of these runs has a result." if not site.measured else (
+        "These runs are batch sweeps; see the Batch page for memory against the batch."
+    )
+    title = "Batch sweeps only" if site.measured else "No results"
     return Content(sections or (Section("nothing", title, (Prose((text,), "note"),)),))
 
 
 PAGE: Final = PageKind(
     path="memory.html",
     label="Memory",
-    question="How much memory does a network take beyond what its framework takes anyway?",
+    question="How much memory does a network need on top of its framework?",
     content=content,
 )
 
 
 def host_above_baseline(row: Row) -> list[int]:
-    """Bytes above the baseline, per process that has both figures."""
+    """Peak bytes above the baseline, for each process with both figures."""
     return [
         p.memory.host_peak_bytes - p.memory.host_baseline_bytes
         for p in row.record.processes
@@ -44,7 +46,7 @@ def host_above_baseline(row: Row) -> list[int]:
 
 
 def device_allocated(row: Row) -> list[int]:
-    """Peak bytes that the framework allocated on the device, per process that has the figure."""
+    """Peak bytes that the framework allocated on the device, for each process with that figure."""
     return [b for p in row.record.processes if (b := p.memory.device_peak_allocated_bytes) is not None]
 
 
@@ -55,7 +57,7 @@ def _section(group: Group) -> Section:
     else:
         blocks.append(Prose((f"No host memory figure: {_why(group, 'host')}.",), "note"))
     if any(device_allocated(row) for row in group.measured):
-        caption = "Peak memory allocated on the device, by the framework's own counter."
+        caption = "Peak memory allocated on the device, from the framework's counter."
         blocks.append(_figure(group, "Peak device memory", device_allocated, caption))
     else:
         blocks.append(Prose((f"No device memory figure: {_why(group, 'device')}.",)))
@@ -93,15 +95,15 @@ def _figure(group: Group, title: str, values: Callable[[Row], list[int]], captio
 def _host_caption(group: Group) -> str:
     methods = fmt.listing(sorted({row.process.memory.host_method for row in group.measured}))
     return (
-        "Peak resident memory of the worker while it built, compiled and stepped the network, less what it held after "
-        f"importing the framework and touching the device. Read by: {methods}."
+        "Peak resident memory of the worker while building, compiling and running the network, minus its resident "
+        f"memory after importing the framework and initialising the device. Source: {methods}."
     )
 
 
 def _spread(group: Group) -> str:
     if max(row.summary.processes for row in group.measured) == 1:
-        return "A process has one peak (n = 1), so there is no interval."
-    return "The highest peak among processes; the line reaches down to the lowest."
+        return "One process per case (n = 1), so there is no interval."
+    return "Maximum over processes; the line extends down to the minimum."
 
 
 def _why(group: Group, which: str) -> str:
@@ -113,12 +115,12 @@ def _why(group: Group, which: str) -> str:
     if reasons:
         return "; ".join(reason.rstrip(".") for reason in reasons)
     if which == "device" and group.case.device == "cpu":
-        return "these cases ran on the CPU, whose memory is the host's"
-    return "the record gives no reason"
+        return "these cases ran on the CPU, which uses host memory"
+    return "no reason was recorded"
 
 
 def _compiled(group: Group) -> Table | Prose:
-    """What compilers planned for one step: a further column beside what was measured."""
+    """The memory that compilers planned for one step, in addition to what was measured."""
     rows: list[tuple[Cell, ...]] = []
     for panel in group.panels:
         for row in panel.measured:
@@ -127,11 +129,11 @@ def _compiled(group: Group) -> Table | Prose:
                 shown = [fmt.or_none(figure, fmt.mebibytes) for figure in figures]
                 rows.append((panel.title, row.framework, trust.recipe(row), *shown, *trust.cells(row)))
     if not rows:
-        return Prose((f"No compiler told what it planned: {_why(group, 'compiled')}.",))
+        return Prose((f"No compiler reported its memory plan: {_why(group, 'compiled')}.",))
     columns = (
-        "Network", "Framework", "Recipe", "Scratch", "Parameters and batch", "Output", "Program", *trust.COLUMNS
+        "Network", "Framework", "Recipe", "Temporary", "Parameters and batch", "Output", "Code", *trust.COLUMNS
     )
-    caption = "Memory of one step as the compiler planned it; frameworks that do not tell are left out."
+    caption = "Memory of one step as planned by the compiler, for frameworks that report it."
     return Table(columns, tuple(rows), trust.numeric(3, columns), caption=caption)
 
 
@@ -142,10 +144,10 @@ def _table(group: Group) -> Table:
     )
     columns = (
         "Network", "Framework", "Recipe", "Baseline", "Peak", "Above baseline", "Device, allocated", "Device, reserved",
-        "Device, whole process", *trust.COLUMNS,
+        "Device, total of the process", *trust.COLUMNS,
     )
-    caption = "The largest of a case's processes, each figure on its own."
-    return Table(columns, rows, trust.numeric(3, columns), caption=caption, fold="The numbers")
+    caption = "Each figure is the maximum over the processes of a case."
+    return Table(columns, rows, trust.numeric(3, columns), caption=caption, fold="Data table")
 
 
 def _memory_cells(row: Row) -> tuple[Cell, ...]:

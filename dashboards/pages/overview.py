@@ -1,4 +1,4 @@
-"""Which framework is fastest on which network, and what did not run?"""
+"""Throughput: which framework is fastest on each network, and which cases have no result?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from dashboards import captions, charts, takeaways, trust, words
 from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Panel, Row, case_words
-from dashboards.setting_differences import unlike_settings, within_cases
+from dashboards.setting_differences import between_frameworks, between_processes
 from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.metrics import IMAGES_PER_S
@@ -16,14 +16,14 @@ from xibench.record.schema import Case
 from xibench.scenarios import qualifier
 
 ABOUT: Final = (
-    "One text per network builds it natively in every framework, with the same weights and the same photographs. Each "
-    "case is timed in fresh processes, every step until its result has been computed."
+    "One blueprint per network builds it natively in every framework, with the same weights and the same input images. "
+    "Each case is timed in fresh processes; a timed step ends when its result has been computed."
 )
-NO_GPU: Final = "No case here ran on a GPU: what the recipes choose on one is unmeasured."
+NO_GPU: Final = "No case here ran on a GPU: the choices that recipes make for GPUs are unmeasured."
 
 
 def content(site: Site) -> Content:
-    """Throughput by framework, network and recipe; every case that has no result, with its reason."""
+    """Throughput by framework, network and recipe, and every case without a result with its reason."""
     sections = [_section(group) for group in site.groups("images_per_s", sweeps=False)] or [_elsewhere(site)]
     without = _without_result(site.runs)
     if without:
@@ -35,21 +35,21 @@ def content(site: Site) -> Content:
 PAGE: Final = PageKind(
     path="index.html",
     label="Throughput",
-    question="How many images per second does each framework take through the same network?",
+    question="How many images per second does each framework process with the same network?",
     content=content,
 )
 
 
 def _section(group: Group) -> Section:
     blocks: list[Block] = [_figure(group)]
-    unlike = sorted({entry.setting for entry in unlike_settings(group)})
-    if unlike:
-        text = f"Unlike between frameworks at the same recipe: {fmt.listing(unlike)}."
-        blocks.append(Prose((f"{text} What each ran with stands under Settings.",), "note"))
-    within = sorted({entry.setting for entry in within_cases(group)})
-    if within:
-        text = f"Unlike between processes of one case: {fmt.listing(within)}. Every process's values: see Settings."
-        blocks.append(Prose((text,), "note"))
+    frameworks = sorted({difference.setting for difference in between_frameworks(group)})
+    if frameworks:
+        text = f"Settings that differ between frameworks under the same recipe: {fmt.listing(frameworks)}."
+        blocks.append(Prose((f"{text} The Settings page lists the values.",), "note"))
+    processes = sorted({difference.setting for difference in between_processes(group)})
+    if processes:
+        text = f"Settings that differ between processes of the same case: {fmt.listing(processes)}."
+        blocks.append(Prose((f"{text} The Settings page lists the values.",), "note"))
     return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
 
 
@@ -78,7 +78,7 @@ def _table(group: Group) -> Table:
         "Network", "Framework", "Recipe", "Images/s", "95 % interval", "ms per step",
         "Peak host memory above baseline", *trust.COLUMNS,
     )
-    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, rows, trust.numeric(3, columns), fold="Data table")
 
 
 def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
@@ -94,27 +94,39 @@ def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
 
 
 def _elsewhere(site: Site) -> Section:
-    """What stands here if no offline case has a result: where the results are, or why there are none."""
+    """If no case has a throughput to show here: which pages have results, or why there are none."""
     titles = [group.title for group in site.families()]
     if not titles:
-        return Section("nothing", "Nothing was measured", (Prose((_why_nothing(site.runs),), "note"),))
-    text = (
-        f"These runs measured {fmt.listing(titles)}: batch sweeps stand under Batch, single-stream and server under "
-        "Latency, compile times under Start-up."
-    )
+        return Section("nothing", "No results", (Prose((_why_nothing(site.runs),), "note"),))
+    pages = fmt.listing(_pages_with_figures(site, titles))
+    text = f"These runs measured {fmt.listing(titles)}. Pages with their results: {pages}."
     return Section("elsewhere", "Results on other pages", (Prose((text,), "note"),))
+
+
+def _pages_with_figures(site: Site, titles: Sequence[str]) -> list[str]:
+    """The other pages that have a figure for any of these groups."""
+    from dashboards.pages import PAGES  # the registry imports this module
+
+    return [
+        kind.label
+        for kind in PAGES
+        if kind is not PAGE and any(
+            section.title in titles and any(isinstance(block, FigureBlock) for block in section.blocks)
+            for section in kind.content(site).sections
+        )
+    ]  # fmt: skip
 
 
 def _why_nothing(runs: Sequence[LoadedRun]) -> str:
     records = sum(len(run.rows) for run in runs)
     planned = sum(len(run.missing) for run in runs)
     if not records and not planned:
-        return "The run holds no case."
+        return "The run contains no case."
     if not records:
-        return f"No case has been run yet; {fmt.plural(planned, 'case')} stood in the plan."
+        return f"No case has been run yet; {fmt.plural(planned, 'case')} planned."
     if records == 1:
-        return "The one case that ran has no result. Its reason stands below."
-    return f"None of the {records} cases that ran has a result. Their reasons stand below."
+        return "The only case that ran has no result; the reason is below."
+    return f"None of the {records} cases that ran has a result; the reasons are below."
 
 
 def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
@@ -122,23 +134,23 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
     logs: list[Block] = []
     for run in runs:
         for row in (row for row in run.rows if not row.ok and not _swept(run, row)):
-            happened = words.status(row.summary.status)
-            rows.append((case_words(row.case), happened, _reason(row), _conditions(row.case), _run(run)))
+            status = words.status(row.summary.status)
+            rows.append((case_words(row.case), status, _reason(row), _conditions(row.case), _run(run)))
             if row.record.log:
                 logs.append(Fold(f"Last output of {row.case.key}", row.record.log))
-        never = "the run ended before this case"
+        never = "the run ended before this case started"
         rows += [(case_words(case), "not run", never, _conditions(case), _run(run)) for case in run.missing]
     if not rows:
         return ()
     intro = f"{fmt.plural(len(rows), 'case')} of {fmt.grouped(sum(len(r.rows) + len(r.missing) for r in runs))}."
     if any(_swept(run, row) for run in runs for row in run.rows):
-        intro += " Batches that did not fit into memory are results of a sweep and stand under Batch."
-    columns = ("Case", "What happened", "Reason", "Conditions", "Run")
+        intro += " Batches that did not fit into memory are results of a sweep; see the Batch page."
+    columns = ("Case", "Status", "Reason", "Conditions", "Run")
     return Prose((intro,)), Table(columns, tuple(rows)), *logs
 
 
 def _swept(run: LoadedRun, row: Row) -> bool:
-    """Whether running out of memory is what was looked for."""
+    """Whether the row is the end of a batch sweep: out of memory is then a result, not a failure."""
     return run.header.sampling.sweep and row.summary.status == "out_of_memory"
 
 

@@ -1,4 +1,4 @@
-"""Under which settings and on what was it measured, and how is it repeated?"""
+"""Settings: with which settings, under which conditions and on what machine were the runs measured?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dashboards import words
 from dashboards.content import Block, Cell, Facts, Link, Marked, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, case_words, recipe_order
 from dashboards.sections import conditions
-from dashboards.setting_differences import unlike_settings, within_cases
+from dashboards.setting_differences import between_frameworks, between_processes
 from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.schema import Environment, Process, SamplingConfig, Setting
@@ -19,7 +19,7 @@ RUNS_FOLDER: Final = "runs"
 
 
 def content(site: Site) -> Content:
-    """Settings read back, substitutions, environment, versions, run files and the command that repeats a run."""
+    """Reported settings, substitutions, conditions, environment, versions, and the command that repeats a run."""
     sections = [_settings(group) for group in site.families()]
     for run in site.runs:
         sections += [conditions.section(run), _run(run)]
@@ -30,59 +30,59 @@ PAGE: Final = PageKind(
     path="settings.html",
     label="Settings",
     title="Settings, conditions and environment",
-    question="With what settings, under what conditions and on what machine was it measured, and how is it repeated?",
+    question="How were these runs measured, and how can they be repeated?",
     content=content,
 )
 
 
 def run_file(run: LoadedRun) -> str:
-    """The run file's place inside the site: its name with the start of its hash, so that two files never clash."""
+    """The path of a run file inside the site: its name with the start of its hash, so that names never collide."""
     return f"{RUNS_FOLDER}/{run.anchor}-{run.name}"
 
 
 def _settings(group: Group) -> Section:
-    blocks: list[Block] = [*_unlike(group), *_within(group)]
+    blocks: list[Block] = [*_framework_differences(group), *_process_differences(group)]
     for framework in dict.fromkeys(row.case.framework for row in group.rows):
         rows = [row for row in group.measured if row.case.framework == framework]
         if rows:
             blocks.append(_settings_table(framework, rows))
     blocks += _substitutions(group)
-    return Section(group.key, group.title, tuple(blocks), f"{group.subtitle}: settings as each framework reported them")
+    return Section(group.key, group.title, tuple(blocks), f"{group.subtitle}: settings as reported by each framework")
 
 
-def _unlike(group: Group) -> list[Block]:
-    unlike = unlike_settings(group)
-    if not unlike:
-        return [Prose(("Every setting that two frameworks share under one name was the same at the same recipe.",))]
+def _framework_differences(group: Group) -> list[Block]:
+    differences = between_frameworks(group)
+    if not differences:
+        return [Prose(("Frameworks that share a setting reported the same value under the same recipe.",))]
     frameworks = list(dict.fromkeys(row.framework for row in group.measured))
     rows: list[tuple[Cell, ...]] = []
-    for entry in unlike:
+    for entry in differences:
         values = dict(entry.values)
         shown = [_show(values[f]) if f in values else fmt.NONE for f in frameworks]
         rows.append((entry.setting, words.name(entry.recipe), fmt.listing(list(entry.networks)), *shown))
     caption = (
-        "Unlike settings: the same setting, read back with unlike values under the same recipe. Compare these cases "
-        "with that in mind."
+        "Settings that differ between frameworks under the same recipe. Take them into account when comparing these "
+        "cases."
     )
     return [Table(("Setting", "Recipe", "Networks", *frameworks), tuple(rows), caption=caption)]
 
 
-def _within(group: Group) -> list[Block]:
-    """Settings on which the processes of one case differ."""
-    found = within_cases(group)
+def _process_differences(group: Group) -> list[Block]:
+    """Settings that differ between the processes of a case."""
+    found = between_processes(group)
     if not found:
         several = any(row.summary.processes > 1 for row in group.measured)
-        return [Prose(("Every process of a case reported the same settings as the case's others.",))] if several else []
+        return [Prose(("All processes of a case reported the same settings.",))] if several else []
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (case_words(entry.row.case), entry.setting, ", ".join(_show(value) for value in entry.values))
         for entry in found
     )
-    caption = "Settings on which the processes of one case differ: its figures mix them."
-    return [Table(("Case", "Setting", "Read back, process by process"), rows, caption=caption)]
+    caption = "Settings that differ between the processes of a case; its figures mix them."
+    return [Table(("Case", "Setting", "Values, process by process"), rows, caption=caption)]
 
 
 def _settings_table(framework: str, rows: Sequence[Row]) -> Table:
-    """One column per distinct set of settings of a recipe; a cell that differs along its row is marked."""
+    """One column per distinct set of settings of a recipe; cells that differ within a row are marked."""
     columns: list[tuple[str, list[str], dict[str, str]]] = []
     for row in sorted(rows, key=lambda row: recipe_order(row.case.recipe)):
         shown, network = _shown(row.process), words.name(row.case.model)
@@ -98,12 +98,12 @@ def _settings_table(framework: str, rows: Sequence[Row]) -> Table:
         for recipe, networks, _ in columns
     )
     body = tuple((name, *_setting_cells(name, [settings for _, _, settings in columns])) for name in names)
-    caption = f"{words.name(framework)}, read back after the run. Marked (◆): differs between these columns."
+    caption = f"{words.name(framework)}, as reported after the run. Marked (◆): differs between columns."
     return Table(("Setting", *titles), body, caption=caption)
 
 
 def _shown(process: Process) -> dict[str, str]:
-    """Each setting in words; one that is null with the reason."""
+    """The display text of each setting, with the reason for a null one."""
     return {
         name: f"none: {process.absent[name]}" if value is None and name in process.absent else _show(value)
         for name, value in process.settings.items()
@@ -114,7 +114,7 @@ def _setting_cells(name: str, columns: Sequence[dict[str, str]]) -> tuple[Cell, 
     shown = [settings.get(name, fmt.NONE) for settings in columns]
     if len(set(shown)) == 1:
         return tuple(shown)
-    return tuple(Marked(text, "differs between the columns") for text in shown)
+    return tuple(Marked(text, "differs between columns") for text in shown)
 
 
 def _substitutions(group: Group) -> list[Block]:
@@ -122,9 +122,9 @@ def _substitutions(group: Group) -> list[Block]:
         (case_words(row.case), s.wanted, s.ran, s.why) for row in group.measured for s in row.summary.substitutions
     )
     if not rows:
-        return [Prose(("Nothing was substituted: every case ran what its recipe and precision ask for.",))]
-    caption = "Substitutions: what a recipe or precision asked for that this machine could not give."
-    return [Table(("Case", "Wanted", "Ran instead", "Why"), rows, caption=caption)]
+        return [Prose(("No substitutions: every case ran with the settings that its recipe and precision request.",))]
+    caption = "Substitutions: requested settings that were unavailable on this machine."
+    return [Table(("Case", "Requested", "Ran instead", "Reason"), rows, caption=caption)]
 
 
 def _run(run: LoadedRun) -> Section:
@@ -141,14 +141,14 @@ def _run(run: LoadedRun) -> Section:
             ("SHA-256", run.digest),
             ("Format", str(run.format_version)),
             ("xibench", header.xibench),
-            ("Sampling rule", _sampling(header.sampling)),
+            ("Sampling", _sampling(header.sampling)),
             ("Images", f"{header.images.source}: {fmt.listing(header.images.files)}"),
             ("Preparation", header.images.preparation),
-            ("Images' SHA-256", header.images.digest),
+            ("SHA-256 of the images", header.images.digest),
         )),
     ]
     if run.cut_line:
-        blocks.append(Prose(("The last line of the run file was cut off and is left out.",), "note"))
+        blocks.append(Prose(("The last line of the run file is truncated and was ignored.",), "note"))
     blocks += [
         Prose(("To repeat this run on the same machine with the same versions:",)),
         Prose((header.command,), "code"),
@@ -160,28 +160,28 @@ def _run(run: LoadedRun) -> Section:
 
 
 def _sampling(sampling: SamplingConfig) -> str:
-    """The sampling rule as a sentence; parts that do not apply are left out."""
+    """The sampling configuration as a sentence, without the parts that do not apply."""
     warmup = (
         f"{sampling.warmup_steps} warm-up steps after the first"
         if sampling.max_warmup_steps == sampling.warmup_steps else
-        f"{sampling.warmup_steps} to {sampling.max_warmup_steps} warm-up steps after the first, until no trend is "
-        f"left or {sampling.warmup_budget_s:g} s have passed"
+        f"{sampling.warmup_steps} to {sampling.max_warmup_steps} warm-up steps after the first, until they show no "
+        f"trend or {sampling.warmup_budget_s:g} s have passed"
     )
     width = "" if sampling.half_width is None else (
-        f"; enough once half the median's 95 % interval is below {100 * sampling.half_width:g} % of it"
+        f"; sampling stops once half the 95 % interval of the median is below {100 * sampling.half_width:g} % of it"
     )
     memory = "" if sampling.memory_limit_bytes is None else f" or above {fmt.gibibytes(sampling.memory_limit_bytes)}"
     sweep = "; batches grow until memory runs out" if sampling.sweep else ""
     return (
-        f"{fmt.plural(sampling.processes, 'process')} per case, in a seeded random order, and up to "
-        f"{sampling.repeats} more in place of disturbed ones; {warmup}; at least {sampling.min_steps} and at most "
-        f"{sampling.max_steps} timed steps; none starts after {sampling.budget_s:g} s once the least is done{width}; "
+        f"{fmt.plural(sampling.processes, 'process')} per case in a seeded random order, and up to "
+        f"{fmt.plural(sampling.repeats, 'repetition')} of disturbed ones; {warmup}; {sampling.min_steps} to "
+        f"{sampling.max_steps} timed steps, none starts after {sampling.budget_s:g} s once the minimum is done{width}; "
         f"a worker is stopped after {sampling.time_limit_s:g} s{memory}{sweep}"
     )
 
 
 def _clocks(run: LoadedRun) -> str:
-    """The clocks that timed the steps, and what timing cost: the most that any process saw."""
+    """The clocks that timed the steps, and the overhead of timing: the maximum over all processes."""
     clocks = [p.clock for row in run.rows for p in row.record.processes]
     if not clocks:
         return fmt.NONE
@@ -190,8 +190,8 @@ def _clocks(run: LoadedRun) -> str:
     loops = [c.loop_overhead_s for c in clocks if c.loop_overhead_s is not None]
     parts = [fmt.listing(sorted({c.name for c in clocks}))]
     parts += [f"resolution {_nanoseconds(max(resolutions))}"] if resolutions else []
-    parts += [f"a reading costs at most {_nanoseconds(max(reads))}"] if reads else ["its cost was not measured"]
-    parts += [f"the loop adds at most {_nanoseconds(max(loops))} to a step"] if loops else []
+    parts += [f"reading it takes at most {_nanoseconds(max(reads))}"] if reads else ["reading time not measured"]
+    parts += [f"loop overhead at most {_nanoseconds(max(loops))} per step"] if loops else []
     return "; ".join(parts)
 
 
@@ -200,14 +200,14 @@ def _nanoseconds(value: float) -> str:
 
 
 def _limits(e: Environment) -> list[tuple[Cell, ...]]:
-    """What the run was started under; nothing for files of older formats, which do not hold it."""
+    """Limits and variables under which the run started; empty for older formats, which did not record them."""
     if e.variables is None:
         return []
     quota = None if e.cpu_quota_cores is None else f"{fmt.number(e.cpu_quota_cores)} cores"
     memory = None if e.memory_limit_bytes is None else f"{fmt.gibibytes(e.memory_limit_bytes)} of memory"
     return [
         ("Cores allowed", e.cpus_allowed or fmt.NONE),
-        ("Limits of control groups", ", ".join(filter(None, (quota, memory))) or "none"),
+        ("Control group limits", ", ".join(filter(None, (quota, memory))) or "none"),
         ("Environment variables", " ".join(f"{name}={value}" for name, value in e.variables.items()) or "none set"),
     ]
 
@@ -222,7 +222,7 @@ def _environment(e: Environment) -> Table:
         ("Last-level cache", fmt.or_none(e.cache_bytes, fmt.mebibytes)),
         ("Operating system", f"{e.os}, {e.kernel}"),
         ("Python", e.python),
-        ("Commit of xibench", f"{e.git_commit}{dirty}" if e.git_commit else "not run from a checkout"),
+        ("xibench commit", f"{e.git_commit}{dirty}" if e.git_commit else "not run from a checkout"),
         *_limits(e),
     ]
     rows += [
@@ -235,7 +235,7 @@ def _environment(e: Environment) -> Table:
 
 def _absent(e: Environment) -> list[Block]:
     rows: tuple[tuple[Cell, ...], ...] = tuple(sorted(e.absent.items()))
-    return [Table(("Not recorded", "Why"), rows)] if rows else []
+    return [Table(("Not recorded", "Reason"), rows)] if rows else []
 
 
 def _versions(run: LoadedRun) -> Table:
@@ -252,7 +252,7 @@ def _versions(run: LoadedRun) -> Table:
         for name in names
     )
     interpreters = "; ".join(f"{words.name(f)}: {where}" for f, where in sorted(e.interpreters.items()))
-    caption = f"Interpreters of the workers: {interpreters}." if interpreters else ""
+    caption = f"Worker interpreters: {interpreters}." if interpreters else ""
     return Table(("Distribution", "Parent", "Workers"), rows, caption=caption)
 
 

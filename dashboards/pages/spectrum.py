@@ -1,4 +1,4 @@
-"""What happens along the spectrum from a regular convolution to a depthwise one?"""
+"""Spectrum: from a regular convolution to a depthwise separable one."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding, in_slices
 from xibench.record import format as fmt
 from xibench.record.schema import Case
 
-QUESTION: Final = "What happens along the spectrum from a regular convolution to a depthwise one?"
 INTRO: Final = (
-    "Xception's separable convolution is one end of a spectrum: g segments of the channels, each convolved over space "
-    "by itself, and a 1 x 1 across all of them. g = 1 is a regular convolution, g = C has one segment per channel. At "
-    "the paper's widths fewer segments cost more; at equal parameters the network is narrowed until it has as many as "
-    "g = C."
+    "Xception's depthwise separable convolution is one end of a spectrum: the channels are split into g segments, each "
+    "with its own spatial convolution, followed by a 1 × 1 convolution across all channels. g = 1 is a regular "
+    "convolution; g = C has one segment per channel. At the paper's widths, fewer segments cost more; at equal "
+    "parameters, the network is narrowed until it has as many parameters as with g = C."
 )
-NOTHING: Final = "No run holds the spectrum at three numbers of segments or more. `xibench spectrum` measures it."
+NOTHING: Final = "No run measured three or more numbers of segments. Measure the spectrum with `xibench spectrum`."
 WAY_COLOURS: Final = {"paper": "var(--part-1)", "equal": "var(--part-3)"}
 Value = Callable[[Point], curves.Point | None]
 
@@ -43,29 +42,29 @@ class Family:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The run's rows that are points of the curves: whole batches."""
+        """The rows of the run that are points of the curves."""
         return self._rows({point.record.case for curve in self.curves for point in curve.points})
 
     @property
     def latency_rows(self) -> tuple[Row, ...]:
-        """The run's rows of the same networks that took one image at a time."""
+        """The rows of the run that measured the same networks one image at a time."""
         return self._rows({point.alone.case for curve in self.curves for point in curve.points if point.alone})
 
     def _rows(self, cases: set[Case]) -> tuple[Row, ...]:
         return tuple(row for row in self.run.rows if row.case in cases)
 
     def of(self, way: str) -> list[Curve]:
-        """The curves of one way of widths that have a result."""
+        """The curves with a result for one way of choosing widths."""
         return [curve for curve in self.curves if curve.widths == way and curve.measured]
 
     @property
     def ways(self) -> list[str]:
-        """The ways of widths of which there is a curve."""
+        """The ways of choosing widths that have a curve."""
         return [way for way in WIDTHS_TEXT if self.of(way)]
 
     @property
     def segments(self) -> list[int]:
-        """Every number of segments, in their order."""
+        """The numbers of segments, from 1 to C."""
         found = {point.member.segments for curve in self.curves for point in curve.points}
         return sorted(found, key=spectrum.position)
 
@@ -84,7 +83,7 @@ def content(site: Site) -> Content:
 PAGE: Final = PageKind(
     path="spectrum.html",
     label="Spectrum",
-    question=QUESTION,
+    question="What happens along the spectrum from regular to depthwise separable convolutions?",
     content=content,
 )
 
@@ -113,14 +112,14 @@ def _blocks(family: Family) -> tuple[Block, ...]:
         *_optional(
             family, "Latency of one image along g", _latency, "p50 (ms)", "takes", "ms", _latency_caption(family)
         ),
-        *_optional(family, "Peak memory along g", _memory, "peak memory (MiB)", "holds", "MiB"),
+        *_optional(family, "Peak memory along g", _memory, "peak memory (MiB)", "peaks at", "MiB"),
     )
 
 
 def _optional(
     family: Family, title: str, value: Value, axis: str, verb: str, unit: str, caption: tuple[str, ...] = ()
 ) -> list[FigureBlock]:
-    """A block, if the run has any such figure."""
+    """A figure block, if the run has any such value."""
     if not any(value(point) for curve in family.curves for point in curve.points):
         return []
     return [_block(family, title, _extremes(family, value, verb, unit), value, axis, caption=caption)]
@@ -141,14 +140,14 @@ def _block(
 
 
 def _chart(family: Family, way: str, value: Value, axis: str) -> Figure:
-    """A line per framework over the numbers of segments, which stand side by side."""
+    """One line per framework over the numbers of segments, which are evenly spaced."""
     places = {g: float(i) for i, g in enumerate(family.segments)}
-    drawn = []
+    lines = []
     for curve in family.of(way):
         points = [(places[point.member.segments], found) for point in curve.points if (found := value(point))]
         placed = tuple(curves.Point(x, p.y, p.hover, p.low, p.high) for x, p in points)
-        drawn.append(curves.Curve(curve.case.framework, curve.case.recipe, placed))
-    return _on_segments(family, curves.lines(drawn, "segments g", axis))
+        lines.append(curves.Curve(curve.case.framework, curve.case.recipe, placed))
+    return _on_segments(family, curves.lines(lines, "segments g", axis))
 
 
 def _on_segments(family: Family, figure: Figure) -> Figure:
@@ -177,8 +176,8 @@ def _latency(point: Point) -> curves.Point | None:
     if found is None or found.value is None:
         return None
     low, high = (None if bound is None else 1e3 * bound for bound in (found.low, found.high))
-    told = fmt.bounded(1e3 * found.value, low, high)
-    return curves.Point(0, 1e3 * found.value, f"{_at(point)}<br>{told} ms", low, high)
+    text = fmt.bounded(1e3 * found.value, low, high)
+    return curves.Point(0, 1e3 * found.value, f"{_at(point)}<br>{text} ms", low, high)
 
 
 def _memory(point: Point) -> curves.Point | None:
@@ -196,19 +195,19 @@ def _name(curve: Curve) -> str:
 
 
 def _extremes(family: Family, value: Value, verb: str, unit: str) -> tuple[str, ...]:
-    """Per framework and way of widths the least and the most, and where."""
-    told = []
+    """State the minimum and the maximum of each curve, and where they are."""
+    sentences = []
     for way in family.ways:
         for curve in family.of(way):
             known = [(found.y, point) for point in curve.points if (found := value(point))]
             if known:
-                (least, at), (most, there) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
-                told.append(
-                    f"{_name(curve)} {WIDTHS_TEXT[way]} {verb} {fmt.number(least)} {unit} at g = "
-                    f"{spectrum.label(at.member.segments)} and {fmt.number(most)} {unit} at g = "
+                (minimum, at), (maximum, there) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
+                sentences.append(
+                    f"{_name(curve)} {WIDTHS_TEXT[way]} {verb} {fmt.number(minimum)} {unit} at g = "
+                    f"{spectrum.label(at.member.segments)} and {fmt.number(maximum)} {unit} at g = "
                     f"{spectrum.label(there.member.segments)}."
                 )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def _costs(family: Family) -> FigureBlock:
@@ -217,7 +216,7 @@ def _costs(family: Family) -> FigureBlock:
               _cost_summary(family), _way_keys(family)),
         Chart(
             _cost_chart(family, lambda m: m.macs / 1e9, "multiply-adds (G)"),
-            f"Multiply-adds of an image at {family.curves[0].case.resolution} px", _cost_summary(family),
+            f"Multiply-adds per image at {family.curves[0].case.resolution} px", _cost_summary(family),
             _way_keys(family),
         ),
     )  # fmt: skip
@@ -226,16 +225,16 @@ def _costs(family: Family) -> FigureBlock:
          fmt.grouped(m.macs), m.variant)
         for way in family.ways for m in _members(family, way)
     )  # fmt: skip
-    columns = ("g", "Widths", "Factor of widths", "Parameters", "Multiply-adds", "Variant")
+    columns = ("g", "Widths", "Width factor", "Parameters", "Multiply-adds", "Variant")
     return FigureBlock(
-        "What the networks cost", (_cost_summary(family),), charts,
-        ("From the blueprints: exact, the same in every framework.", *_slices(family)),
-        Table(columns, rows, frozenset({2, 3, 4}), fold="The numbers"),
+        "Costs of the networks", (_cost_summary(family),), charts,
+        ("Exact counts from the blueprints, the same in every framework.", *_slices(family)),
+        Table(columns, rows, frozenset({2, 3, 4}), fold="Data table"),
     )
 
 
 def _slices(family: Family) -> list[str]:
-    """Which numbers of segments do not divide the widths, and what stands in the network instead."""
+    """Explain the numbers of segments that do not divide the widths, and what the network uses instead."""
     uneven = [
         f"g = {spectrum.label(m.segments)} {WIDTHS_TEXT[way]}"
         for way in family.ways for m in _members(family, way) if in_slices(m)
@@ -244,7 +243,8 @@ def _slices(family: Family) -> list[str]:
         return []
     return [(
         f"{fmt.listing(uneven)}: the segments do not divide every width (728 in 3 is 243 + 243 + 242). No framework "
-        "has an operator for that: such a layer is convolutions on slices, concatenated, and its speed is this form's."
+        "has an operator for that: such a layer runs as convolutions on slices that are concatenated, and so its speed "
+        "is that of this form."
     )]
 
 
@@ -253,7 +253,7 @@ def _cost_summary(family: Family) -> str:
     for way in family.ways:
         first, *_, last = _members(family, way)
         sentences.append(
-            f"{WIDTHS_TEXT[way].capitalize()} parameters go from {fmt.millions(first.parameters_trainable)} at g = "
+            f"{WIDTHS_TEXT[way].capitalize()} parameters range from {fmt.millions(first.parameters_trainable)} at g = "
             f"{spectrum.label(first.segments)} to {fmt.millions(last.parameters_trainable)} at g = "
             f"{spectrum.label(last.segments)}, multiply-adds from {fmt.number(first.macs / 1e9)} G to "
             f"{fmt.number(last.macs / 1e9)} G."
@@ -289,11 +289,11 @@ def _members(family: Family, way: str) -> list[Member]:
 
 def _table(family: Family) -> Table:
     columns = (
-        "Framework", "Widths", "g", "Images/s", "95 % interval", "Multiply-adds saved over the g measured before",
-        "Faster than it", *trust.COLUMNS,
+        "Framework", "Widths", "g", "Images/s", "95 % interval", "Multiply-adds saved over the previous g",
+        "Speedup over the previous g", *trust.COLUMNS,
     )
     rows = tuple(row for way in family.ways for curve in family.of(way) for row in _cells(family, curve))
-    return Table(columns, rows, trust.numeric(2, columns), fold="The numbers")
+    return Table(columns, rows, trust.numeric(2, columns), fold="Data table")
 
 
 def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:

@@ -1,4 +1,4 @@
-"""How long does it take to compile, and how long until the first result?"""
+"""Start-up: how long does compilation take, and how long until the first result?"""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from dashboards.style import PHASES
 from xibench.record import format as fmt
 from xibench.record.schema import Process
 
-NOT_APART: Final = "Where a framework cannot compile ahead of the first step, the first step includes compiling."
+NOT_SEPARATE: Final = "If a framework cannot compile ahead of time, its first step includes compilation."
 FRESH: Final = (
-    "One mark per fresh process: compiling ahead of time, where a framework does, and the first step, together, so "
-    "that frameworks compare. Beside them the median of the processes; intervals over processes stand in the table."
+    "One mark per fresh process: compilation ahead of time, if any, plus the first step, so that frameworks are "
+    "comparable. The label is the median over processes; the data table has the intervals."
 )
 
 
 def content(site: Site) -> Content:
-    """Compile times over fresh processes, and the phases up to a first result."""
+    """Compile times in fresh processes, and the phases up to the first result."""
     sections = tuple(
         Section(g.key, g.title, _blocks(g), subtitle=g.subtitle) for g in site.groups(sweeps=False)
     )
     text = "No case of these runs has a result." if not site.measured else (
-        "These runs sweep the batch only; start-up is shown for cases outside of sweeps."
+        "These runs are batch sweeps; this page shows cases outside of sweeps."
     )
-    return Content(sections or (Section("nothing", "Nothing was measured", (Prose((text,), "note"),)),))
+    return Content(sections or (Section("nothing", "No results", (Prose((text,), "note"),)),))
 
 
 PAGE: Final = PageKind(
     path="startup.html",
     label="Start-up",
-    question="How long does it take to compile, and how long is it until the first result?",
+    question="How long does compilation take, and how long until the first result?",
     content=content,
 )
 
@@ -44,26 +44,26 @@ PAGE: Final = PageKind(
 def _blocks(group: Group) -> tuple[Block, ...]:
     if any(row.summary.processes > 1 for row in group.measured):
         return _compile(group), _startup(group)
-    text = "Compile time was taken once per case (n = 1 process): its spread takes several fresh compiles."
+    text = "Each case was compiled once (n = 1 process); the spread of compile times needs several fresh processes."
     return _startup(group), Prose((text,))
 
 
 def fresh(process: Process) -> float:
-    """Seconds of compiling ahead of time and of the first step, which compiles where nothing did before it."""
+    """Seconds of compilation ahead of time plus the first step, which compiles if nothing did before."""
     return (process.compile_s or 0.0) + process.first_step_s
 
 
 def _compile(group: Group) -> FigureBlock:
     sentences = tuple(_takeaway(panel) for panel in group.panels)
     return FigureBlock(
-        title="Compiling and the first step, in fresh processes",
+        title="Compilation and first step in fresh processes",
         takeaways=sentences,
         charts=tuple(
-            Chart(charts.dots(panel.rows, _dots, "compiling + first step (s)"), panel.title, sentence)
+            Chart(charts.dots(panel.rows, _dots, "compilation + first step (s)"), panel.title, sentence)
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(
-            f"{FRESH} {NOT_APART} {_caches(group)}", *captions.measured(group, with_intervals=False),
+            f"{FRESH} {NOT_SEPARATE} {_caches(group)}", *captions.measured(group, with_intervals=False),
         ),
         table=_table(group),
     )
@@ -82,11 +82,11 @@ def _dots(row: Row) -> list[charts.Dot]:
 def _takeaway(panel: Panel) -> str:
     rows = [row for row in panel.measured if len(row.record.processes) > 1]
     if not rows:
-        return f"{panel.title}: no case has several fresh processes."
+        return f"{panel.title}: no case ran in several fresh processes."
     widest = max(rows, key=_spread)
     return (
-        f"{panel.title}: from one fresh process to the next, compiling and the first step vary most in "
-        f"{widest.framework} {widest.recipe}, the longest {fmt.ratio(_spread(widest))} the shortest."
+        f"{panel.title}: between fresh processes, compilation and first step vary most for {widest.framework} "
+        f"{widest.recipe}: the slowest takes {fmt.ratio(_spread(widest))} as long as the fastest."
     )
 
 
@@ -96,7 +96,7 @@ def _spread(row: Row) -> float:
 
 
 def _caches(group: Group) -> str:
-    """What the frameworks' caches on disk gave, as they were read back."""
+    """The state of the on-disk compilation caches, as the frameworks reported it."""
     found: dict[str, list[str]] = {}
     for row in group.measured:
         for p in row.record.processes:
@@ -104,9 +104,9 @@ def _caches(group: Group) -> str:
             if state is not None and row.framework not in found.setdefault(str(state), []):
                 found[str(state)].append(row.framework)
     if not found:
-        return "Whether compiled programs came from a cache was not read back."
-    said = [f"{state} ({fmt.listing(names)})" for state, names in found.items()]
-    return f"Cache of compiled programs on disk: {'; '.join(said)}."
+        return "No framework reported whether compiled programs came from a cache."
+    states = [f"{state} ({fmt.listing(names)})" for state, names in found.items()]
+    return f"On-disk compilation cache: {'; '.join(states)}."
 
 
 def _middle(phase: Callable[[Process], float]) -> Callable[[Row], float]:
@@ -121,9 +121,9 @@ def _startup(group: Group) -> FigureBlock:
         ("first step", PHASES[3], _middle(lambda p: p.first_step_s)),
     )
     several = any(row.summary.processes > 1 for row in group.measured)
-    once = "Each phase is the median of the case's processes; their spread stands in the table." if several else (
-        "Each phase happened once per process (n = 1), so there is no interval."
-    )
+    phase_note = "Each phase was measured once (n = 1 process), so there is no interval."
+    if several:
+        phase_note = "Each phase is the median over the processes of a case; the data table lists every process."
     return FigureBlock(
         title="Time to the first result",
         takeaways=tuple(takeaways.startup(panel) for panel in group.panels),
@@ -133,7 +133,8 @@ def _startup(group: Group) -> FigureBlock:
             for panel in group.panels
         ),
         caption=(
-            f"{once} {NOT_APART} Each chart has its own scale.", *captions.measured(group, with_intervals=False),
+            f"{phase_note} {NOT_SEPARATE} Each chart has its own scale.",
+            *captions.measured(group, with_intervals=False),
         ),
         table=_startup_table(group),
     )
@@ -142,10 +143,10 @@ def _startup(group: Group) -> FigureBlock:
 def _table(group: Group) -> Table:
     rows = tuple(_cells(panel, row) for panel in group.panels for row in panel.measured)
     columns = (
-        "Network", "Framework", "Recipe", "Compile, s [95 %]", "First step, s [95 %]", "Least, s", "Most, s",
+        "Network", "Framework", "Recipe", "Compile, s [95 %]", "First step, s [95 %]", "Minimum, s", "Maximum, s",
         *trust.COLUMNS,
     )
-    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, rows, trust.numeric(3, columns), fold="Data table")
 
 
 def _cells(panel: Panel, row: Row) -> tuple[Cell, ...]:
@@ -169,4 +170,4 @@ def _startup_table(group: Group) -> Table:
         "Network", "Framework", "Recipe", "Process", "Import, s", "Build, s", "Compile, s", "First step, s",
         *trust.COLUMNS,
     )
-    return Table(columns, rows, trust.numeric(3, columns), fold="The numbers of every process")
+    return Table(columns, rows, trust.numeric(3, columns), fold="Data table, every process")

@@ -1,4 +1,4 @@
-"""What the machine did around each process of a run, which processes that disturbed, and what came of it."""
+"""Conditions: the state of the machine around each process, disturbances, and their consequences."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from xibench.record.schema import Attempt, Conditions, GpuConditions, Surroundin
 from xibench.scenarios import qualifier
 
 HZ: Final = 1e9
-MOST_OPEN: Final = 12  # disturbed processes that are listed without a fold
+MAX_UNFOLDED: Final = 12  # disturbed processes; longer lists are collapsed
 
 
 def section(run: LoadedRun) -> Section:
-    """Counts, disturbances with their reasons, drawings over the run, and every process before and after."""
+    """Counts, disturbances with their reasons, charts over the run, and the conditions around every process."""
     blocks: list[Block] = [Prose(_counts(run))]
     watched = [a for a in run.attempts if a.surroundings]
     if not watched:
@@ -32,29 +32,29 @@ def section(run: LoadedRun) -> Section:
 
 
 def _counts(run: LoadedRun) -> tuple[str, ...]:
-    """How many processes ran and what became of them; nothing is dropped uncounted."""
+    """How many processes ran, and how many count, were superseded or failed."""
     started = [a for a in run.attempts if a.process is not None or a.surroundings]
-    aside = _set_aside(run)
-    counting = [a for a in run.attempts if a.process is not None and a.order not in aside]
+    superseded = _superseded(run)
+    counting = [a for a in run.attempts if a.process is not None and a.order not in superseded]
     marked = sum(bool(_reasons(a)) for a in counting)
     failed = sum(a.process is None for a in run.attempts)
     text = (
         f"{fmt.plural(len(run.attempts), 'process')} in the run file, {fmt.grouped(len(started))} of them started. "
-        f"Count: {fmt.grouped(len(counting))}; disturbed, set aside and repeated: {fmt.grouped(len(aside))}; without a "
-        f"measurement: {fmt.grouped(failed)}. Of those that count, disturbed and marked (‡): {fmt.grouped(marked)}."
+        f"Counted: {fmt.grouped(len(counting))}; disturbed and superseded: {fmt.grouped(len(superseded))}; "
+        f"without a measurement: {fmt.grouped(failed)}. Counted although disturbed, marked (‡): {fmt.grouped(marked)}."
     )
     return (text,)
 
 
-def _set_aside(run: LoadedRun) -> set[int]:
-    """The orders of the attempts that were repeated; one whose repetition is still owed counts."""
+def _superseded(run: LoadedRun) -> set[int]:
+    """The orders of the attempts that a repetition replaced; until it has run, an attempt counts."""
     return {a.order for row in run.rows for a in row.record.superseded}
 
 
 def _unwatched(run: LoadedRun) -> str:
     if not run.attempts:
         return "No process has run."
-    return "Conditions were not recorded: this run was taken before run files held them."
+    return "Conditions were not recorded: the format of this run file predates them."
 
 
 def _reasons(attempt: Attempt) -> list[str]:
@@ -62,16 +62,16 @@ def _reasons(attempt: Attempt) -> list[str]:
 
 
 def _disturbed(run: LoadedRun) -> list[Block]:
-    aside = _set_aside(run)
+    superseded = _superseded(run)
     rows: list[tuple[Cell, ...]] = [
-        (str(a.order), case_words(a.case), _conditions_of(a), _became(a, aside), "; ".join(_reasons(a)))
+        (str(a.order), case_words(a.case), _conditions_of(a), _outcome(a, superseded), "; ".join(_reasons(a)))
         for a in run.attempts if _reasons(a)
     ]
     if not rows:
         return [Prose(("No process was disturbed.",))]
-    columns = ("Order", "Case", "Conditions", "What came of it", "Disturbed by")
-    fold = f"{len(rows)} disturbed processes" if len(rows) > MOST_OPEN else ""
-    return [Table(columns, tuple(rows), caption="Disturbed processes, each with the figure and its limit.", fold=fold)]
+    columns = ("Order", "Case", "Conditions", "Outcome", "Disturbed by")
+    fold = f"{len(rows)} disturbed processes" if len(rows) > MAX_UNFOLDED else ""
+    return [Table(columns, tuple(rows), caption="Disturbed processes with the reading and its limit.", fold=fold)]
 
 
 def _conditions_of(a: Attempt) -> str:
@@ -79,10 +79,10 @@ def _conditions_of(a: Attempt) -> str:
     return ", ".join([*scenario, a.case.precision, f"batch {a.case.batch}", f"process {a.number + 1}"])
 
 
-def _became(a: Attempt, aside: Collection[int]) -> str:
-    if a.order in aside:
-        return "set aside, repeated"
-    return "counts, marked" if a.process else words.status(a.status)
+def _outcome(a: Attempt, superseded: Collection[int]) -> str:
+    if a.order in superseded:
+        return "superseded"
+    return "counted, marked" if a.process else words.status(a.status)
 
 
 def _figures(run: LoadedRun, watched: Sequence[Attempt]) -> list[Block]:
@@ -93,8 +93,8 @@ def _figures(run: LoadedRun, watched: Sequence[Attempt]) -> list[Block]:
         return []
     device = run.attempts[0].case.device
     caption = (
-        ("One mark per process in the order in which they ran, so that drift of the machine shows as a slant. Hollow: "
-        "disturbed. Conditions are read, not sampled: no interval."),
+        ("One mark per process in run order, so that drift of the machine shows as a slope. Hollow: disturbed. "
+        "Conditions are single readings, so there is no interval."),
         f"{captions.hardware(run.header.environment, device)}. n = {fmt.plural(len(watched), 'process')}.",
     )
     return [FigureBlock("Conditions over the run", (_worst(watched),), tuple(drawings), caption)]
@@ -103,28 +103,28 @@ def _figures(run: LoadedRun, watched: Sequence[Attempt]) -> list[Block]:
 def _worst(watched: Sequence[Attempt]) -> str:
     found = [(s.others_share, a) for a in watched if (s := a.surroundings) and s.others_share is not None]
     if not found:
-        return "How much of the cores others took is not known."
+        return "The CPU use of other programs is unknown."
     share, a = max(found, key=lambda pair: pair[0])
     return (
-        f"Others took at most {fmt.percentage(100 * share)} of the usable cores while a process ran: "
-        f"{case_words(a.case)}, number {a.order} in the run."
+        f"Other programs used at most {fmt.percentage(100 * share)} of the usable cores while a process ran: "
+        f"{case_words(a.case)}, process {a.order} of the run."
     )
 
 
 def _shares(watched: Sequence[Attempt]) -> Chart | None:
     traces = [
-        _trace(watched, "taken by others", "var(--part-1)", "circle", lambda s: _percent(s.others_share)),
-        _trace(watched, "taken by the hypervisor", "var(--part-3)", "diamond", lambda s: _percent(s.steal_share)),
+        _trace(watched, "other programs", "var(--part-1)", "circle", lambda s: _percent(s.others_share)),
+        _trace(watched, "hypervisor (steal)", "var(--part-3)", "diamond", lambda s: _percent(s.steal_share)),
     ]
-    return _chart(traces, "Time of the usable cores that the run did not get", "share while a process ran (%)")
+    return _chart(traces, "CPU time taken from the run", "share of the usable cores (%)")
 
 
 def _clocks(watched: Sequence[Attempt]) -> Chart | None:
     traces = [
-        _trace(watched, "processor, before", "var(--part-2)", "circle", lambda s: _scaled(s.before.cpu_hz)),
-        _trace(watched, "processor, after", "var(--part-1)", "diamond", lambda s: _scaled(s.after.cpu_hz)),
-        _trace(watched, "card, before", "var(--part-4)", "square", lambda s: _sm(s.before)),
-        _trace(watched, "card, after", "var(--part-3)", "triangle-up", lambda s: _sm(s.after)),
+        _trace(watched, "CPU, before", "var(--part-2)", "circle", lambda s: _scaled(s.before.cpu_hz)),
+        _trace(watched, "CPU, after", "var(--part-1)", "diamond", lambda s: _scaled(s.after.cpu_hz)),
+        _trace(watched, "GPU, before", "var(--part-4)", "square", lambda s: _sm(s.before)),
+        _trace(watched, "GPU, after", "var(--part-3)", "triangle-up", lambda s: _sm(s.after)),
     ]
     return _chart(traces, "Clocks", "clock (GHz)")
 
@@ -133,7 +133,7 @@ def _chart(traces: Sequence[dict[str, Any]], heading: str, axis: str) -> Chart |
     known = [trace for trace in traces if trace["x"]]
     if not known:
         return None
-    figure: Figure = curves.scatter(list(known), "processes in the order in which they ran", axis, 280)
+    figure: Figure = curves.scatter(list(known), "processes in run order", axis, 280)
     figure["layout"]["yaxis"]["rangemode"] = "tozero"
     last = max(x for trace in known for x in trace["x"])
     figure["layout"]["xaxis"] |= {"tick0": 0, "dtick": max(1, round(last / 6)), "zeroline": False}
@@ -174,11 +174,11 @@ def _sm(conditions: Conditions) -> float | None:
 
 
 def _processes(run: LoadedRun) -> Table:
-    """Every process: what became of it, and the machine before and after it."""
-    titles = ("Order", "Case", "Conditions", "What became of it", "Reason")
-    aside = _set_aside(run)
+    """Every process: its outcome, and the machine before and after it."""
+    titles = ("Order", "Case", "Conditions", "Status", "Reason")
+    superseded = _superseded(run)
     named = [
-        (str(a.order), case_words(a.case), _conditions_of(a), _status(a, aside), a.reason or fmt.NONE)
+        (str(a.order), case_words(a.case), _conditions_of(a), _status(a, superseded), a.reason or fmt.NONE)
         for a in run.attempts
     ]
     if not any(a.surroundings for a in run.attempts):
@@ -187,13 +187,13 @@ def _processes(run: LoadedRun) -> Table:
         (*names, *_during(a.surroundings), *(_before_after(a.surroundings, read) for read in _READINGS.values()))
         for names, a in zip(named, run.attempts, strict=True)
     )
-    columns = (*titles, "Wall time, s", "Others meanwhile, %", "Steal meanwhile, %", *_READINGS)
-    caption = "Two figures with an arrow: before and after the process."
+    columns = (*titles, "Wall time, s", "Others during, %", "Steal during, %", *_READINGS)
+    caption = "Arrows: before → after the process; others: CPU use of other programs."
     return Table(columns, rows, trust.numeric(5, columns), caption=caption, fold="Every process, before and after")
 
 
-def _status(a: Attempt, aside: Collection[int]) -> Cell:
-    status = "set aside" if a.order in aside else words.status(a.status)
+def _status(a: Attempt, superseded: Collection[int]) -> Cell:
+    status = "superseded" if a.order in superseded else words.status(a.status)
     return Marked(status, "; ".join(_reasons(a))) if _reasons(a) else status
 
 
@@ -218,7 +218,7 @@ _READINGS: Final[dict[str, Callable[[Conditions], str]]] = {
 
 
 def _before_after(s: Surroundings | None, read: Callable[[Conditions], str]) -> str:
-    """`0.31 → 1.72`; one figure where both are the same."""
+    """`0.31 → 1.72`, or one figure if both are equal."""
     if s is None:
         return fmt.NONE
     before, after = read(s.before), read(s.after)
@@ -242,14 +242,14 @@ def _cards(watched: Sequence[Attempt]) -> Table:
         for a in watched for moment, g in _gpus(a)
     )
     columns = (
-        "Order", "When", "Card", "SM clock, GHz", "Memory clock, GHz", "Throttled by", "Temperature, °C", "Power, W",
-        "Power limit, W", "Others' processes",
+        "Order", "When", "GPU", "SM clock, GHz", "Memory clock, GHz", "Throttled by", "Temperature, °C", "Power, W",
+        "Power limit, W", "Foreign processes",
     )
-    return Table(columns, rows, frozenset({3, 4, 6, 7, 8, 9}), fold="Every card, before and after each process")
+    return Table(columns, rows, frozenset({3, 4, 6, 7, 8, 9}), fold="Every GPU, before and after each process")
 
 
 def _absent(watched: Sequence[Attempt]) -> list[Block]:
-    """What could not be read, and why."""
+    """Conditions that could not be read, with the reasons."""
     found: dict[str, dict[str, None]] = {}
     for a in watched:
         s = a.surroundings
@@ -258,4 +258,4 @@ def _absent(watched: Sequence[Attempt]) -> list[Block]:
                 for field, why in absent.items():
                     found.setdefault(why, {})[field] = None
     rows: tuple[tuple[Cell, ...], ...] = tuple((", ".join(fields), why) for why, fields in found.items())
-    return [Table(("Condition not read", "Why"), rows)] if rows else []
+    return [Table(("Unavailable condition", "Reason"), rows)] if rows else []

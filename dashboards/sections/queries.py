@@ -1,4 +1,4 @@
-"""Single-stream: percentiles of the latency of one image at a time."""
+"""Single-stream: latency percentiles of one image at a time."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from dashboards.runs import Group, Panel, Row
 from xibench.record import format as fmt
 
 SYMBOLS: Final = {"p50": "circle", "p90": "square", "p99": "diamond"}
-RISE: Final = {"p50": 0.28, "p90": 0.0, "p99": -0.28}  # each percentile on a line of its own
+RISE: Final = {"p50": 0.28, "p90": 0.0, "p99": -0.28}  # each percentile on its own line
 WHAT: Final = (
-    "From an image on the host to its logits on the host, one at a time. Marks: percentiles of all processes' queries; "
-    "lines: 95 % intervals by order statistics. They take queries for independent of each other and leave out the "
+    "From an image on the host to its logits on the host, one image at a time. Marks: percentiles over the queries of "
+    "all processes; lines: 95 % intervals from order statistics, which assume independent queries and exclude the "
     "spread between processes."
 )
 
 
 def percentiles(group: Group) -> FigureBlock:
-    """p50, p90 and p99 with their intervals; what too few queries cannot support says how many it would take."""
+    """p50, p90 and p99 with their intervals; a percentile with too few queries shows how many it needs."""
     sentences = tuple(_takeaway(panel) for panel in group.panels)
     keys = tuple(Key(name, "var(--muted)", symbol) for name, symbol in SYMBOLS.items())
     return FigureBlock(
@@ -47,11 +47,11 @@ def _dots(row: Row) -> list[charts.Dot]:
 
 
 def _needed(name: str, n: int, needed: int) -> str:
-    return f"{name}: n = {fmt.grouped(n)}, takes {fmt.grouped(needed)}"
+    return f"{name}: n = {fmt.grouped(n)}, needs {fmt.grouped(needed)}"
 
 
 def _takeaway(panel: Panel) -> str:
-    """The case with the lowest tail, by the highest percentile that is known."""
+    """State the lowest and the highest tail latency, at the highest percentile that is known."""
     rows = [row for row in panel.measured if row.summary.latency]
     for name in reversed(SYMBOLS):
         found = sorted(((v, row) for row in rows if (v := row.summary.latency[name].value) is not None), key=_first)
@@ -59,7 +59,7 @@ def _takeaway(panel: Panel) -> str:
             best, worst = found[0][1], found[-1][1]
             text = f"{panel.title}: {name} of the latency is lowest for {_name(best)}, {_text(best, name)} ms"
             return f"{text}." if best is worst else f"{text}, and highest for {_name(worst)}, {_text(worst, name)} ms."
-    return f"No case of {panel.title} has the queries that a percentile takes."
+    return f"No case of {panel.title} has enough queries for a percentile."
 
 
 def _first(pair: tuple[float, Row]) -> float:
@@ -71,21 +71,21 @@ def _name(row: Row) -> str:
 
 
 def _text(row: Row, name: str) -> str:
-    """`12.3 [12.1, 12.9]` in milliseconds, or how many queries it would take."""
+    """`12.3 [12.1, 12.9]` in milliseconds, or the number of queries that it needs."""
     p = row.summary.latency[name]
     if p.value is None:
-        return f"takes {fmt.grouped(p.needed)} queries"
+        return f"needs {fmt.grouped(p.needed)} queries"
     low, high = (None if bound is None else 1e3 * bound for bound in (p.low, p.high))
     return fmt.bounded(1e3 * p.value, low, high)
 
 
 def _short(group: Group) -> tuple[str, ...]:
-    """What is missing, and how many queries it would take."""
-    lacking = {
-        f"{name} takes {fmt.grouped(p.needed)} queries"
+    """State which percentiles are missing, and how many queries they need."""
+    missing = {
+        f"{name} needs {fmt.grouped(p.needed)} queries"
         for row in group.measured for name, p in row.summary.latency.items() if p.value is None
     }
-    return (f"Not stated where a case has too few queries: {'; '.join(sorted(lacking))}.",) if lacking else ()
+    return (f"Omitted for cases with too few queries: {'; '.join(sorted(missing))}.",) if missing else ()
 
 
 def _table(group: Group) -> Table:
@@ -96,4 +96,4 @@ def _table(group: Group) -> Table:
             rows.append((panel.title, row.framework, trust.recipe(row), *figures, *trust.cells(row)))
     headings = tuple(f"{name}, ms [95 %]" for name in SYMBOLS)
     columns = ("Network", "Framework", "Recipe", *headings, *trust.COLUMNS)
-    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="Data table")

@@ -1,4 +1,4 @@
-"""The roofline of a run: ceilings measured on its device, and how near each case came to them.
+"""The roofline of a run: the ceilings measured on its device, and the attained fraction of each case.
 
 Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore architectures",
 Communications of the ACM 52(4), 2009.
@@ -18,16 +18,17 @@ from xibench.record import format as fmt
 from xibench.record.schema import Calibration
 
 WHAT: Final = (
-    "Both axes are logarithmic. Across: two FLOPs a multiply-add over the bytes that every layer reads and writes "
-    "once. The line is the roof: the fastest copy and the fastest matrix product that any framework reached in this "
-    "run; dotted, each framework's own product. Marks are cases; ticks in ink are what a network's layers, each under "
-    "its own roof and element-wise layers fused, add up to. Attained is a case's height over its tick's."
+    "Both axes are logarithmic. Arithmetic intensity is two FLOPs per multiply-add over the bytes that every layer "
+    "reads and writes once. The line is the roof: the fastest copy and the fastest matmul of any framework in this "
+    "run; dotted lines are the matmuls of the other frameworks. Marks are cases. Ticks are attainable rates: the time "
+    "under the roof, summed over a network's layers with element-wise layers fused. Attained is the rate of a mark "
+    "over that of its tick."
 )
-MOST_NAMES: Final = 4  # columns of marks that are named in the drawing
+MAX_NAMES: Final = 4  # columns of marks; with more, the chart has no names
 
 
 def section(run: LoadedRun) -> Section:
-    """Ceilings and, where cases were measured under them, the roofline chart."""
+    """The measured ceilings and, if cases were measured under them, the roofline chart."""
     found = [g for g in families([run], "images_per_s") if any(row.summary.step_s for row in g.rows)]
     blocks: list[Block] = []
     if run.calibration is None:
@@ -35,17 +36,17 @@ def section(run: LoadedRun) -> Section:
     else:
         drawable = [g for g in found if _roof(run.calibration, g.case.precision)]
         blocks += [_figure(group, run.calibration) for group in drawable]
-        blocks += [_products(run), _copies(run)]
+        blocks += [_matmuls(run), _copies(run)]
     return Section(f"roofline-{run.anchor}", f"Roofline, run {run.short}", tuple(blocks))
 
 
 def intensity(row: Row) -> float:
-    """FLOPs per byte of one step."""
+    """Arithmetic intensity of one step, in FLOPs per byte."""
     return 2 * row.record.costs.macs / row.record.costs.bytes_moved
 
 
 def attainable(row: Row) -> float | None:
-    """FLOP/s that the case's layers could reach under the run's ceilings; None where they were not measured."""
+    """FLOP/s that the layers of a case could reach under the ceilings; None if they were not measured."""
     costs = row.record.costs
     return 2 * costs.macs / costs.attainable_s if costs.attainable_s else None
 
@@ -54,11 +55,11 @@ def _why(run: LoadedRun) -> str:
     reasons = dict.fromkeys(
         why for row in run.rows if (why := row.record.costs.absent.get("attainable_s")) is not None
     )
-    return "; ".join(reasons) or "they were left out"
+    return "; ".join(reasons) or "they were disabled"
 
 
 def _roof(calibration: Calibration, precision: str) -> tuple[float, float] | None:
-    """FLOP/s of the fastest product in the precision, and bytes/s of the fastest copy."""
+    """FLOP/s of the fastest matmul in the precision, and bytes/s of the fastest copy."""
     peak, copy = calibration.peak_flops_per_s(precision), calibration.bytes_per_s
     return (peak, copy) if peak and copy else None
 
@@ -84,11 +85,11 @@ def _takeaway(rows: Sequence[Row]) -> str:
     known = [(share, row) for row in rows if (share := row.summary.attained) is not None]
     if not known:
         return "No case has an attainable time under these ceilings."
-    (most, best), (least, worst) = max(known, key=lambda p: p[0]), min(known, key=lambda p: p[0])
-    text = f"{_who(best)} comes nearest to its roofline, {fmt.percentage(100 * most)} of it"
+    (highest, best), (lowest, worst) = max(known, key=lambda p: p[0]), min(known, key=lambda p: p[0])
+    text = f"{_who(best)} comes closest to its roofline and attains {fmt.percentage(100 * highest)}"
     if best is worst:
         return f"{text}."
-    return f"{text}; {_who(worst)} stays farthest below, {fmt.percentage(100 * least)}."
+    return f"{text}; {_who(worst)} attains the least, {fmt.percentage(100 * lowest)}."
 
 
 def _who(row: Row) -> str:
@@ -105,13 +106,13 @@ def _chart(rows: Sequence[Row], calibration: Calibration, precision: str) -> Fig
     left, right = min(*xs, ridge) / 2.5, max(*xs, ridge) * 2.5
     heights = [_achieved(row) for row in rows] + [peak]
     low, high = min(heights) / 2, max(heights) * 2
-    traces = [_roof_line(left, right, ridge, peak, copy), *_own_products(calibration, precision, copy, right)]
+    traces = [_roof_line(left, right, ridge, peak, copy), *_other_matmuls(calibration, precision, copy, right)]
     traces += [_ticks(rows), *_points(rows)]
     figure = curves.scatter(traces, "arithmetic intensity (FLOP per byte)", "GFLOP/s", 400)
     figure["layout"]["xaxis"] |= logarithmic(left, right)
     figure["layout"]["yaxis"] |= logarithmic(low / 1e9, high / 1e9)
     figure["layout"]["annotations"] = [
-        _note(right, peak, f"product {fmt.rate(peak)}", "right", "bottom"),
+        _note(right, peak, f"matmul {fmt.rate(peak)}", "right", "bottom"),
         _note(math.sqrt(left * ridge), math.sqrt(left * ridge) * copy, f"copy {fmt.bandwidth(copy)}", "left", "top"),
     ]
     figure["layout"]["annotations"] += _names(rows, low)
@@ -119,12 +120,12 @@ def _chart(rows: Sequence[Row], calibration: Calibration, precision: str) -> Fig
 
 
 def _names(rows: Sequence[Row], low: float) -> list[dict[str, Any]]:
-    """The networks' names at the foot of the drawing, unless there are too many columns of marks to name."""
+    """The names of the networks at the bottom of the chart, unless there are too many columns of marks."""
     found = {
         (network_title(row.case.model, row.case.variant), row.case.resolution, row.case.batch): intensity(row)
         for row in rows
     }
-    if len(found) > MOST_NAMES:
+    if len(found) > MAX_NAMES:
         return []
     several = len({batch for _, _, batch in found}) > 1
     return [
@@ -145,8 +146,8 @@ def _roof_line(left: float, right: float, ridge: float, peak: float, copy: float
     }
 
 
-def _own_products(calibration: Calibration, precision: str, copy: float, right: float) -> list[dict[str, Any]]:
-    """Each framework's own fastest product, below the roof."""
+def _other_matmuls(calibration: Calibration, precision: str, copy: float, right: float) -> list[dict[str, Any]]:
+    """The fastest matmul of each framework that is below the roof."""
     top = calibration.peak_flops_per_s(precision)
     return [
         {
@@ -160,7 +161,7 @@ def _own_products(calibration: Calibration, precision: str, copy: float, right: 
 
 
 def _ticks(rows: Sequence[Row]) -> dict[str, Any]:
-    """What each network could reach at its batch: once per network and batch."""
+    """The attainable rate, once per network and batch."""
     found = {
         (row.case.model, row.case.variant, row.case.resolution, row.case.batch): (row, rate)
         for row in rows if (rate := attainable(row)) is not None
@@ -225,12 +226,12 @@ def _table(group: Group, rows: Sequence[Row]) -> Table:
         ))
     columns = (
         "Network", "Input", "Batch", "Framework", "Recipe", "FLOP per byte", "GFLOP/s", "Attainable GFLOP/s",
-        "Attainable, ms", "Attainable, no fusion, ms", "Measured, ms", *trust.COLUMNS,
+        "Attainable, ms", "Attainable without fusion, ms", "Measured, ms", *trust.COLUMNS,
     )
-    return Table(columns, tuple(cells), frozenset({2, *range(5, len(columns))}), fold="The numbers")
+    return Table(columns, tuple(cells), frozenset({2, *range(5, len(columns))}), fold="Data table")
 
 
-def _products(run: LoadedRun) -> Table:
+def _matmuls(run: LoadedRun) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for calibration in run.calibrations:
         for p in calibration.matmuls:
@@ -238,12 +239,12 @@ def _products(run: LoadedRun) -> Table:
             rate: Cell = p.reason or "no figure"
             if p.flops_per_s is not None:
                 text = fmt.number(p.flops_per_s / 1e9)
-                rate = Marked(text, "the fastest in this precision: the roof") if p.flops_per_s == top else text
+                rate = Marked(text, "fastest in this precision: the roof") if p.flops_per_s == top else text
             size = fmt.NONE if p.n is None else f"{p.n} × {p.n}"
             rows.append((words.name(p.framework), p.precision, size, rate, *_taken(calibration)))
     caption = (
-        "Ceilings: the fastest square matrix product of each framework in each precision, two FLOPs a multiply-add, "
-        "the median of its timed products. Marked (◆): the roof."
+        "Ceilings: the fastest square matmul of each framework in each precision, two FLOPs per multiply-add, median "
+        "of the timed calls. Marked (◆): the roof."
     )
     columns = ("Framework", "Precision", "Size", "GFLOP/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({3}), caption=caption)
@@ -257,9 +258,9 @@ def _copies(run: LoadedRun) -> Table:
             if c.bytes_per_s is not None:
                 text = fmt.number(c.bytes_per_s / 1e9)
                 fastest = c.bytes_per_s == calibration.bytes_per_s
-                rate = Marked(text, "the fastest: the roof's slope") if fastest else text
+                rate = Marked(text, "fastest: the slope of the roof") if fastest else text
             rows.append((words.name(c.framework), fmt.or_none(c.size_bytes, fmt.mebibytes), rate, *_taken(calibration)))
-    caption = "Ceilings: a copy within the device's memory, bytes read plus bytes written. Marked (◆): the slope."
+    caption = "Ceilings: a copy in device memory, bytes read plus bytes written. Marked (◆): the slope of the roof."
     columns = ("Framework", "Array", "GB/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({2}), caption=caption)
 

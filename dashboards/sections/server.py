@@ -1,4 +1,4 @@
-"""Server: latency against the rate at which queries arrive, and the highest rate that keeps the bound."""
+"""Server: latency against the arrival rate, and the highest rate with p99 latency within the bound."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from xibench.record import format as fmt
 from xibench.record.schema import RateTrial, Server
 
 WHAT: Final = (
-    "Queries of one image arrive at random (a Poisson process) and wait in one queue; latency runs from a query's "
-    "arrival to its logits on the host, waiting included. Points: p99 at each rate that was tried, each process's; "
-    "hollow: above the bound. The dashed line is the bound, the ring the highest rate that kept it, found by bisection."
+    "Queries of one image arrive as a Poisson process and wait in one queue; latency runs from the arrival of a query "
+    "to its logits on the host, including the wait. Points: p99 at each rate tried, per process; hollow: above the "
+    "bound. The dashed line is the bound, the ring the highest rate within it, found by bisection."
 )
 NO_INTERVAL: Final = (
-    "The highest rate is the median of a case's processes, with their least and most: no interval is claimed for it."
+    "The highest rate is the median over the processes of a case; the data table has their range, not an interval."
 )
 
 
 def blocks(group: Group) -> tuple[Block, ...]:
-    """The figure with its table, and every rate that was tried."""
+    """The figure with its table, and a table of every rate tried."""
     sentences = tuple(_takeaway(panel) for panel in group.panels)
     figure = FigureBlock(
-        title="99th percentile of latency against the arrival rate",
+        title="p99 latency against the arrival rate",
         takeaways=sentences,
         charts=tuple(
             Chart(_chart(panel), panel.title, sentence, _keys(panel))
@@ -42,12 +42,12 @@ def blocks(group: Group) -> tuple[Block, ...]:
 
 
 def servers(row: Row) -> list[Server]:
-    """What each process found, in their order."""
+    """The server measurement of each process, in run order."""
     return [p.measured for p in row.record.processes if isinstance(p.measured, Server)]
 
 
 def highest(row: Row) -> list[float]:
-    """The highest rate of each process that has one."""
+    """The highest rates of the processes that have one, in ascending order."""
     return sorted(s.highest_rate_hz for s in servers(row) if s.highest_rate_hz is not None)
 
 
@@ -55,17 +55,17 @@ def _takeaway(panel: Panel) -> str:
     found = [(rate, row) for row in panel.measured if (rate := row.summary.highest_rate_hz) is not None]
     if not found:
         some = any(highest(row) for row in panel.measured)
-        where = "in more than half of its processes" if some else "at any rate that was tried"
-        return f"No case of {panel.title} kept its bound {where}."
-    (rate, best), (least, worst) = max(found, key=lambda p: p[0]), min(found, key=lambda p: p[0])
+        where = "in more than half of its processes" if some else "at any rate"
+        return f"No case of {panel.title} met its latency bound {where}."
+    (rate, best), (lowest, worst) = max(found, key=lambda p: p[0]), min(found, key=lambda p: p[0])
     text = (
-        f"{panel.title}: {best.framework} {best.recipe} serves the most, {fmt.queries(rate)} with p99 within "
+        f"{panel.title}: {best.framework} {best.recipe} sustains the highest rate, {fmt.queries(rate)} with p99 within "
         f"{fmt.seconds_or_ms(servers(best)[0].bound_s)}"
     )
     if best is worst:
         return f"{text}."
     within = fmt.seconds_or_ms(servers(worst)[0].bound_s)
-    return f"{text}; {worst.framework} {worst.recipe} the least, {fmt.queries(least)} within {within}."
+    return f"{text}; {worst.framework} {worst.recipe} the lowest, {fmt.queries(lowest)} within {within}."
 
 
 def _chart(panel: Panel) -> Figure:
@@ -74,13 +74,13 @@ def _chart(panel: Panel) -> Figure:
         Curve(row.case.framework, row.case.recipe, tuple(_point(row, t) for t in _ascending(s) if t.p99_s is not None))
         for row in rows for s in servers(row)
     ]
-    figure = curves.lines(found, "arrival rate (queries/s)", "p99 of latency (ms)")
+    figure = curves.lines(found, "arrival rate (queries/s)", "p99 latency (ms)")
     figure["layout"]["xaxis"]["rangemode"] = "tozero"
     figure["data"] += _rings(rows)
     bounds = _bounds(rows)
     figure["layout"]["shapes"] = [_bound_line(bound, colour) for bound, colour in bounds]
     known = [p.y for curve in found for p in curve.points]
-    if bounds:  # far beyond the bound the exact latency says nothing
+    if bounds:  # latencies far beyond the bound would flatten the rest of the chart
         top = 2.5 * 1e3 * max(bound for bound, _ in bounds)
         if known and max(known) > top:
             figure["layout"]["yaxis"] |= {"range": [0, top], "autorange": False}
@@ -102,7 +102,7 @@ def _point(row: Row, trial: RateTrial) -> Point:
 
 
 def _rings(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The highest rate of each case, at its bound."""
+    """A ring at the highest rate of each case, on its bound."""
     found = [(row, rate) for row in rows if (rate := row.summary.highest_rate_hz) is not None]
     if not found:
         return []
@@ -114,7 +114,7 @@ def _rings(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _bounds(rows: Sequence[Row]) -> list[tuple[float, str]]:
-    """Each bound once; in ink where all cases share it, else in its framework's colour."""
+    """The distinct bounds; in ink if all cases share one, or else in the colour of the framework."""
     found = {s.bound_s: framework_colour(row.case.framework) for row in rows for s in servers(row)}
     return [(bound, "var(--ink)" if len(found) == 1 else colour) for bound, colour in found.items()]
 
@@ -133,7 +133,7 @@ def _keys(panel: Panel) -> tuple[Key, ...]:
 
 def _unknown(group: Group) -> tuple[str, ...]:
     unknown = sum(t.p99_s is None for row in group.measured for s in servers(row) for t in s.trials)
-    return (f"Rates with too few queries to know p99, not drawn: {unknown}.",) if unknown else ()
+    return (f"Rates with too few queries for p99, not shown: {unknown}.",) if unknown else ()
 
 
 def _table(group: Group) -> Table:
@@ -145,19 +145,19 @@ def _table(group: Group) -> Table:
             spread = f"{fmt.number(rates[0])} to {fmt.number(rates[-1])}" if len(rates) > 1 else fmt.NONE
             rows.append((
                 panel.title, row.framework, trust.recipe(row), fmt.listing(_each_once([s.bound_s for s in found])),
-                _kept(len(rates), len(found)) if rate is None else fmt.number(rate), spread,
+                _met(len(rates), len(found)) if rate is None else fmt.number(rate), spread,
                 str(sum(len(s.trials) for s in found)),
                 *trust.cells(row),
             ))
     columns = (
-        "Network", "Framework", "Recipe", "Bound on p99", "Highest rate, queries/s", "Least to most of its processes",
+        "Network", "Framework", "Recipe", "Bound on p99", "Highest rate, queries/s", "Range over processes",
         "Rates tried", *trust.COLUMNS,
     )
-    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="The numbers")
+    return Table(columns, tuple(rows), trust.numeric(3, columns), fold="Data table")
 
 
-def _kept(kept: int, processes: int) -> str:
-    return f"kept in {kept} of {processes} processes" if kept else "none kept it"
+def _met(kept: int, processes: int) -> str:
+    return f"met in {kept} of {processes} processes" if kept else "not met"
 
 
 def _each_once(seconds: Sequence[float]) -> list[str]:
@@ -170,8 +170,8 @@ def _trials(group: Group) -> Table:
         for row in panel.measured:
             for number, server in enumerate(servers(row), start=1):
                 rows += [(panel.title, row.label, str(number), *_trial(trial)) for trial in _ascending(server)]
-    columns = ("Network", "Case", "Process", "Rate, queries/s", "Queries", "p50, ms", "p99, ms", "Kept the bound")
-    return Table(columns, tuple(rows), frozenset(range(2, 7)), fold="Every rate that was tried")
+    columns = ("Network", "Case", "Process", "Rate, queries/s", "Queries", "p50, ms", "p99, ms", "Within the bound")
+    return Table(columns, tuple(rows), frozenset(range(2, 7)), fold="Every rate tried")
 
 
 def _trial(trial: RateTrial) -> tuple[Cell, ...]:

@@ -337,7 +337,7 @@ def disturb(record: Record, number: int, reason: str = BUSY) -> Record:
 
 
 def repeat(record: Record, number: int, reason: str = BUSY) -> Record:
-    """The process was disturbed before, set aside and repeated."""
+    """The process was disturbed, superseded and repeated."""
     aside = msgspec.structs.replace(record.attempts[number], surroundings=surroundings([reason]), superseded=True)
     return msgspec.structs.replace(record, attempts=[aside, *record.attempts])
 

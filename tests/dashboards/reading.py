@@ -1,4 +1,4 @@
-"""What a built page holds, as its reader and as its charts see it."""
+"""What a page contains: its data, and for a built page its text and charts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,76 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dashboards.build import build
+from dashboards.build import build, pages_of
+from dashboards.content import Cell, FigureBlock, Marked, Page, Prose, Table
+from dashboards.site import Site
 from tests.dashboards import examples
 from xibench.record.schema import Calibration, Header, Record
+
+Pages = dict[str, Page]
+"""The pages of a site by their file names without the suffix."""
+
+
+def pages_of_files(*paths: Path) -> Pages:
+    return {page.file.removesuffix(".html"): page for page in pages_of(Site.read(paths))}
+
+
+def pages_of_run(folder: Path, head: Header, records: Sequence[Record], *calibrations: Calibration) -> Pages:
+    return pages_of_files(examples.write(folder / "run.jsonl", head, records, *calibrations))
+
+
+def pages_of_records(folder: Path, *records: Record) -> Pages:
+    """The pages of a run that planned exactly these records and measured ceilings."""
+    return pages_of_run(folder, examples.header([r.case for r in records]), records, examples.calibration())
+
+
+def blocks(page: Page) -> list[FigureBlock]:
+    return [block for section in page.sections for block in section.blocks if isinstance(block, FigureBlock)]
+
+
+def charts(page: Page) -> list[dict[str, Any]]:
+    """The Plotly JSON of every chart."""
+    return [chart.figure for block in blocks(page) for chart in block.charts]
+
+
+def captions(page: Page) -> list[str]:
+    return [line for block in blocks(page) for line in block.caption]
+
+
+def takeaways(page: Page) -> list[str]:
+    return [line for block in blocks(page) for line in block.takeaways]
+
+
+def prose(page: Page) -> list[str]:
+    found = [block for section in page.sections for block in section.blocks if isinstance(block, Prose)]
+    return [line for block in found for line in block.paragraphs]
+
+
+def tables(page: Page) -> list[Table]:
+    found = [block for section in page.sections for block in section.blocks]
+    either = [block.table if isinstance(block, FigureBlock) else block for block in found]
+    return [table for table in either if isinstance(table, Table)]
+
+
+def rows(page: Page, *headings: str) -> list[tuple[str, ...]]:
+    """The cells under these headings, row by row, of every table that has all of them."""
+    return [
+        tuple(shown(row[table.columns.index(heading)]) for heading in headings)
+        for table in tables(page) if set(headings) <= set(table.columns) for row in table.rows
+    ]  # fmt: skip
+
+
+def shown(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell.text
+
+
+def marks(page: Page) -> list[Marked]:
+    """Every highlighted cell."""
+    return [cell for table in tables(page) for row in table.rows for cell in row if isinstance(cell, Marked)]
+
+
+def notes_in(figure: dict[str, Any]) -> list[str]:
+    return [note["text"].strip() for note in figure["layout"]["annotations"]]
 
 
 def text_of(page: Path) -> str:
@@ -21,6 +88,7 @@ def text_of(page: Path) -> str:
 
 
 def figures(page: Path) -> list[dict[str, Any]]:
+    """The Plotly JSON of every chart in a built page."""
     found = re.findall(r'<script type="application/json">(.*?)</script>', page.read_text(), flags=re.DOTALL)
     return [json.loads(text) for text in found]
 
@@ -28,8 +96,3 @@ def figures(page: Path) -> list[dict[str, Any]]:
 def site_of(folder: Path, head: Header, records: Sequence[Record], *calibrations: Calibration) -> Path:
     """The folder of a site built from one run."""
     return build([examples.write(folder / "run.jsonl", head, records, *calibrations)], folder / "site").parent
-
-
-def site_of_records(folder: Path, *records: Record) -> Path:
-    """The folder of a site built from a run that planned just these records and measured ceilings."""
-    return site_of(folder, examples.header([r.case for r in records]), records, examples.calibration())

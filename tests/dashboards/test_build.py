@@ -10,8 +10,19 @@ import plotly.graph_objects as go
 import pytest
 
 from dashboards.build import build, script_json
+from dashboards.pages.overview import NO_GPU
 from tests.dashboards import examples
-from tests.dashboards.reading import figures, text_of
+from tests.dashboards.reading import (
+    Pages,
+    captions,
+    figures,
+    pages_of_files,
+    pages_of_records,
+    prose,
+    rows,
+    takeaways,
+    text_of,
+)
 from xibench.errors import NewerFormat, StoreError, UsageError
 from xibench.record.schema import FORMAT_VERSION, Case, InputImages, Memory
 
@@ -69,77 +80,71 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, name: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_every_figure_is_one_that_plotly_knows_and_names_its_axes(site: Path, name: str) -> None:
     for figure in figures(site / f"{name}.html"):
-        go.Figure(figure)  # raises ValueError for a property or value that Plotly lacks
+        go.Figure(figure)  # raises ValueError for a property or value that Plotly does not have
         assert figure["layout"]["xaxis"]["title"]["text"]
 
 
 def test_the_takeaway_is_computed_from_the_run(tmp_path: Path) -> None:
     fast, slow = examples.matrix(batch=8)[:2]
     records = [examples.ok(fast, [0.5, 0.5, 0.5, 0.5]), examples.ok(slow, [1.0, 1.0, 1.0, 1.0])]
-    index = build([examples.write(tmp_path / "r.jsonl", examples.header([fast, slow]), records)], tmp_path / "site")
-    expected = "PyTorch default is fastest on Xception: 16.0 [16.0, 16.0] images/s, 2.0× the next, TensorFlow default."
-    assert expected in text_of(index)
+    (sentence,) = takeaways(pages_of_records(tmp_path, *records)["index"])
+    expected = "PyTorch default is fastest on Xception: 16.0 [16.0, 16.0] images/s, 2.0× the next, TensorFlow default"
+    assert sentence.startswith(expected)
 
 
 def test_overlapping_intervals_are_said_not_to_tell_cases_apart(tmp_path: Path) -> None:
     one, other = examples.matrix()[:2]
     records = [examples.ok(one, [1.0, 1.1, 1.2, 1.3]), examples.ok(other, [1.05, 1.15, 1.25, 1.35])]
-    index = build([examples.write(tmp_path / "r.jsonl", examples.header([one, other]), records)], tmp_path / "site")
-    assert "has the highest median on Xception" in text_of(index)
-    assert "but its interval overlaps that of TensorFlow default" in text_of(index)
-    assert "is fastest" not in text_of(index)
+    (sentence,) = takeaways(pages_of_records(tmp_path, *records)["index"])
+    assert sentence.startswith("PyTorch default has the highest median on Xception")
+    assert "overlaps that of TensorFlow default" in sentence
+    assert "is fastest" not in sentence
 
 
 def test_two_steps_are_too_few_to_call_a_winner(tmp_path: Path) -> None:
     one, other = examples.matrix()[:2]
     records = [examples.ok(one, [1.0, 1.0]), examples.ok(other, [2.0, 2.0])]
-    index = build([examples.write(tmp_path / "r.jsonl", examples.header([one, other]), records)], tmp_path / "site")
-    assert "there are too few steps to tell it from TensorFlow default" in text_of(index)
+    (sentence,) = takeaways(pages_of_records(tmp_path, *records)["index"])
+    assert "too few steps" in sentence
+    assert "is fastest" not in sentence
 
 
-def test_intervals_of_one_process_are_said_to_leave_out_the_spread_between_processes(site: Path) -> None:
-    for name in ("index", "latency", "costs"):
-        assert "leave out the spread between processes" in text_of(site / f"{name}.html")
-
-
-def test_captions_carry_hardware_versions_and_n(site: Path) -> None:
+def test_captions_carry_hardware_versions_and_n(varied: Pages) -> None:
     for name in ("index", "latency", "memory"):
-        text = text_of(site / f"{name}.html")
+        text = " ".join(captions(varied[name]))
         assert "Example CPU 9000 @ 2.60GHz, 2 usable of 4 logical cores, 8.0 GiB" in text
-        assert "n = 1 process and 30 timed steps per case; 0 processes set aside and repeated, 0 failed" in text
+        assert "n = 1 process and 30 timed steps per case" in text
         for version in ("torch 2.13.0+cpu", "tensorflow 2.21.0", "jax 0.10.2"):
             assert version in text
 
 
-def test_a_case_without_a_result_is_listed_with_its_reason_and_keeps_its_row(site: Path) -> None:
-    text = text_of(site / "index.html")
-    assert "4 cases of 20" in text
-    for part in (
-        "PyTorch compiled, Xception unsupported pytorch: no C++ compiler for inductor; apt install g++",
-        "JAX compiled, Xception time limit reached stopped after 600 s during compile",
-        "JAX default, Inception V3 out of memory killed by the kernel",
-        "JAX tuned, Inception V3 not run the run ended before this case",
-    ):
-        assert part in text
+def test_a_case_without_a_result_is_listed_with_its_reason_and_keeps_its_row(site: Path, varied: Pages) -> None:
+    found = {case: (status, reason) for case, status, reason in rows(varied["index"], "Case", "Status", "Reason")}
+    assert len(found) == 4
+    assert found["PyTorch compiled, Xception"] == (
+        "unsupported", "pytorch: no C++ compiler for inductor; apt install g++"
+    )
+    assert found["JAX compiled, Xception"] == ("time limit reached", "stopped after 600 s during compile")
+    assert found["JAX default, Inception V3"] == ("out of memory", "killed by the kernel while it built the network")
+    assert found["JAX tuned, Inception V3"][0] == "not run"
     notes = [a["text"].strip() for a in figures(site / "index.html")[0]["layout"]["annotations"]]
     assert "unsupported" in notes
     assert "time limit reached" in notes
 
 
-def test_a_run_without_a_result_builds_and_says_so(empty_site: Path) -> None:
-    text = text_of(empty_site / "index.html")
-    assert "Nothing was measured" in text
-    assert "The one case that ran has no result" in text
-    assert "worker exited with code 1" in text
-    assert "Illegal instruction" in text
+def test_a_run_without_a_result_builds_and_says_so(empty: Pages, empty_site: Path) -> None:
+    assert [section.key for section in empty["index"].sections] == ["nothing", "without-result"]
+    assert rows(empty["index"], "Status", "Reason")[0] == ("failed", "worker exited with code 1")
+    assert "Illegal instruction" in text_of(empty_site / "index.html")
     for name in ("latency", "memory", "startup"):
-        assert "No case of these runs has a result" in text_of(empty_site / f"{name}.html")
+        assert [section.key for section in empty[name].sections] == ["nothing"]
 
 
 def test_a_run_file_with_nothing_but_a_header_builds(tmp_path: Path) -> None:
-    index = build([examples.write(tmp_path / "r.jsonl", examples.header([]), [])], tmp_path / "site")
-    assert "The run holds no case" in text_of(index)
-    assert "The runs name no network" in text_of(tmp_path / "site" / "costs.html")
+    build([examples.write(tmp_path / "r.jsonl", examples.header([]), [])], tmp_path / "site")
+    pages = pages_of_records(tmp_path)
+    assert [section.key for section in pages["index"].sections] == ["nothing"]
+    assert [section.key for section in pages["costs"].sections] == ["paper"]
 
 
 def test_a_value_with_html_in_it_is_shown_as_it_stands(tmp_path: Path) -> None:
@@ -186,35 +191,37 @@ def test_published_accuracies_carry_label_and_source(site: Path) -> None:
         assert "published" in figure["layout"]["yaxis"]["title"]["text"]
 
 
-def test_a_substitution_is_marked_and_explained(site: Path) -> None:
-    text = text_of(site / "index.html")
-    note = "† TensorFlow tuned on Xception: bf16 matrix units (AMX) was wanted, bf16 emulated in float32 ran instead"
-    assert note in text
-    assert "this CPU has no AMX" in text_of(site / "settings.html")
+def test_a_substitution_is_marked_and_explained(varied: Pages) -> None:
+    (note,) = {line for line in captions(varied["index"]) if line.startswith("†")}
+    assert note.startswith("† TensorFlow tuned on Xception")
+    assert ("bf16 matrix units (AMX)", "bf16 emulated in float32", "this CPU has no AMX") in rows(
+        varied["settings"], "Requested", "Ran instead", "Reason"
+    )
 
 
-def test_unlike_settings_are_named_where_speeds_are_compared(site: Path) -> None:
-    assert "Unlike between frameworks at the same recipe: layout." in text_of(site / "index.html")
-    assert "layout default Xception NCHW NHWC NHWC" in text_of(site / "settings.html")
+def test_differing_settings_are_named_where_speeds_are_compared(varied: Pages) -> None:
+    assert any("differ between frameworks" in line and "layout" in line for line in prose(varied["index"]))
+    columns = ("Setting", "Recipe", "Networks", "PyTorch", "TensorFlow", "JAX")
+    assert ("layout", "default", "Xception", "NCHW", "NHWC", "NHWC") in rows(varied["settings"], *columns)
 
 
-def test_the_run_file_stands_in_the_site_with_its_hash_and_the_command(site: Path) -> None:
+def test_the_site_contains_the_run_file_with_its_hash_and_command(site: Path) -> None:
     (copy,) = (site / "runs").iterdir()
     text = text_of(site / "settings.html")
     assert copy.name.removesuffix("-varied.jsonl") in text
     assert "xibench run --preset quick" in text
-    assert "1 process per case, in a seeded random order, and up to 1 more in place of disturbed ones" in text
-    assert "2 to 50 warm-up steps after the first, until no trend is left or 10 s have passed" in text
-    assert "at least 5 and at most 200 timed steps" in text
-    assert "half the median's 95 % interval is below 1 % of it" in text
+    for figures_of_sampling in (
+        "1 process per case", "up to 1 repetition of", "2 to 50 warm-up steps", "10 s", "5 to 200 timed steps",
+        "below 1 %",
+    ):
+        assert figures_of_sampling in text
 
 
 def test_a_cut_last_line_is_said(tmp_path: Path) -> None:
     head, records = examples.varied()
     path = examples.write(tmp_path / "r.jsonl", head, records)
     path.write_bytes(path.read_bytes()[:-20])
-    out = build([path], tmp_path / "site").parent
-    assert "The last line of the run file was cut off" in text_of(out / "settings.html")
+    assert any("truncated" in line for line in prose(pages_of_files(path)["settings"]))
 
 
 def test_runs_of_several_machines_are_kept_apart(tmp_path: Path) -> None:
@@ -228,22 +235,20 @@ def test_runs_of_several_machines_are_kept_apart(tmp_path: Path) -> None:
     assert "Other CPU" in text_of(out / "index.html")
 
 
-def test_device_memory_is_drawn_where_there_is_some_and_explained_where_not(site: Path, tmp_path: Path) -> None:
-    assert "No device memory figure: these cases ran on the CPU" in text_of(site / "memory.html")
+def test_device_memory_is_drawn_where_there_is_some_and_explained_where_not(varied: Pages, tmp_path: Path) -> None:
+    assert any(line.startswith("No device memory figure: these cases ran on") for line in prose(varied["memory"]))
     case = examples.matrix(device="cuda")[0]
     memory = Memory(
         host_baseline_bytes=1, host_peak_bytes=2**20, host_method="VmHWM", device_peak_allocated_bytes=700 * 2**20
     )
     record = examples.ok(case, memory=memory)
-    out = build([examples.write(tmp_path / "r.jsonl", examples.header([case]), [record])], tmp_path / "site").parent
-    assert "peak device memory is 700 MiB (PyTorch default)" in text_of(out / "memory.html")
+    assert rows(pages_of_records(tmp_path, record)["memory"], "Device, allocated") == [("700 MiB",)] * 2  # per figure
 
 
-def test_a_site_without_a_gpu_says_that_recipes_are_unmeasured_on_one(site: Path, tmp_path: Path) -> None:
-    told = "what the recipes choose on one is unmeasured"
-    assert told in text_of(site / "index.html")
+def test_a_site_without_a_gpu_says_that_recipes_are_unmeasured_on_one(varied: Pages, tmp_path: Path) -> None:
+    assert NO_GPU in varied["index"].intro
     run = examples.write(tmp_path / "card.jsonl", *examples.card())
-    assert told not in text_of(build([run], tmp_path / "out"))
+    assert NO_GPU not in pages_of_files(run)["index"].intro
 
 
 def test_no_run_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -264,7 +269,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         build([examples.write(tmp_path / "r.jsonl", *examples.varied())], tmp_path / "site")
 
 
-def test_contenders_and_recipes_of_ones_own_stand_beside_ours(tmp_path: Path) -> None:
+def test_third_party_implementations_and_recipes_with_explicit_choices_are_shown(tmp_path: Path) -> None:
     cases = [
         Case(framework=framework, model="xception", recipe=recipe)
         for framework, recipe in (

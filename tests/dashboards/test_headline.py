@@ -39,7 +39,7 @@ def test_the_text_says_hardware_versions_n_date_and_what_the_intervals_leave_out
     )
     for part in (
         "Example CPU 9000", "2 cores", "8.0 GiB", "no GPU", "torch 2.13.0+cpu", "tensorflow 2.21.0", "n = 6 to 9 steps",
-        "in one process a case", "leave out what differs from one process to the next", "2026-01-01",
+        "in one process per case", "exclude the spread between processes", "2026-01-01",
         "a78e7ac2bf5648e5984d4cf8b3bea3d8",
     ):
         assert part in text
@@ -61,10 +61,10 @@ def test_what_ran_instead_is_marked_and_explained(tmp_path: Path) -> None:
     record = ok(Case(framework="pytorch", model="xception", recipe="compiled"), STEADY, substitutions=[instead])
     text = text_of(tmp_path, without_ceilings(record))
     assert "16.0 [16.0, 16.0]†" in text
-    assert "† PyTorch, compiled: wanted torch.compile; no C++ compiler was found; ran eager." in text
+    assert "† PyTorch, compiled: requested torch.compile, ran eager instead: no C++ compiler was found." in text
 
 
-def test_unlike_settings_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+def test_groups_of_different_settings_have_separate_tables(tmp_path: Path) -> None:
     head, records = varied()
     text = headline(load(write(tmp_path / "run.jsonl", head, records)))
     assert text.count("| network | recipe |") == 2
@@ -74,10 +74,11 @@ def test_unlike_settings_stand_in_tables_of_their_own(tmp_path: Path) -> None:
 def test_a_run_of_several_processes_states_them_and_what_its_intervals_include(tmp_path: Path) -> None:
     text = headline(load(write(tmp_path / "run.jsonl", *thorough())))
     assert "images per second, geometric mean of the processes' medians [95 % interval], attained fraction" in text
-    assert "n = 2 to 3 processes a case, 30 steps in each: the intervals include the spread between processes." in text
-    assert "Set aside and repeated: 1; failed: 1." in text
-    assert "‡ Disturbed while it ran, as the run file says: PyTorch default on Xception." in text
-    assert "§ Warm-up ended at a limit, before a trend test found the steps steady: PyTorch tuned on Xception." in text
+    assert "n = 2 to 3 processes per case, 30 steps in each: the intervals include the spread" in text
+    assert "superseded: 1; failed: 1." in text
+    notes = {line[0]: line for line in text.splitlines() if line[:1] in ("‡", "§")}
+    assert notes["‡"].endswith(": PyTorch default on Xception.")
+    assert notes["§"].endswith(": PyTorch tuned on Xception.")
     assert "single-stream" not in text
 
 
@@ -91,7 +92,7 @@ def test_a_figure_is_followed_by_the_attained_fraction_of_the_roofline(tmp_path:
 
 def test_a_run_without_a_record_says_so(tmp_path: Path) -> None:
     text = text_of(tmp_path, plan=[Case(framework="jax", model="xception")])
-    assert "No case of this run has ended yet." in text
+    assert text.startswith("No case of this run has finished yet.")
 
 
 def test_only_what_stands_between_the_markers_is_replaced() -> None:

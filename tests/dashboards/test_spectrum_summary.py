@@ -28,11 +28,11 @@ def test_a_row_has_the_costs_and_every_framework_with_its_interval() -> None:
     assert len(rows) == 2  # at the paper's widths, at equal parameters
     assert all("22.9" in row and "8.36 G" in row and row.count("[") == 3 for row in rows)
     assert "It falls off most from g = 1 to g = 2" in text
-    assert "n = 3 processes a case" in text
+    assert "n = 3 processes per case" in text
 
 
 def test_a_run_without_a_spectrum_is_refused_in_one_line(tmp_path: Path) -> None:
     record = ok(Case(framework="pytorch", model="inception_v3"), [0.5] * 3)
     run = load(write(tmp_path / "run.jsonl", header([record.case]), [record]))
-    with pytest.raises(InputError, match="holds no curve of the spectrum; `xibench spectrum` measures them"):
+    with pytest.raises(InputError, match=r"contains no spectrum curve, .*; measure one with `xibench spectrum`"):
         summary(run)
