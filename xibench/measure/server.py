@@ -1,4 +1,4 @@
-"""Scenario server: queries that arrive by chance wait in one queue; how many a second still keep a bound on latency."""
+"""Scenario server: a queue with Poisson arrivals; the highest arrival rate with p99 latency under a limit."""
 
 from __future__ import annotations
 

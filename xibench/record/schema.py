@@ -171,7 +171,7 @@ class Queries(Sampled, frozen=True, kw_only=True, tag="queries", tag_field="kind
 
 
 class Server(Sampled, frozen=True, kw_only=True, tag="server", tag_field="kind"):
-    """Scenario server: the highest arrival rate at which the 99th percentile of latency keeps a bound.
+    """Scenario server: the highest sustained arrival rate with p99 latency under a limit.
 
     The samples are queries one after another, from whose median the search for the rate starts.
     """

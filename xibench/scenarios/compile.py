@@ -23,7 +23,7 @@ def run(prepared: PreparedCase) -> Timed:
 COMPILE: Final = Scenario(
     name="compile",
     label="Compile",
-    description="fresh compiles, one a process: compile time and first step",
+    description="fresh compiles, one per process: compile time and first step",
     run=run,
     metrics=("compile_s", "first_step_s", "processes", "peak_bytes"),
     headline=("compile_s", "first_step_s"),

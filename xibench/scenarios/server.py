@@ -1,4 +1,4 @@
-"""Scenario server: queries of one image arrive as a Poisson process; the highest rate whose p99 latency keeps a bound.
+"""Scenario server: Poisson arrivals of single-image queries; the highest sustained rate with p99 latency under a limit.
 
 Queries are first timed one at a time, as in scenario single-stream: the search for the rate starts from their median.
 """
@@ -70,7 +70,7 @@ def _trial(prepared: PreparedCase, rate_hz: float, bound_s: float, number: int) 
 SERVER: Final = Scenario(
     name="server",
     label="Server",
-    description="images that arrive by chance (Poisson): the highest rate whose p99 latency keeps a bound",
+    description="Poisson arrivals; the highest sustained rate with p99 latency under a limit",
     run=run,
     metrics=(
         "highest_rate_hz", "processes", "until_first_result", "peak_bytes", "joules_per_image",

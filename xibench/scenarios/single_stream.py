@@ -50,7 +50,7 @@ def _output_on_device(prepared: PreparedCase) -> Any:
 SINGLE_STREAM: Final = Scenario(
     name="single-stream",
     label="Single-stream",
-    description="one image at a time, from the host and back: the latency's p50, p90 and p99",
+    description="one image at a time, from host memory and back: latency p50, p90 and p99",
     run=run,
     metrics=(
         "p50_s", "p90_s", "p99_s", "steps", "processes", "attained", "until_first_result", "peak_bytes",
