@@ -1,7 +1,7 @@
-"""Finds names and sentences that the repository no longer uses: those of wording.txt, beside this file.
+"""Finds names and sentences that the repository no longer uses, which wording.txt lists.
 
-`python -m tests.wording [PATH]...` looks through the files that git knows, or those named, and ends with 1 if any is
-found. CHANGELOG.md may name what there was; results hold what was written at their time.
+`python -m tests.wording [PATH]...` searches the tracked files, or those at and below the paths, and exits with code 1
+if it finds any. CHANGELOG.md may mention old names, and committed results contain the names of their time.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("wording.txt")
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".json", ".html", ".css", ".js", ".txt", ""}
-NOT_LOOKED_AT = ("CHANGELOG.md", "LICENSE", "results/", "constraints.txt", "tests/wording.txt", "tests/test_wording.py")
+IGNORED = ("CHANGELOG.md", "LICENSE", "results/", "constraints.txt", "tests/wording.txt", "tests/test_wording.py")
 BETWEEN_WORDS = r"[\s#>*|]+"
-"""Blanks, line ends, and the marks with which a comment, a quotation or a list goes on."""
+"""Spaces, line ends, and the marks that continue a comment, a quotation or a list on the next line."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What is no longer written, and what is written instead."""
+    """An old name or sentence, its replacement, and the pattern that finds it."""
 
     old: str
     use: str
@@ -31,7 +31,14 @@ class Rule:
 
 
 def read(text: str) -> tuple[list[Rule], list[tuple[str, str]]]:
-    """The rules of a list, and its exceptions: path and name."""
+    """Parse a list of rules and exceptions.
+
+    Args:
+        text: The content of a file such as wording.txt, whose header describes the format.
+
+    Returns:
+        The rules, and the exceptions as (path, name) pairs.
+    """
     rules, exceptions = [], []
     for line in text.splitlines():
         if line.startswith("except "):
@@ -44,7 +51,17 @@ def read(text: str) -> tuple[list[Rule], list[tuple[str, str]]]:
 
 
 def found(path: str, text: str, rules: Sequence[Rule], exceptions: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """A line for each old name or sentence in a file: where it is, and what to write instead."""
+    """Find the old names and sentences in a file.
+
+    Args:
+        path: Path of the file, relative to the repository, to which exceptions may apply.
+        text: Content of the file.
+        rules: Old names and sentences.
+        exceptions: (path, name) pairs that are allowed.
+
+    Yields:
+        A line for each, with its place and its replacement.
+    """
     for rule in rules:
         if any(path.startswith(below) and rule.old == name for below, name in exceptions):
             continue
@@ -53,14 +70,14 @@ def found(path: str, text: str, rules: Sequence[Rule], exceptions: Sequence[tupl
             yield f"{path}:{line}: {' '.join(match[0].split())!r} is no longer used: {rule.use}"
 
 
-def main(paths: Iterable[str]) -> int:
-    """Prints what was found; 1 if there is any."""
+def main(paths: Sequence[str]) -> int:
+    """Print all old names and sentences in the tracked files at and below the paths; return 1 if there are any."""
     rules, exceptions = read(LIST.read_text())
-    known = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+    tracked = subprocess.check_output(["git", "ls-files", "--", *paths], cwd=ROOT, text=True).splitlines()
     count = 0
-    for path in paths or known:
+    for path in tracked:
         file = ROOT / path
-        if path.startswith(NOT_LOOKED_AT) or file.suffix not in SUFFIXES or not file.is_file():
+        if path.startswith(IGNORED) or file.suffix not in SUFFIXES or not file.is_file():
             continue
         for line in found(path, file.read_text(), rules, exceptions):
             print(line)

@@ -11,7 +11,7 @@ from dashboards.runs import Group, Row, network_title, networks
 from dashboards.sections import roofline
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import kind_colour
-from xibench.analysis.costs import KINDS, ModelCost, model_cost, usual_resolutions
+from xibench.analysis.costs import KINDS, ModelCost, comparison_resolutions, model_cost
 from xibench.record import format as fmt
 
 COUNTED: Final = (
@@ -23,7 +23,7 @@ COUNTED: Final = (
 def content(site: Site) -> Content:
     """Totals and blocks of every network in the runs, their rooflines, and the achieved rate of each case."""
     keys = networks(site.runs)
-    costs = {key: tuple(model_cost(*key, pixels) for pixels in usual_resolutions(*key)) for key in keys}
+    costs = {key: tuple(model_cost(*key, pixels) for pixels in comparison_resolutions(*key)) for key in keys}
     blocks: tuple[Block, ...] = (_totals(costs), _macs(costs), _parameters(costs)) if costs else ()
     sections = [Section("paper", "On paper", blocks or (Prose(("The runs contain no network.",), "note"),))]
     sections += [roofline.section(run) for run in site.runs if any(row.ok for row in run.rows)]

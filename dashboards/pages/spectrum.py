@@ -48,7 +48,8 @@ class Family:
     @property
     def latency_rows(self) -> tuple[Row, ...]:
         """The rows of the run that measured the same networks one image at a time."""
-        return self._rows({point.alone.case for curve in self.curves for point in curve.points if point.alone})
+        points = [point for curve in self.curves for point in curve.points]
+        return self._rows({point.single_stream.case for point in points if point.single_stream})
 
     def _rows(self, cases: set[Case]) -> tuple[Row, ...]:
         return tuple(row for row in self.run.rows if row.case in cases)
@@ -306,7 +307,7 @@ def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
             words.name(curve.case.framework), WIDTHS_TEXT[curve.widths], spectrum.label(point.member.segments),
             fmt.number(rate.median) if rate else words.status(point.throughput.status),
             trust.bounds(rate) if rate else fmt.NONE,
-            fmt.ratio(step.work) if step else fmt.NONE, fmt.ratio(step.faster.ratio) if step else fmt.NONE,
+            fmt.ratio(step.work_ratio) if step else fmt.NONE, fmt.ratio(step.speedup.ratio) if step else fmt.NONE,
             *trust.cells(rows_of[point.record.case]),
         ))  # fmt: skip
     return cells

@@ -1,4 +1,4 @@
-"""The paper's tables as data, and the ratio of speeds that a run has to set beside Table 3."""
+"""The paper's tables as data, and the ratio of throughputs that a run measured for comparison with Table 3."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def measured(model: str, step_s: float, macs: int, **fields: object) -> Record:
     return Record(case=case, attempts=[msgspec.structs.replace(a, costs=costs) for a in made.attempts])
 
 
-def test_every_row_names_a_network_of_the_registry() -> None:
+def test_every_row_names_a_registered_network() -> None:
     for table in TABLES:
         for row in table.rows:
             assert len(row.values) == len(table.columns)
             assert cost(network(row.model, row.variant)).parameters_trainable > 0
 
 
-def test_the_parameters_of_table_3_are_counted_to_the_unit() -> None:
+def test_the_parameters_of_table_3_equal_those_of_the_blueprints() -> None:
     for row in SIZE_AND_SPEED.rows:
         assert cost(network(row.model, row.variant)).parameters_trainable == row.values[0]
     assert pytest.approx(0.903, abs=5e-4) == SPEED_RATIO
@@ -43,7 +43,7 @@ def test_the_ratio_is_xceptions_images_per_second_over_inceptions() -> None:
     assert speed.stated == SPEED_RATIO
 
 
-def test_only_what_ran_on_both_networks_alike_has_a_ratio() -> None:
+def test_only_setups_measured_with_both_networks_have_a_ratio() -> None:
     assert speeds(run_of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, batch=4))) == []
     assert speeds(run_of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, recipe="tuned"))) == []
     assert speeds(run_of(measured("xception", 0.2, 8))) == []

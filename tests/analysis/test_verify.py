@@ -1,4 +1,4 @@
-"""The proof of equality: it holds for the right networks and has teeth for wrong ones. Real frameworks throughout."""
+"""`verify` accepts correct networks and detects wrong ones; all tests use the real frameworks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from frameworks.api import FRAMEWORKS
 from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
-from tests.analysis.proofs import proven
+from tests.analysis.reports import verified_networks
 from xibench.analysis import forward
 from xibench.analysis import verify as verify_
 from xibench.analysis.checks import KERAS, OURS, Check, array_errors
 from xibench.analysis.mistakes import MISTAKES
-from xibench.analysis.verify import EqualityReport, Part, prove, verify
+from xibench.analysis.verify import EqualityReport, Part, verify, verify_networks
 from xibench.analysis.verify_workers import Workers
 from xibench.errors import XibenchError
 from xibench.measure.deviation import relative_error, rms_error
@@ -30,28 +30,28 @@ UNEVEN = ("xception", "narrow+pointwise_first+segments_3")
 
 
 @pytest.fixture(scope="module")
-def proof() -> EqualityReport:
-    """Both networks, narrow, and every mistake in them; a variant of uneven segments; every operator, small.
+def report() -> EqualityReport:
+    """Report on both networks, narrow, with all seeded mistakes; a variant with uneven segments; all small operators.
 
-    At once, so that the frameworks' processes start once.
+    It is a single report so that the frameworks' processes start only once.
     """
     networks = [("xception", "narrow"), ("inception_v3", "narrow"), UNEVEN, *((name, SMALL) for name in OPERATORS)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify_, "_paper_network", lambda model, *_: mistakes_of(model))
-        return prove([*networks, ("xception", "default"), ("inception_v3", "default")])
+        patch.setattr(verify_, "_paper_network", lambda model, *_: mistake_parts(model))
+        return verify_networks([*networks, ("xception", "default"), ("inception_v3", "default")])
 
 
-def mistakes_of(model: str) -> list[Part]:
-    """Of the proof of a whole network the seeded mistakes alone, which are seeded in its narrow variant."""
+def mistake_parts(model: str) -> list[Part]:
+    """Return only those parts of the verification of a network that seed mistakes, which use its narrow variant."""
     return [partial(verify_._mistakes, model, training, lambda line: None) for training in (False, True)]
 
 
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
-def test_all_three_frameworks_compute_the_same_block_by_block(model: str, proof: EqualityReport) -> None:
-    assert proof.ok
-    assert proof.skipped == []
-    found = [c for c in proof.checks if (c.model, c.variant) == (model, "narrow")]
-    held_within(found)
+def test_all_three_frameworks_compute_the_same_block_by_block(model: str, report: EqualityReport) -> None:
+    assert report.ok
+    assert report.skipped == []
+    found = [c for c in report.checks if (c.model, c.variant) == (model, "narrow")]
+    assert_within_tolerance(found)
     inference = next(c for c in found if c.what.startswith("inference") and c.precision == "fp64")
     assert "head" in inference.errors
     assert len(inference.errors) > 10
@@ -59,14 +59,15 @@ def test_all_three_frameworks_compute_the_same_block_by_block(model: str, proof:
 
 
 @pytest.mark.slow
-def test_both_networks_at_full_width_are_those_of_every_framework_the_reference_and_keras() -> None:
-    """Each at the least of METHOD's sizes; with it, whole graphs of every recipe."""
-    whole = prove([("xception", "default"), ("inception_v3", "default")], {"xception": (71,), "inception_v3": (75,)})
+def test_both_networks_are_equal_at_full_width_in_every_framework_the_reference_and_keras() -> None:
+    """Compares each network at the smallest resolution of docs/method.md, and whole graphs of all recipes."""
+    resolutions = {"xception": (71,), "inception_v3": (75,)}
+    whole = verify_networks([(model, "default") for model in resolutions], resolutions)
     assert whole.ok
     assert whole.skipped == []
     for model in ("xception", "inception_v3"):
         found = [c for c in whole.checks if c.model == model]
-        assert held_within(found) == {frozenset(two) for two in itertools.combinations((*OURS, KERAS), 2)}
+        assert assert_within_tolerance(found) == {frozenset(pair) for pair in itertools.combinations((*OURS, KERAS), 2)}
     xception = [c for c in whole.checks if c.model == "xception"]
     inference = next(c for c in xception if c.what.startswith("inference") and c.precision == "fp64")
     training = next(c for c in xception if c.what.startswith("training") and c.right == "keras")
@@ -74,8 +75,8 @@ def test_both_networks_at_full_width_are_those_of_every_framework_the_reference_
     assert "block9.sepconv2.bn.variance" in training.errors
 
 
-def held_within(checks: Sequence[Check]) -> set[frozenset[str]]:
-    """Asserts that every check is within METHOD's tolerance, and returns the pairs that were compared in fp32."""
+def assert_within_tolerance(checks: Sequence[Check]) -> set[frozenset[str]]:
+    """Assert that all checks are within the tolerances of docs/method.md, and return the pairs compared in fp32."""
     fp64 = [c for c in checks if c.precision == "fp64"]
     fp32 = [c for c in checks if c.precision == "fp32" and "rms" not in c.what]
     assert fp64
@@ -84,24 +85,24 @@ def held_within(checks: Sequence[Check]) -> set[frozenset[str]]:
     return {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
 
 
-def test_at_least_twelve_mistakes_are_each_caught_in_each_framework(proof: EqualityReport) -> None:
-    caught = {(c.mistake, c.framework) for c in proof.mistakes if c.caught}
+def test_at_least_twelve_mistakes_are_detected_in_each_framework(report: EqualityReport) -> None:
+    caught = {(c.mistake, c.framework) for c in report.mistakes if c.caught}
     assert len(MISTAKES) >= 12
     assert caught == {(m.name, framework) for m in MISTAKES for framework in FRAMEWORKS}
 
 
-def test_an_error_is_relative_to_the_largest_value_and_nothing_hides() -> None:
-    right = np.array([1.0, -4.0])
-    assert relative_error(np.array([1.0, -4.4]), right) == pytest.approx(0.1)
-    assert relative_error(np.array([np.nan, -4.0]), right) == float("inf")
-    assert relative_error(np.array([1.0]), right) == float("inf")
-    assert array_errors({}, {"head": right}) == {"head": float("inf")}
-    assert rms_error(np.array([1.0, -4.4]), right) == pytest.approx(0.4 / np.sqrt(17))
-    assert rms_error(np.array([np.nan, -4.0]), right) == float("inf")
+def test_errors_are_relative_to_the_largest_value_and_infinite_for_nan_and_missing_arrays() -> None:
+    correct = np.array([1.0, -4.0])
+    assert relative_error(np.array([1.0, -4.4]), correct) == pytest.approx(0.1)
+    assert relative_error(np.array([np.nan, -4.0]), correct) == float("inf")
+    assert relative_error(np.array([1.0]), correct) == float("inf")
+    assert array_errors({}, {"head": correct}) == {"head": float("inf")}
+    assert rms_error(np.array([1.0, -4.4]), correct) == pytest.approx(0.4 / np.sqrt(17))
+    assert rms_error(np.array([np.nan, -4.0]), correct) == float("inf")
 
 
-def test_what_a_run_times_is_compared_as_a_whole_graph_with_the_references_float64(proof: EqualityReport) -> None:
-    graphs = [c for c in proof.checks if c.what.startswith("whole graph")]
+def test_the_graphs_that_a_run_times_are_compared_with_the_reference_in_float64(report: EqualityReport) -> None:
+    graphs = [c for c in report.checks if c.what.startswith("whole graph")]
     assert {c.right for c in graphs} == {"reference float64"}
     for framework in FRAMEWORKS:
         found = {(c.left, c.precision) for c in graphs if c.left.startswith(framework)}
@@ -111,24 +112,24 @@ def test_what_a_run_times_is_compared_as_a_whole_graph_with_the_references_float
         }  # fmt: skip
 
 
-def test_an_uneven_split_and_the_other_order_are_proven_in_training_mode_too(proof: EqualityReport) -> None:
-    assert UNEVEN in proven(proof)
-    (training,) = {c.what for c in proof.checks if (c.model, c.variant) == UNEVEN and c.what.startswith("training")}
+def test_uneven_segments_and_pointwise_first_are_compared_in_training_mode_too(report: EqualityReport) -> None:
+    assert UNEVEN in verified_networks(report)
+    (training,) = {c.what for c in report.checks if (c.model, c.variant) == UNEVEN and c.what.startswith("training")}
     assert training == "training mode at 112"
 
 
-def test_every_operator_is_proven(proof: EqualityReport) -> None:
-    assert {(name, SMALL) for name in OPERATORS} <= proven(proof)
+def test_every_operator_is_verified(report: EqualityReport) -> None:
+    assert {(name, SMALL) for name in OPERATORS} <= verified_networks(report)
 
 
 @pytest.mark.parametrize("uncompiled", [True, False])
-def test_a_recipe_can_be_proven_without_the_compiler_that_takes_most_of_its_time(
+def test_a_recipe_can_be_verified_without_its_slow_compiler(
     uncompiled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[object] = []
+    compiled_models: list[object] = []
 
     def compiled(model: object, **_: object) -> object:
-        asked.append(model)
+        compiled_models.append(model)
         return model
 
     monkeypatch.setattr("torch.compile", compiled)
@@ -136,38 +137,38 @@ def test_a_recipe_can_be_proven_without_the_compiler_that_takes_most_of_its_time
         model="xception", variant="narrow", resolution=75, precision="fp64", recipe="tuned", uncompiled=uncompiled
     )
     assert set(forward.run("pytorch", job)) == {"head"}
-    assert bool(asked) is not uncompiled
+    assert bool(compiled_models) is not uncompiled
 
 
-def test_one_framework_alone_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_framework_verifies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     present = ("pytorch",)
 
-    class Lonely:
+    class SingleWorker:
         missing = {name: f"{name} is not installed" for name in (*OURS, KERAS) if name not in present}  # noqa: RUF012
 
         def __init__(self, names: Sequence[str], folder: Path) -> None: ...
-        def __enter__(self) -> Lonely:
+        def __enter__(self) -> SingleWorker:
             return self
 
         def __exit__(self, *raised: object) -> None: ...
-        def ask(self, names: Sequence[str], job: ForwardPass, given: object = None) -> dict[str, dict[str, np.ndarray]]:
+        def ask(self, names: Sequence[str], *_: object) -> dict[str, dict[str, np.ndarray]]:
             return {name: {"head": np.ones(3)} for name in names if name in present}
 
-    monkeypatch.setattr("xibench.analysis.verify.Workers", Lonely)
+    monkeypatch.setattr("xibench.analysis.verify.Workers", SingleWorker)
     report = verify(["xception"], ["narrow"])
     assert not report.ok
-    assert report.skipped[-1] == "nothing was proven: at least two frameworks are needed to compare"
+    assert report.skipped[-1] == "nothing was verified: a comparison requires at least two frameworks"
 
 
-def test_a_worker_that_dies_ends_the_proof_at_once_though_others_still_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_ends_the_verification_while_others_are_still_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     def command(framework: str) -> list[str]:
         return ["/bin/sh", "-c", "sleep 1; exit 3"] if framework == "jax" else ["/bin/sh", "-c", "exec sleep 3600"]
 
     monkeypatch.setattr("xibench.workers.interpreters.worker_command", command)
     with pytest.raises(XibenchError, match=r"jax.* exited with code 3"):
         verify(["xception"])
-    left = [child.cmdline() for child in psutil.Process().children(recursive=True)]
-    assert ["sleep", "3600"] not in left, "nobody waited for the others, and they were ended"
+    remaining = [child.cmdline() for child in psutil.Process().children(recursive=True)]
+    assert ["sleep", "3600"] not in remaining, "the busy workers were not killed"
 
 
 def test_an_unknown_network_is_refused_before_any_process_starts() -> None:
@@ -175,22 +176,22 @@ def test_an_unknown_network_is_refused_before_any_process_starts() -> None:
         verify(["xcepton"])
 
 
-def test_a_framework_that_is_missing_is_skipped_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_framework_is_skipped_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jax").mkdir()
     (tmp_path / "jax" / "__init__.py").write_text("raise ModuleNotFoundError('no jax', name='jax')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     job = ForwardPass(model="xception", resolution=71, precision="fp32", variant="narrow")
-    with Workers(("pytorch", "jax"), tmp_path) as asked:
-        assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
-        assert set(asked.ask(("pytorch", "jax"), job)) == {"pytorch"}
-        assert asked.missing["jax"].startswith("jax: module 'jax' is not installed; pip install")
+    with Workers(("pytorch", "jax"), tmp_path) as workers:
+        assert set(workers.ask(("pytorch", "jax"), job)) == {"pytorch"}
+        assert set(workers.ask(("pytorch", "jax"), job)) == {"pytorch"}
+        assert workers.missing["jax"].startswith("jax: module 'jax' is not installed; pip install")
 
 
-def test_a_worker_that_dies_is_one_line_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workers_death_is_one_line_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["/bin/sh", "-c", "echo out of luck; exit 3"]
     monkeypatch.setattr("xibench.workers.interpreters.worker_command", lambda framework: command)
-    with Workers(("pytorch",), tmp_path) as asked, pytest.raises(XibenchError) as raised:
-        asked.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
+    with Workers(("pytorch",), tmp_path) as workers, pytest.raises(XibenchError) as raised:
+        workers.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
     assert "exited with code 3" in str(raised.value)
     assert str(raised.value).endswith("; its last output: out of luck")
     assert "\n" not in str(raised.value)

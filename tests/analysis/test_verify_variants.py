@@ -1,4 +1,4 @@
-"""Variants, comparators and operators in the proof of equality, narrow; `xibench verify --all` takes them whole."""
+"""`verify` on narrow variants and comparators; `xibench verify --all` compares them at full width."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from frameworks.architectures import MODELS
 from frameworks.errors import UnknownName
 from frameworks.third_party.keras_layers import covers
-from tests.analysis.proofs import proven
-from xibench.analysis.verify import prove, verify
+from tests.analysis.reports import verified_networks
+from xibench.analysis.verify import verify, verify_networks
 
-WITH_AUXILIARY = ("auxiliary", "torchvision")  # only from 299 px on, and slow: one test of their own
+WITH_AUXILIARY = ("auxiliary", "torchvision")  # require 299 px and are slow: tested separately
 NARROW = [
     (model, "narrow" if variant == "default" else f"narrow+{variant}")
     for model, known in MODELS.items()
@@ -20,14 +20,14 @@ NARROW = [
 
 
 @pytest.mark.slow
-def test_every_variant_is_proven() -> None:
-    assert proven(prove(NARROW)) == set(NARROW)
+def test_every_variant_is_verified() -> None:
+    assert verified_networks(verify_networks(NARROW)) == set(NARROW)
 
 
 @pytest.mark.slow
-def test_the_auxiliary_classifier_is_part_of_training_mode() -> None:
+def test_the_auxiliary_classifier_is_compared_in_training_mode_only() -> None:
     report = verify(["inception_v3"], ["narrow+torchvision"])
-    assert proven(report)
+    assert verified_networks(report)
     training = next(c for c in report.checks if c.what.startswith("training"))
     assert "auxiliary" in training.errors
     assert "auxiliary.conv2.bn.mean" in training.errors
@@ -36,7 +36,7 @@ def test_the_auxiliary_classifier_is_part_of_training_mode() -> None:
 
 
 @pytest.mark.slow
-def test_comparators_are_held_against_keras_applications() -> None:
+def test_comparators_are_compared_with_keras_applications() -> None:
     report = verify(["resnet50", "vgg16"])
     assert report.ok
     theirs = {(c.model, c.what) for c in report.checks if c.right == "keras"}
@@ -44,7 +44,7 @@ def test_comparators_are_held_against_keras_applications() -> None:
     assert theirs == {(model, what) for model in ("resnet50", "vgg16") for what in at}
 
 
-def test_a_variant_that_cannot_be_narrowed_is_proven_as_it_is() -> None:
+def test_a_variant_that_cannot_be_narrowed_is_compared_at_its_own_width() -> None:
     from xibench.analysis.verify import _narrowed
 
     assert _narrowed("xception", "segments=7") == "narrow+segments=7"
@@ -52,7 +52,7 @@ def test_a_variant_that_cannot_be_narrowed_is_proven_as_it_is() -> None:
     assert _narrowed("xception", "segments_4+width=0.5") == "segments_4+width=0.5"
 
 
-def test_only_networks_that_keras_has_are_held_against_it() -> None:
+def test_only_networks_that_keras_has_are_compared_with_it() -> None:
     assert covers("resnet152", "default")
     assert not covers("resnet50", "torchvision")
     assert not covers("grouped", "default")
@@ -63,6 +63,6 @@ def test_an_unknown_variant_is_refused_before_any_process_starts() -> None:
         verify(["resnet50"], ["torchvison"])
 
 
-def test_every_of_several_variants_is_looked_at_beside_all() -> None:
+def test_an_unknown_variant_next_to_all_is_refused() -> None:
     with pytest.raises(UnknownName, match="unknown variant of resnet50 'typo'"):
         verify(["resnet50"], ["all", "typo"])

@@ -121,9 +121,9 @@ def test_people_see_what_bounds_each_layer(run_file: Path) -> None:
 def test_a_run_without_the_ceilings_is_refused_with_what_to_do(run_file: Path) -> None:
     line = said("cost", "xception", "--run", "bare.jsonl", cwd=run_file.parent, code=1)
     assert "no ceilings" in line
-    assert "name a run that was taken with ceilings" in line
+    assert "name a run that measured ceilings" in line
     line = said("cost", "xception", "--run", "run.jsonl", "--precision", "fp64", cwd=run_file.parent, code=1)
-    assert "no matrix product in fp64" in line
+    assert "no matmul in fp64" in line
 
 
 def counted(flops: float | None, *terms: Term, problem: str | None = None) -> CounterCheck:

@@ -66,7 +66,7 @@ def test_what_lacks_is_said_with_its_effect_and_cure(
         ({"others_share": 0.31}, ["other programs take 31.0%", "limit 5.0%", "marked as disturbed", "stop them"]),
         ({"steal_share": 0.12}, ["the hypervisor takes 12.0%", "limit 2.0%", "marked as disturbed"]),
         ({"governor": "powersave"}, ["governor powersave", "cpupower"]),
-        ({"gpus": [replace(CARD, foreign_processes=2)]}, ["card 0", "others compute on it", "processes: 2"]),
+        ({"gpus": [replace(CARD, foreign_processes=2)]}, ["card 0 is used by other programs", "foreign processes: 2"]),
         ({"gpus": [replace(CARD, throttle_reasons=["HwThermalSlowdown"])]}, ["throttled, HwThermalSlowdown", "cool"]),
     ],
 )
@@ -85,7 +85,7 @@ def test_the_conditions_of_the_moment_are_shown(examined: Any) -> None:
 def test_a_card_is_shown_with_its_clocks_temperature_power_and_foreign_processes() -> None:
     (card,) = [fact for fact in condition_facts(replace(QUIET, gpus=[CARD])) if fact.name == "card 0"]
     assert card.value == (
-        "SM 1.98 GHz, memory 2.62 GHz, 41 °C, 75 of 700 W, held down by nothing, foreign processes: 0"
+        "SM 1.98 GHz, memory 2.62 GHz, 41 °C, 75 of 700 W, throttled by nothing, foreign processes: 0"
     )
 
 

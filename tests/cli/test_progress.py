@@ -47,11 +47,11 @@ def test_where_stderr_is_no_terminal_each_process_is_one_line(clock: Hands) -> N
 def test_a_stage_of_a_search_is_the_heading_of_its_processes_lines(clock: Hands) -> None:
     plain, live = io.StringIO(), io.StringIO()
     for watch in (PlainProgress(plain, clock), LiveProgress(ProgressView(Console(file=live, width=120), clock))):
-        watch.stage("stage 3, layout: 2 side by side, 2 processes each")
+        watch.stage("stage 3, layout: 2 recipes interleaved, 2 processes each")
         watch.finished(record(CASE))
     for output in (plain, live):
         lines = output.getvalue().splitlines()
-        assert lines[0].strip() == "stage 3, layout: 2 side by side, 2 processes each"
+        assert lines[0].strip() == "stage 3, layout: 2 recipes interleaved, 2 processes each"
         assert "pytorch xception/narrow" in lines[1]
 
 

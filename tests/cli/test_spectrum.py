@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.command import said, xibench
 from tests.dashboards import examples
-from xibench.analysis.spectrum import RULE
+from xibench.analysis.spectrum import SAMPLING
 from xibench.record.schema import Case
 
 
@@ -21,7 +21,7 @@ def test_a_plan_names_every_network_in_both_ways_of_widths(tmp_path: Path) -> No
     assert found["rule"]["processes"] == 3
 
 
-@pytest.mark.parametrize(("option", "default"), [("processes", RULE.processes), ("budget", RULE.budget_s)])
+@pytest.mark.parametrize(("option", "default"), [("processes", SAMPLING.processes), ("budget", SAMPLING.budget_s)])
 def test_help_names_the_defaults_that_a_spectrum_uses(option: str, default: float, tmp_path: Path) -> None:
     shown = " ".join(xibench("spectrum", "--help", cwd=tmp_path).stdout.split())
     assert f"[default: {default:g}]" in shown.split(f"--{option} ")[1].split(" --")[0]
@@ -38,7 +38,7 @@ def test_a_measured_spectrum_is_told_in_a_table_a_sentence_and_json(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert "at equal parameters" in done.stdout
     assert "from g = 4 to g = C" in done.stdout
-    assert "Nothing can be said of what is attained: the run's ceilings were not measured." in done.stdout
+    assert "The attained fraction is unknown: the run's ceilings were not measured." in done.stdout
     (curve,) = json.loads(xibench("spectrum", run, "--json", cwd=tmp_path).stdout)["curves"]
     assert [point["segments"] for point in curve["points"]] == ["4", "8", "C"]
     assert all(point["images_per_s"]["median"] > 0 for point in curve["points"])

@@ -45,16 +45,16 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
         child.send_signal(signal.SIGINT)
         _, told = child.communicate()
     assert child.returncode == 130
-    assert told.splitlines()[-1] == f"xibench: interrupted in stage start; go on with `xibench tune --resume {folder}`"
+    assert told.splitlines()[-1] == f"xibench: interrupted in stage start; resume with `xibench tune --resume {folder}`"
     began = first.read_bytes()
 
     done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert first.read_bytes().startswith(began)
     stages = [line for line in done.stderr.splitlines() if line.startswith("stage ")]
-    assert stages[0] == "stage 1, start: 2 side by side, 2 processes each"
+    assert stages[0] == "stage 1, start: 2 recipes interleaved, 2 processes each"
     assert stages[-1].startswith(f"stage {len(stages)}, confirm: ")
-    assert stages[-1].endswith("side by side, 5 processes each")
+    assert stages[-1].endswith("recipes interleaved, 5 processes each")
     found = json.loads(done.stdout)
     assert found["found"]["framework"] == "jax"
     assert {stage["name"] for stage in found["stages"]} == {"start", "batch_norm", "depthwise", "confirm"}
@@ -102,7 +102,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(tmp_path: Path) -> None:
     line = said("tune", "jax/xception", "--resolution", "75,99", cwd=tmp_path, code=2)
     assert "--resolution: received 75, 99, expected one" in line
     line = said("tune", "--resume", "nowhere", cwd=tmp_path, code=1)
-    assert "expected a folder that `xibench tune` made" in line
+    assert "expected a folder that `xibench tune` created" in line
     line = said("tune", "--resume", "nowhere", "--choice", "pools", cwd=tmp_path, code=2)
     assert "received --choice" in line
 
@@ -111,7 +111,7 @@ def test_a_folder_with_a_search_is_not_begun_again(tmp_path: Path) -> None:
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "search.json").write_text("{}")
     line = said(*SMALL, "--folder", "search", cwd=tmp_path, code=1)
-    assert "search holds a search already; go on with it (`xibench tune --resume search`)" in line
+    assert "search already contains a search; resume it (`xibench tune --resume search`)" in line
     assert "is damaged" in said("tune", "--resume", "search", cwd=tmp_path, code=1)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from statistics import NormalDist
+
 import pytest
 
-from xibench.analysis.costs import KINDS, model_cost, usual_resolutions
-from xibench.analysis.published_accuracy import published_accuracies, reference_accuracy, wilson_interval
+from frameworks.published import VALIDATION_IMAGES
+from xibench.analysis.costs import KINDS, comparison_resolutions, model_cost
+from xibench.analysis.published_accuracy import published_accuracies, reference_accuracy
 
 
 @pytest.mark.parametrize(
@@ -23,11 +27,11 @@ def test_blocks_and_kinds_both_add_up_to_the_network(model: str, variant: str, m
     assert sum(block.parameters for block in cost.blocks) == cost.parameters_total
 
 
-def test_a_cost_is_told_at_the_usual_sizes_that_the_network_takes_its_own_last() -> None:
-    assert usual_resolutions("xception", "default") == (224, 299)
-    assert usual_resolutions("vgg16", "default") == (299, 224)
-    assert usual_resolutions("inception_v3", "torchvision") == (299,)
-    assert usual_resolutions("separable", "entry_64_128") == (147,)
+def test_costs_are_reported_at_the_comparison_resolutions_that_a_network_supports_and_its_own_last() -> None:
+    assert comparison_resolutions("xception", "default") == (224, 299)
+    assert comparison_resolutions("vgg16", "default") == (299, 224)
+    assert comparison_resolutions("inception_v3", "torchvision") == (299,)
+    assert comparison_resolutions("separable", "entry_64_128") == (147,)
 
 
 def test_blocks_stand_in_the_order_in_which_they_run() -> None:
@@ -60,7 +64,13 @@ def test_a_variant_without_published_weights_has_no_accuracy() -> None:
     assert reference.top1 == 79.006
 
 
-def test_the_wilson_interval_agrees_with_a_published_example() -> None:
-    # Newcombe 1998, Statistics in Medicine 17:857-872, table I: 81 of 263, method 3.
-    low, high = wilson_interval(81, 263)
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+def test_accuracy_intervals_are_wilson_intervals_of_the_number_of_correct_images() -> None:
+    # Wilson 1927, Journal of the American Statistical Association 22:209-212.
+    z = NormalDist().inv_cdf(0.975)
+    for entry in published_accuracies():
+        correct = round(entry.top1 / 100 * VALIDATION_IMAGES) / VALIDATION_IMAGES
+        scale = 1 + z * z / VALIDATION_IMAGES
+        centre = (correct + z * z / (2 * VALIDATION_IMAGES)) / scale
+        half = z / scale * math.sqrt((correct * (1 - correct) + z * z / (4 * VALIDATION_IMAGES)) / VALIDATION_IMAGES)
+        assert entry.top1_low == pytest.approx(100 * (centre - half), rel=1e-12)
+        assert entry.top1_high == pytest.approx(100 * (centre + half), rel=1e-12)

@@ -13,24 +13,27 @@ from xibench.record.summary import Summary
 from xibench.scenarios import described
 
 KNEE_SHARE: Final = 0.95
-"""A batch is large enough once it reaches this share of the series' highest throughput."""
+"""Share of the highest throughput of a sweep that defines its knee."""
 
-MIN_BATCHES: Final = 3  # fewer points make no curve
+MIN_BATCHES: Final = 3  # two points are not a curve
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """One series: cases of a sweepable scenario that differ in the batch alone.
+    """A batch sweep: cases of a sweepable scenario that differ only in the batch size.
 
-    case: the series' smallest batch. points: (batch, images per second), the measured ones, growing.
-    knee: the smallest batch whose throughput is at least KNEE_SHARE of the highest; None if that is the largest batch
-    that was measured: the curve still rises there. ended: the first batch for which memory ran out; None if none.
+    Attributes:
+        case: The case with the smallest batch.
+        points: (batch, images per second) of the measured cases, in order of the batch.
+        knee: The smallest batch whose throughput is at least KNEE_SHARE of the highest. None if that is the largest
+            measured batch, because throughput still rises there.
+        out_of_memory: The smallest batch that ran out of memory; None if none did.
     """
 
     case: Case
     points: tuple[tuple[int, float], ...]
     knee: int | None
-    ended: int | None
+    out_of_memory: int | None
 
     @property
     def best(self) -> int:
@@ -39,26 +42,32 @@ class Sweep:
 
 
 def sweeps(summaries: Iterable[Summary]) -> list[Sweep]:
-    """The series among these cases that have at least MIN_BATCHES batches, of which at least one was measured."""
+    """Find the batch sweeps of a run.
+
+    Args:
+        summaries: Summaries of the run's cases, in any order.
+
+    Returns:
+        The sweeps with at least MIN_BATCHES batches, of which at least one was measured.
+    """
+    # Cases that are equal apart from the batch belong to the same sweep.
     series: dict[Case, list[Summary]] = {}
     for summary in summaries:
         if described(summary.case.scenario).sweepable:
             series.setdefault(msgspec.structs.replace(summary.case, batch=1), []).append(summary)
-    grown = (sorted(members, key=lambda s: s.case.batch) for members in series.values())
-    return [_sweep(members) for members in grown if len(members) >= MIN_BATCHES and _points(members)]
 
-
-def _sweep(members: list[Summary]) -> Sweep:
-    points = _points(members)
-    highest = max(throughput for _, throughput in points)
-    enough = next(batch for batch, throughput in points if throughput >= KNEE_SHARE * highest)
-    return Sweep(
-        case=members[0].case,
-        points=points,
-        knee=None if enough == points[-1][0] else enough,
-        ended=next((s.case.batch for s in members if s.status == "out_of_memory"), None),
-    )
-
-
-def _points(members: list[Summary]) -> tuple[tuple[int, float], ...]:
-    return tuple((s.case.batch, s.images_per_s.median) for s in members if s.images_per_s)
+    found = []
+    for members in series.values():
+        members.sort(key=lambda summary: summary.case.batch)
+        points = tuple((s.case.batch, s.images_per_s.median) for s in members if s.images_per_s)
+        if len(members) < MIN_BATCHES or not points:
+            continue
+        threshold = KNEE_SHARE * max(throughput for _, throughput in points)
+        knee = next(batch for batch, throughput in points if throughput >= threshold)
+        found.append(Sweep(
+            case=members[0].case,
+            points=points,
+            knee=None if knee == points[-1][0] else knee,
+            out_of_memory=next((s.case.batch for s in members if s.status == "out_of_memory"), None),
+        ))  # fmt: skip
+    return found

@@ -1,6 +1,6 @@
-"""The checks of `verify`: what the frameworks computed for one network, compared with one another.
+"""The checks of `verify`: pairwise comparisons of the arrays that implementations compute for one network.
 
-An error is the largest absolute difference of an array over the largest magnitude in it, of the right-hand side.
+An error is the largest absolute difference between two arrays over the largest magnitude in the right-hand one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xibench.workers.messages import ForwardPass
 
 TOLERANCE: Final = {"fp64": 1e-12, "fp32": 1e-5}
 OURS: Final = (*FRAMEWORKS, *REFERENCES)
-"""Every framework, and last the reference that all of them are compared with."""
+"""All frameworks, and last the NumPy reference that they are compared with."""
 KERAS: Final = "keras"
 
 
@@ -77,7 +77,7 @@ def compare_pair(job: ForwardPass, what: str, names: tuple[str, str], arrays: Ma
 
 
 def compare_inference(workers: Workers, job: ForwardPass) -> list[Check]:
-    """Compare every two of OURS block by block in inference; in float32 also with keras.applications if it has it.
+    """Compare all pairs of OURS block by block in inference; in float32 also with keras.applications if it has it.
 
     Each block starts from the implementation's own output of the block before.
     """
@@ -86,7 +86,7 @@ def compare_inference(workers: Workers, job: ForwardPass) -> list[Check]:
         job = msgspec.structs.replace(job, precision=precision)
         arrays = workers.ask(names, job)
         what = f"inference at {job.resolution}"
-        checks += [compare_pair(job, what, two, arrays) for two in itertools.combinations(arrays, 2)]
+        checks += [compare_pair(job, what, pair, arrays) for pair in itertools.combinations(arrays, 2)]
     return checks
 
 
@@ -100,7 +100,7 @@ def compare_training(workers: Workers, job: ForwardPass, network: Network) -> li
     what, logits = f"training mode at {job.resolution}", network.layers[-1].name
     float64 = msgspec.structs.replace(job, precision="fp64", training=True)
     arrays = workers.ask(OURS, float64)
-    checks = [compare_pair(float64, what, two, arrays) for two in itertools.combinations(arrays, 2)]
+    checks = [compare_pair(float64, what, pair, arrays) for pair in itertools.combinations(arrays, 2)]
     if arrays:
         float32 = msgspec.structs.replace(float64, precision="fp32", dropout=0.0)
         whole = workers.ask((*OURS, *_keras(job)), float32)
@@ -108,7 +108,7 @@ def compare_training(workers: Workers, job: ForwardPass, network: Network) -> li
         block_inputs = {name: array.astype(np.float32) for name, array in correct.items() if array.ndim == 4}
         blocks = workers.ask(tuple(whole), float32, block_inputs)
         combined = {name: blocks[name] | {logits: whole[name][logits]} for name in whole}
-        checks += [compare_pair(float32, what, two, combined) for two in itertools.combinations(combined, 2)]
+        checks += [compare_pair(float32, what, pair, combined) for pair in itertools.combinations(combined, 2)]
     return checks
 
 
@@ -136,7 +136,7 @@ def compare_recipes(workers: Workers, job: ForwardPass, network: Network) -> lis
             msgspec.structs.replace(job, precision=precision, recipe=recipe, uncompiled=precision != "fp32")
             for recipe in ("default", "tuned")
         )
-        default, tuned = (workers.ask(tuple(FRAMEWORKS), asked) for asked in (default_job, tuned_job))
+        default, tuned = (workers.ask(tuple(FRAMEWORKS), each) for each in (default_job, tuned_job))
         for name in default:
             default_output, tuned_output = default[name][last], tuned[name][last]
             if precision in TOLERANCE:

@@ -1,4 +1,4 @@
-"""What a network costs, block by block and by kind of layer, from its blueprint; and what a device's ceilings allow."""
+"""Analytical cost of a network by block and layer kind, and the minimum time of each layer on a measured roofline."""
 
 from __future__ import annotations
 
@@ -13,14 +13,23 @@ from xibench.measure.roofline import attainable_s, layer_s
 from xibench.record.schema import Calibration
 
 KINDS: Final = ("pointwise", "conv", "grouped", "depthwise", "dense")
-"""Kinds of layer that have multiply-adds. A 1 x 1 convolution is pointwise wherever it stands."""
-USUAL: Final = (224, 299)
-"""Pixels at which networks are compared."""
+"""Layer kinds that have multiply-adds. Every 1 x 1 convolution is pointwise."""
+COMPARISON_RESOLUTIONS: Final = (224, 299)
+"""Input sizes, in pixels, at which networks are compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockCost:
-    """One block's sums. macs_by_kind and parameters cover every layer under the block's name."""
+    """Totals over the layers of one block, for one image.
+
+    Attributes:
+        name: The block's name; its layers' names start with it.
+        parameters: Parameters, running statistics included.
+        macs: Multiply-adds.
+        macs_by_kind: Multiply-adds by layer kind.
+        activations: Output values of the convolutions and dense layers.
+        bytes_moved: Bytes of inputs, outputs and parameters, each read or written once.
+    """
 
     name: str
     parameters: int
@@ -32,7 +41,7 @@ class BlockCost:
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """A network's sums for one picture at one resolution, in total and by block, in the order in which blocks run."""
+    """Totals of a network for one image at one resolution, and the same by block, in execution order."""
 
     model: str
     variant: str
@@ -46,15 +55,21 @@ class ModelCost:
     blocks: tuple[BlockCost, ...]
 
     def macs_of(self, kind: str) -> int:
-        """Multiply-adds of one kind of layer, over the whole network."""
+        """Return the multiply-adds of one layer kind over the whole network."""
         return sum(block.macs_by_kind.get(kind, 0) for block in self.blocks)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerRoof:
-    """What the ceilings allow one layer, element-wise layers fused into their neighbours.
+    """The minimum time of one layer on a roofline, with element-wise layers fused into their neighbours.
 
-    attainable_s: seconds that it takes at least. bound: by arithmetic, by memory, or fused away and 0.
+    Attributes:
+        name: The layer's path.
+        kind: Its layer kind.
+        flops: Floating-point operations.
+        bytes_moved: Bytes read and written, after fusion.
+        attainable_s: Minimum time in seconds: max(flops / peak, bytes_moved / bandwidth).
+        bound: Which of the two is larger, or `fused` if the layer is fused away and takes no time.
     """
 
     name: str
@@ -67,7 +82,14 @@ class LayerRoof:
 
 @dataclass(frozen=True, slots=True)
 class Roofline:
-    """A network under a run's ceilings. as_written_s: every layer reads and writes memory, none is fused."""
+    """A network on the roofline that a run measured.
+
+    Attributes:
+        peak_flops_per_s: Ceiling of arithmetic: the fastest matmul in the precision.
+        bytes_per_s: Ceiling of memory bandwidth: the fastest copy.
+        layers: Minimum time of each layer, in execution order.
+        as_written_s: Minimum time without fusion: every layer reads its inputs from memory and writes its outputs.
+    """
 
     peak_flops_per_s: float
     bytes_per_s: float
@@ -76,22 +98,27 @@ class Roofline:
 
     @property
     def attainable_s(self) -> float:
-        """Seconds that the network takes at least, its layers one after another."""
+        """Minimum time of the network in seconds, with its layers executed one after another."""
         return sum(layer.attainable_s for layer in self.layers)
 
 
 def roofline(costs: NetworkCost, calibration: Calibration | None) -> Roofline:
-    """Attainable time of each layer under the ceilings that a run measured.
+    """Compute the attainable time of each layer from the ceilings that a run measured.
 
-    Raises InputError where the run has none for the precision.
+    Args:
+        costs: Cost of the network at a batch size and precision.
+        calibration: The run's measured ceilings; None if the run measured none.
+
+    Raises:
+        InputError: The run has no ceilings, or none for the precision.
     """
     peak = calibration and calibration.peak_flops_per_s(costs.precision)
     bandwidth = calibration and calibration.bytes_per_s
     if not peak or not bandwidth:
-        lacks = f"no matrix product in {costs.precision}" if bandwidth else "no ceilings"
+        missing = f"no matmul in {costs.precision}" if bandwidth else "no ceilings"
         raise InputError(
-            f"attainable times of {costs.model}: the run has {lacks}; "
-            "name a run that was taken with ceilings and has cases in that precision"
+            f"attainable times of {costs.model}: the run has {missing}; "
+            "name a run that measured ceilings and has cases in that precision"
         )
     fused = zip(costs.layers, fused_layers(costs), strict=True)
     return Roofline(
@@ -102,28 +129,44 @@ def roofline(costs: NetworkCost, calibration: Calibration | None) -> Roofline:
 
 def _roof(layer: LayerCost, flops: int, moved: int, peak: float, bandwidth: float) -> LayerRoof:
     bound: Literal["compute", "memory", "fused"] = "compute" if flops * bandwidth > moved * peak else "memory"
-    least_s = layer_s(flops, moved, peak, bandwidth)
-    return LayerRoof(layer.name, layer.kind, flops, moved, least_s, bound if least_s else "fused")
+    min_s = layer_s(flops, moved, peak, bandwidth)
+    return LayerRoof(layer.name, layer.kind, flops, moved, min_s, bound if min_s else "fused")
 
 
-def usual_resolutions(model: str, variant: str) -> tuple[int, ...]:
-    """The sizes in pixels at which a subject's cost is told, its own last.
+def comparison_resolutions(model: str, variant: str) -> tuple[int, ...]:
+    """Return the input sizes at which the cost of a network or operator is reported.
 
-    An operator has its own only. Raises UnknownName for a model or variant that is not registered.
+    Args:
+        model: Name of a network or operator.
+        variant: Name of its variant.
+
+    Returns:
+        Sizes in pixels: those of COMPARISON_RESOLUTIONS that the network supports, and last its own. An operator has
+        only its own.
+
+    Raises:
+        UnknownName: The model or variant is not registered.
     """
     built = network(model, variant)
     own = built.input_shape[0]
     if model in OPERATORS:
         return (own,)
-    least = min_resolution(built)
-    return (*(pixels for pixels in USUAL if pixels != own and pixels >= least), own)
+    smallest = min_resolution(built)
+    return (*(pixels for pixels in COMPARISON_RESOLUTIONS if pixels != own and pixels >= smallest), own)
 
 
 def model_cost(model: str, variant: str, resolution: int, precision: str = "fp32") -> ModelCost:
-    """Costs of one forward pass of one picture.
+    """Compute the cost of one forward pass of one image, in total and by block.
 
-    Raises UnknownName for a model or variant that is not registered, InvalidConfiguration for a resolution that is
-    too small for the network.
+    Args:
+        model: Name of a network or operator.
+        variant: Name of its variant.
+        resolution: Height and width of the input in pixels.
+        precision: Precision of weights and activations, which determines the bytes moved.
+
+    Raises:
+        UnknownName: The model or variant is not registered.
+        InvalidConfiguration: The resolution is too small for the network.
     """
     total = cost(network(model, variant, resolution=resolution), precision=precision)
     by_block: dict[str, list[LayerCost]] = {}

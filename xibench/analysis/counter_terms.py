@@ -1,7 +1,7 @@
-"""What the frameworks' own FLOP counters count otherwise than 2 per multiply-add, from a network's blueprint.
+"""Terms in which the frameworks' own FLOP counters differ from 2 per multiply-add, computed from a blueprint.
 
-The rules are those of each counter's source: torch/utils/flop_counter.py; xla/service/hlo_cost_analysis.cc;
-tensorflow/python/profiler/internal/flops_registry.py and what tensorflow/python/ops/nn_ops.py registers there.
+The rules follow the source of each counter: torch/utils/flop_counter.py; xla/service/hlo_cost_analysis.cc;
+tensorflow/python/profiler/internal/flops_registry.py and its registrations in tensorflow/python/ops/nn_ops.py.
 """
 
 from __future__ import annotations
@@ -29,30 +29,48 @@ from frameworks.blueprint import (
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """FLOPs that a counter has more than 2 per multiply-add; below 0: less."""
+    """FLOPs that a counter adds to 2 per multiply-add, or subtracts from it if negative."""
 
-    what: str
+    what: str  # description of the operations that are counted differently
     flops: int
 
 
 Rule = Callable[[LayerInstance, int], int]
-"""FLOPs of a layer for a batch; 0 for layers that the rule does not concern."""
+"""Maps a layer and a batch size to FLOPs; 0 for layers to which the rule does not apply."""
 
 
 def terms(framework: str, network: Network, batch: int) -> tuple[Term, ...]:
-    """Where a framework's counter departs from 2 FLOPs per multiply-add on a network; terms of 0 are left out."""
-    instance = infer_shapes(network)
-    found = (Term(what, sum(rule(layer, batch) for layer in instance)) for what, rule in RULES[framework].items())
+    """Compute where a framework's counter differs from 2 FLOPs per multiply-add.
+
+    Args:
+        framework: Name of the framework.
+        network: The network whose inference pass is counted.
+        batch: Images in the batch.
+
+    Returns:
+        The terms that are not 0, in the order of RULES.
+    """
+    instances = infer_shapes(network)
+    found = (Term(what, sum(rule(layer, batch) for layer in instances)) for what, rule in RULES[framework].items())
     return tuple(term for term in found if term.flops)
 
 
-def cells_inside(size: int, kernel: int, stride: int, before: int, outputs: int) -> int:
-    """Over all windows along one axis: their cells that lie inside the picture, which begins after `before` cells."""
-    starts: Iterable[int] = (i * stride - before for i in range(outputs))
+def elements_inside(size: int, kernel: int, stride: int, padding: int, outputs: int) -> int:
+    """Count the window elements along one axis that lie inside the image, summed over all windows.
+
+    Args:
+        size: Length of the input along the axis.
+        kernel: Length of the window.
+        stride: Distance between the starts of two windows.
+        padding: Padded elements before the input.
+        outputs: Number of windows.
+    """
+    starts: Iterable[int] = (i * stride - padding for i in range(outputs))
     return sum(min(start + kernel, size) - max(start, 0) for start in starts)
 
 
-def _outside(instance: LayerInstance, batch: int) -> int:
+def _padding(instance: LayerInstance, batch: int) -> int:
+    """Multiply-adds on padding, as a negative number of FLOPs."""
     layer = instance.layer
     if not isinstance(layer, Conv):
         return 0
@@ -60,7 +78,7 @@ def _outside(instance: LayerInstance, batch: int) -> int:
     sizes = zip(instance.input_shape, instance.output_shape, layer.kernel, strict=False)
     for size, outputs, kernel in sizes:
         before, _ = edges(layer.padding, size, kernel, layer.stride)
-        inside *= cells_inside(size, kernel, layer.stride, before, outputs)
+        inside *= elements_inside(size, kernel, layer.stride, before, outputs)
     windows = math.prod(instance.output_shape[:2]) * math.prod(layer.kernel)
     return 2 * batch * (inside - windows) * instance.input_shape[-1] // layer.groups * layer.features
 
@@ -76,7 +94,7 @@ def _normalisation(instance: LayerInstance, batch: int) -> int:
 def _activation(instance: LayerInstance, batch: int) -> int:
     if not isinstance(instance.layer, Activation):
         return 0
-    each = 4 if instance.layer.function == "elu" else 1  # jax.nn.elu takes the value apart twice; exp is no FLOP to XLA
+    each = 4 if instance.layer.function == "elu" else 1  # jax.nn.elu selects twice; XLA does not count exp as a FLOP
     return each * batch * _outputs(instance)
 
 
@@ -89,7 +107,7 @@ def _averages(instance: LayerInstance, batch: int) -> int:
     return batch * _outputs(instance) * instance.layer.window**2 if isinstance(instance.layer, AveragePool) else 0
 
 
-def _cell_counts(instance: LayerInstance, batch: int) -> int:
+def _divisors(instance: LayerInstance, batch: int) -> int:
     layer = instance.layer
     if not isinstance(layer, AveragePool) or layer.border == "include" or layer.padding == "valid":
         return 0
@@ -121,20 +139,20 @@ def _outputs(instance: LayerInstance) -> int:
 
 _ELEMENTWISE: Final[Mapping[str, Rule]] = {
     "residual additions": _addition,
-    "global average: a sum and a division": _mean,
+    "global average pooling: additions and a division": _mean,
     "biases": _bias,
 }
 RULES: Final[Mapping[str, Mapping[str, Rule]]] = {
     "pytorch": {},
-    "tensorflow": {"pools: every cell of a window": _windows, **_ELEMENTWISE},
+    "tensorflow": {"pooling: one FLOP per window element": _windows, **_ELEMENTWISE},
     "jax": {
-        "convolution windows: no cell outside the picture": _outside,
-        "batch norm: 3 a value, and the gain of each channel": _normalisation,
-        "activations: 1 a value, 4 of an ELU": _activation,
-        "max pools: a comparison less than a window has cells": _comparisons,
-        "average pools: a sum and a division": _averages,
-        "average pools: counting the cells inside the picture": _cell_counts,
+        "convolutions: no work on padding": _padding,
+        "batch norm: 3 per value, plus the scale of each channel": _normalisation,
+        "activations: 1 per value, 4 for ELU": _activation,
+        "max pooling: comparisons, one fewer than window elements": _comparisons,
+        "average pooling: additions and a division": _averages,
+        "average pooling: counting window elements inside the image": _divisors,
         **_ELEMENTWISE,
     },
 }
-"""Framework -> what its counter counts otherwise, and by which rule."""
+"""Framework -> description of each term -> rule that computes it."""

@@ -1,4 +1,4 @@
-"""FLOPs from the blueprint against each framework's own counter, and what explains a difference."""
+"""Comparison of the blueprint's FLOPs with each framework's own counter, with an explanation of every difference."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from xibench.workers.session import last_line, run_worker
 
 TIME_LIMIT_S: Final = 1800.0
 TOLERANCE: Final = 1e-5
-"""Of the counted FLOPs: XLA adds them up in float32, over a thousand operations."""
+"""Relative tolerance: XLA adds up the FLOPs of more than a thousand operations in float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class CounterCheck:
-    """One framework's counter on one network: `flops` should be `ours_flops` and all `terms`.
+    """One framework's count for one network; `flops` should equal `ours_flops` plus all `terms`.
 
-    ours_flops: 2 per multiply-add. flops: None where there is none, and `problem` says why.
+    Attributes:
+        framework: Name of the framework.
+        counter: Its FLOP counter.
+        ours_flops: FLOPs from the blueprint: 2 per multiply-add.
+        flops: FLOPs from the counter; None if it could not be asked, for the reason in `problem`.
+        terms: Operations that the counter is known to count differently.
+        problem: Why `flops` is None.
     """
 
     framework: str
@@ -37,26 +43,28 @@ class CounterCheck:
 
     @property
     def ratio(self) -> float | None:
-        """Theirs / ours."""
+        """The counter's FLOPs over ours; None without a count."""
         return None if self.flops is None else self.flops / self.ours_flops
 
     @property
     def expected_flops(self) -> int:
-        """What the counter should have, by its rules."""
+        """The count that the counter's rules imply: ours and all terms."""
         return self.ours_flops + sum(term.flops for term in self.terms)
 
     @property
     def agrees(self) -> bool | None:
-        """Whether it has that; None without a figure."""
+        """Whether the count equals `expected_flops` within TOLERANCE; None without a count."""
         return None if self.flops is None else abs(self.flops - self.expected_flops) <= TOLERANCE * self.expected_flops
 
     @property
     def explanation(self) -> str | None:
-        """The difference in one line; None where there is no figure, or no difference."""
+        """The terms of the difference in one line; None if there is no count or no difference."""
         if self.flops is None or self.flops == self.ours_flops:
             return None
-        said = [f"{term.flops:+,} {term.what}" for term in self.terms]
-        return "; ".join(said if self.agrees else [*said, f"{self.flops - self.expected_flops:+,.0f} unexplained"])
+        parts = [f"{term.flops:+,} {term.what}" for term in self.terms]
+        if not self.agrees:
+            parts.append(f"{self.flops - self.expected_flops:+,.0f} unexplained")
+        return "; ".join(parts)
 
 
 def counters(
@@ -66,9 +74,18 @@ def counters(
     batch: int = 1,
     frameworks: Sequence[str] = tuple(FRAMEWORKS),
 ) -> list[CounterCheck]:
-    """One inference pass in fp32, counted by each framework in a process of its own.
+    """Count one inference pass in fp32 with each framework's counter, each in its own process.
 
-    resolution: None for the network's own. Raises UnknownName or InvalidConfiguration for a network that cannot be.
+    Args:
+        model: Name of a network or operator.
+        variant: Name of its variant.
+        resolution: Height and width of the input in pixels; None for the network's own.
+        batch: Images in the batch.
+        frameworks: Names of the frameworks to ask.
+
+    Raises:
+        UnknownName: The model or variant is not registered.
+        InvalidConfiguration: The network cannot be built at the resolution.
     """
     fields = {} if resolution is None else {"resolution": resolution}
     built = network(model, variant, **fields)
@@ -82,7 +99,7 @@ def counters(
 
 
 def _ask(framework: str, built: Network, batch: int) -> tuple[float | None, str | None]:
-    """FLOPs, or why there is no figure."""
+    """Return the count of a framework, or None and the reason why there is none."""
     request = CountFlops(
         framework=framework, model=built.name, variant=built.variant, resolution=built.input_shape[0], batch=batch
     )
@@ -93,5 +110,5 @@ def _ask(framework: str, built: Network, batch: int) -> tuple[float | None, str 
         return outcome.result.flops, None
     if outcome.status == "unsupported":
         return None, outcome.reason
-    said = f"; it printed {last_line(outcome.log)}" if outcome.log else ""
-    return None, f"{framework}: {outcome.reason}{said}"
+    output = f"; it printed {last_line(outcome.log)}" if outcome.log else ""
+    return None, f"{framework}: {outcome.reason}{output}"

@@ -1,6 +1,6 @@
-"""What `xibench doctor` reports: frameworks, machine, conditions, problems with their remedies, empty fields.
+"""The report of `xibench doctor`: frameworks, machine, conditions, problems with their cures, and empty fields.
 
-No framework is imported here: each is asked in a short process of the interpreter that would run it.
+No framework is imported here: each is probed in a short process of the interpreter that would run it.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions, GpuConditions
     from xibench.record.schema import Environment
 
-WATCH_S: Final = 0.5  # how long the shares of the cores' time are watched
+WATCH_S: Final = 0.5  # interval, in seconds, over which CPU use of other programs is measured
 
 
 class FrameworkState(msgspec.Struct, frozen=True, kw_only=True):
-    """One framework as its own interpreter reports it."""
+    """One framework as probed in its own interpreter."""
 
     name: str
-    interpreter: str  # the Python that its workers run in
+    interpreter: str  # path of the Python that its workers run in
     versions: dict[str, str | None]  # distribution -> version; null: not installed there
     devices: list[str]  # cpu, cuda
-    recipes: dict[str, list[tuple[str, str]]]  # on the best of them: name -> settings, each with its reason
-    problem: str | None  # one line; null when it works
+    recipes: dict[str, list[tuple[str, str]]]  # on the best device: recipe -> its settings, each with a reason
+    problem: str | None  # one line; null if the framework works
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """Something about the machine, for reading."""
+    """One property of the machine, formatted for users."""
 
     name: str
     value: str
@@ -44,13 +44,13 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
 
     frameworks: list[FrameworkState]
     facts: list[Fact]
-    conditions: dict[str, object]  # as a run records them, at this moment
+    conditions: dict[str, object]  # current conditions, in the form in which a run records them
     findings: list[Finding]
     empty: list[EmptyFields]
 
 
 def diagnose() -> DoctorReport:
-    """Examines the frameworks and the machine. Takes as long as the slowest framework's import, and WATCH_S."""
+    """Examine the frameworks and the machine. Takes WATCH_S plus the time of the slowest framework's import."""
     from frameworks.api import FRAMEWORKS
     from xibench.measure import conditions
     from xibench.measure.clock import MonotonicClock
@@ -59,41 +59,42 @@ def diagnose() -> DoctorReport:
 
     environment = read()
     with Monitor() as monitor:
-        now = conditions.read(WATCH_S, monitor, MonotonicClock())  # before the frameworks start: they are our own load
+        # Read the conditions before the frameworks start, because these load the machine themselves.
+        now = conditions.read(WATCH_S, monitor, MonotonicClock())
         with ThreadPoolExecutor() as pool:
             states = list(pool.map(ask_framework, FRAMEWORKS))
         empty = empty_fields(now, monitor, [device for state in states for device in state.devices])
-    photographs, no_photographs = _photographs()
+    sample_images, image_findings = _sample_images()
     toolchain = next((why for framework in FRAMEWORKS.values() if (why := framework.missing_toolchain())), None)
     return DoctorReport(
         frameworks=states,
-        facts=[*_facts(environment), Fact(name="photographs", value=photographs), *condition_facts(now)],
+        facts=[*_facts(environment), Fact(name="photographs", value=sample_images), *condition_facts(now)],
         conditions=msgspec.to_builtins(now),
         findings=[
             *(finding for state in states for finding in framework_findings(state, bool(environment.gpus))),
             *machine_findings(environment, toolchain, shutil.disk_usage(".").free),
             *disturbance_findings(now),
-            *no_photographs,
+            *image_findings,
         ],
         empty=empty,
     )
 
 
 def ask_framework(name: str) -> FrameworkState:
-    """Starts the framework in its own interpreter and asks for its versions and devices."""
+    """Probe a framework in its own interpreter for its versions, devices and recipes."""
     from xibench.workers.interpreters import interpreter
     from xibench.workers.probe import probe
 
-    told = probe(name)
-    problem = " ".join(told.problem.split()) if told.problem else None
+    found = probe(name)
+    problem = " ".join(found.problem.split()) if found.problem else None
     return FrameworkState(
-        name=name, interpreter=interpreter(name), versions=told.versions, devices=told.devices, recipes=told.recipes,
-        problem=problem,
+        name=name, interpreter=interpreter(name), versions=found.versions, devices=found.devices,
+        recipes=found.recipes, problem=problem,
     )
 
 
 def condition_facts(now: Conditions) -> list[Fact]:
-    """The conditions of this moment, for reading; what is not known is said below, with what would fill it."""
+    """Format the current conditions for users. Unknown values are listed with their cause by `empty_fields`."""
     from xibench.record.format import NONE, count, percent
 
     values = {
@@ -113,7 +114,7 @@ def _card_fact(gpu: GpuConditions) -> Fact:
     parts = [
         f"SM {count(gpu.sm_clock_hz, 'Hz')}", f"memory {count(gpu.memory_clock_hz, 'Hz')}",
         f"{_whole(gpu.temperature_celsius)} °C", f"{_whole(gpu.power_watts)} of {_whole(gpu.power_limit_watts)} W",
-        f"held down by {', '.join(gpu.throttle_reasons or ()) or 'nothing'}",
+        f"throttled by {', '.join(gpu.throttle_reasons or ()) or 'nothing'}",
         f"foreign processes: {_whole(gpu.foreign_processes)}",
     ]  # fmt: skip
     return Fact(name=f"card {gpu.index}", value=", ".join(parts))
@@ -146,7 +147,8 @@ def _facts(environment: Environment) -> list[Fact]:
     return [Fact(name=name, value=value) for name, value in values.items()]
 
 
-def _photographs() -> tuple[str, list[Finding]]:
+def _sample_images() -> tuple[str, list[Finding]]:
+    """Return the names of the sample images, and a finding if they are unavailable."""
     from xibench.errors import InputError
     from xibench.workers.inputs import pictures
 
@@ -156,5 +158,5 @@ def _photographs() -> tuple[str, list[Finding]]:
         return "none", [Finding(
             what=str(error),
             effect="`--images sample`, the default, cannot be used",
-            cure="`pip install scikit-learn`, or name a folder of your own with `--images DIR`",
+            cure="`pip install scikit-learn`, or use your own images with `--images DIR`",
         )]

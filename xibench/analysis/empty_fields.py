@@ -1,4 +1,4 @@
-"""Which fields of a record stay null on this machine, why, and what would fill them."""
+"""Fields of a record that stay null on this machine, with the reason and what is needed to fill them."""
 
 from __future__ import annotations
 
@@ -11,49 +11,55 @@ if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions
     from xibench.measure.nvml import Monitor
 
-CARD: Final = "an NVIDIA card with its driver; in a container, one that is started with the card and with NVML"
-BARE_METAL: Final = "the machine itself instead of a virtual one"
+CARD: Final = "an NVIDIA GPU with its driver; a container must be started with access to the GPU and NVML"
+BARE_METAL: Final = "a physical machine instead of a virtual one"
 READABLE_PROC: Final = "a /proc that this user can read"
-NEWER_CARD: Final = "a card and a driver that tell it"
+NEWER_CARD: Final = "a GPU and driver that report it"
 
 GPU_CONDITIONS: Final = (
     "sm_clock_hz", "memory_clock_hz", "throttle_reasons", "temperature_celsius", "power_watts", "power_limit_watts",
     "foreign_processes",
 )  # fmt: skip
-"""The fields of `xibench.record.schema.GpuConditions` that a card may not tell."""
+"""Fields of `xibench.record.schema.GpuConditions` that some GPUs do not report."""
 
 FILLED_BY: Final = {
     "load_1m": READABLE_PROC,
     "others_share": READABLE_PROC,
     "steal_share": READABLE_PROC,
-    "cpu_hz": f"{BARE_METAL}, or a kernel whose /proc/cpuinfo tells the clock",
-    "governor": f"{BARE_METAL}: cpufreq is there",
+    "cpu_hz": f"{BARE_METAL}, or a kernel whose /proc/cpuinfo reports the clock",
+    "governor": f"{BARE_METAL}, which has cpufreq",
     "throttle_count": f"{BARE_METAL}, with a processor whose thermal events the kernel counts, such as Intel's",
-    "gpu_counter_joules": "an NVIDIA card with an energy counter (Volta or newer) and its driver",
-    "gpu_integrated_joules": "an NVIDIA card that tells its power, and its driver",
-    "gpu_watts": "an NVIDIA card that tells its power, and its driver",
-    "cpu_package_joules": f"{BARE_METAL}, and leave to read /sys/class/powercap/intel-rapl:*/energy_uj",
-    "cpu_package_watts": f"{BARE_METAL}, and leave to read /sys/class/powercap/intel-rapl:*/energy_uj",
+    "gpu_counter_joules": "an NVIDIA GPU with an energy counter (Volta or newer) and its driver",
+    "gpu_integrated_joules": "an NVIDIA GPU that reports its power, and its driver",
+    "gpu_watts": "an NVIDIA GPU that reports its power, and its driver",
+    "cpu_package_joules": f"{BARE_METAL}, and permission to read /sys/class/powercap/intel-rapl:*/energy_uj",
+    "cpu_package_watts": f"{BARE_METAL}, and permission to read /sys/class/powercap/intel-rapl:*/energy_uj",
     "device_peak_allocated_bytes": "a framework that sees a GPU",
     "device_peak_reserved_bytes": "a framework that sees a GPU",
     "device_process_bytes": CARD,
-    "device_steps_s": "PyTorch on a GPU: its steps are timed by CUDA events, too",
+    "device_steps_s": "PyTorch on a GPU, where steps are also timed with CUDA events",
 } | dict.fromkeys(GPU_CONDITIONS, NEWER_CARD)
-"""What would fill a field of a record, whatever the reason that it is null for."""
+"""Field of a record -> what is needed to fill it."""
 
 
 class EmptyFields(msgspec.Struct, frozen=True, kw_only=True):
-    """Fields that every record of this machine will have as null, for one reason."""
+    """Fields that are null in every record of this machine for the same reason."""
 
     fields: list[str]
-    why: str
-    filled_by: str
+    why: str  # the reason
+    filled_by: str  # what is needed to fill them
 
 
 def empty_fields(conditions: Conditions, monitor: Monitor, devices: Iterable[str]) -> list[EmptyFields]:
-    """All of them, grouped by reason and cure.
+    """Find the fields of a record that stay null on this machine.
 
-    conditions: as read just now. devices: that any framework sees.
+    Args:
+        conditions: The machine's current conditions.
+        monitor: NVML, or what stands in for it.
+        devices: Devices that any framework sees: `cpu`, `cuda`.
+
+    Returns:
+        The fields, grouped by the reason and by what is needed to fill them.
     """
     missing = [
         *((field, why) for field, why in conditions.absent.items() if field in FILLED_BY),
@@ -69,7 +75,7 @@ def empty_fields(conditions: Conditions, monitor: Monitor, devices: Iterable[str
 
 
 def _cards(conditions: Conditions) -> list[tuple[str, str]]:
-    """All of a card's fields where there is none, else what the cards do not tell."""
+    """Return all GPU fields if there is no GPU, otherwise those that a GPU does not report, each with its reason."""
     if not conditions.gpus:
         return [(field, conditions.absent["gpus"]) for field in GPU_CONDITIONS]
     return [

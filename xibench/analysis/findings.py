@@ -1,4 +1,4 @@
-"""What `xibench doctor` finds missing or disturbing: the effect of each, and what to do about it."""
+"""Problems that `xibench doctor` finds, each with its effect and its cure."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions
     from xibench.record.schema import Environment
 
-MIN_DISK_BYTES: Final = 1 << 30  # weights, batches and compiler caches of a run fit into this
-BF16_FLAGS: Final = ("amx_bf16", "avx512_bf16")
+MIN_DISK_BYTES: Final = 1 << 30  # enough for the weights, batches and compiler caches of a run
+BF16_FLAGS: Final = ("amx_bf16", "avx512_bf16")  # CPU flags of native bf16 arithmetic
 MARKED: Final = "processes are repeated or marked as disturbed"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that is missing or disturbs, what will be skipped or worse for it, and what to do."""
+    """One problem of this machine."""
 
-    what: str
-    effect: str
-    cure: str
+    what: str  # the missing or disturbing thing
+    effect: str  # what is skipped or less accurate because of it
+    cure: str  # what to do about it
 
 
 def machine_findings(environment: Environment, inductor: str | None, free_bytes: int) -> Iterator[Finding]:
-    """What is missing on this machine.
+    """Find what is missing on this machine.
 
-    inductor: why TorchInductor cannot compile for the CPU; None if it can.
+    Args:
+        environment: The machine and its software.
+        inductor: Why TorchInductor cannot compile for the CPU; None if it can.
+        free_bytes: Free disk space in the current directory.
     """
     if inductor is not None:
         yield Finding(
@@ -45,19 +48,19 @@ def machine_findings(environment: Environment, inductor: str | None, free_bytes:
     if not environment.gpus:
         yield Finding(
             what=environment.absent.get("gpus", "no GPU: NVML reports none"),
-            effect="every case runs on the CPU; columns of the GPU stay empty",
-            cure="nothing to do, unless there is an NVIDIA card: then install its driver",
+            effect="every case runs on the CPU; GPU columns stay empty",
+            cure="nothing to do, unless there is an NVIDIA GPU: then install its driver",
         )
     if free_bytes < MIN_DISK_BYTES:
         yield Finding(
             what=f"{free_bytes >> 20} MiB free on disk",
-            effect="a run may end with a disk that is full; what was written by then stays valid",
+            effect="a run may end because the disk is full; results written before that stay valid",
             cure=f"free at least {MIN_DISK_BYTES >> 20} MiB",
         )
 
 
 def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
-    """What would disturb a run that began now, by the limits that a run itself applies."""
+    """Find what would disturb a run that starts now, by the limits that a run itself applies."""
     from xibench.measure.disturbance import THROTTLED, DisturbanceLimits
 
     limits = DisturbanceLimits()
@@ -84,32 +87,37 @@ def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
     for gpu in conditions.gpus:
         if gpu.foreign_processes:
             yield Finding(
-                what=f"card {gpu.index}: others compute on it, processes: {gpu.foreign_processes}",
-                effect=f"they take time and memory from what is measured; {MARKED}",
-                cure="stop them, or hide the card with CUDA_VISIBLE_DEVICES",
+                what=f"card {gpu.index} is used by other programs, foreign processes: {gpu.foreign_processes}",
+                effect=f"they take time and memory from the measurement; {MARKED}",
+                cure="stop them, or hide the GPU with CUDA_VISIBLE_DEVICES",
             )
-        held = [name for name in gpu.throttle_reasons or () if name in THROTTLED]
-        if held:
+        throttled = [name for name in gpu.throttle_reasons or () if name in THROTTLED]
+        if throttled:
             yield Finding(
-                what=f"card {gpu.index}: throttled, {', '.join(held)}",
-                effect=f"lower clocks than the card has; {MARKED}",
+                what=f"card {gpu.index}: throttled, {', '.join(throttled)}",
+                effect=f"lower clocks than the GPU is capable of; {MARKED}",
                 cure="let it cool, check its power supply and its power limit",
             )
 
 
 def framework_findings(state: FrameworkState, has_gpu: bool) -> Sequence[Finding]:
-    """A framework that is not installed or does not work, or that does not see the machine's GPU."""
+    """Find out whether a framework is not installed, does not work, or does not see the machine's GPU.
+
+    Args:
+        state: The framework as probed in its own interpreter.
+        has_gpu: Whether NVML reports a GPU.
+    """
     from frameworks.api import FRAMEWORKS
 
     if state.problem:
         return [Finding(
             what=state.problem,
-            effect="its cases are recorded as unsupported, the rest runs",
+            effect="its cases are recorded as unsupported; the others run",
             cure=FRAMEWORKS[state.name].install,
         )]
     if has_gpu and "cuda" not in state.devices:
         return [Finding(
-            what=f"{state.name} sees no GPU, though there is one",
+            what=f"{state.name} sees no GPU although NVML reports one",
             effect="its cases on cuda are recorded as unsupported",
             cure=f"install a CUDA build of {FRAMEWORKS[state.name].module} in .venvs/{state.name}",
         )]

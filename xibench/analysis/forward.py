@@ -1,4 +1,4 @@
-"""The job of `verify`'s workers: forward passes of one framework, or of keras.applications."""
+"""The job of the workers of `verify`: forward passes of one framework or of keras.applications."""
 
 from __future__ import annotations
 
@@ -29,78 +29,110 @@ from xibench.measure.phase import PhaseListener
 from xibench.workers.messages import ForwardPass, PassWritten, RunForwardPass
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
-Raised = tuple[tuple[str, float], ...]
-"""Parameters that are raised, and by how much."""
+Shifts = tuple[tuple[str, float], ...]
+"""Names of parameters and the constants that are added to them."""
 
 INFERENCE_BATCH: Final = 2
 OFFSET: Final = 2.0
-"""Standard deviations by which what goes into a ReLU is raised above 0: batch norm's offset or, where the ReLU comes
-before the batch norm, the bias of the convolution, whose kernel then sums to 0: no channel's mean is elsewhere.
+"""Mean of the input of every ReLU, in standard deviations.
 
-A deep stack of random convolutions, batch statistics and ReLU around 0 multiplies any difference by a constant at each
-layer (Yang et al. 2019, arXiv 1902.08129): in float32 Inception V3's rounding then grows to a visible part of the
-logits in every framework alike, Keras too. With most units of a ReLU on it stays small. All checks and the mistakes use
-the same weights.
+It is set through the offset of the batch norm before the ReLU or, where the ReLU comes between a convolution and its
+batch norm, through the bias of the convolution, whose kernel is then shifted to sum to 0 so that the mean of every
+channel is the bias.
+
+A deep stack of random convolutions, batch statistics and ReLUs with inputs around 0 multiplies any difference by a
+constant at each layer (Yang et al. 2019, arXiv 1902.08129): in float32 the rounding errors of Inception V3 then grow to
+a visible part of the logits in every framework, Keras included. They stay small if most units of a ReLU are active. All
+checks and the seeded mistakes use the same weights.
 """
 CONV_DEVIATION: Final = 2**0.5
-"""Standard deviation of a convolution's outputs for inputs of 1: the seeded kernels are He's. A batch norm's is 1."""
-TRAINING_CELLS: Final = 32
-"""What batch statistics are taken over, at least: batch x height x width of the smallest batch norm.
+"""Standard deviation of a convolution's outputs for inputs with standard deviation 1: seeded kernels use He's
+initialisation. That of a batch norm's outputs is 1.
+"""
+MIN_STATISTICS_VALUES: Final = 32
+"""Minimum number of values per channel over which a batch norm computes its statistics: batch x height x width.
 
-No more than needed: TensorFlow sums a batch's statistics in float32 one after another, and the more cells the first
-layers have, the further off it is (docs/method.md). The auxiliary classifier, 1 x 1 at its end, is therefore left out.
+It is no larger than necessary: TensorFlow adds up the statistics of a batch in float32 one value after another, and its
+error grows with the number of values in the first layers (docs/method.md). The auxiliary classifier, whose last feature
+map is 1 x 1, is therefore not compared in training mode.
 """
 
 
 def run_job(request: RunForwardPass, listener: PhaseListener) -> PassWritten:
-    """Writes the arrays of the pass. Raises MissingFramework, otherwise what the framework raises."""
+    """Run the requested forward pass and write its arrays to the request's file.
+
+    Args:
+        request: The implementation, the forward pass, and the files.
+        listener: Receives the progress of the job.
+
+    Raises:
+        MissingFramework: The implementation is not installed, or does not expose the outputs of its blocks.
+    """
     listener.on_progress("forward pass")
-    given = load_arrays(request.given) if request.given else None
-    arrays = run(request.implementation, request.forward_pass, given)
+    block_inputs = load_arrays(request.block_inputs) if request.block_inputs else None
+    arrays = run(request.implementation, request.forward_pass, block_inputs)
     np.savez(request.file, **arrays)  # type: ignore[arg-type]  # the stub's allow_pickle
     return PassWritten()
 
 
 def load_arrays(file: str) -> Arrays:
-    """All arrays of an .npz file."""
+    """Load all arrays of an .npz file."""
     with np.load(file) as stored:
         arrays: Arrays = {name: stored[name] for name in stored.files}
     return arrays
 
 
-def run(name: str, job: ForwardPass, given: Arrays | None = None) -> Arrays:
-    """The arrays of one job: block outputs by name (and running statistics), or of a recipe that of the last block.
+def run(name: str, job: ForwardPass, block_inputs: Arrays | None = None) -> Arrays:
+    """Run a forward pass in this process.
 
-    given: block outputs that each next block starts from, instead of what this framework computed.
+    Args:
+        name: Name of a framework, or `keras` for keras.applications.
+        job: The forward pass.
+        block_inputs: Block outputs, by block name, from which each next block starts instead of from this
+            implementation's own.
+
+    Returns:
+        Block outputs by block name, and the updated running statistics in training mode. For a job with a recipe only
+        the output of the last block.
+
+    Raises:
+        MissingFramework: The implementation is not installed, or does not expose the outputs of its blocks.
     """
-    right, weights, batch, masks = subject(job)
-    network = right
+    network, weights, batch, masks = seeded_inputs(job)
     if job.mistake:
         mistake = next(m for m in MISTAKES if m.name == job.mistake)
-        network, weights = mistake.make(right, weights)
+        network, weights = mistake.make(network, weights)
     if name == "keras":
-        return _keras(network, weights, batch, job, given)
+        return _keras(network, weights, batch, job, block_inputs)
     if job.recipe:
         return {network.layers[-1].name: _recipe(name, network, weights, batch, job)}
     implementation = load(name)
     if not isinstance(implementation, Verifiable):
-        raise MissingFramework(f"{name}: it does not give its blocks' outputs (frameworks.api.Verifiable)")
-    return implementation.outputs(network, weights, job.precision, batch, masks, given)
+        raise MissingFramework(
+            f"{name}: it does not expose the outputs of its blocks; implement frameworks.api.Verifiable"
+        )
+    return implementation.outputs(network, weights, job.precision, batch, masks, block_inputs)
 
 
-def subject(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
-    """What a job is about: the network, its weights, the batch and, for training, what dropout keeps. All seeded."""
+def seeded_inputs(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float32], Arrays | None]:
+    """Build the inputs of a forward pass, all of them determined by the job and its seed.
+
+    Returns:
+        The network; its weights; a batch of images, (batch, height, width, channels); and the dropout masks by layer
+        path in training mode, otherwise None.
+    """
     network = architectures.network(job.model, job.variant, resolution=job.resolution)
     if any(isinstance(p.layer, Dropout) for p in infer_shapes(network)):
         network = architectures.network(job.model, job.variant, resolution=job.resolution, dropout=job.dropout)
-    weights = _weights(parameters(network), _raised(network), job.seed)
+    weights = _weights(parameters(network), _shifts(network), job.seed)
     random = np.random.default_rng(job.seed)
     count = _training_batch(network) if job.training else INFERENCE_BATCH
-    batch = pictures(random, count, network.input_shape)
+    batch = random_images(random, count, network.input_shape)
     return network, weights, batch, _masks(network, random, count, job.dropout) if job.training else None
 
 
 def _masks(network: Network, random: np.random.Generator, count: int, rate: float) -> Arrays:
+    """Return for every dropout layer an array that is 1 where a value is kept and 0 where it is dropped."""
     return {
         p.path: (random.uniform(size=(count, *p.output_shape)) >= rate).astype(np.float32)
         for p in infer_shapes(network)
@@ -109,37 +141,50 @@ def _masks(network: Network, random: np.random.Generator, count: int, rate: floa
 
 
 @functools.lru_cache(maxsize=2)
-def _weights(wanted: tuple[Parameter, ...], raised: Raised, seed: int) -> Weights:
-    """By parameters, not by network: those of other resolutions and dropout rates are the same."""
-    values = sample(wanted, seed)
-    for name, by in raised:
-        values[name] = values[name] + np.float32(by)
+def _weights(declared: tuple[Parameter, ...], shifts: Shifts, seed: int) -> Weights:
+    """Sample weights and shift them.
+
+    The cache is keyed by parameters instead of the network, because networks that differ only in resolution or dropout
+    rate have the same weights.
+    """
+    values = sample(declared, seed)
+    for name, shift in shifts:
+        values[name] = values[name] + np.float32(shift)
         if name.endswith(".bias"):
             kernel = values[name.removesuffix("bias") + "kernel"]
             kernel -= kernel.mean((0, 1, 2))
     return values
 
 
-def _raised(network: Network) -> Raised:
-    """Which parameters OFFSET raises, and by how much."""
-    placed = [*infer_shapes(network), *infer_auxiliary_shapes(network)]
-    before = {
+def _shifts(network: Network) -> Shifts:
+    """Return the parameters that give the inputs of every ReLU the mean OFFSET, and the constants to add to them."""
+    instances = [*infer_shapes(network), *infer_auxiliary_shapes(network)]
+    # Batch norms that follow the ReLU of a convolution -> that convolution.
+    conv_of_norm = {
         norm.path: conv.path
-        for conv, between, norm in zip(placed, placed[1:], placed[2:], strict=False)
+        for conv, between, norm in zip(instances, instances[1:], instances[2:], strict=False)
         if isinstance(conv.layer, Conv) and isinstance(between.layer, Activation) and isinstance(norm.layer, BatchNorm)
     }
-    norms = [p.path for p in placed if isinstance(p.layer, BatchNorm)]
+    norms = [p.path for p in instances if isinstance(p.layer, BatchNorm)]
     return tuple(
-        (f"{before[path]}.bias", OFFSET * CONV_DEVIATION) if path in before else (f"{path}.offset", OFFSET)
+        (f"{conv_of_norm[path]}.bias", OFFSET * CONV_DEVIATION) if path in conv_of_norm else (f"{path}.offset", OFFSET)
         for path in norms
     )
 
 
-def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Seeded pictures in -1..1 with as much contrast at every scale, as photographs have; (batch, *shape).
+def random_images(random: np.random.Generator, batch: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Generate images with equal contrast at every scale, which natural images have, too.
 
-    White noise would look the same everywhere after a few layers: batch norm then divides by almost nothing, and what
-    is compared is rounding.
+    White noise would have nearly constant feature maps after a few layers: batch norm would divide by almost 0, and the
+    comparison would be one of rounding errors.
+
+    Args:
+        random: Generator of the noise.
+        batch: Number of images.
+        shape: (height, width, channels) with equal height and width.
+
+    Returns:
+        Values in -1..1, (batch, height, width, channels).
     """
     resolution, _, channels = shape
     total = np.zeros((batch, *shape))
@@ -154,11 +199,11 @@ def pictures(random: np.random.Generator, batch: int, shape: tuple[int, int, int
 
 
 def _training_batch(network: Network) -> int:
-    """The smallest power of two, at least 2, with TRAINING_CELLS values per channel in every batch norm."""
+    """Return the smallest power of two, at least 2, with MIN_STATISTICS_VALUES per channel in every batch norm."""
     norms = [p for p in infer_shapes(network) if isinstance(p.layer, BatchNorm)]
-    fewest = min((p.output_shape[0] * p.output_shape[1] for p in norms), default=TRAINING_CELLS)
+    smallest = min((p.output_shape[0] * p.output_shape[1] for p in norms), default=MIN_STATISTICS_VALUES)
     batch = 2
-    while batch * fewest < TRAINING_CELLS:
+    while batch * smallest < MIN_STATISTICS_VALUES:
         batch *= 2
     return batch
 
@@ -166,24 +211,25 @@ def _training_batch(network: Network) -> int:
 def _recipe(
     name: str, network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass
 ) -> NDArray[np.floating[Any]]:
+    """Return the logits of the whole graph that a recipe runs, (batch, classes)."""
     recipe = job.recipe or "default"
     described = find(name)
     if job.uncompiled and "compiler" in described.choices and described.choices["compiler"].takes("none"):
         recipe += "+compiler=none"
     execution = described.execution(recipe, job.precision, "cpu")
     program = load(name).prepare(network, weights, execution, INFER)
-    placed = program.put(Batch(batch))
-    program.compile(placed)
-    return program.result(program.step(placed))["logits"]
+    on_device = program.put(Batch(batch))
+    program.compile(on_device)
+    return program.result(program.step(on_device))["logits"]
 
 
 def _keras(
-    network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass, given: Arrays | None
+    network: Network, weights: Weights, batch: NDArray[np.float32], job: ForwardPass, block_inputs: Arrays | None
 ) -> Arrays:
     try:
         from xibench.analysis import keras_outputs
 
-        arrays: Arrays = keras_outputs.outputs(network, weights, batch, job.training, given)
+        arrays: Arrays = keras_outputs.outputs(network, weights, batch, job.training, block_inputs)
     except ModuleNotFoundError as error:
         cure = FRAMEWORKS["tensorflow"].install
         raise MissingFramework(f"keras: module '{error.name}' is not installed; {cure}") from error

@@ -1,4 +1,4 @@
-"""Every name that commands take, from the registries."""
+"""All registered names that commands accept."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any
 
 
 def inventory() -> dict[str, Any]:
-    """Every registered name, and per framework and contender the versions of its distributions, null where one is not
-    installed.
+    """Collect the registered names, their descriptions, and the installed versions of each framework.
+
+    Returns:
+        The document of `xibench list --json`. `versions` maps each framework and third-party implementation to the
+        versions of its distributions, None for a distribution that is not installed.
     """
     from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, REFERENCES, THIRD_PARTY
     from frameworks.architectures import MODELS, OPERATORS
@@ -40,10 +43,7 @@ def inventory() -> dict[str, Any]:
 
 
 def _versions(framework: str) -> dict[str, str | None]:
-    """The versions of a framework's or contender's distributions where its workers run, read from the disk.
-
-    None: not installed.
-    """
+    """Read the versions of a framework's distributions from the site-packages of the interpreter of its workers."""
     from importlib import metadata
     from pathlib import Path
 

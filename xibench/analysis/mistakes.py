@@ -1,7 +1,8 @@
-"""Seeded mistakes: what people get wrong when they write these networks again. `verify` must catch every one.
+"""Seeded mistakes: typical errors of reimplementations of these networks. `verify` must detect every one of them.
 
-A mistake turns a right (network, weights) into a wrong one; one framework runs it while the others stay right.
-Each is of the kind that trains, looks plausible and costs a fraction of a point: see docs/method.md.
+A mistake changes a correct (network, weights) pair; one framework runs the changed pair and is compared with another
+one that runs the correct pair. A network with such a mistake trains, looks plausible and loses a fraction of a
+percentage point of accuracy (docs/method.md).
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ Edit = Callable[[Network, Weights], tuple[Network, Weights]]
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing done wrong, the network that shows it, and whether only a training-mode pass does."""
+    """One seeded mistake."""
 
     name: str
-    model: str
-    training: bool
-    make: Edit
+    model: str  # the network in which it is seeded
+    training: bool  # whether it changes only a pass in training mode
+    make: Edit  # turns a correct network and weights into wrong ones
 
 
 def each_layer(change: Callable[[Layer], Layer]) -> Edit:
-    """An edit that changes layers wherever they stand."""
+    """Return an edit that applies `change` to every layer, at any depth."""
 
     def edit(network: Network, weights: Weights) -> tuple[Network, Weights]:
         return replace(network, layers=_each(network.layers, change)), weights
@@ -50,7 +51,7 @@ def each_layer(change: Callable[[Layer], Layer]) -> Edit:
 
 
 def each_weight(ending: str, change: Callable[[Array], Array]) -> Edit:
-    """An edit that changes every array whose canonical name ends so."""
+    """Return an edit that applies `change` to every array whose canonical name ends with `ending`."""
 
     def edit(network: Network, weights: Weights) -> tuple[Network, Weights]:
         changed = {n: np.ascontiguousarray(change(a)) if n.endswith(ending) else a for n, a in weights.items()}
@@ -114,14 +115,14 @@ def _unbiased_variance(layer: Layer) -> Layer:
 
 
 def _relu_missing(layer: Layer) -> Layer:
-    """In the third convolution of each middle-flow block."""
+    """Remove the ReLU before the third convolution of each middle-flow block."""
     if isinstance(layer, Sequence) and layer.name == "sepconv3":
         return replace(layer, layers=tuple(child for child in layer.layers if not isinstance(child, Activation)))
     return layer
 
 
 def _relu_between(layer: Layer) -> Layer:
-    """Between depthwise and pointwise, where the paper has none."""
+    """Insert a ReLU between depthwise and pointwise convolution, where the paper has none."""
     if isinstance(layer, Sequence) and any(isinstance(c, Conv) and c.name == "depthwise" for c in layer.layers):
         at = next(i for i, c in enumerate(layer.layers) if c.name == "depthwise") + 1
         return replace(layer, layers=(*layer.layers[:at], Activation("between"), *layer.layers[at:]))
@@ -133,7 +134,7 @@ def _dropout_scale(layer: Layer) -> Layer:
 
 
 def _relu_in_place(network: Network, weights: Weights) -> tuple[Network, Weights]:
-    """The leading ReLU of block 5 overwrites the block's input, which the shortcut then adds."""
+    """Let the leading ReLU of block 5 overwrite the block's input, which the shortcut then adds."""
     at = next(i for i, layer in enumerate(network.layers) if layer.name == "block5")
     layers = (*network.layers[:at], Activation("in_place"), *network.layers[at:])
     return replace(network, layers=layers), weights

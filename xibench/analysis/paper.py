@@ -1,4 +1,4 @@
-"""What the Xception paper states beside what a run measured: Table 3's ratio of speeds, per framework."""
+"""Comparison of the Xception paper's Table 3 with a run: the ratio of Xception's and Inception V3's throughput."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ XCEPTION, INCEPTION = "xception", "inception_v3"
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Xception's images per second over Inception V3's, alike in everything else.
+    """Throughput of Xception over that of Inception V3, in cases that differ only in the network.
 
-    case: Xception's. measured: the ratio with its 95 % interval where both have several processes. by_work: the ratio
-    that equal multiply-adds per second would give. stated: the paper's, of training.
+    Attributes:
+        case: The case of Xception.
+        measured: The ratio, with its 95 % interval if both cases have several processes.
+        by_work: The ratio that equal multiply-adds per second would give.
+        stated: The paper's ratio, measured in training.
     """
 
     case: Case
@@ -34,8 +37,8 @@ class Speed:
 
 
 def speeds(run: Run) -> list[Speed]:
-    """The ratio for everything that a run measured on both networks in their default variants, offline."""
-    found: dict[tuple[object, ...], dict[str, Record]] = {}
+    """Compute the ratio for each setup in which a run measured the default variants of both networks offline."""
+    found: dict[tuple[object, ...], dict[str, Record]] = {}  # setup -> network -> record
     for record in run.records:
         case = record.case
         if case.variant == "default" and case.scenario == OFFLINE.name and any(p.steps_s for p in record.processes):
@@ -46,12 +49,12 @@ def speeds(run: Run) -> list[Speed]:
 
 
 def counted(model: str, variant: str) -> int:
-    """Trainable parameters of a network as the registry has it."""
+    """Count the trainable parameters of a registered network from its blueprint."""
     return cost(network(model, variant)).parameters_trainable
 
 
 def document(table: PaperTable) -> dict[str, Any]:
-    """A table of the paper as `xibench paper --json` has it, with the parameters counted here."""
+    """Build the document of `xibench paper --json` for a table, with the parameters counted from our blueprints."""
     return {
         "number": table.number, "title": table.title, "conditions": table.conditions,
         "sources": [{"name": s.name, "address": s.address} for s in (table.source, *table.also)],

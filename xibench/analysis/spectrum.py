@@ -1,7 +1,8 @@
-"""The spectrum as a question: what happens along the number of segments, from a regular convolution to a depthwise.
+"""The spectrum from regular to depthwise separable convolutions: Xception with different numbers of segments.
 
-Two ways to go along it. At the paper's widths fewer segments cost more parameters and multiply-adds. At equal
-parameters every network is made narrower, by one factor for all its widths, until it has as many as the depthwise one.
+There are two series. At the paper's widths, networks with fewer segments have more parameters and multiply-adds. At
+equal parameters, all widths of a network are multiplied by one factor, so that it has as many parameters as the network
+with one segment per channel.
 """
 
 from __future__ import annotations
@@ -24,26 +25,32 @@ from xibench.run.plan import Selection, all_cases
 from xibench.scenarios import OFFLINE, SINGLE_STREAM
 
 Widths = Literal["paper", "equal"]
-WAYS: Final[tuple[Widths, ...]] = ("paper", "equal")
+WIDTHS: Final[tuple[Widths, ...]] = ("paper", "equal")
 MODEL: Final = "xception"
-EXTREME: Final = 0  # the configuration's word for one segment per channel
+EXTREME: Final = 0  # value of `segments` in the network's configuration that means one segment per channel
 SEGMENTS: Final = (1, 2, 3, 4, 8, EXTREME)
-PREFIX: Final = "segments_"
-AGREE: Final = 0.01  # equal parameters: within this share
-MIN_POINTS: Final = 3  # fewer make no curve
-NOTABLE: Final = 0.9  # a step that keeps less of the attained fraction is told
-RULE: Final = SamplingConfig(
+PREFIX: Final = "segments_"  # of the registered variants
+PARAMETER_TOLERANCE: Final = 0.01  # relative difference up to which numbers of parameters count as equal
+MIN_POINTS: Final = 3  # two points are not a curve
+MAX_ATTAINED_RATIO: Final = 0.9  # a transition is a drop if its ratio of attained fractions is below this
+SAMPLING: Final = SamplingConfig(
     processes=3, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100, budget_s=5.0,
     time_limit_s=300.0,
 )  # fmt: skip
-COUNTED_AT: Final = 71  # pixels; parameters do not depend on them
+COUNTED_AT: Final = 71  # resolution in pixels at which parameters are counted; they do not depend on it
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One network of the spectrum. segments: EXTREME is one per channel. width: the factor of all widths.
+    """One network of the spectrum.
 
-    macs: of one picture, at the resolution that was measured, or the network's own.
+    Attributes:
+        segments: Number of segments; EXTREME for one per channel.
+        widths: The series that the network belongs to.
+        width: Factor by which all widths of the paper are multiplied.
+        variant: Variant of Xception that describes the network.
+        parameters_trainable: Trainable parameters.
+        macs: Multiply-adds of one image at the measured resolution, or at the network's own if none was measured.
     """
 
     segments: int
@@ -56,91 +63,102 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A member as it was measured: whole batches, and one image at a time (None where a run lacks it)."""
+    """The measurements of one network of the spectrum."""
 
     member: Member
-    record: Record
-    throughput: Summary
-    alone: Record | None
-    latency: Summary | None
+    record: Record  # scenario offline
+    throughput: Summary  # summary of `record`
+    single_stream: Record | None  # scenario single-stream; None if the run has none for this network
+    latency: Summary | None  # summary of `single_stream`
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One framework and recipe along the spectrum, the fewest segments first. case: of its first point."""
+    """The points of one framework, recipe and series, from the fewest segments to one per channel."""
 
-    case: Case
+    case: Case  # of the first point
     widths: Widths
     points: tuple[Point, ...]
 
     @property
     def measured(self) -> tuple[Point, ...]:
-        """Points that have a throughput."""
+        """The points that have a throughput."""
         return tuple(point for point in self.points if point.throughput.images_per_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """From one member to another: how much less work, how much faster, what is kept of the attained fraction.
+    """The change from one point of a curve to another.
 
-    work: multiply-adds of `before` over those of `after`. faster: throughput of `after` over that of `before`, with its
-    95 % interval where both have several processes. kept: attained fraction of `after` over that of `before`.
+    Attributes:
+        before: The network with fewer segments.
+        after: The network with more segments.
+        work_ratio: Multiply-adds of `before` over those of `after`.
+        speedup: Throughput of `after` over that of `before`, with its 95 % interval if both have several processes.
+        attained_ratio: Attained fraction of `after` over that of `before`; None without ceilings.
     """
 
     before: Member
     after: Member
-    work: float
-    faster: Ratio
-    kept: float | None
+    work_ratio: float
+    speedup: Ratio
+    attained_ratio: float | None
 
 
 def label(segments: int) -> str:
-    """`3`, or `C` for one segment per channel."""
+    """Return the label of a number of segments: `3`, or `C` for one segment per channel."""
     return "C" if segments == EXTREME else str(segments)
 
 
-def members(ways: Iterable[Widths] = WAYS, segments: Sequence[int] = SEGMENTS) -> tuple[Member, ...]:
-    """The networks of the spectrum; the depthwise one stands in either way and is the same network.
+def members(series: Iterable[Widths] = WIDTHS, segments: Sequence[int] = SEGMENTS) -> tuple[Member, ...]:
+    """Build the networks of the spectrum. The one with one segment per channel is the same network in both series.
 
-    Raises InvalidConfiguration for a number of segments that cannot split the narrowest width, or for which no
-    narrower network has the depthwise one's parameters.
+    Args:
+        series: The series: at the paper's widths, at equal parameters.
+        segments: Numbers of segments, EXTREME for one per channel.
+
+    Raises:
+        InvalidConfiguration: A number of segments cannot split the narrowest width, or no factor of the widths gives
+            the number of parameters.
     """
-    return tuple(_member(g, way) for way in ways for g in segments)
+    return tuple(_member(g, widths) for widths in series for g in segments)
 
 
 def plan_spectrum(
-    chosen: Selection, ways: Sequence[str] | None = None, segments: Sequence[int] | None = None
+    chosen: Selection, series: Sequence[str] | None = None, segments: Sequence[int] | None = None
 ) -> tuple[Case, ...]:
-    """The cases of a spectrum.
+    """Plan the cases of a spectrum.
 
     Args:
-        chosen: frameworks, recipes, precisions, batches, resolutions, device and the rest.
-        ways: of widths, `paper` or `equal`; None: both.
-        segments: numbers of segments, EXTREME for one per channel; None: SEGMENTS.
+        chosen: Frameworks, recipes, precisions, batches, resolutions, device and the remaining settings.
+        series: Which widths: `paper`, `equal` or both; None for both.
+        segments: Numbers of segments, EXTREME for one per channel; None for SEGMENTS.
 
     Raises:
-        UnknownName: a way of widths that does not exist.
-        UsageError: fewer numbers of segments than make a curve.
-        InvalidConfiguration: as `members` does; and whatever `plan.cases` raises.
+        UnknownName: A series does not exist.
+        UsageError: There are fewer than MIN_POINTS different numbers of segments.
+        InvalidConfiguration: As `members` and `plan.cases` raise it.
     """
-    known: dict[str, Widths] = {way: way for way in WAYS}
-    for way in ways or ():
-        if way not in known:
-            raise UnknownName("way of widths", way, known)
-    found = members([known[way] for way in ways or WAYS], segments or SEGMENTS)
-    asked = dict.fromkeys(label(member.segments) for member in found)
-    if len(asked) < MIN_POINTS:
+    known: dict[str, Widths] = {widths: widths for widths in WIDTHS}
+    for widths in series or ():
+        if widths not in known:
+            raise UnknownName("widths", widths, known)
+    found = members([known[widths] for widths in series or WIDTHS], segments or SEGMENTS)
+    labels = dict.fromkeys(label(member.segments) for member in found)
+    if len(labels) < MIN_POINTS:
         raise UsageError(
-            f"segments: received {', '.join(asked)}, expected at least {MIN_POINTS} numbers, which make a curve; "
+            f"segments: received {', '.join(labels)}, expected at least {MIN_POINTS} numbers for a curve; "
             "`xibench run --variant` measures single networks"
         )
     return all_cases(selections(chosen, found))
 
 
 def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, Selection]:
-    """What measures these networks: throughput of whole batches, latency of one image at a time.
+    """Return the selections that measure networks: throughput of whole batches, and latency of single images.
 
-    chosen: frameworks, recipes, precisions, batches, resolutions, device and the rest.
+    Args:
+        chosen: Frameworks, recipes, precisions, batches, resolutions, device and the remaining settings.
+        found: The networks.
     """
     variants = tuple(dict.fromkeys(member.variant for member in found))
     offline = replace(chosen, models=(MODEL,), variants=variants, scenarios=(OFFLINE.name,))
@@ -148,21 +166,26 @@ def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, S
 
 
 def curves(found: Sequence[Record], calibration: Calibration | None = None) -> list[Curve]:
-    """The curves that a run's records hold: at least MIN_POINTS numbers of segments of one framework, recipe, batch.
+    """Find the curves of a run: at least MIN_POINTS numbers of segments in one framework, recipe and batch.
 
-    calibration: the run's, for its attained fractions.
+    Args:
+        found: The run's records.
+        calibration: The run's measured ceilings, from which attained fractions are derived.
     """
-    members_of = {r.case: _read(r.case.variant, r.case.resolution) for r in found if r.case.model == MODEL}
+    members_of = {r.case: _members_of(r.case.variant, r.case.resolution) for r in found if r.case.model == MODEL}
     records = [record for record in found if members_of.get(record.case)]
-    alone = {(_setup(r.case), r.case.variant): r for r in records if r.case.scenario == SINGLE_STREAM.name}
+    single_streams = {(_setup(r.case), r.case.variant): r for r in records if r.case.scenario == SINGLE_STREAM.name}
+
+    # Group the offline records by setup, batch and series, each with the latency of the same network.
     series: dict[tuple[tuple[object, ...], int, Widths], list[Point]] = {}
     for record in records:
         case = record.case
         for member in members_of[case] if case.scenario == OFFLINE.name else ():
-            one = alone.get((_setup(case), case.variant))
-            latency = summarise(one, calibration) if one else None
-            point = Point(member, record, summarise(record, calibration), one, latency)
+            single_stream = single_streams.get((_setup(case), case.variant))
+            latency = summarise(single_stream, calibration) if single_stream else None
+            point = Point(member, record, summarise(record, calibration), single_stream, latency)
             series.setdefault((_setup(case), case.batch, member.widths), []).append(point)
+
     ordered = [tuple(sorted(points, key=lambda p: position(p.member.segments))) for points in series.values()]
     return [
         Curve(points[0].record.case, points[0].member.widths, points)
@@ -172,110 +195,119 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
 
 
 def transitions(curve: Curve) -> list[Transition]:
-    """From each measured member of a curve to the next one."""
+    """Return the transitions from each measured point of a curve to the next one."""
     return [transition(*pair) for pair in zip(curve.measured, curve.measured[1:], strict=False)]
 
 
 def transition(before: Point, after: Point) -> Transition:
-    """From one measured point of a curve to another."""
-    base, new = (_samples(point) for point in (after, before))  # time of the one before over that of the one after
+    """Return the transition from one measured point of a curve to another."""
+    # The ratio of step times is inverted: the time of `before` over that of `after` is the speedup.
+    base, new = (_samples(point) for point in (after, before))
+    speedup = comparing.unpaired_ratio(base, new, before.record.case.seed)
     attained = before.throughput.attained, after.throughput.attained
-    kept = attained[1] / attained[0] if attained[0] and attained[1] else None
-    ratio = comparing.unpaired_ratio(base, new, before.record.case.seed)
-    return Transition(before.member, after.member, before.member.macs / after.member.macs, ratio, kept)
+    attained_ratio = attained[1] / attained[0] if attained[0] and attained[1] else None
+    return Transition(before.member, after.member, before.member.macs / after.member.macs, speedup, attained_ratio)
 
 
-def falls_off(curve: Curve) -> Transition | None:
-    """Where the framework's grouped convolution falls off: the step that keeps least of the attained fraction.
+def largest_drop(curve: Curve) -> Transition | None:
+    """Find the transition in which the attained fraction drops most: where grouped convolutions become inefficient.
 
-    None if every step keeps at least NOTABLE of it, or the run has no ceilings.
+    Returns:
+        The transition with the smallest attained_ratio. None if that is at least MAX_ATTAINED_RATIO, or if the run has
+        no ceilings.
     """
-    worst = min(transitions(curve), key=lambda s: math.inf if s.kept is None else s.kept, default=None)
-    return worst if worst and worst.kept is not None and worst.kept < NOTABLE else None
+    known = [(found.attained_ratio, found) for found in transitions(curve) if found.attained_ratio is not None]
+    ratio, worst = min(known, key=lambda pair: pair[0], default=(math.inf, None))
+    return worst if ratio < MAX_ATTAINED_RATIO else None
 
 
 @cache
 def equal_width(segments: int) -> float:
-    """The factor of all widths at which the network has as many parameters as the depthwise one, within AGREE.
+    """Find the factor of all widths that gives a network the parameters of the one with one segment per channel.
 
-    Widths are multiples of 8, so that parameters go in steps: the nearest factor of a grid of 0.0005 is taken.
-    Raises InvalidConfiguration if none agrees.
+    Widths are rounded to multiples of 8, so that the number of parameters changes in steps. The best factor on a grid
+    of 0.0005 is taken.
+
+    Args:
+        segments: Number of segments of the network.
+
+    Raises:
+        InvalidConfiguration: No factor gives the number of parameters within PARAMETER_TOLERANCE.
     """
-    wanted = _parameters(EXTREME, 1.0)
+    target = _parameters(EXTREME, 1.0)
+
+    # Bisection finds the region, a search over the grid around it the best factor.
     low, high = 0.05, 1.0
     while high - low > 1e-3:
         middle = (low + high) / 2
-        low, high = (low, middle) if _parameters(segments, middle) > wanted else (middle, high)
+        low, high = (low, middle) if _parameters(segments, middle) > target else (middle, high)
     grid = [round(round(low, 3) + i * 5e-4, 4) for i in range(-20, 21)]
-    nearest = min(grid, key=lambda width: abs(_parameters(segments, width) - wanted))
-    if not agree(_parameters(segments, nearest), wanted):
+    nearest = min(grid, key=lambda width: abs(_parameters(segments, width) - target))
+
+    if not _equal(_parameters(segments, nearest), target):
         raise InvalidConfiguration(
-            f"segments is {segments}: no factor of all widths gives the {wanted:,} parameters of one segment a channel "
-            f"within {AGREE:.0%}; expected other segments, or --widths paper alone"
+            f"segments is {segments}: no factor of all widths gives the {target:,} parameters of one segment per "
+            f"channel within {PARAMETER_TOLERANCE:.0%}; expected other segments, or --widths paper alone"
         )
     return nearest
 
 
-def agree(parameters: int, wanted: int) -> bool:
-    """Whether two counts of parameters are equal within AGREE."""
-    return abs(parameters - wanted) <= AGREE * wanted
+def _equal(parameters: int, target: int) -> bool:
+    return abs(parameters - target) <= PARAMETER_TOLERANCE * target
 
 
 @cache
 def _parameters(segments: int, width: float) -> int:
-    """Trainable parameters; none of a network that is too narrow for its segments."""
+    """Count trainable parameters; 0 for a network that is too narrow for its number of segments."""
     try:
         return cost(network(MODEL, segments=segments, width=width, resolution=COUNTED_AT)).parameters_trainable
     except InvalidConfiguration:
         return 0
 
 
-def _member(segments: int, way: Widths) -> Member:
+def _member(segments: int, widths: Widths) -> Member:
     name = "default" if segments == EXTREME else f"{PREFIX}{segments}"
     if name not in MODELS[MODEL].variants:
         name = f"segments={segments}"
-    if way == "paper" or segments == EXTREME:
-        return _described(segments, way, 1.0, name)
-    network(MODEL, name)  # raises for segments that no width splits
+    if widths == "paper" or segments == EXTREME:
+        return _counted(segments, widths, 1.0, name)
+    network(MODEL, name)  # raises InvalidConfiguration if the segments cannot split the narrowest width
     width = equal_width(segments)
-    return _described(segments, way, width, f"{name}+width={width:g}")
+    return _counted(segments, widths, width, f"{name}+width={width:g}")
 
 
-def _read(variant: str, resolution: int) -> tuple[Member, ...]:
-    """The members that a variant is: none, one, or the depthwise network in both ways.
+def _members_of(variant: str, resolution: int) -> tuple[Member, ...]:
+    """Return the members of the spectrum that a variant of Xception is: none, one, or the same network in both series.
 
-    A narrowed one is a member if its parameters are those of the depthwise network. A variant that cannot be built,
-    as a run file of another version may have one, is none.
+    A network with other widths is a member if it has the parameters of the network with one segment per channel. A
+    variant that this version cannot build, from a run file of another version, is not a member.
     """
     try:
-        return _members_that(variant, resolution)
+        segments, width = EXTREME, 1.0
+        for part in variant.split("+"):
+            name, _, value = part.partition("=")
+            if name == "width":
+                width = float(value)
+            elif name == "segments":
+                segments = int(value)
+            elif part.startswith(PREFIX):
+                segments = int(part.removeprefix(PREFIX))
+            elif part != "default":
+                return ()
+        if segments == EXTREME:
+            return tuple(_counted(segments, widths, width, variant, resolution) for widths in WIDTHS if width == 1)
+        member = _counted(segments, "paper" if width == 1 else "equal", width, variant, resolution)
     except ValueError:
         return ()
-
-
-def _members_that(variant: str, resolution: int) -> tuple[Member, ...]:
-    segments, width = EXTREME, 1.0
-    for part in variant.split("+"):
-        name, _, value = part.partition("=")
-        if name == "width":
-            width = float(value)
-        elif name == "segments":
-            segments = int(value)
-        elif part.startswith(PREFIX):
-            segments = int(part.removeprefix(PREFIX))
-        elif part != "default":
-            return ()
-    if segments == EXTREME:
-        return tuple(_described(segments, way, width, variant, resolution) for way in WAYS if width == 1)
-    member = _described(segments, "paper" if width == 1 else "equal", width, variant, resolution)
-    if member.widths == "equal" and not agree(member.parameters_trainable, _parameters(EXTREME, 1.0)):
+    if member.widths == "equal" and not _equal(member.parameters_trainable, _parameters(EXTREME, 1.0)):
         return ()
     return (member,)
 
 
-def _described(segments: int, way: Widths, width: float, variant: str, resolution: int | None = None) -> Member:
+def _counted(segments: int, widths: Widths, width: float, variant: str, resolution: int | None = None) -> Member:
+    """Return a member with its parameters and multiply-adds, at a resolution or at the network's own."""
     costs = cost(network(MODEL, variant), resolution=resolution)
-    return Member(segments, way, width, variant, costs.parameters_trainable, costs.macs)
+    return Member(segments, widths, width, variant, costs.parameters_trainable, costs.macs)
 
 
 def _setup(case: Case) -> tuple[object, ...]:
@@ -283,7 +315,7 @@ def _setup(case: Case) -> tuple[object, ...]:
 
 
 def position(segments: int) -> float:
-    """Where a number of segments stands along the spectrum: one per channel comes last."""
+    """Return the sort key of a number of segments along the spectrum, on which one per channel comes last."""
     return math.inf if segments == EXTREME else segments
 
 

@@ -1,4 +1,4 @@
-"""What a curve of the spectrum says, in sentences: for the command's table and for the site."""
+"""Findings about a curve of the spectrum as sentences, for the command's output and for the site."""
 
 from __future__ import annotations
 
@@ -6,62 +6,79 @@ from typing import Any, Final
 
 from frameworks.architectures import network
 from frameworks.blueprint import Slice, infer_shapes
-from xibench.analysis.spectrum import MODEL, Curve, Member, Point, Transition, falls_off, label, transition, transitions
+from xibench.analysis.spectrum import (
+    MODEL,
+    Curve,
+    Member,
+    Point,
+    Transition,
+    label,
+    largest_drop,
+    transition,
+    transitions,
+)
 from xibench.run.case_costs import NO_CEILINGS
 
 WIDTHS_TEXT: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 
 
 def finding(curve: Curve, name: str) -> str:
-    """What happens from one end of the curve to the other, and where the framework falls off most.
+    """Describe the change from one end of a curve to the other, and the largest drop of the attained fraction.
 
-    name: what the framework and recipe are called. Factors are rounded; an interval is told where there is one.
+    Args:
+        curve: A curve with at least two measured points.
+        name: The framework and recipe, as shown to users.
     """
     ends = transition(curve.measured[0], curve.measured[-1])
     text = (
         f"{name} {WIDTHS_TEXT[curve.widths]}: from g = {label(ends.before.segments)} to g = "
-        f"{label(ends.after.segments)} {_work(ends)} and {_speed(ends)}{_kept(ends)}."
+        f"{label(ends.after.segments)} {_work(ends)} and {_speed(ends)}"
     )
-    worst = falls_off(curve)
-    if worst is None:
-        return f"{text} {_no_fall(curve)}"
+    if ends.attained_ratio is not None:
+        text += f", which keeps {100 * ends.attained_ratio:.0f} % of the attained fraction"
+    drop = largest_drop(curve)
+    if drop is None:
+        reason = no_drop_reason(curve)
+        return f"{text}. {reason[0].upper()}{reason[1:]}."
+    form = ", whose segments are convolutions on slices" if in_slices(drop.after) else ""
     return (
-        f"{text} It falls off most from g = {label(worst.before.segments)} to g = {label(worst.after.segments)}"
-        f"{_in_slices(worst.after)}: {_work(worst)}, and {_speed(worst)}."
+        f"{text}. It falls off most from g = {label(drop.before.segments)} to g = {label(drop.after.segments)}{form}: "
+        f"{_work(drop)}, and {_speed(drop)}."
     )
 
 
 def in_slices(member: Member) -> bool:
-    """Whether segments of unlike sizes, as convolutions on slices, stand in the network for grouped convolutions."""
-    return any(isinstance(placed.layer, Slice) for placed in infer_shapes(network(MODEL, member.variant)))
+    """Return whether a network has segments of different sizes, which are convolutions on slices, not grouped ones."""
+    return any(isinstance(instance.layer, Slice) for instance in infer_shapes(network(MODEL, member.variant)))
 
 
-def why_none(curve: Curve) -> str | None:
-    """Why a curve says nothing of where it falls off, or None if it does say something."""
+def no_drop_reason(curve: Curve) -> str:
+    """Return why a curve has no largest drop: its attained fraction is unknown, or it never drops by much."""
     if len(curve.measured) < 2:
         return "fewer than two of its networks were measured"
-    if any(found.kept is not None for found in transitions(curve)):
-        return None
+    if any(found.attained_ratio is not None for found in transitions(curve)):
+        return "no step along g reduces the attained fraction by more than a tenth"
     reason = curve.measured[0].throughput.absent.get("attained", NO_CEILINGS)
-    return f"nothing can be said of what is attained: {reason}"
+    return f"the attained fraction is unknown: {reason}"
 
 
 def document(curve: Curve) -> dict[str, Any]:
-    """A curve as `xibench spectrum --json` has it: what it says, its points, and the steps between them."""
-    worst = falls_off(curve)
-    none = None if worst else why_none(curve) or "no step along g loses a tenth of what it attains"
+    """Build the document of `xibench spectrum --json` for a curve: its finding, points, and steps between them."""
+    drop = largest_drop(curve)
     name = f"{curve.case.framework} {curve.case.recipe}"
     return {
         "case": curve.case,
         "widths": curve.widths,
         "finding": finding(curve, name) if len(curve.measured) > 1 else None,
-        "falls_off": worst and {"from": label(worst.before.segments), "to": label(worst.after.segments)},
-        "falls_off_reason": none,
+        "falls_off": drop and {"from": label(drop.before.segments), "to": label(drop.after.segments)},
+        "falls_off_reason": None if drop else no_drop_reason(curve),
         "points": [_point(point) for point in curve.points],
         "steps": [
-            {"from": label(s.before.segments), "to": label(s.after.segments), "work": s.work, "faster": s.faster,
-             "kept": s.kept}
-            for s in transitions(curve)
+            {
+                "from": label(step.before.segments), "to": label(step.after.segments), "work": step.work_ratio,
+                "faster": step.speedup, "kept": step.attained_ratio,
+            }
+            for step in transitions(curve)
         ],
     }  # fmt: skip
 
@@ -80,27 +97,14 @@ def _point(point: Point) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _no_fall(curve: Curve) -> str:
-    reason = why_none(curve)
-    return f"{reason[0].upper()}{reason[1:]}." if reason else "No step along g loses a tenth of what it attains."
-
-
-def _in_slices(member: Member) -> str:
-    return ", whose segments are convolutions on slices" if in_slices(member) else ""
-
-
 def _work(found: Transition) -> str:
-    if 1 / 1.02 < found.work < 1.02:
+    ratio = found.work_ratio
+    if 1 / 1.02 < ratio < 1.02:
         return "multiply-adds stay the same"
-    fall = found.work > 1
-    return f"multiply-adds {'fall' if fall else 'grow'} {found.work if fall else 1 / found.work:.3g}-fold"
+    return f"multiply-adds fall {ratio:.3g}-fold" if ratio > 1 else f"multiply-adds grow {1 / ratio:.3g}-fold"
 
 
 def _speed(found: Transition) -> str:
-    ratio = found.faster
+    ratio = found.speedup
     bounds = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
     return f"throughput is {ratio.ratio:.3g} times{bounds} what it was"
-
-
-def _kept(found: Transition) -> str:
-    return "" if found.kept is None else f", which keeps {100 * found.kept:.0f} % of the attained fraction"

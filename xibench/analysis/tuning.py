@@ -1,8 +1,8 @@
-"""A search over a recipe's open choices: one choice after another, each value beside the best recipe so far.
+"""Search over the open choices of a recipe: one choice after another, each value compared with the best recipe so far.
 
-Every stage is a run of its own, so that what is compared was measured interleaved. A value is taken over if it looks
-faster by MARGIN; what all of them are worth together is measured in fresh processes at the end, beside `default` and
-`tuned`, and the fastest of those three is what was found. Whatever is timed has passed the equality gate.
+Every stage is a separate run, so that the cases that it compares are measured interleaved. A value is adopted if it is
+faster by MARGIN. The best recipe is finally compared with `default` and `tuned` in fresh processes, and the fastest of
+the three is the result. Every timed recipe has passed the equality gate.
 """
 
 from __future__ import annotations
@@ -22,31 +22,39 @@ from xibench.errors import XibenchError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, SamplingConfig
 
-MARGIN: Final = 0.01  # faster by less is not taken over
-ROUNDS: Final = 2  # over all choices: the second finds what a later choice made worth while
-RULE: Final = SamplingConfig(
+MARGIN: Final = 0.01  # minimum relative gain for which a value is adopted
+ROUNDS: Final = 2  # passes over all choices; the second finds values that pay off only together with a later choice
+SAMPLING: Final = SamplingConfig(
     processes=2, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=3.0, min_steps=5, max_steps=100, budget_s=3.0,
     time_limit_s=600.0,
 )  # fmt: skip
-CONFIRMING: Final = msgspec.structs.replace(RULE, processes=5, budget_s=6.0)
+CONFIRMATION: Final = msgspec.structs.replace(SAMPLING, processes=5, budget_s=6.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is measured side by side. name: of the choice, or `start`, `batch`, `confirm`."""
+    """Cases that are measured interleaved and compared."""
 
-    name: str
-    cases: tuple[Case, ...]
-    sampling: SamplingConfig = RULE
+    name: str  # of the choice, or `start`, `batch` or `confirm`
+    cases: tuple[Case, ...]  # best recipe so far first
+    sampling: SamplingConfig = SAMPLING
 
 
-Take = Callable[[int, Stage], Mapping[Case, Record]]
-"""Measures the stage of a number, or reads what was measured of it before."""
+MeasureStage = Callable[[int, Stage], Mapping[Case, Record]]
+"""Measures the stage with this number, or reads its records if it was measured before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A case of a stage beside the stage's best so far. ratio: of step times per image, above 1 where it is faster."""
+    """A case of a stage, compared with the first case of the stage.
+
+    Attributes:
+        case: The case.
+        ratio: Time per image of the first case over that of this one, above 1 if this one is faster; None if it was not
+            measured.
+        status: Status of the case's record.
+        reason: Why it was not measured; None if it was.
+    """
 
     case: Case
     ratio: float | None
@@ -56,7 +64,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """A stage and what came of it. best: the case that the next stage begins from."""
+    """A stage, its comparisons, and the best case, from which the next stage starts."""
 
     stage: Stage
     compared: tuple[Candidate, ...]
@@ -65,9 +73,13 @@ class StageResult:
 
 @dataclass(slots=True)
 class SearchResult:
-    """What was found.
+    """The state of a search and, at its end, its result.
 
-    left_out: choices not tried, or not tried again, as the budget was spent. gains: over `tuned` and `default`.
+    Attributes:
+        best: The fastest case so far.
+        stages: The finished stages.
+        left_out: Choices that were not tried, or not tried again, because the budget was spent.
+        gains: Speedup of the result over `default` and `tuned`.
     """
 
     best: Case
@@ -77,41 +89,60 @@ class SearchResult:
 
 
 def search(
-    case: Case, choices: Mapping[str, Sequence[str]], batches: Sequence[int], take: Take, spent: Callable[[], bool]
+    case: Case,
+    choices: Mapping[str, Sequence[str]],
+    batches: Sequence[int],
+    measure: MeasureStage,
+    budget_spent: Callable[[], bool],
 ) -> SearchResult:
-    """The fastest recipe for a case. case: its recipe is of no account. choices: what is searched, with the values.
+    """Search for the fastest recipe of a case.
 
-    batches: further ones to try with the recipe that was found; none: the case's own. spent: whether the budget is, so
-    that no choice is begun any more. Raises XibenchError if no recipe can be measured.
+    Args:
+        case: The case; its recipe is ignored.
+        choices: The choices to search, each with its values.
+        batches: Further batch sizes to try with the best recipe.
+        measure: Measures a stage.
+        budget_spent: Returns whether the budget is spent; if so, no further choice is tried.
+
+    Raises:
+        XibenchError: No recipe could be measured.
     """
     found = SearchResult(case)
-    known = {name: _canonical(case, name) for name in RECIPES}
-    _advance(found, Stage("start", tuple(dict.fromkeys(known.values()))), take)
+    recipes = {name: _canonical(case, name) for name in RECIPES}
+    _run_stage(found, Stage("start", tuple(dict.fromkeys(recipes.values()))), measure)
+
+    # Try every value of one choice after another; stop early when a whole round brings no improvement.
     tried: set[tuple[Case, Case]] = set()
     for _ in range(ROUNDS):
-        began_with = found.best
+        best_before = found.best
         for name, values in choices.items():
-            rivals = tuple(c for c in _rivals(found.best, name, values) if (found.best, c) not in tried)
-            if not rivals:
+            others = tuple(c for c in _alternatives(found.best, name, values) if (found.best, c) not in tried)
+            if not others:
                 continue
-            if spent():
+            if budget_spent():
                 found.left_out += [name] if name not in found.left_out else []
                 continue
-            tried |= {(found.best, rival) for rival in rivals}
-            _advance(found, Stage(name, (found.best, *rivals)), take)
-        if found.best == began_with:
+            tried |= {(found.best, other) for other in others}
+            _run_stage(found, Stage(name, (found.best, *others)), measure)
+        if found.best == best_before:
             break
+
     if batches:
         sized = [msgspec.structs.replace(found.best, batch=batch) for batch in batches]
-        _advance(found, Stage("batch", tuple(dict.fromkeys((found.best, *sized)))), take)
-    _confirm(found, known, take)
+        _run_stage(found, Stage("batch", tuple(dict.fromkeys((found.best, *sized)))), measure)
+    _confirm(found, recipes, measure)
     return found
 
 
 def searched_choices(case: Case, names: Sequence[str] | None = None) -> Mapping[str, tuple[str, ...]]:
-    """What is searched for a case, with the values.
+    """Return the choices that a search of a case tries, with their values.
 
-    names: of choices; None: all that the device leaves open. Raises UnknownName for a name that is none of them.
+    Args:
+        case: The case.
+        names: Names of choices; None for all that are open on the case's device.
+
+    Raises:
+        UnknownName: A name is not an open choice.
     """
     known = default_choices(case, usable_cores())
     for name in names or ():
@@ -121,45 +152,52 @@ def searched_choices(case: Case, names: Sequence[str] | None = None) -> Mapping[
 
 
 def default_choices(case: Case, cores: int) -> Mapping[str, tuple[str, ...]]:
-    """Everything that can be chosen for a case; of threads one, and half as many as there are cores."""
+    """Return all open choices of a case with their values.
+
+    Args:
+        case: The case, whose framework, device and precision determine the choices.
+        cores: Usable cores; numbers of threads are tried with 1 and half the cores.
+    """
     threads = sorted({n for n in (1, cores // 2) if 0 < n < cores})
     return find(case.framework).open_choices(case.device, case.precision, threads=threads)
 
 
 def _canonical(case: Case, name: str) -> Case:
-    """The case by a recipe with its choices written out, so that one recipe has one name."""
+    """Return the case with a named recipe whose choices are written out, so that equal recipes have equal names."""
     framework = find(case.framework)
     return msgspec.structs.replace(case, recipe=framework.written(framework.recipe(name, case.device).choices))
 
 
-def _rivals(best: Case, name: str, values: Sequence[str]) -> Iterator[Case]:
-    """The best recipe with another value of one choice; without those that cannot be."""
+def _alternatives(best: Case, name: str, values: Sequence[str]) -> Iterator[Case]:
+    """Yield the best recipe with each other value of one choice, if that combination is valid."""
     framework = find(best.framework)
-    now = framework.recipe(best.recipe, best.device).choices
+    current = framework.recipe(best.recipe, best.device).choices
     for value in values:
-        if value == now[name]:
+        if value == current[name]:
             continue
-        text = framework.written({**now, name: value})
+        text = framework.written({**current, name: value})
         try:
             framework.recipe(text, best.device)
-        except InvalidConfiguration:  # autotuning where nothing is compiled, for one
+        except InvalidConfiguration:  # for example autotuning without a compiler
             continue
         yield msgspec.structs.replace(best, recipe=text)
 
 
-def _advance(found: SearchResult, stage: Stage, take: Take) -> Mapping[Case, Record]:
-    """Measures a stage and goes on with its best; returns its records."""
-    records = take(len(found.stages), stage)
+def _run_stage(found: SearchResult, stage: Stage, measure: MeasureStage) -> Mapping[Case, Record]:
+    """Measure a stage, add its result to the search, and return its records."""
+    records = measure(len(found.stages), stage)
     times = {case: _image_s(records[case]) for case in stage.cases if case in records}
     measured = {case: time for case, time in times.items() if time is not None}
     if not measured:
         reasons = {record.reason or record.status for record in records.values()}
         raise XibenchError(f"no recipe of {stage.cases[0].key} could be measured: {'; '.join(sorted(reasons))}")
-    before = stage.cases[0] if stage.cases[0] in measured else min(measured, key=measured.__getitem__)
+
+    # The first case is the best one so far; if it could not be measured, the fastest one takes its place.
     fastest = min(measured, key=measured.__getitem__)
-    best = fastest if measured[before] > (1 + MARGIN) * measured[fastest] or stage.name == "start" else before
+    base = stage.cases[0] if stage.cases[0] in measured else fastest
+    best = fastest if measured[base] > (1 + MARGIN) * measured[fastest] or stage.name == "start" else base
     compared = tuple(
-        Candidate(c, measured[before] / measured[c] if c in measured else None, records[c].status, records[c].reason)
+        Candidate(c, measured[base] / measured[c] if c in measured else None, records[c].status, records[c].reason)
         for c in times
     )
     found.stages.append(StageResult(stage, compared, best))
@@ -167,11 +205,11 @@ def _advance(found: SearchResult, stage: Stage, take: Take) -> Mapping[Case, Rec
     return records
 
 
-def _confirm(found: SearchResult, known: Mapping[str, Case], take: Take) -> None:
-    """`default`, `tuned` and what was found, in fresh processes."""
-    named = {name: msgspec.structs.replace(known[name], batch=found.best.batch) for name in ("default", "tuned")}
-    stage = Stage("confirm", tuple(dict.fromkeys((found.best, *named.values()))), CONFIRMING)
-    records = _advance(found, stage, take)
+def _confirm(found: SearchResult, recipes: Mapping[str, Case], measure: MeasureStage) -> None:
+    """Compare the best recipe with `default` and `tuned` in fresh processes, and compute its gains over them."""
+    named = {name: msgspec.structs.replace(recipes[name], batch=found.best.batch) for name in ("default", "tuned")}
+    stage = Stage("confirm", tuple(dict.fromkeys((found.best, *named.values()))), CONFIRMATION)
+    records = _run_stage(found, stage, measure)
     for name, case in named.items():
         sides = [[p.steps_s for p in records[c].processes if p.steps_s] for c in (found.best, case)]
         if case != found.best and all(sides):
@@ -179,7 +217,7 @@ def _confirm(found: SearchResult, known: Mapping[str, Case], take: Take) -> None
 
 
 def _image_s(record: Record) -> float | None:
-    """Seconds an image: the median over a case's processes of their median step; None where it was not measured."""
+    """Return the time per image in seconds: the median over processes of their median step; None if not measured."""
     if record.status != "ok":
         return None
     steps = [median(process.steps_s) for process in record.processes if process.steps_s]

@@ -1,6 +1,6 @@
-"""A search as a folder: what it is, what it has spent, and a run file for each stage. It goes on where it was stopped.
+"""The folder of a search: its plan, the time that it has spent, and a run file per stage, from which it can resume.
 
-Each stage is decided by the files of those before it, so that reading them again leads to the same place.
+A stage depends only on the run files of the stages before it, so that a resumed search arrives at the same stage.
 """
 
 from __future__ import annotations
@@ -21,81 +21,108 @@ from xibench.record import lines, recipe_file
 from xibench.record.recipe_file import Gain, RecipeFile
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
-from xibench.run import execute as parent
-from xibench.run import start
+from xibench.run import execute, start
 from xibench.run.execute import RunObserver
 
-TASK: Final = "search.json"
+PLAN_FILE: Final = "search.json"
 FOLDERS: Final = Path("results/tune")
-"""Where searches are kept, under the current directory."""
+"""Parent folder of searches, relative to the current directory."""
 BUDGET_S: Final = 1200.0
-"""Seconds after which no further choice is tried, unless others are asked for."""
+"""Default number of seconds after which no further choice is tried."""
 
 
 class SearchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is searched. choices: with the values. batches: further ones for the recipe that is found."""
+    """The content of PLAN_FILE: what is searched, and the time spent so far."""
 
     case: Case
-    choices: dict[str, list[str]]
-    batches: list[int]
-    budget_s: float
-    command: str
-    spent_s: float = 0.0  # until the last stage that was measured whole
+    choices: dict[str, list[str]]  # the choices to search, each with its values
+    batches: list[int]  # further batch sizes to try with the best recipe
+    budget_s: float  # after which no further choice is tried
+    command: str  # command line that started the search
+    spent_s: float = 0.0  # until the end of the last stage that was measured completely
 
 
 class SearchListener(RunObserver, Protocol):
-    """A watch that is told of stages, too."""
+    """Callbacks that report the progress of a search and of the runs in it."""
 
     def stage(self, text: str) -> None:
-        """One begins of which something is left to measure."""
+        """Called when a stage with pending work starts."""
 
 
 class TuningFolder:
-    """A search's folder. watch: is told how its runs go on."""
+    """The folder of a search.
 
-    def __init__(self, path: Path, task: SearchPlan, watch: SearchListener) -> None:
+    Attributes:
+        path: Path of the folder.
+        plan: What is searched.
+    """
+
+    def __init__(self, path: Path, plan: SearchPlan, listener: SearchListener) -> None:
         self.path = path
-        self.task = task
-        self._watch = watch
+        self.plan = plan
+        self._listener = listener
         self._began = time.monotonic()
-        self._before = task.spent_s
+        self._before_s = plan.spent_s
 
     @classmethod
-    def create(cls, path: Path | None, task: SearchPlan, watch: SearchListener) -> TuningFolder:
-        """A new one. path: None for a new folder in FOLDERS.
+    def create(cls, path: Path | None, plan: SearchPlan, listener: SearchListener) -> TuningFolder:
+        """Create the folder of a new search.
 
-        Raises StoreError if it holds a search already or cannot be written.
+        Args:
+            path: Path of the folder; None for a new one in FOLDERS.
+            plan: What is searched.
+            listener: Callbacks for progress.
+
+        Raises:
+            StoreError: The folder contains a search already or cannot be written.
         """
-        path = path or FOLDERS / _name(task.case)
-        if (path / TASK).exists():
-            cure = f"go on with it (`{_resume_command(path)}`) or name another folder"
-            raise StoreError(f"{path} holds a search already; {cure}")
-        folder = cls(path, task, watch)
+        path = path or FOLDERS / _name(plan.case)
+        if (path / PLAN_FILE).exists():
+            cure = f"resume it (`{_resume_command(path)}`) or name another folder"
+            raise StoreError(f"{path} already contains a search; {cure}")
+        folder = cls(path, plan, listener)
         folder._write()
         return folder
 
     @classmethod
-    def resume(cls, path: Path, budget_s: float | None, watch: SearchListener) -> TuningFolder:
-        """One to go on with. budget_s: another one for all of it. Raises InputError for a folder that is none."""
+    def resume(cls, path: Path, budget_s: float | None, listener: SearchListener) -> TuningFolder:
+        """Open the folder of a search to resume it.
+
+        Args:
+            path: Path of the folder.
+            budget_s: A new budget for the whole search; None to keep the old one.
+            listener: Callbacks for progress.
+
+        Raises:
+            InputError: The folder contains no search, or its PLAN_FILE is damaged.
+        """
         try:
-            task = msgspec.json.decode((path / TASK).read_bytes(), type=SearchPlan)
+            plan = msgspec.json.decode((path / PLAN_FILE).read_bytes(), type=SearchPlan)
         except OSError as error:
-            expected = "expected a folder that `xibench tune` made"
-            raise InputError(f"--resume {path}: {TASK} in it cannot be read: {error.strerror}; {expected}") from None
+            expected = "expected a folder that `xibench tune` created"
+            raise InputError(f"--resume {path}: its {PLAN_FILE} cannot be read: {error.strerror}; {expected}") from None
         except msgspec.MsgspecError as error:
-            raise InputError(f"--resume {path}: {TASK} in it is damaged: {error}; begin a new search") from None
-        return cls(path, task if budget_s is None else msgspec.structs.replace(task, budget_s=budget_s), watch)
+            raise InputError(f"--resume {path}: its {PLAN_FILE} is damaged: {error}; start a new search") from None
+        return cls(path, plan if budget_s is None else msgspec.structs.replace(plan, budget_s=budget_s), listener)
 
     def search(self) -> SearchResult:
-        """Searches, or goes on with the search; returns what was found. Raises what `take` does."""
-        return search(self.task.case, self.task.choices, self.task.batches, self.take, self.spent)
+        """Start or resume the search and return its result. Raises as `measure_stage` does."""
+        return search(self.plan.case, self.plan.choices, self.plan.batches, self.measure_stage, self._budget_spent)
 
     def write_recipe(self, found: SearchResult, path: Path | None = None) -> tuple[Path, RecipeFile]:
-        """Writes what was found as a recipe file.
+        """Write the result of the search as a recipe file.
 
-        path: None for recipe.json in the folder. Returns the file's path and content. Raises StoreError.
+        Args:
+            found: The result.
+            path: Path of the file; None for recipe.json in the folder.
+
+        Returns:
+            The path and content of the file.
+
+        Raises:
+            StoreError: The file cannot be written.
         """
-        files = [self.file(number, result.stage) for number, result in enumerate(found.stages)]
+        files = [self._run_file(number, result.stage) for number, result in enumerate(found.stages)]
         header = read(files[-1]).header
         content = RecipeFile(
             format=recipe_file.FORMAT,
@@ -106,7 +133,7 @@ class TuningFolder:
             case=found.best,
             machine=header.environment.machine,
             environment=header.environment_hash,
-            batch=found.best.batch if self.task.batches else None,
+            batch=found.best.batch if self.plan.batches else None,
             gains=[
                 Gain(over=over, ratio=ratio.ratio, low=ratio.low, high=ratio.high, processes=ratio.n)
                 for over, ratio in found.gains.items()
@@ -117,60 +144,64 @@ class TuningFolder:
         recipe_file.write(path, content)
         return path, content
 
-    def spent(self) -> bool:
-        """Whether the budget is."""
-        return self._spent_s() >= self.task.budget_s
+    def measure_stage(self, number: int, stage: Stage) -> Mapping[Case, Record]:
+        """Measure the pending processes of a stage, if any, and return the records of its run file.
 
-    def take(self, number: int, stage: Stage) -> Mapping[Case, Record]:
-        """The records of a stage: measured, or what its file lacks of it measured, or read.
+        Args:
+            number: Number of the stage, from 0.
+            stage: The stage.
 
-        Raises Interrupted, InputError if its file has another plan, and what a run raises.
+        Raises:
+            Interrupted: The user interrupted the run.
+            InputError: The stage's run file has another plan.
+            XibenchError: As a run raises it.
         """
-        path = self.file(number, stage)
+        path = self._run_file(number, stage)
         calibrate = stage.name == "confirm"
         try:
             if path.exists():
-                run_file = start.resume(path, self._watch)
+                run_file = start.resume(path, self._listener)
             else:
-                run_file = start.start(stage.cases, stage.sampling, None, self.task.command, path)
+                run_file = start.start(stage.cases, stage.sampling, None, self.plan.command, path)
             with run_file:
                 if tuple(run_file.header.plan) != stage.cases:
-                    raise InputError(f"{path} has another plan than this version's search; begin a new one")
+                    raise InputError(f"{path} has another plan than the search of this version; start a new search")
                 pending = run_file.pending()
                 if pending:
-                    self._watch.stage(_begins(number, stage))
-                    parent.run(pending, run_file, self._watch, calibrate=calibrate)
+                    n, processes = len(stage.cases), stage.sampling.processes
+                    self._listener.stage(
+                        f"stage {number + 1}, {stage.name}: {n} recipes interleaved, {processes} processes each"
+                    )
+                    execute.run(pending, run_file, self._listener, calibrate=calibrate)
         except Interrupted:
-            cure = f"go on with `{_resume_command(self.path)}`"
+            cure = f"resume with `{_resume_command(self.path)}`"
             raise Interrupted(f"interrupted in stage {stage.name}; {cure}") from None
         if pending:
-            self.task = msgspec.structs.replace(self.task, spent_s=self._spent_s())
+            self.plan = msgspec.structs.replace(self.plan, spent_s=self._spent_s())
             self._write()
         return {record.case: record for record in read(path).records}
 
-    def file(self, number: int, stage: Stage) -> Path:
-        """The run file of a stage."""
+    def _run_file(self, number: int, stage: Stage) -> Path:
         return self.path / f"{number + 1:02}-{stage.name}.jsonl"
 
+    def _budget_spent(self) -> bool:
+        return self._spent_s() >= self.plan.budget_s
+
     def _spent_s(self) -> float:
-        return self._before + time.monotonic() - self._began
+        return self._before_s + time.monotonic() - self._began
 
     def _write(self) -> None:
+        path = self.path / PLAN_FILE
         try:
-            lines.put(self.path / TASK, msgspec.json.format(msgspec.json.encode(self.task), indent=2) + b"\n")
+            lines.put(path, msgspec.json.format(msgspec.json.encode(self.plan), indent=2) + b"\n")
         except OSError as error:
-            cure = "name another with --folder"
-            raise StoreError(f"{self.path / TASK} cannot be written: {error.strerror}; {cure}") from None
+            raise StoreError(f"{path} cannot be written: {error.strerror}; name another folder with --folder") from None
 
 
 def _name(case: Case) -> str:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     return f"{moment}-{case.framework}-{case.model}-{case.precision}-b{case.batch}"
 
-
-def _begins(number: int, stage: Stage) -> str:
-    recipes, processes = len(stage.cases), stage.sampling.processes
-    return f"stage {number + 1}, {stage.name}: {recipes} side by side, {processes} processes each"
 
 
 def _resume_command(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Proof that all frameworks compute the same network, as a table of checks (docs/method.md, "Equality").
+"""Verification that all frameworks compute the same network, as a table of checks (docs/method.md, "Equality").
 
 Every forward pass runs in a worker process of its framework; this process only compares arrays.
 """
@@ -38,27 +38,29 @@ RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {
     "xception": (71, 128, 150, 224, 299),
     "inception_v3": (75, 128, 150, 224, 299),
 }
+"""Input sizes in pixels at which the paper's two networks are compared."""
 SMALL_RESOLUTION: Final = 112
-"""Pixels, for variants and comparators: their pools and strided convolutions then see even and odd sizes."""
+"""Input size in pixels for variants and comparators: pools and strided convolutions see both even and odd sizes."""
 RECIPE_RESOLUTION: Final = 128
 MISTAKE_RESOLUTION: Final = 128
 MISTAKE_VARIANT: Final = "narrow"
-AT_ONCE: Final = 2  # parts of the proof in progress: a framework that has finished one continues with the other
+MAX_CONCURRENT_PARTS: Final = 2  # a framework that has finished its part of one continues with the other
 
 
 class EqualityReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What `verify` compared and found."""
+    """The result of `verify`."""
 
-    ok: bool  # every check holds, every mistake was caught, and at least two frameworks were compared
+    ok: bool  # every check holds, every mistake was detected, and at least two implementations were compared
     checks: list[Check]
     mistakes: list[Caught]
-    skipped: list[str]  # why an implementation was not compared, one line each
+    skipped: list[str]  # one line for each implementation that was not compared, with the reason
 
 
 Found = tuple[list[Check], list[Caught]]
 Part = Callable[[Workers], Found]
+"""A part of the verification that runs concurrently with others, with the same workers."""
 OnProgress = Callable[[str], None]
-"""Called with one line of text as each part of the proof starts."""
+"""Called with one line of text as each part of the verification starts."""
 
 
 def verify(
@@ -66,41 +68,46 @@ def verify(
     variants: Sequence[str] = ("default",),
     on_progress: OnProgress = lambda line: None,
 ) -> EqualityReport:
-    """Prove that all installed frameworks, the NumPy reference and keras.applications compute the same network.
+    """Verify that all installed frameworks, the NumPy reference and keras.applications compute the same network.
 
     Args:
         models: Networks and operators; None for the paper's two networks.
         variants: Variants of each of them; `all` stands for every registered one.
-        on_progress: Called with one line of text as each part of the proof starts.
+        on_progress: Called with one line of text as each part of the verification starts.
 
     Raises:
         UnknownName: A model or variant that is not registered.
         XibenchError: A worker failed.
     """
-    subjects: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for model in models or [name for name, model in MODELS.items() if model.main]:
         if model not in NETWORKS:
             raise UnknownName("model", model, NETWORKS)
         known = NETWORKS[model].variants
-        for variant in dict.fromkeys(name for asked in variants for name in (known if asked == "all" else (asked,))):
-            subjects.append((model, variant))
-    return prove(subjects, on_progress=on_progress)
+        expanded = (name for variant in variants for name in (known if variant == "all" else (variant,)))
+        pairs += [(model, variant) for variant in dict.fromkeys(expanded)]
+    return verify_networks(pairs, on_progress=on_progress)
 
 
-def prove(
-    subjects: Sequence[tuple[str, str]],
+def verify_networks(
+    networks: Sequence[tuple[str, str]],
     resolutions: Mapping[str, Sequence[int]] = RESOLUTIONS,
     on_progress: OnProgress = lambda line: None,
 ) -> EqualityReport:
-    """As `verify`, for pairs of a model and a variant, all with the same worker processes.
+    """Verify networks given as (model, variant) pairs, all with the same worker processes. See `verify`.
 
     Args:
-        subjects: Networks and operators, each with a variant.
+        networks: Networks and operators, each with a variant.
         resolutions: Input sizes of the paper's two networks, in pixels.
-        on_progress: Called with one line of text as each part of the proof starts.
+        on_progress: Called with one line of text as each part of the verification starts.
+
+    Raises:
+        UnknownName: A model or variant that is not registered.
+        InvalidConfiguration: A variant that cannot be built.
+        XibenchError: A worker failed.
     """
     parts: list[Part] = []
-    for model, variant in subjects:
+    for model, variant in networks:
         network(model, variant)  # raises UnknownName or InvalidConfiguration before any worker starts
         if model in RESOLUTIONS and variant == "default":
             parts += _paper_network(model, resolutions[model], on_progress)
@@ -108,8 +115,8 @@ def prove(
             parts.append(partial(_variant, model, variant, on_progress))
     with (
         TemporaryDirectory(prefix="xibench-verify-") as folder,
-        ThreadPoolExecutor(AT_ONCE) as pool,
-        Workers((*OURS, KERAS), Path(folder)) as workers,  # exits first, which ends parts that wait for a worker
+        ThreadPoolExecutor(MAX_CONCURRENT_PARTS) as pool,
+        Workers((*OURS, KERAS), Path(folder)) as workers,  # closes first, which ends parts that wait for a worker
     ):
         found = gather(pool, [partial(part, workers) for part in parts])
         skipped = list(workers.missing.values())
@@ -117,13 +124,13 @@ def prove(
     checks = [check for found_checks, _ in found for check in found_checks]
     caught = [mistake for _, found_mistakes in found for mistake in found_mistakes]
     if not compared:
-        skipped.append("nothing was proven: at least two frameworks are needed to compare")
+        skipped.append("nothing was verified: a comparison requires at least two frameworks")
     ok = compared and all(check.ok for check in checks) and all(c.caught for c in caught)
     return EqualityReport(ok=ok, checks=checks, mistakes=caught, skipped=skipped)
 
 
 def _paper_network(model: str, resolutions: Sequence[int], on_progress: OnProgress) -> list[Part]:
-    """The parts for one of the paper's two networks: several sizes, recipes, and seeded mistakes."""
+    """Return the parts for one of the paper's two networks: input sizes, recipes, and seeded mistakes."""
     return [
         *(partial(_resolution, model, resolution, on_progress) for resolution in resolutions),
         partial(_recipes, model, on_progress),
@@ -146,9 +153,9 @@ def _recipes(model: str, on_progress: OnProgress, workers: Workers) -> Found:
 def _variant(model: str, variant: str, on_progress: OnProgress, workers: Workers) -> Found:
     """Check a variant, a comparator or an operator.
 
-    Inference runs at full width, for a comparator at its own resolution too. Training mode and recipes run at a
-    quarter of the width, since no error that they could have depends on it; the default variant's training mode runs
-    at full width, so that keras.applications can be compared.
+    Inference runs at full width, for a comparator also at its own resolution. Training mode and recipes run at a
+    quarter of the width, on which none of their possible errors depends; only the training mode of the default variant
+    runs at full width, because keras.applications has no other.
     """
     built = network(model, variant)
     own = built.input_shape[0]
@@ -168,7 +175,7 @@ def _variant(model: str, variant: str, on_progress: OnProgress, workers: Workers
 
 
 def _narrowed(model: str, variant: str) -> str:
-    """The variant at a quarter of its widths, or itself if it sets its own width or cannot be that narrow."""
+    """Return the variant at a quarter of its widths, or the variant itself if it sets a width or cannot be narrower."""
     if any(part == "narrow" or part.startswith("width=") for part in variant.split("+")):
         return variant
     narrow = "narrow" if variant == "default" else f"narrow+{variant}"
@@ -180,9 +187,9 @@ def _narrowed(model: str, variant: str) -> str:
 
 
 def _mistakes(model: str, training: bool, on_progress: OnProgress, workers: Workers) -> Found:
-    """Seed every mistake in every framework and compare with the reference; without a mistake all must agree.
+    """Seed every mistake in every framework and compare with the reference; without a mistake all must be equal.
 
-    A narrow network shows the mistakes just as well.
+    The network is narrow, which is faster and does not hide any mistake.
     """
     seeded = [m for m in MISTAKES if m.model == model and m.training == training]
     control = _mistake_job(model, training, None)
@@ -192,7 +199,7 @@ def _mistakes(model: str, training: bool, on_progress: OnProgress, workers: Work
     mode = "training mode" if training else "inference"
     on_progress(f"{model}: {len(seeded)} seeded mistakes in each framework, {mode}")
     what = f"{mode} without a mistake at {MISTAKE_RESOLUTION}"
-    checks = [compare_pair(control, what, two, correct) for two in itertools.combinations(correct, 2)]
+    checks = [compare_pair(control, what, pair, correct) for pair in itertools.combinations(correct, 2)]
     *names, reference = correct
     caught = []
     for mistake in seeded:

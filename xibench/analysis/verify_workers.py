@@ -1,4 +1,4 @@
-"""The workers of `verify`: one per framework, alive for as long as there is something to ask."""
+"""The workers of `verify`: one process per implementation, which runs forward passes until the verification ends."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession, 
 
 T = TypeVar("T")
 
-TIME_LIMIT_S: Final = 1800.0  # for one forward pass: beside busy programs a compilation takes more than 5 minutes
+TIME_LIMIT_S: Final = 1800.0  # per forward pass; on a busy machine a compilation takes more than 5 minutes
 ENVIRONMENT: Final = {
     "KERAS_BACKEND": "tensorflow",
-    "OMP_WAIT_POLICY": "PASSIVE",  # the workers share the cores: none may spin on them while it waits
+    "OMP_WAIT_POLICY": "PASSIVE",  # workers share the cores, so that waiting threads must not spin
 }
-RUNS_IN: Final = {"keras": "tensorflow"}  # which framework's interpreter has it
+RUNS_IN: Final = {"keras": "tensorflow"}  # implementation -> framework whose interpreter it is installed in
 
 
 def gather(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What the calls return, in their order. The first error is raised at once, and what waits is not begun."""
+    """Run calls concurrently and return their results in order.
+
+    The first error is raised immediately, and calls that have not started are cancelled.
+    """
     futures = [pool.submit(call) for call in calls]
     try:
         for done in as_completed(futures):
@@ -43,25 +46,33 @@ def gather(pool: ThreadPoolExecutor, calls: Sequence[Callable[[], T]]) -> list[T
 
 
 class Workers:
-    """A worker per name. All are asked for the same pass at once; a framework that is missing is asked no more.
+    """One worker process per implementation; use it as a context manager.
 
-    Several threads may ask: a worker does one pass at a time, and one that is done with the first goes on to the next
-    while a slower one still works. missing: name -> why it takes no part.
+    Several threads may call `ask`. A worker runs one pass at a time, and a fast worker continues with the next request
+    while a slow one is still busy with the previous one.
+
+    Attributes:
+        missing: Implementations that are not installed, with the reason. They are skipped from then on.
     """
 
     def __init__(self, names: Sequence[str], folder: Path) -> None:
-        """folder: for the arrays of the passes; each is deleted once it has been read."""
+        """Prepare the workers.
+
+        Args:
+            names: Names of frameworks, or `keras` for keras.applications.
+            folder: Folder for the arrays of the passes, which are deleted after they have been read.
+        """
         self.missing: dict[str, str] = {}
         self._names = names
         self._folder = folder
         self._passes = itertools.count()
         self._sessions: dict[str, WorkerSession] = {}
-        self._one_at_a_time = {name: threading.Lock() for name in names}
+        self._locks = {name: threading.Lock() for name in names}
         self._pool = ThreadPoolExecutor()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Starts the workers. Raises XibenchError if one cannot be started."""
+        """Start the workers. Raises XibenchError if one cannot be started."""
         variables = interpreters.environment() | ENVIRONMENT
         with ExitStack() as stack:
             for name in self._names:
@@ -74,42 +85,48 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for session in self._sessions.values():  # threads that wait for an answer hear that there will be none
+        for session in self._sessions.values():  # ends the threads that wait for an answer
             session.kill()
         self._pool.shutdown()
         self._stack.close()
 
-    def ask(self, names: Sequence[str], job: ForwardPass, given: Arrays | None = None) -> dict[str, Arrays]:
-        """The arrays of a pass from each of these that is not missing.
+    def ask(self, names: Sequence[str], job: ForwardPass, block_inputs: Arrays | None = None) -> dict[str, Arrays]:
+        """Run a forward pass in several implementations at the same time.
 
         Args:
-            names: which workers are asked.
-            job: what all of them compute.
-            given: block outputs that each next block starts from, the same for all.
+            names: Names of the implementations; those in `missing` are skipped.
+            job: The forward pass.
+            block_inputs: Block outputs, by block name, from which each next block starts in all implementations; None
+                for each implementation's own.
+
+        Returns:
+            The arrays of each implementation that is installed.
 
         Raises:
-            XibenchError: a worker failed, died or gave no answer in time.
+            XibenchError: A worker failed, died or exceeded the time limit.
         """
-        asked = [name for name in names if name not in self.missing]
+        names = [name for name in names if name not in self.missing]
         folder = self._folder / str(next(self._passes))
         folder.mkdir()
-        given_file = None
-        if given:
-            given_file = str(folder / "given.npz")
-            np.savez(given_file, **given)  # type: ignore[arg-type]  # the stub's allow_pickle
+        inputs_file = None
+        if block_inputs:
+            inputs_file = str(folder / "block_inputs.npz")
+            np.savez(inputs_file, **block_inputs)  # type: ignore[arg-type]  # the stub's allow_pickle
         requests = [
-            RunForwardPass(implementation=name, forward_pass=job, file=str(folder / f"{name}.npz"), given=given_file)
-            for name in asked
+            RunForwardPass(
+                implementation=name, forward_pass=job, file=str(folder / f"{name}.npz"), block_inputs=inputs_file
+            )
+            for name in names
         ]
         found = gather(self._pool, [partial(self._arrays, request) for request in requests])
         shutil.rmtree(folder)
-        return {name: arrays for name, arrays in zip(asked, found, strict=True) if arrays is not None}
+        return {name: arrays for name, arrays in zip(names, found, strict=True) if arrays is not None}
 
     def _arrays(self, request: RunForwardPass) -> Arrays | None:
-        """The arrays of one worker; None if its framework is missing."""
+        """Return the arrays of one implementation; None if it is not installed."""
         name = request.implementation
         try:
-            with self._one_at_a_time[name]:
+            with self._locks[name]:
                 self._sessions[name].send(request)
                 self._sessions[name].receive(PassWritten, TIME_LIMIT_S)
         except WorkerFailed as failed:
@@ -122,5 +139,5 @@ class Workers:
 
 def _error(name: str, outcome: WorkerOutcome[PassWritten], job: ForwardPass | None = None) -> XibenchError:
     about = f"verify: {name}, {job.model} at {job.resolution}, {job.precision}" if job else f"verify: {name}"
-    said = f"; its last output: {last_line(outcome.log)}" if outcome.log else ""
-    return XibenchError(f"{about}: {outcome.reason}{said}")
+    output = f"; its last output: {last_line(outcome.log)}" if outcome.log else ""
+    return XibenchError(f"{about}: {outcome.reason}{output}")

@@ -190,8 +190,8 @@ class RunForwardPass(_Message, frozen=True, kw_only=True, tag=True):
 
     implementation: str  # a framework, or `keras` for keras.applications
     forward_pass: ForwardPass
-    file: str  # .npz, where the pass's arrays go
-    given: str | None = None  # .npz with block outputs that each next block starts from
+    file: str  # .npz file to write the arrays of the pass to
+    block_inputs: str | None = None  # .npz with block outputs from which each next block starts
 
 
 class PassWritten(_Message, frozen=True, kw_only=True, tag=True):

@@ -43,7 +43,7 @@ class SpectrumOptions(SelectionOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrumSampling(SamplingOptions):
-    """The options of other commands with the defaults of `xibench.analysis.spectrum.RULE`."""
+    """The options of other commands with the defaults of `xibench.analysis.spectrum.SAMPLING`."""
 
     processes: Annotated[
         int | None,
@@ -109,11 +109,11 @@ def spectrum(
         refuse_beside_resume(context)
         print_curves(measure_pending(file.resume, file), as_json)
         return
-    from xibench.analysis.spectrum import RULE, plan_spectrum
+    from xibench.analysis.spectrum import SAMPLING, plan_spectrum
     from xibench.run.plan import Selection
 
     cases = plan_spectrum(selection(chosen, Selection(recipes=("tuned",))), widths, segments)
-    new = NewRun(cases, sampling(sampled, RULE))
+    new = NewRun(cases, sampling(sampled, SAMPLING))
     if file.dry_run:
         print_plan(new, as_json)
         return

@@ -193,7 +193,7 @@ def _sweeps(summaries: Sequence[Summary]) -> Notes:
                 f"knee at batch {sweep.knee}, the smallest with {percent(KNEE_SHARE)} of the highest throughput "
                 f"(batch {sweep.best})"
             )
-        return said if sweep.ended is None else f"{said}; memory ran out at batch {sweep.ended}"
+        return said if sweep.out_of_memory is None else f"{said}; memory ran out at batch {sweep.out_of_memory}"
 
     return [f"Sweep: {text(sweep)} ({_series_name(sweep)})" for sweep in sweeps(summaries)]
 

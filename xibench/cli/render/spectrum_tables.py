@@ -55,7 +55,7 @@ def _row(point: Point, found: Transition | None) -> tuple[str, ...]:
         label(point.member.segments), f"{point.member.parameters_trainable:,}", count(point.member.macs),
         interval(point.throughput.images_per_s), percentile(one, 1e3),
         size(point.throughput.peak_memory_bytes), percent(point.throughput.attained),
-        NONE if found is None else f"{found.work:.3g} x", NONE if found is None else _ratio(found.faster),
+        NONE if found is None else f"{found.work_ratio:.3g} x", NONE if found is None else _ratio(found.speedup),
         status(point.throughput),
     )  # fmt: skip
 
@@ -64,7 +64,7 @@ def curve_notes(run: Run, curves: Sequence[Curve]) -> list[str]:
     """What must be read beside the tables, each once."""
     points = [point for curve in curves for point in curve.points]
     summaries = {point.record.case: point.throughput for point in points}
-    summaries |= {point.alone.case: point.latency for point in points if point.alone and point.latency}
+    summaries |= {point.single_stream.case: point.latency for point in points if point.single_stream and point.latency}
     return run_notes(run, list(summaries.values()))
 
 
