@@ -62,12 +62,13 @@ def found(path: str, text: str, rules: Sequence[Rule], exceptions: Sequence[tupl
     Yields:
         A line for each, with its place and its replacement.
     """
+    allowed = {name for below, name in exceptions if path.startswith(below)}
     for rule in rules:
-        if any(path.startswith(below) and rule.old == name for below, name in exceptions):
-            continue
         for match in rule.pattern.finditer(text):
-            line = text.count("\n", 0, match.start()) + 1
-            yield f"{path}:{line}: {' '.join(match[0].split())!r} is no longer used: {rule.use}"
+            name = " ".join(match[0].split())
+            if name not in allowed:
+                line = text.count("\n", 0, match.start()) + 1
+                yield f"{path}:{line}: {name!r} is no longer used: {rule.use}"
 
 
 def main(paths: Sequence[str]) -> int:
