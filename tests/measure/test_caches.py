@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from xibench.measure.caches import buffers_needed, last_level_cache_bytes
+from xibench.measure.machine import buffers_needed, last_level_cache_bytes
 
 KIB = 1024
 
@@ -18,7 +18,7 @@ def describe(cpus: Path, core: int, index: int, **fields: str) -> None:
 
 @pytest.fixture
 def cpus(tmp_path: Path) -> Path:
-    """Four cores; two share one 32 MiB cache, two another."""
+    """Four cores; each pair of them shares a cache of 32 MiB."""
     for core, shared in enumerate(("0-1", "0-1", "2-3", "2-3")):
         describe(tmp_path, core, 0, type="Data", level="1", shared_cpu_list=str(core), size="32K")
         describe(tmp_path, core, 1, type="Instruction", level="9", shared_cpu_list=str(core), size="64M")
@@ -27,21 +27,21 @@ def cpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_cache_that_cores_share_counts_once(cpus: Path) -> None:
+def test_a_cache_shared_by_several_cores_counts_once(cpus: Path) -> None:
     assert last_level_cache_bytes(cpus, (0, 1)) == 32768 * KIB
 
 
-def test_cores_under_several_caches_reach_all_of_them(cpus: Path) -> None:
+def test_caches_of_different_cores_are_added(cpus: Path) -> None:
     assert last_level_cache_bytes(cpus, (1, 2)) == 2 * 32768 * KIB
 
 
-def test_without_a_third_level_the_second_is_the_last(tmp_path: Path) -> None:
+def test_without_a_third_level_the_second_level_is_the_last(tmp_path: Path) -> None:
     describe(tmp_path, 0, 0, type="Data", level="1", shared_cpu_list="0", size="32K")
     describe(tmp_path, 0, 1, type="Unified", level="2", shared_cpu_list="0", size="1M")
     assert last_level_cache_bytes(tmp_path, (0,)) == 1024 * KIB
 
 
-def test_a_cache_that_the_kernel_does_not_describe_is_not_known(tmp_path: Path) -> None:
+def test_a_cache_that_the_kernel_does_not_describe_is_unknown(tmp_path: Path) -> None:
     assert last_level_cache_bytes(tmp_path, (0,)) is None
 
 
@@ -49,15 +49,15 @@ def test_a_batch_larger_than_the_cache_is_not_copied() -> None:
     assert buffers_needed(100, 99) == 1
 
 
-def test_a_batch_of_unknown_fate_is_not_copied() -> None:
+def test_a_batch_is_not_copied_if_the_cache_is_unknown() -> None:
     assert buffers_needed(100, None) == 1
 
 
-def test_copies_fill_the_cache_with_all_but_one_of_them() -> None:
+def test_all_copies_but_one_fill_the_cache() -> None:
     assert buffers_needed(100, 250) == 4
     assert buffers_needed(100, 100) == 2
 
 
 def test_there_are_never_more_copies_than_allowed() -> None:
     assert buffers_needed(1, 10**9) == 8
-    assert buffers_needed(1, 10**9, most=3) == 3
+    assert buffers_needed(1, 10**9, max_buffers=3) == 3

@@ -5,14 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from xibench.measure.clock import MonotonicClock
-from xibench.measure.conditions import ClockRates, Conditions, ConditionSampler, During, GpuConditions
-from xibench.measure.disturbance import DisturbanceLimits, disturbances
+from xibench.measure.conditions import (
+    Conditions,
+    ConditionSampler,
+    DisturbanceLimits,
+    During,
+    GpuConditions,
+    disturbances,
+)
 from xibench.measure.nvml import Monitor
 
 CARD = GpuConditions(
@@ -24,11 +31,11 @@ QUIET = Conditions(
     governor="performance", throttle_count=7, gpus=[CARD], absent={},
 )  # fmt: skip
 CALM = During(wall_s=10.0, others_share=0.01, steal_share=0.0, cpu_hz=3e9, gpus=[CARD], absent={})
-USUAL = [ClockRates(3e9, {0: 1.9e9})] * 4
+USUAL = [CALM] * 4
 
 
 def found(
-    before: Conditions = QUIET, after: Conditions = QUIET, during: During = CALM, earlier: list[ClockRates] = USUAL
+    before: Conditions = QUIET, after: Conditions = QUIET, during: During = CALM, earlier: Sequence[During] = USUAL
 ) -> list[str]:
     return disturbances(before, after, during, earlier)
 
@@ -37,7 +44,7 @@ def test_a_quiet_process_is_not_disturbed() -> None:
     assert found() == []
 
 
-def test_others_on_the_cores_disturb_and_the_phrase_has_figure_and_limit() -> None:
+def test_load_of_other_programs_disturbs_and_the_phrase_has_figure_and_limit() -> None:
     phrase = "others took 34.0% of the usable cores' time (limit 5.0%)"
     assert found(during=replace(CALM, others_share=0.34)) == [phrase]
     assert found(during=replace(CALM, others_share=0.05)) == []
@@ -52,25 +59,25 @@ def test_thermal_events_between_before_and_after_disturb() -> None:
     assert found(after=replace(QUIET, throttle_count=10)) == ["the processor was throttled for heat 3 times (limit 0)"]
 
 
-def test_a_clock_is_held_against_the_run_and_not_against_a_data_sheet() -> None:
+def test_a_clock_rate_is_compared_with_the_run_and_not_with_a_data_sheet() -> None:
     slow = replace(CALM, cpu_hz=2.6e9)
     phrase = "the processor's clock was 2600 MHz, 86.7% of the run's median 3000 MHz (limit 90.0%)"
     assert found(during=slow) == [phrase]
-    assert found(during=slow, earlier=[ClockRates(2.6e9)] * 4) == []
+    assert found(during=slow, earlier=[replace(CALM, cpu_hz=2.6e9)] * 4) == []
 
 
-def test_a_clock_is_not_judged_before_the_run_has_shown_enough_of_them() -> None:
+def test_a_clock_rate_is_not_judged_before_the_run_has_enough_of_them() -> None:
     slow = replace(CALM, cpu_hz=1e9)
     assert found(during=slow, earlier=USUAL[:1]) == []
     assert len(found(during=slow, earlier=USUAL[:2])) == 1
 
 
-def test_a_cards_slow_clock_disturbs() -> None:
+def test_a_slow_gpu_clock_disturbs() -> None:
     slow = replace(CALM, gpus=[replace(CARD, sm_clock_hz=1.2e9)])
     assert found(during=slow) == ["card 0: its SM clock was 1200 MHz, 63.2% of the run's median 1900 MHz (limit 90.0%)"]
 
 
-def test_throttling_for_heat_or_power_disturbs_and_clocks_that_were_asked_for_do_not() -> None:
+def test_throttling_for_heat_or_power_disturbs_and_requested_clock_rates_do_not() -> None:
     hot = replace(CARD, throttle_reasons=["ApplicationsClocksSetting", "SwPowerCap", "HwThermalSlowdown"])
     phrase = "card 0: throttled by 2 of NVML's reasons, SwPowerCap, HwThermalSlowdown (limit 0)"
     assert found(during=replace(CALM, gpus=[hot])) == [phrase]
@@ -78,7 +85,7 @@ def test_throttling_for_heat_or_power_disturbs_and_clocks_that_were_asked_for_do
     assert found(during=replace(CALM, gpus=[asked])) == []
 
 
-def test_a_stranger_on_a_card_before_or_after_disturbs() -> None:
+def test_a_foreign_process_on_a_gpu_before_or_after_disturbs() -> None:
     shared = replace(QUIET, gpus=[replace(CARD, foreign_processes=2)])
     assert found(before=shared) == ["card 0: 2 processes of others on it before (limit 0)"]
     assert found(after=replace(QUIET, gpus=[replace(CARD, foreign_processes=1)])) == [
@@ -86,7 +93,7 @@ def test_a_stranger_on_a_card_before_or_after_disturbs() -> None:
     ]
 
 
-def test_a_card_that_no_longer_answers_disturbs() -> None:
+def test_a_gpu_that_no_longer_answers_disturbs() -> None:
     lost = GpuConditions(0, None, None, None, None, None, None, None, {"sm_clock_hz": "NVML: GPU is lost"})
     phrase = "card 0: answers before and not after, NVML: GPU is lost (limit: answers both times)"
     assert found(after=replace(QUIET, gpus=[lost])) == [phrase]
@@ -96,7 +103,7 @@ def test_several_disturbances_are_all_reported() -> None:
     assert len(found(after=replace(QUIET, throttle_count=8), during=replace(CALM, others_share=0.5, cpu_hz=1e9))) == 3
 
 
-def test_what_is_not_known_is_not_held_against_a_process() -> None:
+def test_unknown_conditions_do_not_count_as_disturbances() -> None:
     unknown = Conditions("2026-11-22T12:00:00.000+00:00", None, None, None, None, None, None, [], {})
     assert found(unknown, unknown, During(1.0, None, None, None, [], {})) == []
 
@@ -106,8 +113,8 @@ def test_limits_can_be_set() -> None:
     assert disturbances(QUIET, QUIET, busy, USUAL, DisturbanceLimits(others_share=0.4)) == []
 
 
-def test_a_busy_process_of_somebody_else_is_seen_on_this_machine(tmp_path: Path) -> None:
-    """It outlives the shell that started it, so that it is nobody's child of ours."""
+def test_a_busy_process_of_another_program_is_detected_on_this_machine(tmp_path: Path) -> None:
+    """The process outlives the shell that started it, so that it is not a descendant of this one."""
     pid_file = tmp_path / "pid"
     busy = f"{sys.executable} -c 'while True: pass' & echo $! > {pid_file}"
     with Monitor() as monitor:

@@ -171,7 +171,7 @@ try:
 except NoNvml as error:
     print(json.dumps(str(error)))
 """
-    assert with_cards(program) == "no NVIDIA device: GPU is lost"
+    assert with_cards(program) == "card 0: NVML: GPU is lost"
 
 
 def test_without_a_driver_there_are_no_cards_and_a_closed_monitor_says_so(with_cards: Program) -> None:

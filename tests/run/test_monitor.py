@@ -12,7 +12,7 @@ from xibench.measure.machine import Machine
 from xibench.measure.nvml import Reading
 from xibench.measure.phase import Phase
 from xibench.record.schema import Surroundings
-from xibench.run.monitor import OWN_ON_CARD, ConditionMonitor, clocks_of
+from xibench.run.monitor import OWN_ON_CARD, ConditionMonitor
 
 
 @dataclass
@@ -95,7 +95,7 @@ def test_a_resumed_run_holds_clocks_against_those_that_it_had_seen(fake: FakeMac
     seen = [attempt(small_case()) for _ in range(3)]
     earlier = ConditionMonitor(watch_s=0.2, clock=fake.clock, machine=fake.machine())
     around = worker(earlier, fake)
-    assert clocks_of(around).cpu_hz == 3e9
+    assert around.cpu_hz == 3e9
     fake.mhz = 2000.0
     with_clocks = [msgspec.structs.replace(one, surroundings=around) for one in seen]
     resumed = ConditionMonitor(with_clocks, watch_s=0.2, clock=fake.clock, machine=fake.machine())
@@ -150,6 +150,7 @@ def test_the_worker_on_a_card_is_no_stranger_to_it(
     seen = Reading(
         index=0, throttle_reasons=[], foreign_processes=1, absent={}, **dict.fromkeys(figures, 1.0)
     )
+    monkeypatch.setattr(conditions.nvml, "absent", None)
     monkeypatch.setattr(conditions.nvml, "read", lambda own=(): [seen])
     observer = conditions.watch_worker()
     observer.on_phase(Phase.TIMING)

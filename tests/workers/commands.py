@@ -44,7 +44,7 @@ def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limi
     for module in ("xibench.analysis.verify_workers", "xibench.run.calibrate", "xibench.run.gate"):
         monkeypatch.setattr(f"{module}.TIME_LIMIT_S", time_limit_s)
     if fault == "memory limit":
-        monkeypatch.setattr("xibench.workers.session.limit_bytes", lambda asked: MEMORY_LIMIT_BYTES)
+        monkeypatch.setattr("xibench.workers.session.worker_limit_bytes", lambda requested: MEMORY_LIMIT_BYTES)
     return pid_file
 
 

@@ -19,8 +19,8 @@ from frameworks.task import Result as StepResult
 from frameworks.weights import Weights, digest, initial
 from tests.builders import small_case
 from tests.workers.listener import RecordingListener
-from xibench.measure import caches
 from xibench.measure.clock import FakeClock
+from xibench.measure.machine import buffers_needed
 from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case, Compile, Process, Sampled, SamplingConfig, Server
@@ -289,7 +289,7 @@ def test_the_batch_is_rotated_where_it_would_wait_in_the_cache(tmp_path: Path, m
     fake, batch_bytes = FakeFramework(), 2 * 75 * 75 * 3 * 4
     monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: 2 * batch_bytes)
     process = measured(tmp_path, fake, sampling=SamplingConfig(max_warmup_steps=2, min_steps=6, max_steps=6))
-    copies = caches.buffers_needed(batch_bytes, 2 * batch_bytes)
+    copies = buffers_needed(batch_bytes, 2 * batch_bytes)
     assert samples(process).input_buffers == copies == len(set(fake.seen)) > 1
     assert all(fake.seen.count(one) >= 9 // copies for one in fake.seen)
 

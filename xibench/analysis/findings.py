@@ -61,7 +61,7 @@ def machine_findings(environment: Environment, inductor: str | None, free_bytes:
 
 def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
     """Find what would disturb a run that starts now, by the limits that a run itself applies."""
-    from xibench.measure.disturbance import THROTTLED, DisturbanceLimits
+    from xibench.measure.conditions import THROTTLED, DisturbanceLimits
 
     limits = DisturbanceLimits()
     if conditions.others_share is not None and conditions.others_share > limits.others_share:

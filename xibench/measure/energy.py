@@ -1,7 +1,7 @@
-"""Energy over a window: NVML's counter, NVML's power integrated, and RAPL's counters of the processor packages.
+"""Energy over a window: NVML's counter, the integral of NVML's power readings, and RAPL's counters per CPU package.
 
-Whoever measures runs in another process than the work, so that reading disturbs it as little as can be. Nothing here
-raises once the window has begun: what could not be read is None, with the reason.
+The meter runs in another process than the work that it measures, to disturb it as little as possible. Nothing here
+raises once the window has begun: a value that cannot be read is None, with the reason.
 """
 
 from __future__ import annotations
@@ -17,53 +17,64 @@ from xibench.measure.clock import Clock
 from xibench.measure.nvml import Monitor, NoNvml
 
 POWERCAP: Final = Path("/sys/class/powercap")
-COUNTER_PERIOD_S: Final = 0.1  # NVML's counter and power are renewed about this often
-MIN_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # shorter windows leave the GPU's energy unknown by more than a tenth
+COUNTER_PERIOD_S: Final = 0.1  # approximate interval at which NVML updates its counter and power reading
+MIN_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # the energy over a shorter window is uncertain by more than 10 %
 
 
 class Energy(msgspec.Struct, frozen=True, kw_only=True):
     """Energy over the timed steps of one process, in joules; docs/method.md has the sources."""
 
     window_s: float  # from before the first timed step until after the last
-    gpu_counter_joules: float | None  # NVML's total-energy counter, all cards that CUDA may use
+    gpu_counter_joules: float | None  # NVML's total energy counter, all GPUs that CUDA may use
     gpu_integrated_joules: float | None  # NVML's power readings, integrated over the window (trapezoids)
-    gpu_power_samples: int  # readings that went into that
+    gpu_power_samples: int  # number of readings in the integral
     cpu_package_joules: float | None  # RAPL, all packages
     absent: dict[str, str] = {}  # field -> why it is null
 
 
 class Idle(msgspec.Struct, frozen=True, kw_only=True):
-    """Power while nothing of the run works, in watts."""
+    """Power in watts while no process of the run is working."""
 
     window_s: float
-    gpu_watts: float | None  # all cards: from the counter, or from power readings where there is none
+    gpu_watts: float | None  # all GPUs: from the counter, or from power readings if there is none
     cpu_package_watts: float | None  # RAPL, all packages
     absent: dict[str, str] = {}  # field -> why it is null
 
 
 class EnergyMeter:
-    """Energy from `begin` until `end`. `sample` in between, about every 100 ms, gives the integral its readings."""
+    """Measures the energy between `begin` and `end`.
+
+    Call `sample` in between, about every 100 ms, to provide readings for the integral of power.
+
+    Args:
+        monitor: The GPUs.
+        clock: Times the window and the readings.
+        powercap: The powercap folder in sysfs.
+
+    Attributes:
+        gpu: Whether there is a GPU to sample.
+    """
 
     def __init__(self, monitor: Monitor, clock: Clock, powercap: Path = POWERCAP) -> None:
         self._monitor = monitor
         self._clock = clock
         self._rapl = Rapl(powercap)
         self._began_s = clock.now()
-        self._counter: float | NoNvml = NoNvml("the window was not begun")
+        self._counter_joules: float | str = "the window was not begun"  # at the start, or why it is unknown
         self._power: list[tuple[float, float]] = []  # moment in seconds, watts
         self._power_absent: str | None = None
-        self.gpu = monitor.absent is None  # whether there is any card to sample
+        self.gpu = monitor.absent is None
 
     def begin(self) -> None:
-        """The window begins; what was read before is forgotten."""
-        self._power, self._power_absent = [], None
+        """Start the window and discard earlier readings."""
+        self._power, self._power_absent = [], self._monitor.absent
         self._rapl.begin()
-        self._counter = self._read_counter()
+        self._counter_joules = self._read_counter()
         self._began_s = self._clock.now()
         self.sample()
 
     def sample(self) -> None:
-        """One more reading of the cards' power; RAPL's counters are read too, lest they wrap twice unseen."""
+        """Read the GPUs' power, and RAPL's counters too, because they must not wrap twice between two readings."""
         self._rapl.sample()
         if self._power_absent is not None:
             return
@@ -75,45 +86,56 @@ class EnergyMeter:
         self._power.append((self._clock.now(), watts))
 
     def end(self) -> Energy:
-        """The window ends: what was used since `begin`."""
+        """End the window and return the energy since `begin`."""
         self.sample()
-        counter, window_s = self._read_counter(), self._clock.now() - self._began_s
+        start, end = self._counter_joules, self._read_counter()
+        window_s = self._clock.now() - self._began_s
         absent: dict[str, str] = {}
+        too_short = None
+        if window_s < MIN_WINDOW_S:
+            too_short = (
+                f"the window of {window_s:.2f} s is short against the {COUNTER_PERIOD_S} s in which NVML renews its "
+                f"figures; it takes {MIN_WINDOW_S:g} s"
+            )
+
+        # NVML's energy counter.
+        counted = None
+        if isinstance(start, str):
+            absent["gpu_counter_joules"] = start
+        elif isinstance(end, str):
+            absent["gpu_counter_joules"] = end
+        elif too_short is not None:
+            absent["gpu_counter_joules"] = too_short
+        elif end < start:
+            absent["gpu_counter_joules"] = "the counter went back: the driver was loaded anew within the window"
+        else:
+            counted = end - start
+
+        # The integral of NVML's power readings.
+        integrated = None
+        unknown = self._power_absent or too_short
+        if unknown is not None:
+            absent["gpu_integrated_joules"] = unknown
+        else:
+            integrated = trapezoids(self._power)
+
         return Energy(
             window_s=window_s,
-            gpu_counter_joules=self._counted(counter, window_s, absent),
-            gpu_integrated_joules=self._integrated(window_s, absent),
+            gpu_counter_joules=counted,
+            gpu_integrated_joules=integrated,
             gpu_power_samples=len(self._power),
             cpu_package_joules=self._rapl.joules(absent),
             absent=absent,
         )
 
-    def _read_counter(self) -> float | NoNvml:
+    def _read_counter(self) -> float | str:
+        """Return the GPUs' energy counter in joules, or the reason why it cannot be read."""
+        if self._monitor.absent is not None:
+            return self._monitor.absent
         try:
             return self._monitor.energy_joules()
         except NoNvml as error:
-            return error
-
-    def _counted(self, ended: float | NoNvml, window_s: float, absent: dict[str, str]) -> float | None:
-        if isinstance(self._counter, NoNvml) or isinstance(ended, NoNvml):
-            absent["gpu_counter_joules"] = str(self._counter if isinstance(self._counter, NoNvml) else ended)
-            return None
-        if window_s < MIN_WINDOW_S:
-            absent["gpu_counter_joules"] = _short(window_s)
-            return None
-        if ended < self._counter:
-            absent["gpu_counter_joules"] = "the counter went back: the driver was loaded anew within the window"
-            return None
-        return ended - self._counter
-
-    def _integrated(self, window_s: float, absent: dict[str, str]) -> float | None:
-        if self._power_absent is not None:
-            absent["gpu_integrated_joules"] = self._power_absent
-            return None
-        if window_s < MIN_WINDOW_S:
-            absent["gpu_integrated_joules"] = _short(window_s)
-            return None
-        return trapezoids(self._power)
+            return str(error)
 
 
 @dataclass(slots=True)
@@ -121,26 +143,28 @@ class _Package:
     """One RAPL counter, in microjoules."""
 
     path: Path
-    range_uj: int  # the counter starts from 0 again above this
+    range_uj: int  # the counter restarts from 0 above this
     last_uj: int = 0
     used_uj: int = 0
 
 
 @dataclass(slots=True)
 class Rapl:
-    """The processor packages' energy counters (Linux's powercap, driver intel_rapl, which serves AMD too)."""
+    """Energy counters of the processor packages (Linux powercap with the driver intel_rapl, which supports AMD too)."""
 
     powercap: Path = POWERCAP
     _packages: list[_Package] = field(default_factory=list)
     _absent: str | None = None
 
     def begin(self) -> None:
-        """Energy counts from here."""
+        """Start to count energy."""
         self._packages, self._absent = [], None
         try:
-            self._packages = [_Package(zone, _number(zone / "max_energy_range_uj")) for zone in _zones(self.powercap)]
-            for package in self._packages:
-                package.last_uj = _number(package.path / "energy_uj")
+            for zone in sorted(self.powercap.glob("intel-rapl:*")):
+                # Neither the domains core, uncore and dram of a package nor the platform's psys, which holds all.
+                if (zone / "name").read_text().startswith("package"):
+                    range_uj = _number(zone / "max_energy_range_uj")
+                    self._packages.append(_Package(zone, range_uj, last_uj=_number(zone / "energy_uj")))
         except PermissionError:
             self._absent = "RAPL's energy_uj may be read by root only; a rule for udev can open it to a group"
         except (OSError, ValueError) as error:
@@ -149,7 +173,7 @@ class Rapl:
             self._absent = "the kernel shows no RAPL package; virtual machines have none"
 
     def sample(self) -> None:
-        """Takes what was used since the last reading; a counter that has wrapped once in between is put right."""
+        """Add the energy used since the last reading; corrects a counter that has wrapped once in between."""
         if self._absent is not None:
             return
         try:
@@ -162,7 +186,7 @@ class Rapl:
             self._absent = f"RAPL does not answer: {error}"
 
     def joules(self, absent: dict[str, str]) -> float | None:
-        """Energy of all packages from `begin` until the last `sample`; None with the reason put into `absent`."""
+        """Return the energy of all packages from `begin` until the last `sample`; None with the reason in `absent`."""
         if self._absent is not None:
             absent["cpu_package_joules"] = self._absent
             return None
@@ -170,7 +194,17 @@ class Rapl:
 
 
 def idle(meter: EnergyMeter, clock: Clock, window_s: float, every_s: float = COUNTER_PERIOD_S) -> Idle:
-    """Power over a window in which the caller lets nothing work; takes `window_s`. Raises ValueError unless above 0."""
+    """Measure power over a window during which the caller keeps the machine idle.
+
+    Args:
+        meter: Measures the energy over the window.
+        clock: Times the window.
+        window_s: Length of the window in seconds; the call takes that long.
+        every_s: Interval of the samples in seconds.
+
+    Raises:
+        ValueError: The window is not longer than 0 s.
+    """
     if window_s <= 0:
         raise ValueError(f"power is measured over a window longer than 0 s, received {window_s}")
     meter.begin()
@@ -180,41 +214,29 @@ def idle(meter: EnergyMeter, clock: Clock, window_s: float, every_s: float = COU
         meter.sample()
     clock.wait_until(began + window_s)
     energy = meter.end()
-    counted = energy.gpu_counter_joules
-    gpu = energy.gpu_integrated_joules if counted is None else counted
+
+    # The counter is preferred over the integral of power readings.
     absent = {}
+    gpu, cpu = energy.gpu_counter_joules, energy.cpu_package_joules
+    if gpu is None:
+        gpu = energy.gpu_integrated_joules
     if gpu is None:
         absent["gpu_watts"] = energy.absent["gpu_integrated_joules"]
-    if energy.cpu_package_joules is None:
+    if cpu is None:
         absent["cpu_package_watts"] = energy.absent["cpu_package_joules"]
     return Idle(
         window_s=energy.window_s,
-        gpu_watts=_watts(gpu, energy.window_s),
-        cpu_package_watts=_watts(energy.cpu_package_joules, energy.window_s),
+        gpu_watts=None if gpu is None else gpu / energy.window_s,
+        cpu_package_watts=None if cpu is None else cpu / energy.window_s,
         absent=absent,
     )
 
 
 def trapezoids(power: list[tuple[float, float]]) -> float:
-    """Joules under readings of power, (moment in seconds, watts) each, in the order taken; 0 below two readings."""
+    """Integrate power readings, (moment in seconds, watts) in the order taken, to joules; 0 for fewer than two."""
     return sum((t1 - t0) * (w0 + w1) / 2 for (t0, w0), (t1, w1) in pairwise(power))
 
 
-def _watts(joules: float | None, window_s: float) -> float | None:
-    return None if joules is None else joules / window_s
-
-
-def _short(window_s: float) -> str:
-    return (
-        f"the window of {window_s:.2f} s is short against the {COUNTER_PERIOD_S} s in which NVML renews its figures; "
-        f"it takes {MIN_WINDOW_S:g} s"
-    )
-
-
-def _zones(powercap: Path) -> list[Path]:
-    """Whole packages: not the `core`, `uncore` or `dram` within one, nor the platform's `psys`, which holds all."""
-    return [zone for zone in sorted(powercap.glob("intel-rapl:*")) if (zone / "name").read_text().startswith("package")]
-
-
 def _number(path: Path) -> int:
+    """Read a file that contains one integer."""
     return int(path.read_text())

@@ -1,39 +1,47 @@
-"""What the kernel tells about the processor at one moment: time spent, clocks, throttling. Nothing is judged here."""
+"""Facts that the Linux kernel reports about the machine: processor time, clocks, throttling, caches, cgroup limits."""
 
 from __future__ import annotations
 
 import os
 import re
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
 CPUS: Final = Path("/sys/devices/system/cpu")
+MAX_BUFFERS: Final = 8
+UNLIMITED_BYTES: Final = 1 << 60  # cgroup v1 writes "no limit" as 2^63 rounded down to a page
+MEMORY_FILES: Final = (  # limit, usage and the reclaimable part of the usage in memory.stat: cgroup v2, then v1
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 _CPUINFO: Final = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)$", re.MULTILINE | re.DOTALL)
+_CACHE: Final = re.compile(r"(?:Data|Unified) (\d+) (\S+) (\d+)([KMG]?)")
+_UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
 class NotReported(Exception):
-    """The kernel does not report this here; the message says why."""
+    """The kernel does not report a value; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoreTime:
-    """Seconds of the usable cores together since boot, and the run's own part since an arbitrary moment."""
+    """Seconds of all usable cores together since boot, and the run's own CPU time since an arbitrary moment."""
 
-    busy_s: float  # anything but idle, waiting for a disk, and stolen
-    stolen_s: float  # the hypervisor ran something else
-    own_s: float  # CPU time of this process and of all below it
+    busy_s: float  # neither idle nor waiting for I/O nor stolen
+    stolen_s: float  # the hypervisor ran another virtual machine
+    own_s: float  # CPU time of this process and its descendants
 
 
 def own_cpu_s() -> float:
-    """CPU time of this process, of its children that have ended and of those alive, with what is below them.
+    """Return the CPU time in seconds of this process, its terminated children and its living descendants.
 
-    A process that outlived its parent without being waited for is lost to this count.
+    A process that outlived its parent without being waited for is missing from the sum.
     """
-    import psutil  # the record's types are defined beside this: reading a run file need not load it
+    import psutil  # imported here because the types of the record depend on this module
 
     own = resource.getrusage(resource.RUSAGE_SELF)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -48,15 +56,18 @@ def own_cpu_s() -> float:
 
 
 def usable_cores() -> tuple[int, ...]:
-    """Numbers of the cores that this process may run on."""
+    """Return the numbers of the cores that this process may run on, ascending."""
     return tuple(sorted(os.sched_getaffinity(0)))
 
 
 def move_to(core: int) -> None:
-    """Moves the calling thread to one of the usable cores. It may leave again: threads started later go anywhere.
+    """Move the calling thread to a core without pinning it there.
 
-    The kernel leaves a busy thread where it is unless another wants that core, so this decides for a while which core
-    does what only one thread can do. Raises OSError for a core that is not usable.
+    The kernel leaves a busy thread where it is unless another thread needs that core. For a while, this therefore
+    decides on which core single-threaded work runs. Threads that are started later may run anywhere.
+
+    Raises:
+        OSError: The core is not usable.
     """
     usable = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
@@ -65,16 +76,27 @@ def move_to(core: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The files in which the kernel reports on the machine; tests use others. Its methods raise NotReported."""
+    """Reader of the kernel's files about the processor. All methods raise NotReported if a value is not available.
+
+    Attributes:
+        proc: Mount point of procfs.
+        cpus: Folder in sysfs with one folder per core.
+        cores: Numbers of the usable cores.
+        own_cpu_s: Returns the CPU time of the run's own processes in seconds.
+        tick_s: Unit of /proc/stat in seconds.
+    """
 
     proc: Path = PROC
     cpus: Path = CPUS
     cores: Sequence[int] = field(default_factory=usable_cores)
     own_cpu_s: Callable[[], float] = own_cpu_s
-    tick_s: float = field(default_factory=lambda: 1 / os.sysconf("SC_CLK_TCK"))  # unit of /proc/stat
+    tick_s: float = field(default_factory=lambda: 1 / os.sysconf("SC_CLK_TCK"))
 
     def core_time(self) -> CoreTime:
-        """From /proc/stat (proc_stat(5)): user, nice, system, irq and softirq are busy; guests are within user."""
+        """Read /proc/stat (see proc_stat(5)).
+
+        User, nice, system, irq and softirq time count as busy; user time includes the time of guests.
+        """
         lines = re.findall(r"^cpu(\d+) (.*)$", _text(self.proc / "stat"), re.MULTILINE)
         ticks = {int(core): [int(value) for value in values.split()] for core, values in lines}
         missing = [core for core in self.cores if len(ticks.get(core, ())) < 8]
@@ -85,13 +107,14 @@ class Machine:
         return CoreTime(busy * self.tick_s, stolen * self.tick_s, self.own_cpu_s())
 
     def load_1m(self) -> float:
-        """Runnable processes, mean over a minute."""
+        """Return the load average over one minute: the mean number of runnable processes."""
         return float(_text(self.proc / "loadavg").split()[0])
 
     def cpu_hz(self) -> float:
-        """Clock now, mean over the usable cores: cpufreq's scaling_cur_freq, or what /proc/cpuinfo says."""
+        """Return the current clock rate in Hz, mean over the usable cores, from cpufreq or else /proc/cpuinfo."""
         try:
-            clocks = [1e3 * float(_text(self._cpufreq(core, "scaling_cur_freq"))) for core in self.cores]  # kHz
+            files = [self.cpus / f"cpu{core}" / "cpufreq" / "scaling_cur_freq" for core in self.cores]
+            clocks = [1e3 * float(_text(file)) for file in files]  # cpufreq counts kHz
         except NotReported:
             found = _CPUINFO.findall(_text(self.proc / "cpuinfo"))
             by_core = {int(core): 1e6 * float(mhz) for core, mhz in found}
@@ -101,25 +124,140 @@ class Machine:
         return sum(clocks) / len(clocks)
 
     def governor(self) -> str:
-        """Governor of cpufreq for the usable cores; several are joined by commas."""
-        if not any(self._cpufreq(core, "scaling_governor").exists() for core in self.cores):
+        """Return the cpufreq governor of the usable cores; different ones are joined by commas."""
+        files = [self.cpus / f"cpu{core}" / "cpufreq" / "scaling_governor" for core in self.cores]
+        if not any(file.exists() for file in files):
             raise NotReported("there is no cpufreq here: the hypervisor or the firmware sets the clock")
-        return ",".join(sorted({_text(self._cpufreq(core, "scaling_governor")).strip() for core in self.cores}))
+        return ",".join(sorted({_text(file).strip() for file in files}))
 
     def throttle_count(self) -> int:
-        """Thermal events since boot: those of each usable core and of the packages as each of them counts them."""
+        """Return the thermal events since boot: the sum of the core and package counters of every usable core."""
         folders = [self.cpus / f"cpu{core}" / "thermal_throttle" for core in self.cores]
         counts = [count for folder in folders for count in folder.glob("*_throttle_count")]
         if not counts:
             raise NotReported("the kernel counts no thermal events of this processor")
         return sum(int(_text(count)) for count in counts)
 
-    def _cpufreq(self, core: int, name: str) -> Path:
-        return self.cpus / f"cpu{core}" / "cpufreq" / name
+
+def last_level_cache_bytes(cpus: Path = CPUS, cores: Collection[int] | None = None) -> int | None:
+    """Return the total size of the last-level caches that the usable cores reach.
+
+    Args:
+        cpus: Folder in sysfs with one folder per core.
+        cores: Numbers of the cores; None: those in this process's affinity mask.
+
+    Returns:
+        Bytes; a cache that several cores share counts once. None if the kernel does not describe the caches.
+    """
+    sizes: dict[tuple[int, str], int] = {}
+    for core in usable_cores() if cores is None else cores:
+        caches = []
+        for index in (cpus / f"cpu{core}" / "cache").glob("index*"):
+            words = [word for name in ("type", "level", "shared_cpu_list", "size") for word in _words(index / name)]
+            described = _CACHE.fullmatch(" ".join(words))  # not an instruction cache
+            if described:
+                level, shared_by, size, unit = described.groups()
+                caches.append((int(level), shared_by, int(size) * _UNITS[unit]))
+        if not caches:
+            return None
+        last_level, sharing_cores, size_bytes = max(caches)
+        sizes[(last_level, sharing_cores)] = size_bytes
+    return sum(sizes.values()) or None
+
+
+def buffers_needed(batch_bytes: int, cache_bytes: int | None, max_buffers: int = MAX_BUFFERS) -> int:
+    """Return how many copies of a batch to rotate so that no step finds its input in the cache.
+
+    Args:
+        batch_bytes: Size of one copy.
+        cache_bytes: Size of the last-level cache; None if unknown.
+        max_buffers: Upper limit. Copies cost memory, and a small copy is also evicted by the data that a network's
+            step itself reads and writes between two uses of it.
+
+    Returns:
+        1 if a single batch does not fit in the cache or the cache is unknown; otherwise the number of copies of which
+        all but one fill the cache, at most `max_buffers`.
+    """
+    if cache_bytes is None or batch_bytes <= 0 or batch_bytes > cache_bytes:
+        return 1
+    return max(1, min(max_buffers, -(-cache_bytes // batch_bytes) + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupLimits:
+    """The strictest limits of this process's control groups and their ancestors; None if no group sets one."""
+
+    cpu_quota_cores: float | None  # CPU seconds per second of wall time
+    memory_limit_bytes: int | None
+    memory_left_bytes: int | None = None  # until the first limit is reached; reclaimable file cache counts as free
+
+
+def cgroup_limits(own: Path = PROC / "self") -> CgroupLimits:
+    """Read the CPU quotas and memory limits of control groups, version 1 and 2.
+
+    A container with a quota of two cores sees all cores of its host and is throttled once it has used its share of each
+    period (kernel documentation: admin-guide/cgroup-v2 "cpu.max", scheduler/sched-bwc).
+
+    Args:
+        own: This process's folder in /proc, whose `cgroup` and `mountinfo` locate its groups.
+    """
+    quotas, limits, left = [], [], []
+    for folder in _cgroup_folders(own):
+        # Version 2 has quota and period in one file, with quota "max" if unlimited; version 1 in two, with -1.
+        cpu = _words(folder / "cpu.max") or _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
+        if len(cpu) == 2 and all(word.isdecimal() for word in cpu) and int(cpu[1]) > 0:
+            quotas.append(int(cpu[0]) / int(cpu[1]))
+        for limit_file, usage_file, reclaimable in MEMORY_FILES:
+            limit, usage = _words(folder / limit_file), _words(folder / usage_file)
+            if not limit or not limit[0].isdecimal() or int(limit[0]) >= UNLIMITED_BYTES:
+                continue
+            limits.append(int(limit[0]))
+            if usage:
+                stat = _words(folder / "memory.stat")  # name value name value …
+                cache_bytes = int(stat[stat.index(reclaimable) + 1]) if reclaimable in stat else 0
+                left.append(int(limit[0]) - (int(usage[0]) - cache_bytes))
+    return CgroupLimits(min(quotas, default=None), min(limits, default=None), min(left, default=None))
+
+
+def _cgroup_folders(own: Path) -> Iterator[Path]:
+    """Yield the folder of each control group that a process is in, and its ancestors up to the mount point."""
+    try:
+        groups = [line.split(":", 2) for line in (own / "cgroup").read_text().splitlines()]
+        mounts = (own / "mountinfo").read_text().splitlines()
+    except OSError:  # not Linux, or /proc is hidden
+        return
+    path_of = {name: path for _, names, path in groups for name in names.split(",")}  # version 2 has an empty name
+    for mount in mounts:
+        # 34 31 0:31 /root /mount/point options … - type source super-options
+        left, _, right = mount.partition(" - ")
+        kind, _, options = right.split(" ", 2)
+        if kind not in ("cgroup", "cgroup2"):
+            continue
+        names = {""} if kind == "cgroup2" else set(options.split(","))
+        path = next((path_of[name] for name in names & path_of.keys()), None)
+        if path is None:
+            continue
+        # Spaces in paths are written \040. In a container the path may be the host's, of which only a part is
+        # mounted: then the mount point is the group.
+        root, point = (
+            re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text) for text in left.split(" ")[3:5]
+        )
+        visible = Path(path).is_relative_to(root) and ".." not in path
+        folder = Path(point) / Path(path).relative_to(root) if visible else Path(point)
+        yield from (group for group in (folder, *folder.parents) if group.is_relative_to(point))
 
 
 def _text(path: Path) -> str:
+    """Read a file; raise NotReported with the reason if that fails."""
     try:
         return path.read_text()
     except OSError as error:
         raise NotReported(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _words(path: Path) -> list[str]:
+    """Return the words of a file; empty if it cannot be read."""
+    try:
+        return path.read_text().split()
+    except OSError:
+        return []

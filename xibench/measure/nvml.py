@@ -1,12 +1,12 @@
-"""NVIDIA's management library (NVML): the cards, and this process on them. Works without any card."""
+"""NVIDIA's management library (NVML): state of the GPUs and of processes on them. Works on machines without a GPU."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ Value = TypeVar("Value")
 
 IDLE: Final = 0x1
 IN_ORDER: Final = "PCI_BUS_ID"
-REASONS: Final = {  # bits of nvmlClocksEventReasons (nvml.h), without the one that says that the card is idle
+REASONS: Final = {  # bits of nvmlClocksEventReasons (nvml.h), without the bit for an idle GPU
     0x2: "ApplicationsClocksSetting",
     0x4: "SwPowerCap",
     0x8: "HwSlowdown",
@@ -30,7 +30,7 @@ REASONS: Final = {  # bits of nvmlClocksEventReasons (nvml.h), without the one t
 
 
 class NoNvml(Exception):
-    """There is no NVML here, or it does not answer; the message says why."""
+    """NVML is missing or does not answer; the message is the reason."""
 
 
 class Gpu(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,110 +38,162 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     memory_bytes: int
-    driver: str  # version of the driver
-    power_limit_watts: float | None  # null: the card does not report it
+    driver: str  # version
+    power_limit_watts: float | None  # null: the GPU does not report it
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One card at one moment. What it does not report is None, with the reason under the field's name in `absent`."""
+    """One GPU at one moment. A field that it does not report is None, with the reason under its name in `absent`."""
 
     index: int
     sm_clock_hz: float | None
     memory_clock_hz: float | None
-    throttle_reasons: list[str] | None  # NVML's names of what holds the clocks down; idle is not among them
+    throttle_reasons: list[str] | None  # NVML's names of what limits the clock rates, without "idle"
     temperature_celsius: float | None
     power_watts: float | None
     power_limit_watts: float | None
-    foreign_processes: int | None  # processes that compute on the card and are not the run's
+    foreign_processes: int | None  # compute processes on the GPU that do not belong to the run
     absent: dict[str, str]
 
 
-class Monitor:
-    """The cards that CUDA may use, kept open for repeated readings. Its methods raise nothing but NoNvml.
+class Monitor(AbstractContextManager["Monitor"]):
+    """The GPUs that CUDA may use, kept open for repeated readings. Its methods raise nothing but NoNvml.
 
-    A context manager; `close` shuts NVML down.
+    A context manager; `close` shuts NVML down. Creating a Monitor never fails: without a GPU, `absent` is the reason.
 
     Args:
-        visible: The value of CUDA_VISIBLE_DEVICES; None: the environment's. Cards that it hides are not part of the
-            run: neither their energy nor the processes on them are read. Its numbers are NVML's, for workers number
-            cards in PCI bus order as NVML does.
+        visible: The value of CUDA_VISIBLE_DEVICES; None: the environment's. GPUs that it hides are not part of the
+            run: neither their energy nor the processes on them are read. Its numbers are NVML's, because workers number
+            GPUs in PCI bus order as NVML does.
+
+    Attributes:
+        absent: Why there is no GPU to read; None if there is one.
+        handles: NVML's handles by index; the reason as a string for a GPU without a handle.
     """
 
     def __init__(self, visible: str | None = None) -> None:
-        self.absent: str | None = None  # why there is no card to read; None where there is one
+        self.absent: str | None = None
         self._nvml: ModuleType | None = None
-        self._handles: dict[int, object] = {}  # by NVML's index; the reason in words where a card gave none
+        self.handles: dict[int, object] = {}
         try:
-            self._nvml = _started()
-            self._handles = _visible(self._nvml, visible)
-            if not self._handles:
-                raise NoNvml(_none(self._nvml))
-        except NoNvml as error:
-            self.absent = str(error)
+            import pynvml
+        except ModuleNotFoundError:
+            self.absent = "nvidia-ml-py is not installed"
+            return
+        nvml: ModuleType = pynvml
+        try:
+            nvml.nvmlInit()
+            self._nvml = nvml
+            found = {index: _handle(nvml, index) for index in range(nvml.nvmlDeviceGetCount())}
+        except nvml.NVMLError as error:
+            self.absent = f"no NVIDIA device: {error}"
+            return
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+        self.handles = {i: found[i] for i in visible_cards(visible, found, lambda handle: _uuid(nvml, handle))}
+        if not self.handles:
+            reason = f"CUDA_VISIBLE_DEVICES hides {len(found)}" if found else "NVML lists none"
+            self.absent = f"no NVIDIA device: {reason}"
 
-    def __enter__(self) -> Monitor:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Shut NVML down; later readings say that it is closed. Closing twice does nothing."""
-        if self._nvml is not None:
-            _stop(self._nvml)
-            self._nvml = None
-            self._handles = {}
-            self.absent = self.absent or "NVML was closed"
+        """Shut NVML down; later readings fail with the reason that it is closed. Closing twice has no effect."""
+        if self._nvml is None:
+            return
+        with suppress(self._nvml.NVMLError):  # a lost GPU may make even this fail; there is nothing left to release
+            self._nvml.nvmlShutdown()
+        self._nvml = None
+        self.handles = {}
+        self.absent = self.absent or "NVML was closed"
 
     def read(self, own: Collection[int] = ()) -> list[Reading]:
-        """Read every visible card, in NVML's order; empty where there is none (`absent` says why).
+        """Read every visible GPU, in NVML's order; empty if there is none (`absent` is the reason).
 
         Args:
-            own: Ids of the run's processes, which are not foreign.
+            own: Ids of the run's processes, which do not count as foreign.
         """
-        return [_reading(self._nvml, index, handle, own) for index, handle in self._handles.items() if self._nvml]
+        return [_reading(self._nvml, index, handle, own) for index, handle in self.handles.items() if self._nvml]
 
     def power_watts(self) -> float:
-        """Return the power of all visible cards in watts: instantaneous if the driver reports it, else an average.
+        """Return the power of all visible GPUs in watts: instantaneous if the driver reports it, else an average.
 
         Raises:
-            NoNvml: With the card and the reason, unless every card reports its power.
+            NoNvml: A GPU does not report its power; the message names the GPU and the reason.
         """
-        return sum(self._every(_power_watts))
+        return sum(self.every(_power_watts))
 
     def energy_joules(self) -> float:
-        """Return the energy counter of all visible cards, in joules since the driver was loaded.
+        """Return the energy counter of all visible GPUs in joules since the driver was loaded.
 
         Raises:
-            NoNvml: With the card and the reason, unless every card has such a counter.
+            NoNvml: A GPU has no such counter; the message names the GPU and the reason.
         """
-        return sum(self._every(_energy_joules))
+        return sum(self.every(_energy_joules))
 
-    def _every(self, ask: Callable[[ModuleType, object], float]) -> list[float]:
-        nvml = self._nvml
-        if nvml is None or not self._handles:
+    def every(self, ask: Callable[[ModuleType, object], Value]) -> list[Value]:
+        """Ask every visible GPU and return the answers, in NVML's order.
+
+        Args:
+            ask: Takes the nvml module and a handle.
+
+        Raises:
+            NoNvml: There is no GPU, or one does not answer; the message names it and the reason.
+        """
+        if self._nvml is None or not self.handles:
             raise NoNvml(self.absent or "NVML was closed")
         values = []
-        for index, handle in self._handles.items():
+        for index, handle in self.handles.items():
             try:
-                values.append(_answer(nvml, handle, ask))
+                values.append(_answer(self._nvml, handle, ask))
             except NoNvml as error:
                 raise NoNvml(f"card {index}: {error}") from None
         return values
 
 
+def cards() -> tuple[Gpu, ...]:
+    """Describe every GPU that CUDA may use, in NVML's order.
+
+    Raises:
+        NoNvml: There is no such GPU, or one does not answer; the message is the reason.
+    """
+    with Monitor() as monitor:
+        if monitor.absent is not None:
+            raise NoNvml(monitor.absent)
+        return tuple(monitor.every(_card))
+
+
+def count() -> int:
+    """Return how many GPUs CUDA may use; 0 without NVML."""
+    with Monitor() as monitor:
+        return len(monitor.handles)
+
+
+def process_bytes(pid: int) -> int:
+    """Return the memory of a process on all visible GPUs together, in bytes.
+
+    Raises:
+        NoNvml: There is no NVML, or it does not list the process (in a container it may not see process ids).
+    """
+    with Monitor() as monitor:
+        listed = monitor.every(lambda nvml, handle: nvml.nvmlDeviceGetComputeRunningProcesses(handle))
+    used = [process.usedGpuMemory for processes in listed for process in processes if process.pid == pid]
+    if not used or None in used:
+        raise NoNvml("NVML does not list this process; inside a container it often cannot")
+    return sum(used)
+
+
 def visible_cards(
     visible: str | None, handles: Mapping[int, object], uuid: Callable[[object], str]
 ) -> list[int]:
-    """Return the indices of the cards that CUDA may use, in NVML's order.
+    """Return the indices of the GPUs that CUDA may use, in NVML's order.
 
     Args:
-        visible: CUDA_VISIBLE_DEVICES, None where it is not set: numbers or prefixes of UUIDs, up to the first that
-            names no card, as CUDA reads it. Where it cannot be mapped to NVML's cards, none is hidden: parts of a card
-            (MIG), and numbers where CUDA_DEVICE_ORDER is not PCI_BUS_ID, as NVML does not know CUDA's fastest card.
+        visible: CUDA_VISIBLE_DEVICES, None if it is not set: numbers or prefixes of UUIDs, up to the first entry that
+            matches no GPU, as CUDA reads it. No GPU is hidden if the value cannot be mapped to NVML's GPUs: parts of a
+            GPU (MIG), and numbers if CUDA_DEVICE_ORDER is not PCI_BUS_ID, because NVML does not know CUDA's order by
+            speed.
         handles: NVML's handles by index.
         uuid: Returns the UUID of a handle.
     """
@@ -163,107 +215,16 @@ def visible_cards(
     return sorted(set(found))
 
 
-def _visible(nvml: ModuleType, visible: str | None = None) -> dict[int, object]:
-    """The handles of the cards that CUDA may use, by NVML's index; the reason in words where a card gave none."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
-    found = {index: _handle(nvml, index) for index in range(_count(nvml))}
-    return {index: found[index] for index in visible_cards(visible, found, lambda handle: _uuid(nvml, handle))}
-
-
-def _none(nvml: ModuleType) -> str:
-    there = _count(nvml)
-    return f"no NVIDIA device: CUDA_VISIBLE_DEVICES hides {there}" if there else "no NVIDIA device: NVML lists none"
-
-
 def _uuid(nvml: ModuleType, handle: object) -> str:
+    """Return the UUID of a GPU; empty if it does not answer."""
     try:
         return _answer(nvml, handle, lambda n, h: _text(n.nvmlDeviceGetUUID(h)))
     except NoNvml:
         return ""
 
 
-def cards() -> tuple[Gpu, ...]:
-    """Every card that CUDA may use, in NVML's order. Raises NoNvml with the reason."""
-    with _session() as nvml:
-        driver = _text(nvml.nvmlSystemGetDriverVersion())
-        found = tuple(_card(nvml, handle, driver) for handle in _open_handles(nvml))
-        if not found:
-            raise NoNvml(_none(nvml))
-        return found
-
-
-def count() -> int:
-    """How many cards CUDA may use; 0 without NVML."""
-    try:
-        with _session() as nvml:
-            return len(_visible(nvml))
-    except NoNvml:
-        return 0
-
-
-def process_bytes(pid: int) -> int:
-    """Return the memory of a process on all visible cards together, in bytes.
-
-    Raises:
-        NoNvml: If there is no NVML, or it does not list the process (in a container it may not see process ids).
-    """
-    with _session() as nvml:
-        used = [
-            process.usedGpuMemory
-            for handle in _open_handles(nvml)
-            for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-            if process.pid == pid
-        ]
-    if not used or None in used:
-        raise NoNvml("NVML does not list this process; inside a container it often cannot")
-    return sum(used)
-
-
-@contextmanager
-def _session() -> Iterator[ModuleType]:
-    nvml = _started()
-    try:
-        yield nvml
-    except nvml.NVMLError as error:
-        raise NoNvml(f"no NVIDIA device: {error}") from None
-    finally:
-        _stop(nvml)
-
-
-def _started() -> ModuleType:
-    try:
-        import pynvml
-    except ModuleNotFoundError:
-        raise NoNvml("nvidia-ml-py is not installed") from None
-    nvml: ModuleType = pynvml
-    try:
-        nvml.nvmlInit()
-    except nvml.NVMLError as error:
-        raise NoNvml(f"no NVIDIA device: {error}") from None
-    return nvml
-
-
-def _stop(nvml: ModuleType) -> None:
-    """A card that fell off the bus may fail even this; there is nothing left to give back then."""
-    try:
-        nvml.nvmlShutdown()
-    except nvml.NVMLError:
-        return
-
-
-def _count(nvml: ModuleType) -> int:
-    try:
-        return int(nvml.nvmlDeviceGetCount())
-    except nvml.NVMLError as error:
-        raise NoNvml(f"no NVIDIA device: {error}") from None
-
-
-def _open_handles(nvml: ModuleType) -> list[object]:
-    """Of the visible cards. Raises NVML's error for a card that is lost."""
-    return [nvml.nvmlDeviceGetHandleByIndex(index) for index in _visible(nvml)]
-
-
 def _handle(nvml: ModuleType, index: int) -> object:
+    """Return NVML's handle of a GPU, or as a string the reason why there is none."""
     try:
         return nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError as error:
@@ -271,7 +232,7 @@ def _handle(nvml: ModuleType, index: int) -> object:
 
 
 def _answer(nvml: ModuleType, handle: object, ask: Callable[[ModuleType, object], Value]) -> Value:
-    """What a card answers. Raises NoNvml with NVML's reason, which may be that the card is lost."""
+    """Return what a GPU answers. Raises NoNvml with NVML's reason, for instance that the GPU is lost."""
     if isinstance(handle, str):
         raise NoNvml(handle)
     try:
@@ -281,6 +242,7 @@ def _answer(nvml: ModuleType, handle: object, ask: Callable[[ModuleType, object]
 
 
 def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int]) -> Reading:
+    """Read one GPU."""
     absent: dict[str, str] = {}
 
     def ask_for(field: str, ask: Callable[[ModuleType, object], Value]) -> Value | None:
@@ -305,7 +267,8 @@ def _reading(nvml: ModuleType, index: int, handle: object, own: Collection[int])
     )
 
 
-def _card(nvml: ModuleType, handle: object, driver: str) -> Gpu:
+def _card(nvml: ModuleType, handle: object) -> Gpu:
+    """Describe one GPU."""
     try:
         power_limit = _power_limit_watts(nvml, handle)
     except nvml.NVMLError:
@@ -313,7 +276,7 @@ def _card(nvml: ModuleType, handle: object, driver: str) -> Gpu:
     return Gpu(
         name=_text(nvml.nvmlDeviceGetName(handle)),
         memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
-        driver=driver,
+        driver=_text(nvml.nvmlSystemGetDriverVersion()),
         power_limit_watts=power_limit,
     )
 
@@ -331,7 +294,7 @@ def _energy_joules(nvml: ModuleType, handle: object) -> float:
 
 
 def _power_watts(nvml: ModuleType, handle: object) -> float:
-    """From Ampere on nvmlDeviceGetPowerUsage is the mean of the last second: the instantaneous field goes first."""
+    """Prefer the instantaneous power: from Ampere on nvmlDeviceGetPowerUsage is the mean over the last second."""
     try:
         field: Any = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])[0]
         if field.nvmlReturn == nvml.NVML_SUCCESS:
@@ -344,7 +307,7 @@ def _power_watts(nvml: ModuleType, handle: object) -> float:
 def _throttle_reasons(nvml: ModuleType, handle: object) -> list[str]:
     try:
         bits = int(nvml.nvmlDeviceGetCurrentClocksEventReasons(handle))
-    except nvml.NVMLError_FunctionNotFound:  # drivers before 535 have it under the older name
+    except nvml.NVMLError_FunctionNotFound:  # drivers before 535 use the older name
         bits = int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle))
     known = [name for bit, name in REASONS.items() if bits & bit]
     unknown = bits & ~(IDLE | sum(REASONS))

@@ -18,8 +18,8 @@ from typing import Final
 import msgspec
 import psutil
 
-from xibench.measure import cgroups, nvml
-from xibench.measure.caches import last_level_cache_bytes
+from xibench.measure import nvml
+from xibench.measure.machine import cgroup_limits, last_level_cache_bytes
 from xibench.record.processors import plain, told_apart_by
 from xibench.record.schema import Environment, Gpu
 from xibench.record.variables import speed_variables
@@ -62,7 +62,7 @@ def read(
     cache_bytes = last_level_cache_bytes()
     if cache_bytes is None:
         absent["cache_bytes"] = "the kernel does not describe the processor's caches"
-    limits = cgroups.limits(own)
+    limits = cgroup_limits(own)
     absent |= dict.fromkeys(
         (name for name in ("cpu_quota_cores", "memory_limit_bytes") if getattr(limits, name) is None),
         "no control group sets one",

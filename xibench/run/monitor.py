@@ -14,8 +14,7 @@ from msgspec.structs import replace
 
 from xibench.measure import conditions, energy
 from xibench.measure.clock import Clock, MonotonicClock
-from xibench.measure.conditions import ClockRates
-from xibench.measure.disturbance import DisturbanceLimits, disturbances
+from xibench.measure.conditions import DisturbanceLimits, HasClockRates, disturbances
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor
 from xibench.measure.phase import Phase
@@ -45,7 +44,7 @@ class ConditionMonitor:
         self.meter = energy.EnergyMeter(self.nvml, self.clock)
         self._limits = limits
         self._watch_s = watch_s
-        self._clocks = [clocks_of(attempt.surroundings) for attempt in attempts if attempt.surroundings]
+        self._earlier: list[HasClockRates] = [attempt.surroundings for attempt in attempts if attempt.surroundings]
 
     def watch_worker(self, on_progress: Callable[[str], None] = lambda text: None) -> WorkerMonitor:
         """Reads the conditions before a worker and returns its observer.
@@ -63,8 +62,8 @@ class ConditionMonitor:
         self, before: conditions.Conditions, after: conditions.Conditions, during: conditions.During
     ) -> list[str]:
         """Return what disturbed a worker, a phrase each, and remember its clock rates for later comparisons."""
-        found = disturbances(before, after, during, self._clocks, self._limits)
-        self._clocks.append(during.clocks)
+        found = disturbances(before, after, during, self._earlier, self._limits)
+        self._earlier.append(during)
         return found
 
     def idle(self) -> energy.Idle:
@@ -146,12 +145,6 @@ class WorkerMonitor:
             disturbed=self._monitor.judge(self._before, after, during),
             absent=during.absent,
         )
-
-
-def clocks_of(surroundings: Surroundings) -> ClockRates:
-    """The clocks that were read while a worker ran."""
-    known = {gpu.index: gpu.sm_clock_hz for gpu in surroundings.gpus if gpu.sm_clock_hz is not None}
-    return ClockRates(surroundings.cpu_hz, known)
 
 
 def _without_foreign_processes(gpu: conditions.GpuConditions) -> conditions.GpuConditions:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from xibench.measure.caches import buffers_needed, last_level_cache_bytes
+from xibench.measure.machine import buffers_needed, last_level_cache_bytes
 from xibench.measure.phase import Phase
 from xibench.scenarios.prepared import Peaks, PreparedCase
 

@@ -13,9 +13,9 @@ import psutil
 from frameworks.api import HasCeilings, Prepares, load
 from frameworks.errors import Unsupported
 from frameworks.precision import Device, Precision
-from xibench.measure.caches import last_level_cache_bytes
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import measure
+from xibench.measure.machine import last_level_cache_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.measure.stopping import AnyOf, FixedCount, TimeBudget
 from xibench.record.schema import Copy, Matmul

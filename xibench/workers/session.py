@@ -21,10 +21,10 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 import msgspec
 
+from xibench.measure.memory import ResidentSet, oom_kills, worker_limit_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
 from xibench.workers.messages import Answer, EnteredPhase, Failure, Message, Progress, Request, Result
-from xibench.workers.resident import Resident, limit_bytes, oom_kills
 
 POLL_S: Final = 0.1  # how often memory and power are read; how soon an end is seen where children keep the pipes open
 GRACE_S: Final = 10.0  # for an idle worker to end by itself
@@ -128,13 +128,13 @@ class WorkerSession:
         Args:
             command: the program and its arguments.
             environment: all of its environment variables.
-            memory_limit_bytes: of the worker and its children together; None as `resident.limit_bytes` has it.
+            memory_limit_bytes: of the worker and its children together; None as `memory.worker_limit_bytes` has it.
             observer: hears of phases and progress, and is called regularly while the worker is waited for.
 
         Raises:
             WorkerFailed: the program cannot be started.
         """
-        self._memory_limit_bytes = limit_bytes(memory_limit_bytes)
+        self._memory_limit_bytes = worker_limit_bytes(memory_limit_bytes)
         self._oom_kills = oom_kills()
         self._observer = observer or Unobserved()
         self._answers, theirs = os.pipe()
@@ -163,7 +163,7 @@ class WorkerSession:
         self._phase = Phase.START
         self._doing: str = Phase.START  # the phase, or what the worker last said that it does
         self._verdict: tuple[Status, str] | None = None  # why the worker is to be killed
-        self._resident = Resident(self._child.pid)
+        self._resident = ResidentSet(self._child.pid)
         self._ticked_s = time.monotonic()
         self._killing = threading.Lock()
         self._killed = False
@@ -272,7 +272,7 @@ class WorkerSession:
             return
         self._ticked_s = time.monotonic()
         self._observer.on_tick()
-        held = self._resident.bytes_held(quiet=self._phase is Phase.TIMING)
+        held = self._resident.total_bytes(quiet=self._phase is Phase.TIMING)
         if held > self._memory_limit_bytes and not self._inbox:
             self._verdict = ("out_of_memory", memory_reason(held, self._memory_limit_bytes, self._doing))
 
