@@ -8,6 +8,7 @@ the whole batch; parameters do not depend on it. Costs describe the network as w
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -225,3 +226,39 @@ def _work(instance: LayerInstance) -> tuple[int, int, int]:
             return 0, 0, out + out
         case Dropout() | Flatten():  # the identity in inference; a view
             return 0, 0, 0
+
+
+def layer_s(flops: float, bytes_moved: float, peak_flops_per_s: float, bytes_per_s: float) -> float:
+    """Return the minimum time of a layer on a roofline (Williams, Waterman and Patterson 2009, CACM 52(4)).
+
+    Args:
+        flops: Floating-point operations of the layer.
+        bytes_moved: Bytes that it reads and writes.
+        peak_flops_per_s: Ceiling of arithmetic.
+        bytes_per_s: Ceiling of memory bandwidth.
+
+    Returns:
+        Seconds: the time of its arithmetic or the time of its memory traffic, whichever is longer.
+
+    Raises:
+        ValueError: A ceiling is not above 0.
+    """
+    if peak_flops_per_s <= 0 or bytes_per_s <= 0:
+        raise ValueError(
+            f"a roofline needs ceilings above 0, received {peak_flops_per_s} FLOP/s and {bytes_per_s} bytes/s"
+        )
+    return max(flops / peak_flops_per_s, bytes_moved / bytes_per_s)
+
+
+def attainable_s(layers: Iterable[tuple[float, float]], peak_flops_per_s: float, bytes_per_s: float) -> float:
+    """Return the minimum time in seconds of layers that are executed one after another; 0 without layers.
+
+    Args:
+        layers: FLOPs and bytes moved of each layer.
+        peak_flops_per_s: As in `layer_s`.
+        bytes_per_s: As in `layer_s`.
+
+    Raises:
+        ValueError: A ceiling is not above 0.
+    """
+    return sum(layer_s(flops, moved, peak_flops_per_s, bytes_per_s) for flops, moved in layers)

@@ -65,7 +65,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     "xibench.run": (
         "xibench*", "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure.nvml",
-        "xibench.measure.roofline", "frameworks.weights", *NAMES, *ERRORS,
+        "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.run.execute": ("xibench.run", "xibench.workers", "xibench.record", *NAMES, *ERRORS),
     "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),

@@ -14,10 +14,10 @@ import numpy as np
 
 from frameworks.api import FRAMEWORKS, REFERENCES
 from frameworks.blueprint import Network
+from frameworks.task import relative_error, rms_error
 from frameworks.third_party import keras_layers
 from xibench.analysis.forward import Arrays
 from xibench.analysis.verify_workers import Workers
-from xibench.measure.deviation import relative_error, rms_error
 from xibench.run.gate import FACTOR
 from xibench.workers.messages import ForwardPass
 

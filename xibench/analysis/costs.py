@@ -7,9 +7,8 @@ from typing import Final, Literal
 
 from frameworks.architectures import OPERATORS, network
 from frameworks.blueprint import min_resolution
-from frameworks.cost import LayerCost, NetworkCost, as_written, cost, fused_layers
+from frameworks.cost import LayerCost, NetworkCost, as_written, attainable_s, cost, fused_layers, layer_s
 from xibench.errors import InputError
-from xibench.measure.roofline import attainable_s, layer_s
 from xibench.record.schema import Calibration
 
 KINDS: Final = ("pointwise", "conv", "grouped", "depthwise", "dense")

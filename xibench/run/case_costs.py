@@ -7,8 +7,7 @@ from typing import Final
 import msgspec
 
 from frameworks.architectures import network
-from frameworks.cost import as_written, cost, fused_layers
-from xibench.measure.roofline import attainable_s
+from frameworks.cost import as_written, attainable_s, cost, fused_layers
 from xibench.record.schema import Calibration, Case, Costs
 
 NO_CEILINGS: Final = "the run's ceilings were not measured"

@@ -16,11 +16,10 @@ import psutil
 
 from frameworks.api import Prepares, Program, load
 from frameworks.manifest import CompiledMemory, DeviceMemory
-from frameworks.task import Batch
+from frameworks.task import Batch, rms_error
 from frameworks.weights import digest
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
-from xibench.measure.deviation import rms_error
 from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener

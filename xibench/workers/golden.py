@@ -10,8 +10,7 @@ import numpy as np
 
 from frameworks.api import Prepares, load, synchronised_step
 from frameworks.recipes import Execution
-from frameworks.task import Batch, Result
-from xibench.measure.deviation import rms_error
+from frameworks.task import Batch, Result, rms_error
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Case
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenError

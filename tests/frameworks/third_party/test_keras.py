@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from frameworks.api import THIRD_PARTY
+from frameworks.task import relative_error
 from tests.cli.command import xibench
 from xibench.analysis.verify_workers import Workers
-from xibench.measure.deviation import relative_error
 from xibench.workers.messages import ForwardPass
 
 KERAS = tuple(name for name in THIRD_PARTY if name.startswith("keras"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xibench.measure.roofline import attainable_s, layer_s
+from frameworks.cost import attainable_s, layer_s
 
 
 def test_a_layer_takes_its_arithmetic_or_its_traffic_whichever_is_longer() -> None:
