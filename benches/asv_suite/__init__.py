@@ -1,1 +1,1 @@
-"""asv's benchmarks. The folder is not called `asv`, because asv imports it under its last path component."""
+"""Benchmarks for asv. The folder is not called `asv`, because asv imports it under the last component of its path."""

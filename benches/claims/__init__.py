@@ -1,1 +1,1 @@
-"""One program per claim: each measures a sentence of the README and prints one line of JSON with its figures."""
+"""One program per claim: it measures a claim of the README and prints its figures as one line of JSON."""

@@ -28,13 +28,22 @@ WORK, KEPT = Path("results/claims"), Path("results/reference")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure the named claims, by default all that this machine can. Exit code 1: a claim misses a target."""
+    """Measure the named claims, by default all that this machine can, and return the exit code.
+
+    Args:
+        arguments: Command-line arguments; None for those of the process.
+
+    Returns:
+        0 if all claims meet their targets, 1 if one does not, otherwise the exit code of the error.
+    """
     parser = argparse.ArgumentParser(prog="python -m benches.claims", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CLAIMS)}  [default: all for its devices]")
-    parser.add_argument("--all", action="store_true", help="all claims, the default")
-    parser.add_argument("--json", action="store_true", help="one line of JSON per claim on stdout, the default")
-    parser.add_argument("--keep", action="store_true", help=f"also into {KEPT}/<machine>/claims.jsonl, with samples")
-    parser.add_argument("--work", type=Path, help=f"what long claims resume from  [default: {WORK}, kept: {KEPT}]")
+    parser.add_argument("--all", action="store_true", help="measure all claims, the default")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per claim, the default")
+    parser.add_argument("--keep", action="store_true", help=f"also write {KEPT}/<machine>/claims.jsonl and samples")
+    parser.add_argument(
+        "--work", type=Path, help=f"folder of the samples, to resume from  [default: {WORK}, with --keep {KEPT}]"
+    )
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in CLAIMS:
@@ -50,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _possible() -> list[str]:
-    """Return the claims whose device is available; print the others."""
+    """Return the claims whose device is available, and print which others are skipped."""
     device = resolve_device(tuple(FRAMEWORKS), "auto")
     for claim in CLAIMS.values():
         if claim.device not in ("cpu", device):
@@ -59,6 +68,7 @@ def _possible() -> list[str]:
 
 
 def _measure(claim: Claim, work: Path, kept: bool) -> bool:
+    """Measure a claim, print its answer, and return whether it meets its targets."""
     machine = environment.read(interpreters.described())
     began = time.monotonic()
     folder = work / machine.machine / claim.name

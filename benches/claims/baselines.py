@@ -1,4 +1,4 @@
-"""`tuned` compared with every third-party implementation on the same framework, by each of its recipes, in one run."""
+"""Comparison of `tuned` with all recipes of the third-party implementations on the same framework, in one run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ AGREE: Final = {"fp32": 1e-3, "bf16": 0.1}  # largest relative difference betwee
 def cases(
     batches: tuple[int, ...], ours: Sequence[Selection], precisions: tuple[str, ...] = ("fp32",), device: str = "cpu"
 ) -> tuple[Case, ...]:
-    """Return our cases in these selections, and every third-party implementation by each recipe in these precisions."""
+    """Plan a run of our implementations and of all third-party implementations with each of their recipes.
+
+    Args:
+        batches: Batch sizes of all cases.
+        ours: Selections of our cases, without batches and device.
+        precisions: Precisions of the third-party cases.
+        device: Device of all cases.
+    """
     theirs = (
         Selection(models=MODELS, frameworks=(name,), recipes=implementation.distinct_recipes, precisions=precisions)
         for name, implementation in THIRD_PARTY.items()
@@ -29,7 +36,7 @@ def cases(
 
 
 class RunFigures:
-    """The figures of a run's cases."""
+    """The figures of all cases of a run."""
 
     def __init__(self, records: Sequence[Record], calibration: Calibration | None) -> None:
         self.records = {record.case: record for record in records}
@@ -38,7 +45,7 @@ class RunFigures:
     def find(
         self, name: str, model: str, recipe: str, precision: str = "fp32", batch: int | None = None
     ) -> Case:
-        """Return the case of an implementation, network and recipe. batch: None if the run has only one batch size."""
+        """Return the case of an implementation, network and recipe; `batch` is None if the run has one batch size."""
         return next(
             c for c in self.records
             if (c.framework, c.model, c.recipe, c.precision) == (name, model, recipe, precision)
@@ -52,7 +59,19 @@ class RunFigures:
     def cell(
         self, framework: str, model: str, precision: str = "fp32", batch: int | None = None, alike: Iterable[Case] = ()
     ) -> dict[str, Any]:
-        """Compare `tuned` with each third-party implementation. alike: further cases whose outputs must agree."""
+        """Compare `tuned` with each third-party implementation on the same framework.
+
+        Args:
+            framework: The framework.
+            model: The network.
+            precision: Precision of both sides.
+            batch: Batch size of both sides; None if the run has only one.
+            alike: Further cases whose outputs must agree with those of the compared ones.
+
+        Returns:
+            The figures of both sides, and the speedups of `tuned`: over each recipe, over the fastest default, over the
+            fastest recipe.
+        """
         ours = self.find(framework, model, "tuned", precision, batch)
         baselines = {
             f"{name} {recipe}": self.find(name, model, recipe, precision, batch)
@@ -71,13 +90,14 @@ class RunFigures:
         }
 
     def _agree(self, compared: Iterable[Case]) -> bool:
+        """Return whether the output means of cases agree, apart from cases that ran with substituted settings."""
         same = [c for c in compared if self.records[c].processes and not self.summaries[c].substitutions]
         means = [self.records[case].processes[0].output_mean for case in same]
         tolerance = max((AGREE[case.precision] for case in same), default=0.0)
         return max(means) - min(means) <= tolerance * max(map(abs, means)) if means else False
 
     def figures(self, case: Case) -> dict[str, Any]:
-        """Return how fast a case is, how long it takes to start, and what was substituted in it."""
+        """Return the throughput, step time and start time of a case, and its substituted settings."""
         summary = self.summaries[case]
         rate, step = summary.images_per_s, summary.step_s
         return {
@@ -104,6 +124,6 @@ def max_known(values: Iterable[float | None]) -> float | None:
 
 
 def geometric_mean(values: Iterable[float | None]) -> float | None:
-    """Return the geometric mean; None if any value is missing, because a mean of fewer cells is another figure."""
+    """Return the geometric mean; None if a value is missing, because means over different cells are not comparable."""
     found = list(values)
     return None if None in found else math.exp(sum(math.log(v) for v in found if v) / len(found))

@@ -17,14 +17,14 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound on a figure: `figure` is its path in the figures, with dots."""
+    """A bound on a figure."""
 
-    figure: str
+    figure: str  # path of the figure, separated by dots
     at_least: float | None = None
     at_most: float | None = None
 
     def met(self, figures: Mapping[str, Any]) -> bool:
-        """Whether the figure is within the bound; one that is missing or null is not."""
+        """Return whether the figure is within the bound; a missing or null figure is not."""
         value: Any = figures
         for part in self.figure.split("."):
             value = value.get(part) if isinstance(value, Mapping) else None
@@ -35,14 +35,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A sentence that a program measures.
+    """A sentence of the README that a program measures.
 
     Attributes:
-        name: On the command line and in claims.jsonl.
+        name: Name on the command line and in claims.jsonl.
         sentence: The claim itself.
-        targets: What its figures must reach.
-        measure: Returns the figures. Its argument is a folder in which it may keep what it resumes from.
-        device: The device that it is measured on.
+        targets: Bounds that its figures must meet.
+        measure: Returns the figures. Its argument is a folder in which it may store samples to resume from.
+        device: The device on which it is measured.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Claim:
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of claims.jsonl."""
+    """The answer to a claim: one line of claims.jsonl."""
 
     claim: str
     sentence: str
@@ -67,8 +67,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def keep(answer: Answer, path: Path) -> None:
-    """Write the answer to a file of answers, in place of an earlier one for the same claim."""
-    kept = path.read_bytes().splitlines() if path.exists() else []
-    others = [line for line in kept if msgspec.json.decode(line)["claim"] != answer.claim]
-    written = sorted([*others, msgspec.json.encode(answer)], key=lambda line: str(msgspec.json.decode(line)["claim"]))
-    lines.put(path, b"\n".join(written) + b"\n")
+    """Add an answer to a file, sorted by claim, where it replaces an earlier answer to the same claim."""
+    existing = path.read_bytes().splitlines() if path.exists() else []
+    others = [line for line in existing if msgspec.json.decode(line)["claim"] != answer.claim]
+    answers = sorted([*others, msgspec.json.encode(answer)], key=lambda line: str(msgspec.json.decode(line)["claim"]))
+    lines.put(path, b"\n".join(answers) + b"\n")

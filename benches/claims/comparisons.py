@@ -1,4 +1,4 @@
-"""Comparisons that claims consist of: each is `xibench ab` of one case, kept on disk so that a claim can resume."""
+"""Comparisons for claims: each is `xibench ab` of one case, stored on disk so that a claim can resume."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     """One finished comparison."""
 
     name: str
-    wall_s: float  # from its start to its verdict, process starts included
+    wall_s: float  # from its start to its verdict, including the start of processes
     verdict: Compared
     pairs: list[Pair]
 
@@ -36,36 +36,44 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Folder:
-    """A folder of comparisons: a line for each in `done.jsonl`, and a file of pairs for each."""
+    """A folder of comparisons: `done.jsonl` has a line for each finished one, and each has its own file of pairs."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._done_file = path / "done.jsonl"
         content = self._done_file.read_bytes() if self._done_file.exists() else b""
         *found, cut = content.split(b"\n")
-        if cut:  # cut off while it was written: its comparison is measured again
+        if cut:  # an incomplete last line: its comparison is measured again
             os.truncate(self._done_file, len(content) - len(cut))
         self._here = environment.read(interpreters.described())
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
     def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: DecisionLimits, progress: str) -> Done:
-        """Return the comparison of this name, from disk if it is there, otherwise measured now.
+        """Return a finished comparison from disk, or measure it.
+
+        Args:
+            name: Name of the comparison.
+            case: The compared case.
+            sides: The two sides.
+            limits: When the comparison ends.
+            progress: Prefix of the line that reports its verdict, such as `[3/100]`.
 
         Raises:
-            InputError: The one on disk was measured on another machine or with other versions of packages.
+            InputError: The stored comparison was measured on another machine or with other versions of packages.
+            XibenchError: The comparison has no result.
         """
         pairs_path = self._path / f"{name}.jsonl"
         if name not in self._done:
-            if pairs_path.exists():  # it was interrupted: its pairs are kept but not counted
+            if pairs_path.exists():  # an interrupted comparison: keep its pairs, but do not count them
                 pairs_path.rename(pairs_path.with_suffix(f".interrupted-{int(time.time())}"))
             self._measure(name, case, sides, limits, pairs_path, progress)
         line, stored = self._done[name], pair_store.read(pairs_path)
-        then = stored.header.environment
-        changed = differing_machines(then, self._here) + differing_versions(then.packages, self._here.packages)
+        before = stored.header.environment
+        changed = differing_machines(before, self._here) + differing_versions(before.packages, self._here.packages)
         if changed:
             raise InputError(
-                f"{pairs_path} was measured under other conditions ({'; '.join(changed)}) and cannot be joined by new "
-                f"comparisons; move {self._path} away to start again, or resume under the conditions of then"
+                f"{pairs_path} was measured under other conditions ({'; '.join(changed)}) and cannot be combined with "
+                f"new comparisons; move {self._path} away to start again, or resume under the earlier conditions"
             )
         return Done(name=name, wall_s=line.wall_s, verdict=line.verdict, pairs=list(stored.pairs))
 
@@ -78,7 +86,7 @@ class Folder:
         wall_s = time.monotonic() - began
         if not found.pairs:
             why = "; ".join(found.not_compared[0].why)
-            raise XibenchError(f"comparison {name} has no result: {why}; `xibench doctor` names what is missing")
+            raise XibenchError(f"comparison {name} has no result: {why}; `xibench doctor` lists what is missing")
         line = _Line(name=name, wall_s=wall_s, verdict=found.pairs[0])
         descriptor = lines.open_or_create(self._done_file)
         try:
@@ -87,18 +95,15 @@ class Folder:
             os.close(descriptor)
         self._done[name] = line
         verdict = found.pairs[0]
-        _say(f"{progress} {name}: {verdict.ratio:.4f}, {verdict.verdict} after {verdict.n} pairs, {wall_s:.0f} s")
+        text = f"{progress} {name}: {verdict.ratio:.4f}, {verdict.verdict} after {verdict.n} pairs, {wall_s:.0f} s"
+        print(text, file=sys.stderr, flush=True)
 
 
 class _Quiet:
-    """A watch that prints nothing: a comparison is one line."""
+    """Callbacks of a comparison that print nothing, because a finished comparison is reported in one line."""
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
         """Print nothing."""
 
     def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
         """Print nothing."""
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
-"""Whether `xibench ab` detects a slowdown of 3 %, and nothing in identical code.
+"""Does `xibench ab` detect a slowdown of 3 %, and no difference between identical code?
 
-Also how peers judge the same samples, and how often other changes are detected with other numbers of pairs.
+The claim also applies the rules of other benchmarking tools to the same samples, and simulates how often other effects
+are detected with other numbers of pairs.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ CASE: Final = Case(
 
 
 def measure(folder: Path) -> Figures:
-    """Make all comparisons in random order, judge their samples by the peers' rules, then simulate.
+    """Make all comparisons in random order, judge their samples by the rules of other tools, then simulate.
 
-    Each finished comparison is on disk: an interrupted measurement resumes with the next one.
+    Finished comparisons are stored in the folder, so that an interrupted measurement resumes with the next one.
     """
     names = [f"identical-{i:03}" for i in range(IDENTICAL)] + [f"planted-{i:03}" for i in range(PLANTED)]
     random.Random(0).shuffle(names)
@@ -80,7 +81,10 @@ def _compare(comparisons: Folder, name: str, index: int, total: int) -> Done:
 
 
 def _verdicts(done: Sequence[Done]) -> dict[str, Any]:
-    """Return counts and shares of verdicts; `called`: slower or faster. With exact 95 % intervals (Clopper-Pearson)."""
+    """Return counts and shares of verdicts with exact 95 % intervals (Clopper-Pearson).
+
+    `called` counts the comparisons that were called either slower or faster.
+    """
     from scipy.stats import binomtest
 
     counts = Counter(one.verdict.verdict for one in done)
@@ -101,7 +105,7 @@ def _verdicts(done: Sequence[Done]) -> dict[str, Any]:
 
 
 def _judged(done: Sequence[Done], rule: Any) -> dict[str, float]:
-    """Return the shares of verdicts of a peer's rule."""
+    """Return the shares of the verdicts that the rule of another tool gives."""
     counts = Counter(rule(_steps(one, "base"), _steps(one, "new")) for one in done)
     return {name: counts[name] / len(done) for name in ("slower", "faster", "same")}
 

@@ -1,4 +1,4 @@
-"""The latency of one image by `tuned`, compared with every recipe of third-party implementations on its framework."""
+"""The latency of one image with `tuned`, compared with all recipes of third-party implementations on its framework."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH: Final = 1
 
 
 def cases() -> tuple[Case, ...]:
-    """Return ours by `tuned`, and every third-party implementation by each of its recipes, in fp32."""
+    """Plan our implementations with `tuned` and all third-party implementations with each of their recipes, in fp32."""
     return baselines.cases((BATCH,), (Selection(models=MODELS, recipes=("tuned",)),))
 
 
@@ -30,7 +30,7 @@ def measure(folder: Path) -> Figures:
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None) -> Figures:
-    """Return, by framework and network, our latency, that of the baselines, and speedups: above 1, ours is faster."""
+    """Return our latency, that of the baselines and our speedup over them, by framework and network."""
     run_figures = RunFigures(records, calibration)
     cells = {
         f"{framework} {model}": run_figures.cell(framework, model)

@@ -1,4 +1,4 @@
-"""The noise floor: `xibench ab` of identical code, over frameworks, networks and lengths of a step."""
+"""The noise floor: `xibench ab` of identical code, in all frameworks, with a short and a long step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xibench.measure import comparing
 from xibench.record.pairs import PairSide
 from xibench.run.plan import Selection, cases
 
-PAIRS: Final = 6  # per case: few, so that every framework with a short and a long step takes minutes
+PAIRS: Final = 6  # per case; few, so that the claim takes minutes
 LIMITS: Final = DecisionLimits(min_pairs=PAIRS, max_pairs=PAIRS)
 SELECTIONS: Final = (
     Selection(models=("xception",), variants=("narrow",), recipes=("tuned",), batches=(4,), resolutions=(128,)),
@@ -24,7 +24,7 @@ SELECTIONS: Final = (
 
 
 def measure(folder: Path) -> Figures:
-    """Compare every case with itself, PAIRS pairs each; an interrupted measurement resumes with the next case."""
+    """Compare every case with itself in PAIRS pairs. An interrupted measurement resumes with the next case."""
     plan = [case for selection in SELECTIONS for case in cases(selection)]
     comparisons, sides = Folder(folder), (Side("tree"), Side("tree"))
     done = [
@@ -46,7 +46,7 @@ def measure(folder: Path) -> Figures:
 
 
 def _figures(done: Done) -> Figures:
-    """Return relative standard deviations: between fresh processes, and between the ratios of pairs."""
+    """Return the relative standard deviations between fresh processes and between the ratios of pairs."""
     pairs = [pair for pair in done.pairs if not pair.superseded]
     logs = [pair.log_ratio for pair in pairs if pair.log_ratio is not None]
     medians = [math.log(_median(side)) for pair in pairs for side in (pair.base, pair.new) if side is not None]

@@ -1,4 +1,4 @@
-"""The overhead of the instrument: the loop per step, and the start of the parent process."""
+"""The overhead of the instrument: of the timing loop per step, and of the start of the parent process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARENT: Final = "import xibench.cli.commands.run, xibench.run.execute, xibench.r
 
 
 def measure(_: Path) -> Figures:
-    """Measure the loop's overhead in fresh processes, and how long a parent takes until it could start a worker."""
+    """Measure the overhead of the loop in fresh processes, and the time until a parent could start a worker."""
     processes = [_loop() for _ in range(PROCESSES)]
     overhead = hierarchical_median([loops for loops, _ in processes])
     return {

@@ -1,6 +1,6 @@
-"""How peers judge the same samples: asv's and pytest-benchmark's own functions, and a t-test.
+"""The rules by which other tools judge two sets of samples: functions of asv and pytest-benchmark, and a t-test.
 
-Each takes all timed steps of both sides of a comparison, as it would have them from its own runs.
+Each rule receives all timed steps of both sides of a comparison, as it would from runs of its own tool.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from scipy.stats import ttest_ind
 from xibench.measure.comparing import FALSE_DISCOVERIES
 
 Judge = Callable[[Sequence[float], Sequence[float]], str]
+"""Maps the step times of the base and the new side to `slower`, `faster` or `same`."""
 
 
 def asv(factor: float) -> Judge:
-    """Judge as `asv compare` and `asv continuous` do: a Mann-Whitney test at 0.002, and the factor."""
+    """Return the rule of `asv compare` and `asv continuous`: a Mann-Whitney test at 0.002, and the factor."""
     from asv.commands.compare import _is_result_better
     from asv_runner.statistics import compute_stats
 
@@ -30,7 +31,7 @@ def asv(factor: float) -> Judge:
 
 
 def pytest_benchmark(rule: str) -> Judge:
-    """Judge as pytest-benchmark's --benchmark-compare-fail does, such as `median:3%`, in both directions."""
+    """Return the rule of pytest-benchmark's --benchmark-compare-fail, such as `median:3%`, in both directions."""
     from pytest_benchmark.stats import Stats
     from pytest_benchmark.utils import parse_compare_fail
 
@@ -53,7 +54,7 @@ def pytest_benchmark(rule: str) -> Judge:
 
 
 def t_test(base: Sequence[float], new: Sequence[float]) -> str:
-    """Judge by Welch's t-test at 1 %, as if all steps were independent."""
+    """Apply Welch's t-test at 1 % as if all steps were independent."""
     found = ttest_ind(new, base, equal_var=False)
     if found.pvalue >= FALSE_DISCOVERIES:
         return "same"
@@ -61,7 +62,7 @@ def t_test(base: Sequence[float], new: Sequence[float]) -> str:
 
 
 def judges() -> dict[str, Judge]:
-    """Return every peer's rule, at its default and at the change of interest."""
+    """Return the rules by name, with the default threshold of each tool and with thresholds near the planted effect."""
     return {
         "asv, factor 1.1 (its default)": asv(1.1),
         "asv, factor 1.02": asv(1.02),

@@ -1,4 +1,4 @@
-"""The README's table of claims, generated from their answers: `python -m benches.claims.readme CLAIMS... README.md`."""
+"""The README's table of claims, generated from the answers: `python -m benches.claims.readme CLAIMS... README.md`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ Figures = Mapping[str, Any]
 
 
 def load(*paths: Path) -> dict[str, Figures]:
-    """Return the answers in one or more claims.jsonl by claim; the latest one of a claim that was measured twice."""
+    """Load the answers in claims.jsonl files, by claim; the latest one if a claim has several."""
     lines = [msgspec.json.decode(line) for path in paths for line in path.read_bytes().splitlines()]
     return {line["claim"]: line for line in sorted(lines, key=lambda line: (line["claim"], line["created_utc"]))}
 
 
 def table(answers: Mapping[str, Figures]) -> str:
-    """Return Markdown: a row per claim with its figures, the peers' verdicts on the same samples, and the hardware."""
+    """Return the Markdown of the table of claims, of the verdicts of other tools, and of the hardware and versions.
+
+    Args:
+        answers: The answers by claim.
+    """
     rows = [
         f"| {answer['sentence']} | {FIGURES_TEXT[name](answer['figures'])} | {'yes' if answer['met'] else '**no**'} |"
         for name, answer in answers.items()
@@ -141,7 +145,7 @@ def _conditions(answers: Mapping[str, Figures]) -> str:
 
 
 def measured_on(machine: Figures) -> str:
-    """Return processor, cores, GPUs and versions in one line."""
+    """Describe processor, cores, GPUs and versions of an environment in one line."""
     processor = msgspec.convert(machine, Environment).processor
     packages = "; ".join(f"{name} {v}" for name, v in machine["packages"].items() if v and name in PACKAGES)
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
@@ -149,7 +153,11 @@ def measured_on(machine: Figures) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Put the table between the markers of a document."""
+    """Write the table between the markers of a document.
+
+    Args:
+        arguments: Paths of claims.jsonl files, and last that of the document.
+    """
     *sources, target = map(Path, arguments)
     document = target.read_text(encoding="utf-8")
     target.write_text(embed(document, table(load(*sources)), NAME), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What each setting of `tuned` gains: an ablation that sets one choice at a time back to its default."""
+"""The gain of each setting of `tuned`: an ablation that sets one choice at a time back to its default."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ DEVICE: Final = "cpu"
 
 
 def without(framework: str, device: str) -> dict[str, str]:
-    """Map each choice of `tuned` that is not the default to the recipe in which that choice alone is the default."""
+    """Return the ablations of `tuned`: choice -> recipe in which only that choice is set back to its default.
+
+    Args:
+        framework: Name of the framework.
+        device: Device for which `tuned` is resolved.
+    """
     known = FRAMEWORKS[framework].choices
     chosen = FRAMEWORKS[framework].recipe("tuned", device).choices
     return {
@@ -27,7 +32,7 @@ def without(framework: str, device: str) -> dict[str, str]:
 
 
 def cases() -> tuple[Case, ...]:
-    """Return `default`, `tuned`, and `tuned` without each of its settings, in every framework and network."""
+    """Plan `default`, `tuned`, and `tuned` without each of its settings, for every framework and network."""
     return plan.all_cases([
         Selection(
             frameworks=(framework,), models=MODELS, batches=BATCHES,
@@ -43,7 +48,12 @@ def measure(folder: Path) -> Figures:
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None = None) -> Figures:
-    """Return, by framework and network, what leaving a setting out costs. calibration: unused, as in other claims."""
+    """Return the speedup of `tuned` over each of its ablations, by framework and network.
+
+    Args:
+        records: Records of the run.
+        calibration: Ignored; other claims have it.
+    """
     of = {record.case: record for record in records}
     gains = {
         f"{framework} {model}": _gains(framework, model, of) for framework in FRAMEWORKS for model in MODELS
@@ -52,7 +62,7 @@ def figures(records: Sequence[Record], calibration: Calibration | None = None) -
 
 
 def counts(gains: Sequence[Mapping[str, float | None] | None]) -> Figures:
-    """Count the settings, those whose whole interval is below 1, and those that were not measured."""
+    """Count the settings, those that cost speed (the whole interval is below 1), and those that were not measured."""
     highs = [None if gain is None else gain["high"] for gain in gains]
     return {
         "settings": len(highs),

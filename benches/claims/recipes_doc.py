@@ -1,4 +1,4 @@
-"""The generated part of docs/recipes.md, from the answers of the claims:
+"""The generated part of docs/recipes.md, from the answers to the claims:
 
     python -m benches.claims.recipes_doc results/reference/*/claims.jsonl docs/recipes.md
 """
@@ -25,17 +25,22 @@ Figures = Mapping[str, Any]
 
 
 def text(answers: Mapping[str, Figures]) -> str:
-    """Return Markdown: what each setting of `tuned` gains, all of them together, third-party implementations, a GPU."""
+    """Return the generated Markdown: single settings, all together, third-party implementations, and GPUs.
+
+    Args:
+        answers: The answers by claim.
+    """
     parts = [_settings(framework, answers.get("recipes")) for framework in FRAMEWORKS]
     if "speed" in answers:
-        parts += [_whole(answers["speed"]), _third_party(answers["speed"], "## Third-party implementations, batch 8")]
+        parts.append(_all_settings(answers["speed"]))
+        parts.append(_third_party(answers["speed"], "## Third-party implementations, batch 8"))
     if "latency" in answers:
         parts.append(_third_party(answers["latency"], "## Third-party implementations, batch 1"))
     return "\n\n".join([*parts, _on_gpu(answers.get("speed_gpu"))])
 
 
 def _settings(framework: str, answer: Figures | None) -> str:
-    """What `tuned` chooses on a CPU: each setting, the reason, and what leaving it out costs."""
+    """Return the table of the settings of `tuned` on a CPU, each with its reason and the speedup that it gives."""
     chosen = FRAMEWORKS[framework].recipe("tuned", "cpu").choices
     columns = " | ".join(f"{NETWORKS[model]}" for model in MODELS)
     lines = [
@@ -55,8 +60,8 @@ def _gain(answer: Figures | None, cell: str, name: str) -> str:
     return _ratio(found) if found else UNMEASURED
 
 
-def _whole(answer: Figures) -> str:
-    """`default` and `tuned`: speed, start, and bf16."""
+def _all_settings(answer: Figures) -> str:
+    """Return the table of `default` and `tuned`: throughput, start time, and speedup of bf16."""
     columns = (
         "framework", "network", "`default`, images/s", "`tuned`, images/s", "speedup",
         "first result of `default`, s", "of `tuned`, s", "breaks even after, images", "attained",
@@ -66,11 +71,11 @@ def _whole(answer: Figures) -> str:
     for framework in FRAMEWORKS:
         for model in MODELS:
             cell = answer["figures"]["cells"][f"{framework} {model}"]
-            plain, ours = cell["ours_plain"], cell["ours"]
+            default, ours = cell["ours_plain"], cell["ours"]
             after = cell["pays_after_images"]
             lines.append(
-                f"| {TITLES[framework]} | {NETWORKS[model]} | {_rate(plain)} | {_rate(ours)} "
-                f"| {_ratio(cell['against_plain'])} | {_figure(plain['start_s'])} | {_figure(ours['start_s'])} "
+                f"| {TITLES[framework]} | {NETWORKS[model]} | {_rate(default)} | {_rate(ours)} "
+                f"| {_ratio(cell['against_plain'])} | {_figure(default['start_s'])} | {_figure(ours['start_s'])} "
                 f"| {NONE if after is None else f'{after:.0f}'} | {_percent(ours['attained'])} "
                 f"| {_ratio(cell['bf16_over_fp32'])} |"
             )
@@ -82,12 +87,12 @@ def _whole(answer: Figures) -> str:
             "time given by the run's measured roofline, divided by the median step time",
             answer,
         ),
-        *_instead(answer),
+        *_substitutions(answer),
     ])  # fmt: skip
 
 
-def _instead(answer: Figures) -> Iterator[str]:
-    """What ran in bf16 where a requested setting was unavailable."""
+def _substitutions(answer: Figures) -> Iterator[str]:
+    """Yield a sentence about what ran in bf16 where a requested setting was unavailable."""
     cells = answer["figures"]["cells"]
     found = {f"{TITLES[name.split()[0]]} ran {s}" for name, c in cells.items() for s in c["ours_bf16"]["substitutions"]}
     if found:
@@ -95,7 +100,7 @@ def _instead(answer: Figures) -> Iterator[str]:
 
 
 def _third_party(answer: Figures, title: str) -> str:
-    """The speedup of `tuned` over each third-party implementation, by each of its recipes."""
+    """Return the table of the speedup of `tuned` over each recipe of each third-party implementation."""
     lines = [
         title, "", "| implementation | recipe | " + " | ".join(
             f"{NETWORKS[m]}, images/s | speedup of `tuned`" for m in MODELS
@@ -116,7 +121,7 @@ def _third_party(answer: Figures, title: str) -> str:
 
 
 def _on_gpu(answer: Figures | None) -> str:
-    """What `tuned` chooses on a GPU, and its figures there if they have been measured."""
+    """Return the settings of `tuned` on a GPU, and its figures there if they have been measured."""
     state = "Measured below" if answer else "Not yet measured; `python -m benches.claims speed_gpu` measures it"
     lines = ["## On a GPU", "", f"{state}. What `tuned` chooses there:", ""]
     for framework in FRAMEWORKS:
@@ -126,7 +131,7 @@ def _on_gpu(answer: Figures | None) -> str:
 
 
 def _gpu_table(answer: Figures) -> Iterator[str]:
-    """Each cell next to the fastest third-party implementation, at its default and by any of its recipes."""
+    """Yield the table of speedups over the fastest third-party implementation, by its default and by any recipe."""
     yield ""
     yield (
         "| framework | network | precision | batch | `default`, images/s | `tuned`, images/s | attained "
@@ -158,7 +163,7 @@ def _conditions(what: str, answer: Figures | None) -> list[str]:
 
 
 def _counts(figures: Any) -> Iterator[int]:
-    """The number of processes behind each ratio."""
+    """Yield the number of processes behind each ratio."""
     if isinstance(figures, Mapping):
         if "ratio" in figures and "n" in figures:
             yield figures["n"]
@@ -186,7 +191,7 @@ def _two(value: float | None) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """Three digits; all of a whole number that has more."""
+    """Format a number with three significant digits, or with all its integer digits if there are more."""
     if value is None:
         return NONE
     return f"{value:.3g}" if abs(value) < 999.5 else f"{value:,.0f}"
@@ -197,7 +202,11 @@ def _percent(share: float | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Put the generated part between the markers of a document."""
+    """Write the generated part between the markers of a document.
+
+    Args:
+        arguments: Paths of claims.jsonl files, and last that of the document.
+    """
     *sources, target = map(Path, arguments)
     document = target.read_text(encoding="utf-8")
     target.write_text(embed(document, text(load(*sources)), NAME), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Claims that are measured as a run: its file is kept, and an interrupted measurement resumes from it."""
+"""Claims that are measured as a run, whose file is stored so that an interrupted measurement can resume."""
 
 from __future__ import annotations
 
@@ -11,57 +11,61 @@ from xibench.errors import InputError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, SamplingConfig
 from xibench.record.store import Run, read
-from xibench.run import execute as parent
-from xibench.run import start
+from xibench.run import execute, start
 
 FILE: Final = "run.jsonl"
 MODELS: Final = ("xception", "inception_v3")
-RULE: Final = SamplingConfig(
+SAMPLING: Final = SamplingConfig(
     processes=3, repeats=1, warmup_steps=2, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=5, max_steps=100,
     budget_s=6.0, time_limit_s=300.0,
 )  # fmt: skip
 
 
 def measured(folder: Path, cases: Sequence[Case], claim: str) -> Run:
-    """Measure these cases, interleaved in one run; processes that the folder's file has already are not repeated.
+    """Measure cases in one run, or the part of it that the run file in the folder does not contain yet.
+
+    Args:
+        folder: Folder of the run file.
+        cases: The plan of the run.
+        claim: Name of the claim.
 
     Raises:
-        InputError: The file has another plan.
-        XibenchError: As `run` raises it.
+        InputError: The existing run file has another plan.
+        XibenchError: As a run raises it.
     """
-    path, watch = folder / FILE, _Lines()
+    path, observer = folder / FILE, _ProgressLines()
     if path.exists():
-        run_file = start.resume(path, watch)
+        run_file = start.resume(path, observer)
         if list(run_file.header.plan) != list(cases):
             run_file.close()
             raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to start again")
     else:
-        run_file = start.start(cases, RULE, None, f"python -m benches.claims {claim}", path)
+        run_file = start.start(cases, SAMPLING, None, f"python -m benches.claims {claim}", path)
     with run_file:
-        parent.run(run_file.pending(), run_file, watch)
+        execute.run(run_file.pending(), run_file, observer)
     return read(path)
 
 
 def ratio(ours: Record, theirs: Record) -> Ratio | None:
-    """Return the speedup of our step over theirs; None if either was not measured."""
+    """Return the speedup of our step over theirs; None if one of them was not measured."""
     sides = [[p.steps_s for p in record.processes if p.steps_s] for record in (ours, theirs)]
     return unpaired_ratio(sides[0], sides[1], ours.case.seed) if all(sides) else None
 
 
 def ratio_figures(found: Ratio | None) -> dict[str, float | None] | None:
-    """Return a ratio and its interval as claims record them. n: the processes of the side that has fewer."""
+    """Return a ratio as claims record it; `n` is the number of processes of the side that has fewer."""
     return None if found is None else {"ratio": found.ratio, "low": found.low, "high": found.high, "n": found.n}
 
 
-class _Lines:
-    """Print a line on standard error as each process starts."""
+class _ProgressLines:
+    """Callbacks of a run that print a line to standard error as each process starts."""
 
     def preparing(self, text: str) -> None:
-        """Print what is measured before the first process."""
+        """Print the measurement that precedes the first process."""
         print(text, file=sys.stderr)
 
     def started(self, case: Case, index: int, total: int) -> None:
-        """Print which process starts."""
+        """Print the case of the process that starts."""
         print(f"[{index + 1}/{total}] {case.key}", file=sys.stderr)
 
     def phase(self, case: Case, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The cost of a large run file for the parent: finding the next process, opening the file, and `show`."""
+"""The cost of a large run file for the parent process: finding the next process, opening the file, and `show`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from xibench.workers import interpreters
 CASES: Final = 400
 PROCESSES: Final = 10
 SOURCE: Final = Path(__file__).resolve().parents[2] / "results/reference/amd-epyc-avx2-2c/nightly.jsonl"
-"""A run whose attempts are repeated under other cases, so that lines and numbers of samples are those of real runs."""
-REPEATS: Final = 20  # timings of a single next slot
-OPENINGS: Final = 7
-SHOWS: Final = 5
+"""A run whose attempts are copied to other cases, so that the lines and numbers of samples are realistic."""
+REPEATS: Final = 20  # timings of finding the next slot
+OPENINGS: Final = 7  # timings of opening the file
+SHOWS: Final = 5  # timings of `show`
 
 
 def measure(_: Path) -> Figures:
-    """Time each on a file of CASES x PROCESSES attempts, and the next slot of the same run at its start."""
+    """Time all of them on a run file with CASES x PROCESSES attempts, and the first slot of the same run."""
     with tempfile.TemporaryDirectory(prefix="xibench-") as folder:
         path = large_run(Path(folder) / "run.jsonl", CASES, PROCESSES)
         run = read(path)
@@ -50,7 +50,16 @@ def measure(_: Path) -> Figures:
 
 
 def large_run(path: Path, cases: int, processes: int) -> Path:
-    """Write a complete run of `cases` x `processes` attempts, each a copy of one in SOURCE, and return its path."""
+    """Write a complete run file whose attempts are copies of those in SOURCE.
+
+    Args:
+        path: Path of the file.
+        cases: Number of cases.
+        processes: Processes per case.
+
+    Returns:
+        The path.
+    """
     source = read(SOURCE)
     measured = [attempt for attempt in source.attempts if attempt.process]
     plan = [
@@ -73,19 +82,19 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
 
 
 def _first_slot(header: Header, attempts: Sequence[Attempt]) -> list[float]:
-    """Return the seconds until a run that resumes after `attempts` knows its next process."""
+    """Time how long a run that resumes after `attempts` takes to find its next process, in seconds."""
     index = AttemptIndex(header.plan, header.sampling, attempts)
     return _timed(lambda: Schedule(index, header.plan).next_slot(), REPEATS)
 
 
 def _whole_schedule(header: Header, attempts: Sequence[Attempt]) -> float:
-    """Return the seconds per process that scheduling takes over the whole run, updates of the index included."""
-    made: dict[tuple[Case, int], Attempt] = {(attempt.case, attempt.number): attempt for attempt in attempts}
+    """Time the scheduling of a whole run, including updates of the index; return the seconds per process."""
+    by_slot: dict[tuple[Case, int], Attempt] = {(attempt.case, attempt.number): attempt for attempt in attempts}
     index = AttemptIndex(header.plan, header.sampling)
     schedule = Schedule(index, header.plan)
     began = time.perf_counter()
     while slot := schedule.next_slot():
-        index.add(made[slot.case, slot.number])
+        index.add(by_slot[slot.case, slot.number])
     return (time.perf_counter() - began) / len(index.attempts)
 
 

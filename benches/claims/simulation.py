@@ -1,4 +1,4 @@
-"""Thousands of simulated comparisons: pairs resampled from real ones, judged by the product's own functions."""
+"""Simulated comparisons: pairs resampled from measured ones and judged by the functions that `xibench ab` uses."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from xibench.record.pairs import Pair
 COMPARISONS: Final = 10_000
 EFFECTS: Final = (0.0, 0.01, 0.02, 0.03, 0.05)
 PAIR_COUNTS: Final = tuple(range(2, 21))
-PEER_COMPARISONS: Final = 200  # per effect and number of pairs: one of asv's tests takes tens of milliseconds
+PEER_COMPARISONS: Final = 200  # per effect and number of pairs; few, because one test of asv takes tens of milliseconds
 PEER_PAIR_COUNTS: Final = (2, 6, 20)
 
 
 def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[str, Any]:
-    """Simulate COMPARISONS comparisons with a planted effect, resampling real pairs of identical code (bootstrap).
+    """Simulate COMPARISONS comparisons with a planted effect by resampling pairs of identical code (bootstrap).
 
     Args:
-        log_ratios: Of pairs of identical code; their mean is subtracted.
+        log_ratios: Log ratios of measured pairs of identical code; their mean is subtracted.
         effect: Relative change of the new side.
-        seed: Of the resampling.
+        seed: Seed of the resampling.
 
     Returns:
-        The shares of verdicts after each fixed number of pairs, and those of the sequential stopping rule with the
-        mean number of pairs that it took.
+        The shares of verdicts after each fixed number of pairs; those of the sequential stopping rule, and the mean
+        number of pairs until it stops.
     """
     pool = np.asarray(log_ratios) - np.mean(log_ratios)
     resampled = np.random.default_rng(seed).choice(pool, (COMPARISONS, max(PAIR_COUNTS))) + math.log1p(effect)
@@ -55,9 +55,16 @@ def sequential(log_ratios: Sequence[float], effect: float, seed: int) -> dict[st
 
 
 def peers(pairs: Sequence[Pair], judges: dict[str, Judge], effect: float, seed: int) -> dict[str, Any]:
-    """Return how often peers call resampled comparisons slower or faster, by number of pairs.
+    """Simulate PEER_COMPARISONS comparisons with a planted effect and judge them by the rules of other tools.
 
-    The effect is planted by scaling the new side's steps.
+    Args:
+        pairs: Measured pairs of identical code, which are resampled.
+        judges: The rules by name.
+        effect: Relative change by which the steps of the new side are scaled.
+        seed: Seed of the resampling.
+
+    Returns:
+        The shares of verdicts by number of pairs and rule.
     """
     rng = np.random.default_rng(seed)
     sides = [(steps(pair, "base"), steps(pair, "new")) for pair in pairs]
@@ -75,7 +82,7 @@ def peers(pairs: Sequence[Pair], judges: dict[str, Judge], effect: float, seed: 
 
 
 def steps(pair: Pair, side: str) -> list[float]:
-    """Return all timed steps of one side of a pair in their order."""
+    """Return all timed steps of one side of a pair in order, in seconds."""
     found = pair.base if side == "base" else pair.new
     return [step for burst in found.bursts_s for step in burst] if found else []
 

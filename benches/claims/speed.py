@@ -1,6 +1,6 @@
-"""How fast `tuned` is, compared with third-party implementations, with recipe `default` and with the roofline.
+"""Throughput of `tuned`, compared with third-party implementations, with recipe `default` and with the roofline.
 
-All cases are interleaved in one run, whose file is kept; an interrupted measurement resumes from it.
+All cases are interleaved in one run, whose file is stored; an interrupted measurement resumes from it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BATCH: Final = 8
 
 
 def cases() -> tuple[Case, ...]:
-    """Return ours by `default` and `tuned` in fp32 and by `tuned` in bf16, and every third-party recipe in fp32."""
+    """Plan `default` and `tuned` in fp32, `tuned` in bf16, and every third-party recipe in fp32."""
     ours = (
         Selection(models=MODELS, recipes=("default", "tuned")),
         Selection(models=MODELS, recipes=("tuned",), precisions=("bf16",)),
@@ -38,7 +38,7 @@ def measure(folder: Path) -> Figures:
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None) -> Figures:
-    """Return, by framework and network, our throughput, the baselines' and speedups: above 1, ours is faster."""
+    """Return our throughput, that of the baselines and our speedup over them, by framework and network."""
     run_figures = RunFigures(records, calibration)
     cells = {
         f"{framework} {model}": _cell(framework, model, run_figures)
@@ -80,7 +80,10 @@ def _cell(framework: str, model: str, run_figures: RunFigures) -> dict[str, Any]
 
 
 def _break_even_images(tuned: Summary, default: Summary) -> float | None:
-    """Return the images after which faster steps make up for the longer start of `tuned`; 0 if it starts no later."""
+    """Return the number of images after which the faster steps of `tuned` make up for its longer start.
+
+    It is 0 if `tuned` does not start more slowly, and None if its steps are not faster or a time is unknown.
+    """
     starts = tuned.until_first_result_s, default.until_first_result_s
     if not (tuned.step_s and default.step_s and starts[0] is not None and starts[1] is not None):
         return None

@@ -1,7 +1,7 @@
 """The claim `speed` on an NVIDIA GPU: fp32 and bf16, from batch 1 to a batch that fills the GPU.
 
-Not measured yet: written and tested without a GPU. All cases are interleaved in one run, whose file is kept; an
-interrupted measurement resumes from it.
+It has not been measured yet, but written and tested without a GPU. All cases are interleaved in one run, whose file is
+stored; an interrupted measurement resumes from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS: Final = tuple(itertools.product(FRAMEWORKS, MODELS, PRECISIONS, BATCHES))
 
 
 def cases() -> tuple[Case, ...]:
-    """Return ours by `default` and `tuned`, and every third-party recipe, at every precision and batch."""
+    """Plan `default`, `tuned` and every third-party recipe, at every precision and batch."""
     ours = Selection(models=MODELS, recipes=("default", "tuned"), precisions=PRECISIONS)
     return baselines.cases(BATCHES, (ours,), PRECISIONS, DEVICE)
 
@@ -35,13 +35,13 @@ def cases() -> tuple[Case, ...]:
 def measure(folder: Path) -> Figures:
     """Measure the run and return its figures. Raises UsageError if no framework sees a GPU."""
     if resolve_device(tuple(FRAMEWORKS), "auto") != DEVICE:
-        raise UsageError("claim speed_gpu: no framework sees a CUDA device; `xibench doctor` says what is missing")
+        raise UsageError("claim speed_gpu: no framework sees a CUDA device; `xibench doctor` lists what is missing")
     stored = measured(folder, cases(), "speed_gpu")
     return figures(stored.records, stored.calibration)
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None) -> Figures:
-    """Return our throughput, that of the baselines, and speedups, by framework, network, precision and batch."""
+    """Return our throughput, that of the baselines and our speedup, by framework, network, precision and batch."""
     run_figures = RunFigures(records, calibration)
     cells = {" ".join(map(str, kind)): _cell(run_figures, *kind) for kind in KINDS}
     return {

@@ -1,7 +1,7 @@
-"""Time per step with pytest-benchmark: inference of one picture, 299 x 299, fp32, on the best device there is.
+"""Time per step with pytest-benchmark: inference of one image, 299 x 299, fp32, on the best available device.
 
-All frameworks share this one process, so a framework's resting threads and its memory are there while another is
-measured. `-k pytorch` measures one of them alone; `xibench run` and asv take a fresh process for each case.
+All frameworks share one process, so the idle threads and memory of one framework are present while another is measured.
+`-k pytorch` measures a single framework; `xibench run` and asv start a fresh process for each case.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from typing import Any, Final
 
 import pytest
 
-from benches.asv_suite import subjects
+from benches.asv_suite import programs
 from frameworks.api import FRAMEWORKS
 
 ROUNDS: Final = 10
 
 
-@pytest.mark.parametrize("recipe", subjects.RECIPES)
-@pytest.mark.parametrize("model", subjects.MODELS)
-@pytest.mark.parametrize("framework", subjects.FRAMEWORKS)
+@pytest.mark.parametrize("recipe", programs.RECIPES)
+@pytest.mark.parametrize("model", programs.MODELS)
+@pytest.mark.parametrize("framework", programs.FRAMEWORKS)
 def test_step(benchmark: Any, framework: str, model: str, recipe: str) -> None:
-    """One synchronised step; groups hold the recipes of a network in a framework."""
+    """Measure one synchronised step; a group contains the recipes of one network in one framework."""
     try:
-        device = subjects.device(framework)
-        program, batch = subjects.prepare(framework, model, recipe)
+        device = programs.device(framework)
+        program, batch = programs.prepare(framework, model, recipe)
     except NotImplementedError as error:
         pytest.skip(str(error))
     program.compile(batch)
     benchmark.group = f"{model} {framework}"
-    benchmark.pedantic(subjects.synchronised_step, (program, batch), rounds=ROUNDS, warmup_rounds=subjects.WARMUP_STEPS)
+    benchmark.pedantic(programs.synchronised_step, (program, batch), rounds=ROUNDS, warmup_rounds=programs.WARMUP_STEPS)
     benchmark.extra_info.update(
-        batch=subjects.BATCH,
-        resolution=subjects.RESOLUTION,
-        precision=subjects.PRECISION,
+        batch=programs.BATCH,
+        resolution=programs.RESOLUTION,
+        precision=programs.PRECISION,
         device=device.name,
         versions={name: version(name) for name in FRAMEWORKS[framework].distributions},
         settings=program.readings().settings,

@@ -1,4 +1,4 @@
-"""asv itself finds and runs the suite, and its settings fit the rest of the product."""
+"""asv runs the suite, and its configuration agrees with the rest of the repository."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def config() -> Config:
 
 @dataclass(frozen=True)
 class Asv:
-    """asv on a checkout with one commit."""
+    """asv in a checkout with one commit."""
 
     checkout: Path
     env: Mapping[str, str]
 
     def run(self, *arguments: str) -> None:
-        """Runs `asv ...`, which must succeed."""
+        """Run `asv ARGUMENTS` and assert that it succeeds."""
         done = subprocess.run(
             [sys.executable, "-m", "asv", *arguments],
             cwd=self.checkout, env=self.env, capture_output=True, text=True,
@@ -49,7 +49,7 @@ class Asv:
 
 @pytest.fixture(scope="module")
 def asv(tmp_path_factory: pytest.TempPathFactory) -> Asv:
-    """asv on a checkout of its own, so that it works in any state of this one."""
+    """asv in a separate checkout, so that the tests do not depend on the state of this one."""
     folder = tmp_path_factory.mktemp("asv")
     checkout, home = folder / "checkout", folder / "home"
     home.mkdir()
@@ -67,14 +67,14 @@ def asv(tmp_path_factory: pytest.TempPathFactory) -> Asv:
 
 
 def pip(python: Path, command: str, *options: str, **places: Path) -> None:
-    """Runs a command of asv.conf.json as asv does, with this Python."""
+    """Run a pip command of asv.conf.json as asv does, with the given Python."""
     words, _, _, folder = interpolate_command(command, {name: str(place) for name, place in places.items()})
     subprocess.run([python, *words[1:], *options], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def measured(asv: Asv) -> dict[str, dict[str, Any]]:
-    """One run of asv, once each, in the environment of the tests; benchmark -> what asv has saved of it."""
+    """Saved results of asv by benchmark, after one quick run in the environment of the tests."""
     head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=asv.checkout, text=True).strip()
     benchmarks = (
         r"Step\.time_step\('pytorch', 'inception_v3', 'default'\)",
@@ -95,9 +95,9 @@ def test_asv_measures_a_step_and_publishes_it(asv: Asv, measured: dict[str, dict
     assert result["params"] == [
         ["'pytorch'", "'tensorflow'", "'jax'"], ["'xception'", "'inception_v3'"], ["'default'", "'tuned'"],
     ]
-    asked_for = list(product(*result["params"])).index(("'pytorch'", "'inception_v3'", "'default'"))
-    assert [i for i, seconds in enumerate(result["result"]) if math.isfinite(seconds or math.nan)] == [asked_for]
-    assert result["result"][asked_for] > 0
+    selected = list(product(*result["params"])).index(("'pytorch'", "'inception_v3'", "'default'"))
+    assert [i for i, seconds in enumerate(result["result"]) if math.isfinite(seconds or math.nan)] == [selected]
+    assert result["result"][selected] > 0
     asv.run("publish")
     assert (asv.checkout / ".asv" / "html" / "index.html").is_file()
 
@@ -109,14 +109,14 @@ def test_asv_measures_the_peak_memory_of_a_step_and_of_the_framework_alone(measu
     assert 1e8 < alone < with_step - weights_bytes
 
 
-def test_the_wheel_that_asv_builds_serves_the_benchmarks_away_from_the_checkout(config: Config, tmp_path: Path) -> None:
+def test_the_wheel_that_asv_builds_works_outside_the_checkout(config: Config, tmp_path: Path) -> None:
     source, cache, env = tmp_path / "source", tmp_path / "cache", tmp_path / "env"
     for name in ("xibench", "frameworks", "dashboards"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     [build], [install] = config.build_command, config.install_command
-    # asv lets pip fetch hatchling for the build; the tests have it, and stay off the network.
+    # asv lets pip download hatchling for the build; the tests use the installed one and no network.
     pip(Path(sys.executable), build, "--no-build-isolation", build_cache_dir=cache, build_dir=source)
     [wheel] = cache.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", env], check=True)
@@ -127,8 +127,8 @@ def test_the_wheel_that_asv_builds_serves_the_benchmarks_away_from_the_checkout(
         "import frameworks; from frameworks.architectures import network; from frameworks.cost import cost\n"
         "print(frameworks.__file__, cost(network('xception')).macs)"
     )
-    told = subprocess.check_output([env / "bin" / "python", "-c", code], cwd=tmp_path, text=True)
-    assert told.split() == [str(packages / "frameworks" / "__init__.py"), "8357403496"]
+    output = subprocess.check_output([env / "bin" / "python", "-c", code], cwd=tmp_path, text=True)
+    assert output.split() == [str(packages / "frameworks" / "__init__.py"), "8357403496"]
 
 
 def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(monkeypatc
         Step().setup("pytorch", "xception", "default")
 
 
-def test_asv_makes_one_environment_for_each_framework(config: Config) -> None:
+def test_asv_creates_one_environment_per_framework(config: Config) -> None:
     environments = [{name for (kind, name) in e if kind == "req"} for e in iter_matrix("virtualenv", ["3.11"], config)]
     common = {"numpy", "safetensors"}
     assert sorted(map(sorted, environments)) == sorted(
@@ -150,18 +150,18 @@ def test_asv_makes_one_environment_for_each_framework(config: Config) -> None:
     )
 
 
-def test_asv_measures_the_tested_versions(config: Config) -> None:
+def test_asv_installs_the_tested_versions(config: Config) -> None:
     tested = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
     for name, versions in config.matrix["req"].items():
         assert [v for v in versions if v] == [tested[name]]
 
 
-def test_the_folders_that_asv_writes_are_those_that_the_product_names(config: Config) -> None:
+def test_the_folders_of_asv_are_the_documented_ones(config: Config) -> None:
     assert (config.results_dir, config.env_dir, config.html_dir) == ("results/asv", ".asv/env", ".asv/html")
     assert config.benchmark_dir == "benches/asv_suite"
 
 
-def test_every_benchmark_has_a_version_of_its_own_so_that_edits_keep_its_history(
+def test_every_benchmark_has_an_explicit_version_so_that_edits_keep_its_history(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.syspath_prepend(SUITE.parent)
@@ -174,11 +174,11 @@ def test_every_benchmark_has_a_version_of_its_own_so_that_edits_keep_its_history
         assert len(suite.params) == len(suite.param_names)
 
 
-def test_constraints_pin_what_pyproject_asks_for_and_name_no_address() -> None:
+def test_constraints_pin_all_requirements_of_pyproject_and_contain_no_url() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in lines}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [r for requirements in project["optional-dependencies"].values() for r in requirements]
-    asked = {re.split(r"[^\w.-]", r)[0].lower() for r in [*project["dependencies"], *extras]} - {"xibench"}
-    assert asked <= pinned
+    required = {re.split(r"[^\w.-]", r)[0].lower() for r in [*project["dependencies"], *extras]} - {"xibench"}
+    assert required <= pinned

@@ -29,14 +29,15 @@ from xibench.record.pairs import Pair
 from xibench.record.store import read
 
 ROOT = Path(__file__).resolve().parents[2]
-StandIn = Callable[..., list[int]]
+FakePairs = Callable[..., list[int]]
+"""Replaces the measurement of pairs; returns the list to which the numbers of the measured pairs are appended."""
 
 
 @pytest.fixture
-def pairs(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Stands in for the measuring of pairs: pair n has the log ratio given by `ratio`. The list gets their numbers."""
+def fake_pairs(monkeypatch: pytest.MonkeyPatch) -> FakePairs:
+    """Return a function that replaces the measurement of pairs; pair n gets the log ratio `ratio(n)`."""
 
-    def stand_in(ratio: Callable[[int], float | None] = lambda number: 0.001 * number) -> list[int]:
+    def replace_measurement(ratio: Callable[[int], float | None] = lambda number: 0.001 * number) -> list[int]:
         numbers: list[int] = []
 
         def measure(case: object, sides: object, number: int, *_: object) -> Pair:
@@ -47,7 +48,7 @@ def pairs(monkeypatch: pytest.MonkeyPatch) -> StandIn:
         monkeypatch.setattr(ab.compare_sides, "__defaults__", (None, measure))
         return numbers
 
-    return stand_in
+    return replace_measurement
 
 
 def answer(claim: str, figure: float) -> Answer:
@@ -68,11 +69,11 @@ def answer(claim: str, figure: float) -> Answer:
         (Target("a", at_most=1.0), False),
     ],
 )
-def test_a_target_is_met_by_a_figure_that_is_there_and_within(target: Target, met: bool) -> None:
+def test_a_target_is_met_by_a_figure_that_exists_and_is_within_the_bound(target: Target, met: bool) -> None:
     assert target.met({"a": {"b": 0.95}}) is met
 
 
-def test_a_new_answer_takes_the_place_of_the_old_one_and_leaves_the_others(tmp_path: Path) -> None:
+def test_a_new_answer_replaces_the_old_one_and_keeps_the_others(tmp_path: Path) -> None:
     path = tmp_path / "machine" / "claims.jsonl"
     for made in (answer("one", 1), answer("two", 2), answer("one", 3)):
         keep(made, path)
@@ -80,7 +81,7 @@ def test_a_new_answer_takes_the_place_of_the_old_one_and_leaves_the_others(tmp_p
     assert found == {"one": 3, "two": 2}
 
 
-def test_peers_see_a_great_change_and_none_between_equal_samples() -> None:
+def test_rules_of_other_tools_detect_a_large_change_and_none_between_equal_samples() -> None:
     base = list(np.random.default_rng(0).normal(1.0, 0.01, 60))
     for name, judge in peers.judges().items():
         assert judge(base, [step * 1.3 for step in base]) == "slower", name
@@ -88,16 +89,16 @@ def test_peers_see_a_great_change_and_none_between_equal_samples() -> None:
         assert judge(base, base) == "same", name
 
 
-def test_peers_that_pool_steps_call_identical_code_different_when_processes_differ() -> None:
+def test_rules_that_pool_steps_call_identical_code_different_when_processes_differ() -> None:
     rng = np.random.default_rng(1)
-    alarms = 0
+    false_positives = 0
     for _ in range(40):
         base, new = (list(rng.normal(rng.normal(1.0, 0.02), 0.005, 100)) for _ in range(2))
-        alarms += peers.t_test(base, new) != "same"
-    assert alarms > 20
+        false_positives += peers.t_test(base, new) != "same"
+    assert false_positives > 20
 
 
-def test_simulated_comparisons_find_more_with_more_pairs_and_nothing_where_nothing_is(
+def test_simulated_comparisons_detect_more_with_more_pairs_and_nothing_without_an_effect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(simulation, "COMPARISONS", 200)
@@ -109,26 +110,26 @@ def test_simulated_comparisons_find_more_with_more_pairs_and_nothing_where_nothi
     assert nothing["slower"] + nothing["faster"] <= 0.01
 
 
-def test_a_comparison_that_has_ended_is_not_measured_again(tmp_path: Path, pairs: StandIn) -> None:
-    calls = pairs(lambda number: 0.05 + 0.001 * number)
+def test_a_finished_comparison_is_not_measured_again(tmp_path: Path, fake_pairs: FakePairs) -> None:
+    calls = fake_pairs(lambda number: 0.05 + 0.001 * number)
     first = Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
-    taken = len(calls)
+    measured = len(calls)
     again = Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     assert first == again
-    assert len(calls) == taken
+    assert len(calls) == measured
     assert first.verdict.verdict == "slower"
 
 
-def test_a_comparison_that_was_interrupted_is_measured_anew_and_its_pairs_stay(tmp_path: Path, pairs: StandIn) -> None:
+def test_an_interrupted_comparison_is_measured_again(tmp_path: Path, fake_pairs: FakePairs) -> None:
     (tmp_path / "one.jsonl").write_text("half of a comparison\n")
-    pairs()
+    fake_pairs()
     Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     (kept,) = tmp_path.glob("one.interrupted-*")
     assert kept.read_text() == "half of a comparison\n"
 
 
-def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, pairs: StandIn) -> None:
-    pairs()
+def test_a_comparison_with_an_incomplete_line_is_measured_again(tmp_path: Path, fake_pairs: FakePairs) -> None:
+    fake_pairs()
     Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/2]")
     done = tmp_path / "done.jsonl"
     done.write_bytes(done.read_bytes() + b'{"name":"two","wall')
@@ -136,29 +137,29 @@ def test_a_line_of_verdicts_that_was_cut_off_is_measured_anew(tmp_path: Path, pa
     assert [json.loads(line)["name"] for line in done.read_text().splitlines()] == ["one", "two"]
 
 
-def test_a_comparison_that_gives_nothing_is_said_in_one_line(tmp_path: Path, pairs: StandIn) -> None:
-    pairs(lambda number: None)
+def test_a_comparison_without_a_result_is_reported_in_one_line(tmp_path: Path, fake_pairs: FakePairs) -> None:
+    fake_pairs(lambda number: None)
     with pytest.raises(XibenchError, match=r"comparison one .*failed: it exited; "):
         Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
 
 
 @pytest.mark.parametrize("other", ["versions", "processor"])
-def test_comparisons_made_elsewhere_are_not_joined_by_new_ones(other: str, tmp_path: Path, pairs: StandIn) -> None:
-    pairs()
+def test_comparisons_under_other_conditions_are_refused(other: str, tmp_path: Path, fake_pairs: FakePairs) -> None:
+    fake_pairs()
     Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
     path = tmp_path / "one.jsonl"
     now, cpu = version("numpy"), environment.read().cpu_model
-    old, new, told = {
+    old, new, change = {
         "versions": (f'"numpy":"{now}"', '"numpy":"0.0.1"', f"numpy 0.0.1 -> {now}"),
         "processor": (f'"cpu_model":"{cpu}"', '"cpu_model":"ACME"', f"cpu_model ACME -> {cpu}"),
     }[other]
     path.write_text(path.read_text().replace(old, new))
-    expected = rf"one.jsonl was measured under other conditions \({re.escape(told)}\).*; move .* away to start again"
+    expected = rf"one.jsonl was measured under other conditions \({re.escape(change)}\).*; move .* away to start again"
     with pytest.raises(InputError, match=expected):
         Folder(tmp_path).compare("one", small_case(), SIDES, DecisionLimits(), "[1/1]")
 
 
-def test_a_claim_that_is_kept_goes_on_from_the_samples_beside_it(
+def test_a_kept_claim_resumes_from_its_kept_samples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(folder: Path) -> Figures:
@@ -187,30 +188,30 @@ def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp
     assert done.returncode == (0 if found["met"] else 1), done.stderr
 
 
-def test_a_claim_about_a_gpu_is_left_out_without_one_and_refused_if_it_is_named(
+def test_a_gpu_claim_is_skipped_without_a_gpu_and_refused_if_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(program, "resolve_device", lambda frameworks, asked: "cpu")
-    monkeypatch.setattr(speed_gpu, "resolve_device", lambda frameworks, asked: "cpu")
+    monkeypatch.setattr(program, "resolve_device", lambda frameworks, device: "cpu")
+    monkeypatch.setattr(speed_gpu, "resolve_device", lambda frameworks, device: "cpu")
     measured: list[str] = []
 
-    def count(name: str, folder: Path) -> Figures:
+    def record(name: str, folder: Path) -> Figures:
         measured.append(name)
         return {}
 
     for name, claim in program.CLAIMS.items():
         if name != "speed_gpu":
-            counted = replace(claim, measure=partial(count, name), targets=())
-            monkeypatch.setitem(program.CLAIMS, name, counted)
+            fake = replace(claim, measure=partial(record, name), targets=())
+            monkeypatch.setitem(program.CLAIMS, name, fake)
     assert program.main([]) == 0
     assert measured == [name for name in program.CLAIMS if name != "speed_gpu"]
     assert "benches.claims: speed_gpu is skipped: no framework sees a CUDA device" in capsys.readouterr().err
     assert program.main(["speed_gpu"]) == 2
-    assert "claim speed_gpu: no framework sees a CUDA device; `xibench doctor` says what" in capsys.readouterr().err
+    assert "claim speed_gpu: no framework sees a CUDA device; `xibench doctor` lists what" in capsys.readouterr().err
 
 
-def test_an_unknown_claim_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+def test_an_unknown_claim_is_refused_with_the_known_names(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benches.claims", "speeed"], cwd=tmp_path, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=GENEROUS_S,

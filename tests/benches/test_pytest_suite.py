@@ -1,4 +1,4 @@
-"""pytest itself runs the suite when it is asked to, and leaves it alone otherwise."""
+"""pytest runs the suite with --benchmark-only and skips it otherwise."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.processes import GENEROUS_S
 ROOT = Path(__file__).parents[2]
 
 
-def pytest_on_the_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """As a user would run it: not as one of several pytests that stand side by side."""
+def run_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on the suite as a user would, without the variables by which pytest-xdist controls its workers."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "benches/pytest_suite", *arguments],
@@ -22,9 +22,9 @@ def pytest_on_the_suite(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_benchmark_only_measures_a_step_and_says_under_which_settings(tmp_path: Path) -> None:
+def test_benchmark_only_measures_a_step_and_records_its_settings(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    done = pytest_on_the_suite(
+    done = run_suite(
         "--benchmark-only", "-k", "pytorch and inception_v3 and tuned", f"--benchmark-json={report}"
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,20 +38,20 @@ def test_benchmark_only_measures_a_step_and_says_under_which_settings(tmp_path: 
     assert "torch" in info["versions"]
 
 
-def test_default_is_measured_before_tuned_tells_the_allocator_of_their_process_to_keep_memory() -> None:
-    listed = pytest_on_the_suite("--benchmark-only", "--collect-only", "-q").stdout.splitlines()
+def test_default_is_measured_before_tuned_changes_the_allocator_of_the_process() -> None:
+    listed = run_suite("--benchmark-only", "--collect-only", "-q").stdout.splitlines()
     recipes = [line.rpartition("-")[2].rstrip("]") for line in listed if "test_step[" in line]
     assert recipes == ["default"] * 6 + ["tuned"] * 6
 
 
-def test_plain_pytest_skips_the_suite_and_says_how_to_run_it() -> None:
-    done = pytest_on_the_suite()
+def test_plain_pytest_skips_the_suite_and_reports_how_to_run_it() -> None:
+    done = run_suite()
     assert done.returncode == 0, done.stdout + done.stderr
     assert "12 skipped" in done.stdout
     assert "pytest --benchmark-only" in done.stdout
 
 
-def test_no_framework_takes_a_whole_gpu_from_the_others_of_its_process() -> None:
+def test_no_framework_preallocates_the_whole_gpu() -> None:
     names = ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH")
     code = f"""
 import os, sys
@@ -59,5 +59,5 @@ import benches.pytest_suite.conftest
 print(*map(os.environ.get, {names}), *({{"jax", "tensorflow"}} & set(sys.modules)))
 """
     variables = {name: value for name, value in os.environ.items() if name not in names}
-    told = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=variables, text=True)
-    assert told.split() == ["false", "true"]
+    output = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=variables, text=True)
+    assert output.split() == ["false", "true"]

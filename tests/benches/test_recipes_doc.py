@@ -1,4 +1,4 @@
-"""docs/recipes.md from the answers of the claims."""
+"""The generated part of docs/recipes.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from benches.claims import latency, readme, recipes_doc, speed, speed_gpu
 from benches.claims.runs import MODELS
 from frameworks.api import FRAMEWORKS
-from tests.benches.test_speed import taken
+from tests.benches.test_speed import fake_record
 from tests.builders import calibration, header
 from xibench.errors import InputError
 from xibench.record.documents import embed
@@ -33,8 +33,8 @@ def answers() -> dict[str, Any]:
     gains["jax inception_v3"]["settings"] = {"depthwise": GAIN}
     return {
         "recipes": answer({"gains": gains}),
-        "speed": answer(speed.figures([taken(case) for case in speed.cases()], calibration())),
-        "latency": answer(latency.figures([taken(case) for case in latency.cases()], calibration())),
+        "speed": answer(speed.figures([fake_record(case) for case in speed.cases()], calibration())),
+        "latency": answer(latency.figures([fake_record(case) for case in latency.cases()], calibration())),
     }
 
 
@@ -43,7 +43,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
 
 
-def test_each_setting_has_its_reason_and_its_gain(answers: dict[str, Any]) -> None:
+def test_each_setting_is_listed_with_its_reason_and_gain(answers: dict[str, Any]) -> None:
     table = rows(recipes_doc.text(answers), "JAX on a CPU")
     (depthwise,) = [row for row in table if row[1] == "`depthwise=shifted`"]
     assert depthwise[2:] == [
@@ -55,7 +55,7 @@ def test_each_setting_has_its_reason_and_its_gain(answers: dict[str, Any]) -> No
     assert written == {name for name, value in tuned.items() if value != default[name]}
 
 
-def test_speed_is_next_to_start_times_and_third_party_implementations(answers: dict[str, Any]) -> None:
+def test_throughput_is_shown_with_start_times_and_third_party_implementations(answers: dict[str, Any]) -> None:
     text = recipes_doc.text(answers)
     (xception, *_) = [row for row in rows(text, "All settings together") if row[:2] == ["PyTorch", "Xception"]]
     assert xception[2:5] == ["40 [40, 40]", "80 [80, 80]", "2.00 [2.00, 2.00]"]
@@ -66,27 +66,27 @@ def test_speed_is_next_to_start_times_and_third_party_implementations(answers: d
     assert [row[3] for row in rows(text, "Third-party implementations, batch 1") if row[1] == "compiled"]
 
 
-def test_figures_of_a_gpu_have_a_row_for_each_cell(answers: dict[str, Any]) -> None:
-    records = [taken(case) for case in speed_gpu.cases()]
-    on_card = answer(speed_gpu.figures(records, calibration("cuda")))
-    text = recipes_doc.text({**answers, "speed_gpu": on_card})
+def test_gpu_figures_have_a_row_per_cell(answers: dict[str, Any]) -> None:
+    records = [fake_record(case) for case in speed_gpu.cases()]
+    on_gpu = answer(speed_gpu.figures(records, calibration("cuda")))
+    text = recipes_doc.text({**answers, "speed_gpu": on_gpu})
     table = rows(text, "On a GPU")
     assert len(table) == 2 + 3 * 2 * 2 * 4
     (cell,) = [row for row in table if row[:4] == ["PyTorch", "Xception", "bf16", "64"]]
     assert cell[4:6] == ["640 [640, 640]", "1,280 [1,280, 1,280]"]
     assert cell[7:] == ["6.00", "4.00"]
     assert "speed_gpu` measures it" not in text
-    row = readme.table({"speed_gpu": {**on_card, "sentence": "On a GPU", "met": True}}).splitlines()[2]
+    row = readme.table({"speed_gpu": {**on_gpu, "sentence": "On a GPU", "met": True}}).splitlines()[2]
     assert re.findall(r"x (\d+\.\d+)", row) == ["4.24", "3.49", "2.00"]
 
 
-def test_without_a_measurement_there_is_no_figure_but_the_command_that_measures_it() -> None:
+def test_without_a_measurement_the_text_names_the_command_that_measures() -> None:
     text = recipes_doc.text({})
     assert "images/s" not in text
     assert text.count("`python -m benches.claims recipes`") == 3
     assert "`python -m benches.claims speed_gpu`" in text
 
 
-def test_a_document_without_a_place_is_refused() -> None:
+def test_a_document_without_markers_is_refused() -> None:
     with pytest.raises(InputError, match="has no place for the recipes"):
         embed("nothing", "text", "recipes")

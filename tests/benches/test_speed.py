@@ -1,4 +1,4 @@
-"""What the claims on speed and recipes make of a run: no process is started here."""
+"""The figures of the claims about speed and recipes, computed from constructed records without any process."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from xibench.measure.comparing import Ratio
 from xibench.record.schema import Case, Record
 from xibench.record.store import RunFile
 
-SLOWER = {"default": 3.0, "compiled": 2.5, "tuned": 2.0}  # step times of third-party implementations, in steps of ours
-BROKEN = ("torchvision", "timm")
+# Step times of third-party implementations by recipe, relative to ours with `tuned`.
+SLOWER = {"default": 3.0, "compiled": 2.5, "tuned": 2.0}
+FAILING = ("torchvision", "timm")
 
 
 def step_s(case: Case) -> float:
-    """Ours takes 0.1 s tuned and 0.2 s plain, in bf16 half as long."""
+    """Return the step time: ours takes 0.1 s with `tuned`, 0.2 s with `default`, and half of that in bf16."""
     if case.framework in THIRD_PARTY:
         return 0.1 * SLOWER[case.recipe]
     return {"fp32": 0.1, "bf16": 0.05}[case.precision] * (2 if case.recipe == "default" else 1)
 
 
-def taken(case: Case) -> Record:
-    if case.framework in BROKEN:
+def fake_record(case: Case) -> Record:
+    if case.framework in FAILING:
         return failure(case, "torchvision cannot be imported")
     return record(case, *[[step_s(case)] * 5] * 3)
 
 
 def figures() -> dict[str, object]:
-    return speed.figures([taken(case) for case in speed.cases()], calibration())
+    return speed.figures([fake_record(case) for case in speed.cases()], calibration())
 
 
-def test_every_cell_is_compared_with_the_fastest_third_party_implementation_at_its_default_and_at_its_best() -> None:
+def test_cells_are_compared_with_the_fastest_default_and_the_fastest_recipe_of_third_party_implementations() -> None:
     found = figures()
     cell = found["cells"]["pytorch xception"]  # type: ignore[index]
     assert cell["against_default"] == pytest.approx(3.0)
@@ -46,62 +47,62 @@ def test_every_cell_is_compared_with_the_fastest_third_party_implementation_at_i
     assert cell["bf16_over_fp32"]["ratio"] == pytest.approx(2.0)
     assert cell["outputs_agree"]
     jax = found["cells"]["jax xception"]  # type: ignore[index]
-    assert jax["against_best"] == pytest.approx(3.0)  # its one setting is its best
+    assert jax["against_best"] == pytest.approx(3.0)  # its default is its only recipe
 
 
-def test_a_third_party_implementation_that_failed_has_a_reason_and_decides_nothing() -> None:
+def test_a_failed_third_party_implementation_has_a_reason_and_is_ignored_in_speedups() -> None:
     cell = figures()["cells"]["pytorch xception"]  # type: ignore[index]
     assert cell["against"]["timm default"] is None
     assert cell["contenders"]["timm default"]["status"] == "failed"
     assert cell["contenders"]["timm default"]["reason"] == "torchvision cannot be imported"
 
 
-def test_means_are_over_all_six_cells_or_not_there() -> None:
+def test_means_are_null_unless_all_six_cells_were_measured() -> None:
     found = figures()
     assert found["against_default"]["geometric_mean"] == pytest.approx(3.0)  # type: ignore[index]
-    lacking = [taken(c) if c.framework != "keras-jax" else failure(c) for c in speed.cases()]
-    assert speed.figures(lacking, calibration())["against_default"]["geometric_mean"] is None
+    incomplete = [fake_record(c) if c.framework != "keras-jax" else failure(c) for c in speed.cases()]
+    assert speed.figures(incomplete, calibration())["against_default"]["geometric_mean"] is None
 
 
-def test_what_is_attained_is_null_where_no_ceiling_was_measured() -> None:
+def test_the_attained_fraction_is_null_without_ceilings() -> None:
     records = [
         msgspec.structs.replace(
             r, attempts=[msgspec.structs.replace(a, costs=msgspec.structs.replace(a.costs, attainable_s=None))
                          for a in r.attempts]
         )
-        for r in map(taken, speed.cases())
+        for r in map(fake_record, speed.cases())
     ]  # fmt: skip
     assert speed.figures(records, None)["attained"] == {"xception": None, "inception_v3": None}
 
 
-def test_a_ratio_is_told_with_its_interval_and_how_many_processes_it_comes_from() -> None:
+def test_a_ratio_is_recorded_with_its_interval_and_number_of_processes() -> None:
     found = Ratio(1.2, 1.1, 1.3, 0.01, 7, paired=False)
     assert runs.ratio_figures(found) == {"ratio": 1.2, "low": 1.1, "high": 1.3, "n": 7}
     assert runs.ratio_figures(None) is None
 
 
-def test_targets_are_missed_by_a_figure_that_is_too_small() -> None:
+def test_a_figure_that_is_too_small_misses_its_target() -> None:
     found = figures()
     met = {target.figure: target.met(found) for target in speed.CLAIM.targets}
-    assert met["against_default.xception_in_jax"] is False  # 3.0 where 4.5 is asked for
+    assert met["against_default.xception_in_jax"] is False  # 3.0, target 4.5
     assert met["against_default.geometric_mean"] is True
 
 
 def test_one_image_is_compared_with_every_recipe_of_every_third_party_implementation() -> None:
-    found = latency.figures([taken(case) for case in latency.cases()], calibration())
+    found = latency.figures([fake_record(case) for case in latency.cases()], calibration())
     assert {case.batch for case in latency.cases()} == {1}
     assert found["cells"]["pytorch xception"]["against_best"] == pytest.approx(2.0)
     assert found["against_best"]["least"] == pytest.approx(2.0)
     slow = [
-        record(c, [0.25] * 5) if (c.framework, c.recipe, c.model) == ("jax", "tuned", "xception") else taken(c)
+        record(c, [0.25] * 5) if (c.framework, c.recipe, c.model) == ("jax", "tuned", "xception") else fake_record(c)
         for c in latency.cases()
     ]
-    late = latency.figures(slow, calibration())
-    assert late["against_best"]["least"] == pytest.approx(0.3 / 0.25)
-    assert latency.CLAIM.targets[0].met(late)
+    slow_figures = latency.figures(slow, calibration())
+    assert slow_figures["against_best"]["least"] == pytest.approx(0.3 / 0.25)
+    assert latency.CLAIM.targets[0].met(slow_figures)
 
 
-def test_on_a_gpu_every_precision_and_batch_is_compared_with_third_party_implementations_at_the_same() -> None:
+def test_gpu_cells_are_compared_with_third_party_implementations_at_the_same_precision_and_batch() -> None:
     plan = speed_gpu.cases()
     assert {case.device for case in plan} == {"cuda"}
     assert {case.device for claim in (speed, latency, recipes) for case in claim.cases()} == {"cpu"}
@@ -110,43 +111,45 @@ def test_on_a_gpu_every_precision_and_batch_is_compared_with_third_party_impleme
         assert others == {(p, b) for p in ("fp32", "bf16") for b in (1, 8, 64, 256)}
     slow = ("keras-jax", "bf16", 64)
     records = [
-        record(c, [1.0] * 5) if (c.framework, c.precision, c.batch) == slow else taken(c) for c in plan
+        record(c, [1.0] * 5) if (c.framework, c.precision, c.batch) == slow else fake_record(c) for c in plan
     ]
     found = speed_gpu.figures(records, calibration("cuda"))
     assert found["cells"]["jax xception fp32 64"]["against_default"] == pytest.approx(3.0)
-    assert found["cells"]["jax xception bf16 8"]["against_default"] == pytest.approx(6.0)  # in bf16 ours takes half
+    assert found["cells"]["jax xception bf16 8"]["against_default"] == pytest.approx(6.0)  # ours is faster in bf16
     assert found["cells"]["jax xception bf16 64"]["against_default"] == pytest.approx(20.0)
     assert found["cells"]["pytorch xception fp32 1"]["against_best"] == pytest.approx(2.0)
     assert found["against_best"]["least"] == pytest.approx(2.0)
 
 
-def test_images_until_a_longer_start_pays_are_those_that_gain_it() -> None:
-    """40 s longer, and 0.1 s less for each 8 images."""
+def test_the_break_even_number_of_images_follows_from_start_and_step_times() -> None:
+    """`tuned` starts 40 s later and saves 0.1 s per 8 images."""
     slow = process([0.1] * 5)
     compiling = msgspec.structs.replace(slow, first_step_s=slow.first_step_s + 40)
     records = [
-        measured(c, compiling) if (c.framework, c.recipe, c.precision) == ("pytorch", "tuned", "fp32") else taken(c)
-        for c in speed.cases()
+        measured(case, compiling)
+        if (case.framework, case.recipe, case.precision) == ("pytorch", "tuned", "fp32")
+        else fake_record(case)
+        for case in speed.cases()
     ]
     cells = speed.figures(records, calibration())["cells"]
     assert cells["pytorch xception"]["pays_after_images"] == pytest.approx(3200)
     assert cells["jax xception"]["pays_after_images"] == 0
 
 
-def test_a_setting_is_judged_by_the_recipe_without_it() -> None:
+def test_a_setting_is_compared_with_the_recipe_without_it() -> None:
     without = recipes.without("jax", "cpu")
     assert without["depthwise"] == "tuned+depthwise=grouped"
     assert set(without.values()) < {case.recipe for case in recipes.cases() if case.framework == "jax"}
 
 
-def test_a_setting_that_was_not_measured_is_none_that_costs_nothing() -> None:
+def test_a_setting_that_was_not_measured_is_counted_as_unmeasured() -> None:
     gains: list[dict[str, float | None] | None] = [{"high": 0.9}, {"high": 1.2}, {"high": None}, None]
     assert recipes.counts(gains) == {"settings": 4, "losing": 1, "unmeasured": 2}
 
 
-def test_a_run_of_another_plan_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_with_another_plan_is_not_resumed(tmp_path: Path) -> None:
     plan = speed.cases()[:1]
     with RunFile.create(tmp_path / runs.FILE, header(plan)) as run_file:
-        append(run_file, taken(plan[0]))
+        append(run_file, fake_record(plan[0]))
     with pytest.raises(InputError, match=r"run.jsonl has another plan than this version's claim speed; move it away"):
         runs.measured(tmp_path, speed.cases(), "speed")

@@ -1,7 +1,7 @@
-"""What both suites step: a network in a framework on the best device there is, and a batch on that device.
+"""The programs that both suites measure: a network in a framework on its best device, and a batch on that device.
 
-It lies in this folder because asv imports the folder alone, as a package of its own name: nothing beside it can be
-imported there. The pytest suite takes it from here.
+The module is in this folder because asv imports the folder as a top-level package, from which no other module of
+`benches` can be imported. The pytest suite imports it from here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from frameworks.errors import MissingFramework, Unsupported
 
 try:
     api: Any = importlib.import_module("frameworks.api")
-except ImportError:  # asv measures older commits with these files: from before there was frameworks.api
+except ImportError:  # asv also runs these files on older commits, which have no frameworks.api
     api = None
 
-# Append only: asv's history of a benchmark is keyed by these names.
+# Only append to these: they are keys of asv's history of a benchmark.
 FRAMEWORKS: Final = ("pytorch", "tensorflow", "jax")
 MODELS: Final = ("xception", "inception_v3")
 RECIPES: Final = ("default", "tuned")
@@ -36,17 +36,18 @@ WARMUP_STEPS: Final = 3
 
 
 class Device(NamedTuple):
-    """A framework's best device, initialised: `kind` is "cpu" or "cuda", `name` the model's."""
+    """A framework's best device after initialisation."""
 
-    implementation: Any
-    kind: str
-    name: str
+    implementation: Any  # the framework's module
+    kind: str  # cpu or cuda
+    name: str  # model of the device
 
 
 def device(framework: str) -> Device:
-    """The framework and its best device.
+    """Load a framework and initialise its best device.
 
-    Raises NotImplementedError, which asv takes as "skip", with the reason where the framework is not installed.
+    Raises:
+        NotImplementedError: The framework is not installed or has no device. asv skips the benchmark.
     """
     try:
         implementation = _load(framework)
@@ -57,9 +58,18 @@ def device(framework: str) -> Device:
 
 
 def prepare(framework: str, model: str, recipe: str) -> tuple[Any, Any]:
-    """The network not stepped yet, and a seeded batch of noise in -1..1 on its device.
+    """Build a network and put a batch on its device, without compiling the network.
 
-    Raises NotImplementedError where this framework or machine cannot.
+    Args:
+        framework: Name of the framework.
+        model: Name of the network.
+        recipe: Name of the recipe.
+
+    Returns:
+        The program, and a seeded batch of noise in -1..1, (BATCH, RESOLUTION, RESOLUTION, 3).
+
+    Raises:
+        NotImplementedError: The framework or machine does not support this. asv skips the benchmark.
     """
     _configure(framework, recipe)
     implementation, kind, _ = device(framework)
@@ -80,7 +90,7 @@ def prepare(framework: str, model: str, recipe: str) -> tuple[Any, Any]:
 
 
 def synchronised_step(program: Any, batch: Any) -> None:
-    """One step that returns when the device has finished: what is timed."""
+    """Run one step and wait until the device has finished. This is the call that is timed."""
     program.synchronise(program.step(batch))
 
 
@@ -91,20 +101,23 @@ def _load(framework: str) -> Any:
 
 
 def _configure(framework: str, recipe: str) -> None:
-    """Before the framework is imported; on a GPU no recipe asks for it."""
+    """Configure the process for a recipe on a CPU, which must happen before the framework is imported.
+
+    No recipe requires it on a GPU.
+    """
     if api is not None:
         from frameworks.process import configure_process
 
         described = api.find(framework)
         configure_process(described, described.execution(recipe, PRECISION, "cpu"))
         return
-    with contextlib.suppress(ImportError):  # from before a recipe could ask for it
+    with contextlib.suppress(ImportError):  # the oldest commits have no such configuration
         importlib.import_module("frameworks.beginning").begin(framework, recipe, "cpu")
 
 
 @lru_cache(maxsize=1)
 def warm(framework: str, model: str, recipe: str) -> tuple[Any, Any]:
-    """`prepare`, compiled and stepped. Cached, because asv calls a benchmark's setup again before every sample."""
+    """Do the same as `prepare`, then compile and warm up. Cached, because asv calls `setup` before every sample."""
     program, batch = prepare(framework, model, recipe)
     program.compile(batch)
     for _ in range(WARMUP_STEPS):
