@@ -1,4 +1,4 @@
-"""Small valid records for tests: each takes what a test is about and fills in the rest."""
+"""Small valid records for tests. Each builder takes the fields that a test is about and fills in the others."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ENERGY = Energy(
 
 
 def small_case(framework: str = "pytorch", model: str = "xception", batch: int = 1, images: str = "noise") -> Case:
-    """The narrow variant at the least resolution of either network."""
+    """Return a case of a narrow network at the smallest resolution that both networks support."""
     return Case(framework=framework, model=model, variant="narrow", batch=batch, resolution=75, images=images)
 
 
@@ -73,7 +73,7 @@ def header(plan: Sequence[Case], sampling: SamplingConfig | None = None, run_id:
 
 
 def calibration(device: str = "cpu") -> Calibration:
-    """Ceilings of one framework: 12 GFLOP/s in fp32, 6 in bf16, 1 GB/s."""
+    """Return the ceilings of one framework: 12 GFLOP/s in fp32, 6 GFLOP/s in bf16, and 1 GB/s."""
     return Calibration(
         environment=fingerprint(ENVIRONMENT), device=device, taken_utc="2025-01-02T03:04:05+00:00",
         matmuls=[
@@ -108,12 +108,12 @@ def process(steps_s: Sequence[float] = (0.1, 0.2, 0.3), order: int = 0) -> Proce
 
 
 def resampled(made: Process, **fields: Any) -> Process:
-    """The process with other fields of its samples."""
+    """Return the process with some fields of its samples replaced."""
     return msgspec.structs.replace(made, measured=msgspec.structs.replace(made.measured, **fields))
 
 
 def serving(made: Process, bound_s: float, highest_rate_hz: float | None, trials: Sequence[RateTrial]) -> Process:
-    """The process as one of scenario server, with the same queries one after another."""
+    """Return the process as one of scenario server, whose queries took as long as the steps of `made`."""
     found = Server(
         **msgspec.structs.asdict(made.measured), bound_s=bound_s, highest_rate_hz=highest_rate_hz, trials=list(trials)
     )
@@ -130,7 +130,7 @@ def attempt(
     superseded: bool = False,
     made: Process | None = None,
 ) -> Attempt:
-    """A process that measured; `made` in place of the one that `process` makes."""
+    """Return a successful attempt of `made`, by default of a process with these steps."""
     order = number if order is None else order
     return Attempt(
         case=case, number=number, order=order, status="ok", costs=COSTS, environment=fingerprint(ENVIRONMENT),
@@ -139,12 +139,12 @@ def attempt(
 
 
 def record(case: Case, *steps_s: Sequence[float]) -> Record:
-    """A case with a process for each sequence of steps; one process without any."""
+    """Return the record of a case with a process for each sequence of steps, by default one process."""
     return Record(case=case, attempts=[attempt(case, s, number=n) for n, s in enumerate(steps_s or [(0.1, 0.2, 0.3)])])
 
 
 def measured(case: Case, *processes: Process) -> Record:
-    """A case with these processes."""
+    """Return the record of a case with these processes."""
     return Record(case=case, attempts=[attempt(case, number=n, made=p) for n, p in enumerate(processes)])
 
 
@@ -157,13 +157,13 @@ def failure(case: Case, reason: str = "the worker exited with code 3", log: str 
 
 
 def run_of(*records: Record, made: Header | None = None, calibrations: Sequence[Calibration] = ()) -> Run:
-    """A run as read from a file that holds these records, one after another."""
+    """Return a run as it is read from a file with these records, one after another."""
     attempts = tuple(attempt for one in records for attempt in one.attempts)
     return Run(made or header([one.case for one in records]), attempts, tuple(calibrations), cut_line=False)
 
 
 def append(run_file: RunFile, *records: Record) -> None:
-    """Writes a line for each of the records' attempts, in the order in which the file has them."""
+    """Append the attempts of records to a run file, numbered in the order of the file."""
     for one in records:
         for line in one.attempts:
             run_file.append(msgspec.structs.replace(line, order=len(run_file.attempts)))

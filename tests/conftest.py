@@ -7,25 +7,24 @@ import pytest
 
 from frameworks import allocator
 
-# Threads that wait for each other must not spin meanwhile: on cores that other tests or programs use, they would take
-# the time from the thread that they wait for. OpenMP reads this when the first framework is imported, and workers
-# inherit it.
+# Waiting OpenMP threads must not spin: on cores that other tests or programs use, they would take time from the thread
+# that they wait for. OpenMP reads the variable when the first framework is imported, and workers inherit it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# What a shell starts in its background ignores Ctrl-C, and so would every process that a test starts. A signal that is
-# handled, rather than ignored, is back at its default in a new process.
+# Background jobs of a shell ignore SIGINT, and so would all processes that a test starts. A handled signal, in contrast
+# to an ignored one, is reset to its default in a new process.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _told_to_keep() -> bool:
-    """In place of `allocator.keep`: what a recipe kept would be kept for every test that this process runs after it."""
+def _keep_nothing() -> bool:
+    """Replace `allocator.keep`, whose effect would persist for all following tests of this process."""
     return True
 
 
-_told_to_keep.__wrapped__ = allocator.keep  # type: ignore[attr-defined]
-allocator.keep = _told_to_keep
+_keep_nothing.__wrapped__ = allocator.keep  # type: ignore[attr-defined]
+allocator.keep = _keep_nothing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--regenerate", action="store_true", help="write the golden files of tests/golden anew")
+    parser.addoption("--regenerate", action="store_true", help="rewrite the golden files of tests/golden")

@@ -1,4 +1,4 @@
-"""Waiting for processes to come and go, on a machine however slow: only what hangs reaches the limit."""
+"""Waiting for processes to start and end, with limits that only a hanging process reaches, even on a slow machine."""
 
 from __future__ import annotations
 
@@ -12,22 +12,27 @@ GENEROUS_S = 1800.0
 """A time limit for processes that must end by themselves."""
 
 
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    """Polls until it is true; fails, saying what was waited for, after GENEROUS_S."""
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll until a condition holds; fail after GENEROUS_S.
+
+    Args:
+        condition: The condition.
+        what: What is false while the condition does not hold, for the message of the failure.
+    """
     deadline = time.monotonic() + GENEROUS_S
-    while not true():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+    while not condition():
+        assert time.monotonic() < deadline, f"time limit exceeded: {what}"
         time.sleep(0.05)
 
 
 def wait_for_pids(pid_file: Path) -> list[int]:
-    """The process ids that a process writes into a file."""
+    """Wait until a process has written process ids to a file, and return them."""
     wait_until(lambda: pid_file.exists() and bool(pid_file.read_text()), f"no process wrote {pid_file}")
     return [int(pid) for pid in pid_file.read_text().split()]
 
 
 def wait_until_gone(*pids: int) -> None:
-    """Returns when none of them runs; one that nobody has waited for yet does not."""
+    """Wait until none of the processes runs. A zombie does not count as running."""
     wait_until(lambda: not any(map(_runs, pids)), f"one of {pids} still runs")
 
 

@@ -1,6 +1,6 @@
-"""What a fresh interpreter imports and computes for a piece of code: the causes of a start's time, on any machine.
+"""The imports and CPU time of code in a fresh interpreter, which determine start times on any machine.
 
-How many seconds a start takes is a claim (benches/claims/overhead), never a test.
+Start times in seconds are a claim (benches/claims/overhead.py) and not a test.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BARE = "import typer, rich, msgspec"
-"""The least that a command line with types takes."""
+"""The imports that every command requires."""
 HEAVY = frozenset({
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "torchvision", "timm", "numpy", "scipy", "pandas",
     "sklearn", "pyarrow", "plotly", "jinja2", "rich", "PIL", "cpuinfo", "safetensors", "pynvml",
 })  # fmt: skip
-"""What only those commands may import that cannot do without it."""
+"""Packages that only the commands that use them may import."""
 ROUNDS = 5
 
 
 def imported(code: str) -> set[str]:
-    """The packages that are loaded once the code has run."""
+    """Return the top-level packages that are loaded after the code has run."""
     program = f"import sys\nsys.stdout = sys.stderr\ntry:\n    exec({code!r})\nexcept SystemExit: pass\n"
     program += "print(*sys.modules, file=sys.__stdout__)"
     names = subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True, stderr=subprocess.DEVNULL)
@@ -31,9 +31,9 @@ def imported(code: str) -> set[str]:
 
 
 def cpu_time_over_bare(code: str) -> float:
-    """How many times as much CPU time as BARE the code takes: the median over interleaved rounds.
+    """Return the CPU time of code relative to that of BARE: the median over interleaved rounds.
 
-    CPU time instead of the clock's: other programs take none of it.
+    CPU time, in contrast to wall time, hardly depends on other programs.
     """
     return statistics.median(_cpu_s(code) / _cpu_s(BARE) for _ in range(ROUNDS))
 

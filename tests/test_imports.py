@@ -1,4 +1,4 @@
-"""Who may import whom. Imports are read from the source, those inside functions and those for types too."""
+"""Import rules. Imports are read from the source, including those inside functions and those for types only."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ OURS = ("xibench", "frameworks", "dashboards", "benches", "tests")
 FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "optax")
 
 ERRORS = ("xibench.errors", "frameworks.errors")
-NAMES = (  # import no framework
+NAMES = (  # modules of `frameworks` with names and data only, which import no framework
     "frameworks*", "frameworks.api", "frameworks.architectures", "frameworks.cost", "frameworks.machine",
     "frameworks.manifest", "frameworks.precision", "frameworks.process", "frameworks.recipes", "frameworks.task",
 )
-SUBJECTS = (
+FRAMEWORK_COMMON = (  # modules of `frameworks` that are shared by all frameworks and import none
     *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.blueprint",
     "frameworks.weights", "frameworks.rewrites", "frameworks.published", "frameworks.paper",
 )
 
 WORKER = (
     "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure", "xibench.run.plan", "xibench.plugins",
-    *SUBJECTS, *ERRORS,
+    *FRAMEWORK_COMMON, *ERRORS,
 )
 
-# importer -> what of ours it may import. The most exact name that fits an importer decides; a name stands for itself
-# and everything below it, with a * for itself alone ("xibench*" is the package's own version, not its parts).
+# importer -> modules of this repository that it may import. A name covers the module and everything below it; a name
+# with * covers only the module itself ("xibench*" is the package's version, not its submodules). The most specific
+# matching name determines the rule of an importer.
 EDGES: dict[str, tuple[str, ...]] = {
     "frameworks*": (
         "frameworks.api", "frameworks.pytorch.framework", "frameworks.tensorflow.framework", "frameworks.jax.framework",
         "frameworks.third_party.framework", "frameworks.reference.framework",
     ),
-    "frameworks": SUBJECTS,
-    "frameworks.pytorch": (*SUBJECTS, "frameworks.pytorch"),
-    "frameworks.tensorflow": (*SUBJECTS, "frameworks.tensorflow"),
-    "frameworks.jax": (*SUBJECTS, "frameworks.jax"),
-    "frameworks.reference": (*SUBJECTS, "frameworks.reference"),
+    "frameworks": FRAMEWORK_COMMON,
+    "frameworks.pytorch": (*FRAMEWORK_COMMON, "frameworks.pytorch"),
+    "frameworks.tensorflow": (*FRAMEWORK_COMMON, "frameworks.tensorflow"),
+    "frameworks.jax": (*FRAMEWORK_COMMON, "frameworks.jax"),
+    "frameworks.reference": (*FRAMEWORK_COMMON, "frameworks.reference"),
     "frameworks.third_party*": (),
     "frameworks.third_party.framework": (
-        *SUBJECTS, "frameworks.third_party", "frameworks.pytorch.framework", "frameworks.tensorflow.framework",
+        *FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.pytorch.framework", "frameworks.tensorflow.framework",
         "frameworks.jax.framework",
     ),
-    "frameworks.third_party": (*SUBJECTS, "frameworks.third_party"),
-    "frameworks.third_party.keras_pytorch": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
-    "frameworks.third_party.keras_tensorflow": (*SUBJECTS, "frameworks.third_party", "frameworks.tensorflow"),
-    "frameworks.third_party.keras_jax": (*SUBJECTS, "frameworks.third_party", "frameworks.jax"),
-    "frameworks.third_party.torch_modules": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
-    "frameworks.third_party.torchvision": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
-    "frameworks.third_party.timm": (*SUBJECTS, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party": (*FRAMEWORK_COMMON, "frameworks.third_party"),
+    "frameworks.third_party.keras_pytorch": (*FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party.keras_tensorflow": (*FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.tensorflow"),
+    "frameworks.third_party.keras_jax": (*FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.jax"),
+    "frameworks.third_party.torch_modules": (*FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party.torchvision": (*FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.pytorch"),
+    "frameworks.third_party.timm": (*FRAMEWORK_COMMON, "frameworks.third_party", "frameworks.pytorch"),
     "xibench": ("xibench*",),
     "xibench.errors": (),
     "xibench.plugins": ("xibench.errors",),
@@ -75,7 +76,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     "xibench.analysis": (
         "xibench*", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "xibench.workers",
-        "xibench.ab", "xibench.scenarios", "frameworks.third_party.keras_layers", *SUBJECTS, *ERRORS,
+        "xibench.ab", "xibench.scenarios", "frameworks.third_party.keras_layers", *FRAMEWORK_COMMON, *ERRORS,
     ),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.plugins", "xibench.analysis", "xibench.record", "xibench.measure",
@@ -87,20 +88,20 @@ EDGES: dict[str, tuple[str, ...]] = {
         "xibench*", "dashboards", "xibench.record", "xibench.scenarios", "xibench.analysis", "frameworks.api",
         *ERRORS,
     ),
-    "benches": ("benches", "xibench.measure", *SUBJECTS),
+    "benches": ("benches", "xibench.measure", *FRAMEWORK_COMMON),
     "benches.claims": (
         "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",
-        "xibench.ab", "xibench.analysis", *SUBJECTS, *ERRORS,
+        "xibench.ab", "xibench.analysis", *FRAMEWORK_COMMON, *ERRORS,
     ),
 }
 
-# A worker is started as a process of its own; whoever imported it would take a framework into its own process.
+# Jobs of worker processes. Importing one of them would load a framework into the importing process.
 STARTED_ONLY = (
     "xibench.workers.case", "xibench.workers.ceilings", "xibench.workers.golden", "xibench.workers.pair_side",
     "xibench.workers.probe_framework", "xibench.workers.count_flops", "xibench.workers.write_batch",
 )
 
-# framework package -> the modules that may import it. Nothing else does, not even inside a function.
+# framework package -> modules that may import it. No other module may, not even inside a function.
 FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
     "torch": (
         "frameworks.pytorch", "frameworks.third_party.keras_pytorch", "frameworks.third_party.torch_modules",
@@ -116,7 +117,7 @@ FRAMEWORK_IMPORTERS: dict[str, tuple[str, ...]] = {
 
 
 def module_name(path: Path) -> str:
-    """xibench/run/plan.py -> xibench.run.plan; a package's __init__.py is the package."""
+    """Return the name of a module: xibench/run/plan.py is xibench.run.plan, xibench/__init__.py is xibench."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -126,7 +127,7 @@ def sources() -> list[Path]:
 
 
 def imports(source: str, module: str, is_package: bool = False) -> Iterator[str]:
-    """Every module that the source imports, anywhere in it; `from a import b` counts as a.b where that is a module."""
+    """Yield all modules that a source imports; `from a import b` is a.b if that is a module, otherwise a."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -144,7 +145,7 @@ def is_module(name: str) -> bool:
 
 
 def within(name: str, place: str) -> bool:
-    """Whether a name is the place or stands below it; `place*` means the place alone."""
+    """Return whether a name is `place` or below it; `place*` matches only `place` itself."""
     if place.endswith("*"):
         return name == place[:-1]
     return name == place or name.startswith(f"{place}.")
@@ -193,14 +194,14 @@ def test_a_module_imports_only_what_the_table_allows(path: Path) -> None:
         ("benches.asv_suite.step", "from xibench.run import execute"),
     ],
 )
-def test_the_table_forbids_what_it_should(importer: str, source: str) -> None:
+def test_the_table_forbids_known_violations(importer: str, source: str) -> None:
     assert any(forbidden(importer, imported) for imported in imports(source, importer))
 
 
-def test_every_part_of_the_product_stands_in_the_table() -> None:
+def test_every_package_is_in_the_table() -> None:
     places = {module_name(path) for path in sources() if path.name == "__init__.py"}
-    unruled = [name for name in places if not any(within(name, place) for place in EDGES)]
-    assert not unruled
+    missing = [name for name in places if not any(within(name, place) for place in EDGES)]
+    assert not missing
 
 
 def test_importing_the_packages_imports_no_framework() -> None:

@@ -1,4 +1,4 @@
-"""docs/networks.md quotes the counts that the registry has."""
+"""docs/networks.md contains the counts of the registered networks."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ ROW = re.compile(r"^\| (`[^|]+) \|.*\| ([\d,]+) \| ([\d,]+) \|$", re.MULTILINE)
 
 
 @pytest.mark.parametrize("model", SECTIONS)
-def test_every_variant_stands_there_with_its_counts(model: str) -> None:
-    told = {
+def test_every_variant_is_listed_with_its_counts(model: str) -> None:
+    listed = {
         name.strip("` "): (int(parameters.replace(",", "")), int(macs.replace(",", "")))
         for names, parameters, macs in ROW.findall(SECTIONS[model].split("\n## ")[0])
         for name in names.split(",")
     }
     counted = {name: cost(network(model, name)) for name in MODELS[model].variants}
-    assert told == {name: (found.parameters_trainable, found.macs) for name, found in counted.items()}
+    assert listed == {name: (found.parameters_trainable, found.macs) for name, found in counted.items()}
 
 
-def test_comparators_stand_there_in_both_forms() -> None:
+def test_comparators_are_listed_in_both_variants() -> None:
     for depth in (50, 101, 152):
-        forms = [cost(network(f"resnet{depth}", variant)) for variant in ("default", "torchvision")]
-        cells = " | ".join(f"{found.parameters_trainable:,} · {found.macs:,}" for found in forms)
+        variants = [cost(network(f"resnet{depth}", variant)) for variant in ("default", "torchvision")]
+        cells = " | ".join(f"{found.parameters_trainable:,} · {found.macs:,}" for found in variants)
         assert f"| `resnet{depth}` | {cells} |" in TEXT
 
 
-def test_vgg_stands_there() -> None:
+def test_vgg16_is_listed() -> None:
     found = cost(network("vgg16"))
     assert f"| `vgg16` | {found.parameters_trainable:,} · {found.macs:,} | |" in TEXT
 

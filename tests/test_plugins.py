@@ -12,7 +12,7 @@ from xibench.errors import UsageError
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of plugins, from which modules can be imported."""
+    """A folder for plugin modules that is on the import path."""
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("first_plugin", "second_plugin"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("value", [None, "", " , "])
-def test_without_a_name_nothing_is_imported(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_names_nothing_is_imported(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if value is None:
         monkeypatch.delenv(plugins.VARIABLE, raising=False)
     else:
@@ -30,7 +30,7 @@ def test_without_a_name_nothing_is_imported(value: str | None, monkeypatch: pyte
     assert set(sys.modules) == before
 
 
-def test_modules_are_imported_once_in_the_order_of_the_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_are_imported_once_in_order_of_the_variable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "plugin_log.py").write_text("imported = []\n")
     for name in ("first_plugin", "second_plugin"):
         (folder / f"{name}.py").write_text("import plugin_log\nplugin_log.imported.append(__name__)\n")
@@ -41,7 +41,7 @@ def test_modules_are_imported_once_in_the_order_of_the_variable(folder: Path, mo
 
 
 @pytest.mark.parametrize("text", ["import no_such_module_here", "1 / 0", "not python"])
-def test_a_module_that_cannot_be_imported_is_a_usage_error_that_names_it(
+def test_a_module_that_cannot_be_imported_is_a_usage_error(
     text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "first_plugin.py").write_text(text)
@@ -56,7 +56,7 @@ def test_a_command_imports_plugins_when_it_starts(folder: Path, tmp_path: Path) 
     assert (done.returncode, done.stderr) == (0, "loaded\n")
 
 
-def test_a_command_with_a_plugin_that_is_not_there_ends_with_one_line(
+def test_a_command_with_a_missing_plugin_ends_with_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(plugins.VARIABLE, "no_such_plugin")

@@ -1,4 +1,4 @@
-"""What the README shows is what the product makes."""
+"""The generated parts of the README and docs are up to date, and their links and commands exist."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "results" / "README.md"])
 
 
-def test_the_headline_table_is_the_one_that_its_reference_run_gives() -> None:
+def test_the_headline_table_is_that_of_its_reference_run() -> None:
     shown = README.split(BEGIN)[1].split(END)[0].strip()
     named = re.search(r"Run `([^`]+)`", shown)
     assert named, "the README's table names no run: python -m dashboards.headline RUN README.md"
@@ -32,13 +32,13 @@ def test_the_headline_table_is_the_one_that_its_reference_run_gives() -> None:
     assert shown == headline(load(runs[0]))
 
 
-def test_the_figures_of_the_claims_are_those_of_their_programs() -> None:
+def test_the_table_of_claims_is_that_of_the_kept_answers() -> None:
     answers = claims.load(*REFERENCE.glob("*/claims.jsonl"))
     made = embed(README, claims.table(answers), claims.NAME)
     assert made == README, "python -m benches.claims.readme results/reference/*/claims.jsonl README.md"
 
 
-def test_what_is_said_of_the_recipes_is_what_their_claims_measured() -> None:
+def test_the_generated_part_of_docs_recipes_is_that_of_the_kept_answers() -> None:
     document = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
     answers = claims.load(*REFERENCE.glob("*/claims.jsonl"))
     made = embed(document, recipes_doc.text(answers), recipes_doc.NAME)
@@ -54,7 +54,7 @@ def test_the_figures_of_a_claim_follow_from_its_kept_run(claim: ModuleType) -> N
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_inside_the_repository_lead_somewhere(document: Path) -> None:
+def test_links_inside_the_repository_exist(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
