@@ -1,4 +1,4 @@
-"""The generated parts of the README and docs are up to date, and their links and commands exist."""
+"""The generated parts of the README and docs are up to date, and their links exist."""
 
 from __future__ import annotations
 
@@ -58,10 +58,3 @@ def test_links_inside_the_repository_exist(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text(encoding="utf-8")):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
-
-
-def test_every_command_that_the_readme_names_exists() -> None:
-    from xibench.cli.app import COMMANDS
-
-    named = set(re.findall(r"^    xibench ([a-z]+)|`xibench ([a-z]+)", README, re.MULTILINE))
-    assert {first or second for first, second in named} <= set(COMMANDS)

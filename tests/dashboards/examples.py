@@ -246,7 +246,7 @@ def varied() -> tuple[Header, list[Record]]:
 
 
 def thorough() -> tuple[Header, list[Record]]:
-    """Three processes a case, every scenario, energy of the processor; some disturbed, set aside, failed, unsteady."""
+    """Three processes per case, every scenario, CPU energy; some are disturbed, superseded, failed or unsteady."""
     cases = [c for c in matrix() if c.recipe != "compiled"]
     records = [_powered(several(c), watts) for c, watts in zip(cases, (41, 44, 38, 47, 45, 40, 42, 43, 39, 44, 46, 41),
                                                                strict=True)]

@@ -7,5 +7,5 @@ from tests.golden.golden import Golden
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """The golden files: compared with, or written anew under `--regenerate`."""
+    """Comparison with the golden files, which `--regenerate` rewrites instead."""
     return Golden(regenerate=bool(request.config.getoption("--regenerate", default=False)))

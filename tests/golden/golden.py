@@ -1,6 +1,6 @@
-"""Golden files: what the product is to print, kept beside the tests and compared with what it prints now.
+"""Golden files: expected output of commands, stored next to the tests and compared with the current output.
 
-`pytest tests/golden --regenerate` writes all of them anew; the difference then shows in the commit.
+`pytest tests/golden --regenerate` rewrites all of them, so that a commit shows the difference.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from typing import Any
 FOLDER = Path(__file__).parent / "files"
 COMMAND = "pytest tests/golden --regenerate"
 RELATIVE_TOLERANCE = 1e-12
-"""NumPy's vectorised sums differ between CPUs in the last digit."""
-SHOWN = 12  # differences in a failure
+"""NumPy's vectorised sums differ in the last digit between CPUs."""
+MAX_SHOWN = 12  # differences that a failure lists
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Compares with the golden files, or writes them."""
+    """Compares output with the golden files, or rewrites them."""
 
     regenerate: bool
 
     def text(self, name: str, found: str) -> None:
-        """Holds a text to its golden file, line by line."""
-        self._hold(name, found, lambda kept: _lines(kept.splitlines(), found.splitlines()))
+        """Compare a text with its golden file line by line."""
+        self._compare(name, found, lambda kept: _lines(kept.splitlines(), found.splitlines()))
 
     def document(self, name: str, found: object) -> None:
-        """Holds a JSON document to its golden file: keys, their order, values; floats to RELATIVE_TOLERANCE."""
+        """Compare the keys, their order and the values of a JSON document; floats within RELATIVE_TOLERANCE."""
         text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-        self._hold(name, text, lambda kept: differences(json.loads(kept), json.loads(text)))
+        self._compare(name, text, lambda kept: differences(json.loads(kept), json.loads(text)))
 
-    def _hold(self, name: str, found: str, compare: Callable[[str], Iterator[str]]) -> None:
+    def _compare(self, name: str, found: str, compare: Callable[[str], Iterator[str]]) -> None:
         path = FOLDER / name
         if self.regenerate:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(found)
             return
         assert path.is_file(), f"no golden file {path}; write it with `{COMMAND}`"
-        unlike = list(itertools.islice(compare(path.read_text()), SHOWN))
+        unlike = list(itertools.islice(compare(path.read_text()), MAX_SHOWN))
         assert not unlike, "\n".join([
-            f"{path.relative_to(FOLDER.parents[2])} differs from what is printed now (kept -> found):", *unlike,
-            f"If that is intended, run `{COMMAND}` and commit the difference.",
+            f"{path.relative_to(FOLDER.parents[2])} differs from the current output (kept -> found):", *unlike,
+            f"If this is intended, run `{COMMAND}` and commit the difference.",
         ])  # fmt: skip
 
 
 def differences(kept: Any, found: Any, where: str = "") -> Iterator[str]:
-    """Where two JSON documents differ, as `path: kept -> found`."""
+    """Yield the differences between two JSON documents as `path: kept -> found`."""
     if isinstance(kept, dict) and isinstance(found, dict):
         if list(kept) != list(found):
             gone, new = [k for k in kept if k not in found], [k for k in found if k not in kept]
@@ -79,7 +79,7 @@ def _lines(kept: list[str], found: list[str]) -> Iterator[str]:
 
 
 def _same_cells(one: str | None, other: str | None) -> bool:
-    """Whether two lines of comma-separated values hold the same words, and numbers to RELATIVE_TOLERANCE."""
+    """Return whether two lines of CSV have equal words, and numbers that are equal within RELATIVE_TOLERANCE."""
     if one is None or other is None:
         return False
     cells = list(zip(one.split(","), other.split(","), strict=False))

@@ -1,4 +1,4 @@
-"""Every `--json` document, with the figures of committed runs: scripts rely on their keys, readers on their figures."""
+"""All `--json` documents and the figures of committed runs, on whose keys and values scripts rely."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xibench.record.comparison import Compared, Comparison, NotCompared
 from xibench.record.recipe_file import RecipeFile
 
 REFERENCE = "results/reference"
-OLDEST = f"{REFERENCE}/amd-epyc-avx512-2c/quick-0.1.jsonl"  # of format 1, migrated while it is read
+OLDEST = f"{REFERENCE}/amd-epyc-avx512-2c/quick-0.1.jsonl"  # in format 1, which is migrated on reading
 QUICK = f"{REFERENCE}/amd-epyc-avx512-2c/quick.jsonl"
 NIGHTLY = f"{REFERENCE}/amd-epyc-avx512-2c/nightly.jsonl"
 SPECTRUM = f"{REFERENCE}/intel-xeon-avx512-2c/spectrum.jsonl"
@@ -60,33 +60,33 @@ COMPARED = Compared(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_is_as_scripts_know_it(name: str, golden: Golden) -> None:
+def test_a_document_is_unchanged(name: str, golden: Golden) -> None:
     golden.document(f"documents/{name}.json", document(xibench(*DOCUMENTS[name], "--json", cwd=ROOT)))
 
 
-def test_the_inventory_is_as_scripts_know_it_whatever_is_installed(golden: Golden) -> None:
+def test_the_inventory_is_unchanged_apart_from_installed_versions(golden: Golden) -> None:
     found = document(xibench("list", "--json", cwd=ROOT))
     for versions in found["versions"].values():
         versions.update(dict.fromkeys(versions, "as installed"))
     golden.document("documents/list.json", found)
 
 
-def test_an_ab_comparison_is_as_scripts_know_it(golden: Golden, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_ab_comparison_is_unchanged(golden: Golden, capsys: pytest.CaptureFixture[str]) -> None:
     refused = NotCompared(case=small_case("jax"), why=["jax: not installed"], failed=True)
     found = Comparison(base="git:main", new="tree", threshold=0.02, pairs=[COMPARED], not_compared=[refused], slower=1)
     comparison_tables.show(found, as_json=True, as_markdown=False)
     golden.document("documents/ab.json", json.loads(capsys.readouterr().out))
 
 
-def test_a_proof_is_as_scripts_know_it(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verification_report_is_unchanged(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     report = EqualityReport(ok=False, checks=[CHECK], mistakes=[CAUGHT], skipped=["tensorflow: not installed"])
     monkeypatch.setattr("xibench.analysis.verify.verify", lambda *_, **__: report)
     golden.document("documents/verify.json", document(xibench("verify", "xception", "--json", cwd=ROOT)))
 
 
 @pytest.mark.parametrize("kind", [DoctorReport, Comparison, EqualityReport, RecipeFile], ids=lambda kind: kind.__name__)
-def test_what_a_document_may_hold_is_as_scripts_know_it(kind: type, golden: Golden) -> None:
-    """A schema: keys, types and what may be null, on any machine. `doctor` prints a DoctorReport."""
+def test_the_schema_of_a_document_is_unchanged(kind: type, golden: Golden) -> None:
+    """Compares keys, types and nullability, which do not depend on the machine. `doctor` prints a DoctorReport."""
     schema = msgspec.json.schema(kind, schema_hook=lambda _: ANYTHING)
     for entry in schema["$defs"].values():
         entry.pop("description", None)  # the docstring
@@ -94,7 +94,7 @@ def test_what_a_document_may_hold_is_as_scripts_know_it(kind: type, golden: Gold
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_the_figures_of_a_committed_run_are_those_of_when_it_was_committed(
+def test_the_figures_of_a_committed_run_are_unchanged(
     run: str, golden: Golden, tmp_path: Path
 ) -> None:
     done = xibench("export", ROOT / run, "--out", "run.csv", cwd=tmp_path)
@@ -104,6 +104,6 @@ def test_the_figures_of_a_committed_run_are_those_of_when_it_was_committed(
 
 
 def document(done: Done) -> Any:
-    """What a command printed as JSON: nothing else is on stdout."""
+    """Parse the JSON document that a command printed; there is nothing else on stdout."""
     assert done.stdout, done.stderr
     return json.loads(done.stdout)

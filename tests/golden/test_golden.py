@@ -1,4 +1,4 @@
-"""The comparison itself."""
+"""The comparison with golden files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def test_a_difference_is_named_by_its_path_with_both_values() -> None:
         (None, 0.0, False), ({"a": 1, "b": 2}, {"b": 2, "a": 1}, False),
     ],
 )  # fmt: skip
-def test_numbers_may_differ_in_the_last_digit_and_nothing_else_may(kept: object, found: object, same: bool) -> None:
+def test_only_the_last_digit_of_numbers_may_differ(kept: object, found: object, same: bool) -> None:
     assert (list(differences(kept, found)) == []) is same
 
 
-def test_a_failure_says_where_and_how_to_regenerate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_reports_the_line_and_how_to_regenerate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(golden_, "FOLDER", tmp_path / "tests" / "golden" / "files")
     with pytest.raises(AssertionError, match=COMMAND):
         Golden(regenerate=False).text("a.csv", "x,1.0\n")

@@ -1,4 +1,4 @@
-"""`--help` of every command."""
+"""The `--help` of every command."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xibench.cli.app import app
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The group itself, its commands, and those below them."""
+    """Yield the path of a group, of its commands, and of their subcommands."""
     yield path
     if hasattr(group, "list_commands"):
         for name in group.list_commands(None):
@@ -23,7 +23,7 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 @pytest.mark.parametrize("command", list(commands(get_group(app))), ids=lambda path: "-".join(("xibench", *path)))
-def test_help_reads_as_it_was_reviewed(command: tuple[str, ...], golden: Golden, tmp_path: Path) -> None:
+def test_help_is_unchanged(command: tuple[str, ...], golden: Golden, tmp_path: Path) -> None:
     done = xibench(*command, "--help", cwd=tmp_path, COLUMNS="110")
     assert (done.returncode, done.stderr) == (0, "")
     golden.text(f"help/{'-'.join(('xibench', *command))}.txt", done.stdout)

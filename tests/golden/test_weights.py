@@ -1,4 +1,4 @@
-"""The seeded initial weights: NumPy promises no stream that stays, and every figure and proof rests on them."""
+"""The seeded initial weights. NumPy does not guarantee a stable stream, and all recorded figures depend on them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NETWORKS = (("xception", "default"), ("xception", "narrow"), ("inception_v3", "d
 
 
 def digest(model: str, variant: str) -> str:
-    """SHA-256 over each parameter in the order of its name: the name, and the values as little-endian float32."""
+    """Return the SHA-256 of all parameters sorted by name: each name, and its values as little-endian float32."""
     found = hashlib.sha256()
     for name, values in sorted(initial(network(model, variant), seed=0).items()):
         found.update(name.encode())
@@ -22,5 +22,5 @@ def digest(model: str, variant: str) -> str:
     return found.hexdigest()
 
 
-def test_initial_weights_of_seed_0_are_those_that_every_record_was_measured_with(golden: Golden) -> None:
+def test_initial_weights_of_seed_0_are_unchanged(golden: Golden) -> None:
     golden.document("weights.json", {f"{model}/{variant}": digest(model, variant) for model, variant in NETWORKS})
