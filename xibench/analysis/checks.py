@@ -30,13 +30,13 @@ KERAS: Final = "keras"
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One comparison of two implementations of a network.
 
-    Where `what` contains rms, the error is the root-mean-square error of the logits, and the tolerance is 3 times the
-    error of recipe `default`.
+    If `what` contains rms, the error is the root-mean-square error of the logits, and the tolerance is FACTOR times
+    that of recipe `default`.
     """
 
     model: str
     variant: str
-    left: str  # implementation, and its recipe where whole graphs are compared
+    left: str  # implementation, followed by the recipe if whole graphs are compared
     right: str
     precision: str
     what: str  # inference, training mode or whole graph, and the input resolution
@@ -59,17 +59,17 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def array_errors(left: Arrays, right: Arrays) -> dict[str, float]:
-    """Relative error of every array of the right-hand side; infinite where the left-hand side has no such array."""
+    """Return the relative error of each array on the right; it is infinite if the left side has no such array."""
     return {name: relative_error(left[name], right[name]) if name in left else float("inf") for name in right}
 
 
 def compare_pair(job: ForwardPass, what: str, names: tuple[str, str], arrays: Mapping[str, Arrays]) -> Check:
-    """Compare two implementations' arrays of the same forward pass, to the tolerance of its precision.
+    """Compare the arrays of two implementations with the tolerance of their precision.
 
     Args:
         job: The forward pass that both computed.
-        what: What is compared, as the check's `what`.
-        names: The two implementations.
+        what: Description of the comparison, for the check.
+        names: Names of the two implementations.
         arrays: The arrays of each implementation, by its name.
     """
     left, right = names
@@ -77,9 +77,14 @@ def compare_pair(job: ForwardPass, what: str, names: tuple[str, str], arrays: Ma
 
 
 def compare_inference(workers: Workers, job: ForwardPass) -> list[Check]:
-    """Compare all pairs of OURS block by block in inference; in float32 also with keras.applications if it has it.
+    """Compare all pairs of implementations block by block in inference, in float64 and float32.
 
-    Each block starts from the implementation's own output of the block before.
+    Each block starts from the implementation's own output of the previous block. In float32 keras.applications is
+    compared too if it has the network.
+
+    Args:
+        workers: The workers that run the forward passes.
+        job: The network and resolution.
     """
     checks = []
     for precision, names in (("fp64", OURS), ("fp32", (*OURS, *_keras(job)))):
@@ -91,11 +96,16 @@ def compare_inference(workers: Workers, job: ForwardPass) -> list[Check]:
 
 
 def compare_training(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
-    """Compare a pass in training mode: batch statistics, the updated running statistics, and dropout.
+    """Compare all pairs of implementations in training mode: batch statistics, updated running statistics, dropout.
 
-    In float64 each block starts from the implementation's own output. In float32 the logits do likewise, but every
-    block starts from the float64 output of the block before, so that rounding errors do not accumulate over blocks
-    (see forward.OFFSET). Dropout is compared in float64 only, since the Keras models have none.
+    In float64 each block starts from the implementation's own output of the previous block. In float32 this holds only
+    for the logits; every block starts from the float64 output of the previous one, so that rounding errors do not
+    accumulate over blocks (see forward.OFFSET). Dropout is compared only in float64, because Keras' models have none.
+
+    Args:
+        workers: The workers that run the forward passes.
+        job: The network and resolution.
+        network: The network of the job.
     """
     what, logits = f"training mode at {job.resolution}", network.layers[-1].name
     float64 = msgspec.structs.replace(job, precision="fp64", training=True)
@@ -113,12 +123,17 @@ def compare_training(workers: Workers, job: ForwardPass, network: Network) -> li
 
 
 def compare_recipes(workers: Workers, job: ForwardPass, network: Network) -> list[Check]:
-    """Compare whole graphs, as a run times them, with the reference's float64 output.
+    """Compare whole graphs, as a run times them, with the float64 output of the reference.
 
     `default` must meet the tolerance of its precision, and `tuned` that of float64. In lower precisions the
     root-mean-square error of `tuned` may be FACTOR times that of `default` in the same framework and precision.
-    TorchInductor takes long to compile and is used in float32 only: a run compares whatever it times with float64
+    TorchInductor compiles slowly and is used in float32 only; a run compares everything that it times with float64
     anyway (xibench.run.gate).
+
+    Args:
+        workers: The workers that run the forward passes.
+        job: The network and resolution.
+        network: The network of the job.
     """
     last = network.layers[-1].name
     outputs = workers.ask(tuple(REFERENCES), msgspec.structs.replace(job, precision="fp64"))
@@ -145,8 +160,8 @@ def compare_recipes(workers: Workers, job: ForwardPass, network: Network) -> lis
             if precision == "fp64":
                 add(tuned_job, name, "whole graph", relative_error(tuned_output, correct), TOLERANCE[precision])
             else:
-                allowed = FACTOR * rms_error(default_output, correct)
-                add(tuned_job, name, "whole graph, rms", rms_error(tuned_output, correct), allowed)
+                max_error = FACTOR * rms_error(default_output, correct)
+                add(tuned_job, name, "whole graph, rms", rms_error(tuned_output, correct), max_error)
     return checks
 
 

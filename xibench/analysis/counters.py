@@ -29,7 +29,7 @@ class CounterCheck:
         framework: Name of the framework.
         counter: Its FLOP counter.
         ours_flops: FLOPs from the blueprint: 2 per multiply-add.
-        flops: FLOPs from the counter; None if it could not be asked, for the reason in `problem`.
+        flops: FLOPs from the counter; None if it gave none, for the reason in `problem`.
         terms: Operations that the counter is known to count differently.
         problem: Why `flops` is None.
     """

@@ -55,7 +55,7 @@ def empty_fields(conditions: Conditions, monitor: Monitor, devices: Iterable[str
 
     Args:
         conditions: The machine's current conditions.
-        monitor: NVML, or what stands in for it.
+        monitor: Access to NVML.
         devices: Devices that any framework sees: `cpu`, `cuda`.
 
     Returns:

@@ -36,7 +36,7 @@ def machine_findings(environment: Environment, inductor: str | None, free_bytes:
     if inductor is not None:
         yield Finding(
             what=inductor,
-            effect="PyTorch's `compiled` recipe runs eagerly on the CPU and the record says so",
+            effect="PyTorch's `compiled` recipe runs eagerly on the CPU, which the record notes",
             cure="install it, or name a compiler in CXX",
         )
     if not set(BF16_FLAGS) & set(environment.cpu_flags):
