@@ -1,4 +1,4 @@
-"""A headless chromium that opens pages from the file system and notes everything that it should not have to note."""
+"""A headless Chromium that opens pages from the file system and records errors and external requests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DRAWN = """() => Array.from(document.querySelectorAll('.drawing')).every(d => d.
 
 @dataclass
 class Seen:
-    """What a page did: its charts, complaints, and addresses outside this machine that it asked for."""
+    """The result of loading a page: its charts, its errors, and the external addresses that it requested."""
 
     charts: list[dict[str, Any]] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Seen:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser. Fails, saying what to install, where there is none."""
+    """Start the browser; if there is none, fail with the command that installs it."""
     if os.environ.get("XIBENCH_NO_BROWSER") == "1":
         pytest.skip("XIBENCH_NO_BROWSER=1")
     executable = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -61,7 +61,7 @@ def chromium() -> Iterator[Any]:
 
 
 def open_page(browser: Any, path: Path, *views: tuple[int, str]) -> list[Seen]:
-    """Opens a file and looks at it in each view (its width in pixels and `light` or `dark`), once the charts are drawn.
+    """Open a file in each view, a width in pixels and `light` or `dark`, and inspect it after the charts are drawn.
 
     A complaint or request belongs to the view in which it came. Without a view: 1280 pixels wide, light.
     """

@@ -37,7 +37,7 @@ def thorough_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="session")
 def empty_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run without a result: one case failed, one was never reached."""
+    """A run without a result: one case failed, the other was not started."""
     cases = examples.matrix()[:2]
     records = [examples.refused(cases[0], "failed", "worker exited with code 1", log="Illegal instruction")]
     return examples.write(tmp_path_factory.mktemp("empty") / "empty.jsonl", examples.header(cases), records)
@@ -60,7 +60,7 @@ def empty(empty_run: Path) -> Pages:
 
 @pytest.fixture(scope="session")
 def reference() -> Pages:
-    """The pages of the committed reference run whose file is of format 1."""
+    """The pages of the committed reference run in format 1."""
     return pages_of_files(REFERENCE)
 
 

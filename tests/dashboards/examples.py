@@ -1,4 +1,4 @@
-"""Run files made of schema objects, with everything that a page has to show: results, refusals, substitutions."""
+"""Run files built from schema objects, with everything that pages show: results, refused cases, substitutions."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def process(case: Case, steps: Sequence[float], **changes: object) -> Process:
 
 
 def _measured(case: Case, steps: Sequence[float], changes: dict[str, object]) -> Measured:
-    """What a process of the case's scenario measures; takes its own fields out of `changes`."""
+    """Return the samples of a process of the case's scenario; fields of the samples are removed from `changes`."""
     if case.scenario == "compile":
         return Compile()
     typical = steps[0] if steps else 0.5
@@ -121,12 +121,12 @@ def _measured(case: Case, steps: Sequence[float], changes: dict[str, object]) ->
 
 
 def _of_samples(changes: dict[str, object]) -> dict[str, object]:
-    """Take out of `changes` what is a field of the samples."""
+    """Remove the fields of the samples from `changes` and return them."""
     return {name: changes.pop(name) for name in list(changes) if name in Server.__struct_fields__}
 
 
 def energy(case: Case, steps: Sequence[float], watts: float | None = None, card: float | None = None) -> Energy:
-    """A window over the steps; watts of the processor's packages and of the card, null where not given."""
+    """Return energy over the timed steps, from the power of the CPU packages and of the GPU in watts; None: unknown."""
     window = float(sum(steps))
     absent = {} if watts else {"cpu_package_joules": NO_RAPL}
     if card is None:
@@ -164,7 +164,7 @@ def attempt(case: Case, made: Process | None, number: int = 0, **changes: object
 
 
 def steps_of(case: Case, processes: int = 1, n: int = 30) -> list[list[float]]:
-    """Plausible steps from a seed that the case's name gives; processes differ by some percent."""
+    """Return plausible step times, seeded by the name of the case; processes differ by a few percent."""
     rng = np.random.default_rng(sum(case.key.encode()))
     overhead = 0.35 if case.batch > 1 else 0.5
     size = overhead + (1 - overhead) * case.batch / 8
@@ -176,12 +176,12 @@ def steps_of(case: Case, processes: int = 1, n: int = 30) -> list[list[float]]:
 
 
 def ok(case: Case, steps: Sequence[float] | None = None, **changes: object) -> Record:
-    """A record with one process. Without `steps`, 30 plausible ones."""
+    """Return a record with one process, by default of 30 plausible steps."""
     return Record(case=case, attempts=[attempt(case, process(case, steps or steps_of(case)[0], **changes))])
 
 
 def several(case: Case, *steps: Sequence[float], **changes: object) -> Record:
-    """A record with a process for each sequence of steps; without any, three of 30 plausible ones."""
+    """Return a record with a process for each sequence of steps, by default three with 30 plausible steps each."""
     rng = np.random.default_rng(len(case.key))
     found = [
         process(case, s, **({"first_step_s": 2.2 * (s[0] if s else 0.5) * float(1 + 0.1 * rng.random())} | changes))
@@ -230,7 +230,7 @@ def matrix(**changes: object) -> list[Case]:
 
 
 def varied() -> tuple[Header, list[Record]]:
-    """A whole matrix in fp32 with three refusals and a case that was not reached, and one substituted bf16 case."""
+    """All combinations in fp32, three of them refused and one not started, and a bf16 case with a substitution."""
     cases = matrix()
     bf16 = Case(framework="tensorflow", model="xception", recipe="tuned", precision="bf16")
     refusals: dict[int, tuple[Status, str]] = {
@@ -297,7 +297,7 @@ def sweep() -> tuple[Header, list[Record]]:
 
 
 def card() -> tuple[Header, list[Record]]:
-    """One case on an NVIDIA card: device memory, device time, energy by counter, a throttled process."""
+    """One case on an NVIDIA GPU: device memory, device time, energy from the counter, a throttled process."""
     case = Case(framework="pytorch", model="xception", device="cuda", batch=32)
     steps = [[0.031 + 0.0001 * (i % 3) for i in range(40)] for _ in range(3)]
     memory = Memory(
@@ -322,7 +322,7 @@ def card() -> tuple[Header, list[Record]]:
 
 
 def without_ceilings(record: Record) -> Record:
-    """The run measured no ceilings."""
+    """Return the record of a run without ceilings."""
     plain = msgspec.structs.replace(
         record.costs, attainable_s=None, attainable_as_written_s=None,
         absent={"attainable_s": "ceilings were switched off"},
@@ -332,23 +332,23 @@ def without_ceilings(record: Record) -> Record:
 
 
 def disturb(record: Record, number: int, reason: str = BUSY) -> Record:
-    """The process is disturbed and counts all the same."""
+    """Return the record with a process that is disturbed but counts."""
     return _with(record, number, surroundings=surroundings([reason]))
 
 
 def repeat(record: Record, number: int, reason: str = BUSY) -> Record:
-    """The process was disturbed, superseded and repeated."""
+    """Return the record with a process that was disturbed, superseded and repeated."""
     aside = msgspec.structs.replace(record.attempts[number], surroundings=surroundings([reason]), superseded=True)
     return msgspec.structs.replace(record, attempts=[aside, *record.attempts])
 
 
 def fail(record: Record, reason: str = "worker exited with code 139") -> Record:
-    """The last process failed."""
+    """Return the record with a last process that failed."""
     return _with(record, -1, process=None, status="failed", reason=reason)
 
 
 def change(record: Record, number: int, **changes: object) -> Record:
-    """The process measured something else."""
+    """Return the record with other samples of a process."""
     made = record.attempts[number].process
     assert made
     measured = msgspec.structs.replace(made.measured, **_of_samples(changes))
@@ -369,7 +369,7 @@ def _powered(record: Record, watts: float) -> Record:
 
 
 def _served(case: Case) -> Record:
-    """Three processes that each looked for the highest rate by bisection."""
+    """Return a record with three processes that each searched for the highest rate by bisection."""
     alone = steps_of(case)[0][0]
     rng = np.random.default_rng(len(case.key))
     record = several(case, *steps_of(case, 3))
@@ -387,7 +387,7 @@ def _served(case: Case) -> Record:
 
 
 def write(path: Path, head: Header, records: Sequence[Record], *calibrations: Calibration) -> Path:
-    """A run file. Attempts stand in the records' order and are numbered so."""
+    """Write a run file with the attempts in the order of the records."""
     path.parent.mkdir(parents=True, exist_ok=True)
     attempts = [a for record in records for a in record.attempts]
     lines = [head, *calibrations, *(msgspec.structs.replace(a, order=i) for i, a in enumerate(attempts))]

@@ -1,4 +1,4 @@
-"""What a page contains: its data, and for a built page its text and charts."""
+"""Access to the content of pages: their data, and the text and charts of built pages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pages_of_run(folder: Path, head: Header, records: Sequence[Record], *calibra
 
 
 def pages_of_records(folder: Path, *records: Record) -> Pages:
-    """The pages of a run that planned exactly these records and measured ceilings."""
+    """Return the pages of a run with ceilings whose plan is exactly these records."""
     return pages_of_run(folder, examples.header([r.case for r in records]), records, examples.calibration())
 
 
@@ -82,7 +82,7 @@ def notes_in(figure: dict[str, Any]) -> list[str]:
 
 
 def text_of(page: Path) -> str:
-    """What a reader reads: without scripts and tags, entities resolved."""
+    """Return the visible text of a page: without scripts and tags, and with entities resolved."""
     body = re.sub(r"<script.*?</script>", " ", page.read_text(), flags=re.DOTALL)
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
 

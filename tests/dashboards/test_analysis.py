@@ -1,4 +1,4 @@
-"""What the site takes from xibench.analysis: counted costs and published accuracies."""
+"""Costs and published accuracies of xibench.analysis, which the site shows."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_costs_are_reported_at_the_comparison_resolutions_that_a_network_support
     assert comparison_resolutions("separable", "entry_64_128") == (147,)
 
 
-def test_blocks_stand_in_the_order_in_which_they_run() -> None:
+def test_blocks_are_listed_in_execution_order() -> None:
     names = [block.name for block in model_cost("xception", "default", 299).blocks]
     assert names == [*(f"block{i}" for i in range(1, 15)), "head"]
 

@@ -33,7 +33,7 @@ EVIL = "<img src=x onerror=alert(1)></script>&\"'"
 
 
 class Links(HTMLParser):
-    """Everything that a page refers to, and every anchor that it offers."""
+    """Return the links of a page, and its anchors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ def test_the_takeaway_is_computed_from_the_run(tmp_path: Path) -> None:
     assert sentence.startswith(expected)
 
 
-def test_overlapping_intervals_are_said_not_to_tell_cases_apart(tmp_path: Path) -> None:
+def test_overlapping_intervals_are_reported_as_no_significant_difference(tmp_path: Path) -> None:
     one, other = examples.matrix()[:2]
     records = [examples.ok(one, [1.0, 1.1, 1.2, 1.3]), examples.ok(other, [1.05, 1.15, 1.25, 1.35])]
     (sentence,) = takeaways(pages_of_records(tmp_path, *records)["index"])
@@ -109,7 +109,7 @@ def test_two_steps_are_too_few_to_call_a_winner(tmp_path: Path) -> None:
     assert "is fastest" not in sentence
 
 
-def test_captions_carry_hardware_versions_and_n(varied: Pages) -> None:
+def test_captions_state_hardware_versions_and_n(varied: Pages) -> None:
     for name in ("index", "latency", "memory"):
         text = " ".join(captions(varied[name]))
         assert "Example CPU 9000 @ 2.60GHz, 2 usable of 4 logical cores, 8.0 GiB" in text
@@ -147,7 +147,7 @@ def test_a_run_file_with_nothing_but_a_header_builds(tmp_path: Path) -> None:
     assert [section.key for section in pages["costs"].sections] == ["paper"]
 
 
-def test_a_value_with_html_in_it_is_shown_as_it_stands(tmp_path: Path) -> None:
+def test_html_in_a_value_is_escaped(tmp_path: Path) -> None:
     good, bad = examples.matrix()[:2]
     head = examples.header(
         [good, bad], run_id=EVIL, command=f"xibench run --images '{EVIL}'",
@@ -217,7 +217,7 @@ def test_the_site_contains_the_run_file_with_its_hash_and_command(site: Path) ->
         assert figures_of_sampling in text
 
 
-def test_a_cut_last_line_is_said(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_reported(tmp_path: Path) -> None:
     head, records = examples.varied()
     path = examples.write(tmp_path / "r.jsonl", head, records)
     path.write_bytes(path.read_bytes()[:-20])
@@ -251,7 +251,7 @@ def test_a_site_without_a_gpu_says_that_recipes_are_unmeasured_on_one(varied: Pa
     assert NO_GPU not in pages_of_files(run)["index"].intro
 
 
-def test_no_run_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_run_file_is_refused_with_the_cure(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run file given: a site needs at least one"):
         build([], tmp_path / "site")
 

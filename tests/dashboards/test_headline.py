@@ -1,4 +1,4 @@
-"""The headline table, from run files to the README's markers."""
+"""The headline table, from run files to the text between the markers of the README."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_cell_is_the_median_throughput_with_its_interval_under_its_framework(t
     assert "Inference, batch 8, fp32, CPU: images per second, median [95 % interval]" in text
 
 
-def test_the_text_says_hardware_versions_n_date_and_what_the_intervals_leave_out(tmp_path: Path) -> None:
+def test_the_text_states_hardware_versions_n_date_and_the_scope_of_the_intervals(tmp_path: Path) -> None:
     text = text_of(
         tmp_path,
         ok(Case(framework="pytorch", model="xception"), STEADY),
@@ -56,7 +56,7 @@ def test_a_case_without_a_figure_shows_its_status_and_one_that_was_not_run_a_das
     assert "| Xception, 299 px | tuned | – | 16.0 [16.0, 16.0] |" in text
 
 
-def test_what_ran_instead_is_marked_and_explained(tmp_path: Path) -> None:
+def test_substitutions_are_marked_and_explained(tmp_path: Path) -> None:
     instead = Substitution(wanted="torch.compile", why="no C++ compiler was found", ran="eager")
     record = ok(Case(framework="pytorch", model="xception", recipe="compiled"), STEADY, substitutions=[instead])
     text = text_of(tmp_path, without_ceilings(record))
@@ -95,7 +95,7 @@ def test_a_run_without_a_record_says_so(tmp_path: Path) -> None:
     assert text.startswith("No case of this run has finished yet.")
 
 
-def test_only_what_stands_between_the_markers_is_replaced() -> None:
+def test_only_the_text_between_the_markers_is_replaced() -> None:
     document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert embed(document, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
     assert embed(embed(document, "new"), "new") == embed(document, "new")

@@ -1,4 +1,4 @@
-"""The pages of single questions: batch, latency, start-up, energy, roofline, conditions."""
+"""The pages on batch, latency, start-up, energy, roofline and conditions."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_run_at_one_batch_says_how_to_sweep(varied: Pages) -> None:
 # Latency
 
 
-def test_percentiles_stand_with_their_intervals(thorough: Pages) -> None:
+def test_percentiles_are_shown_with_their_intervals(thorough: Pages) -> None:
     found = rows(thorough["latency"], "p50, ms [95 %]", "p90, ms [95 %]", "p99, ms [95 %]")
     assert found
     assert all("[" in cell for cell in found[0][:2])
@@ -130,7 +130,7 @@ def test_a_server_that_met_its_bound_in_a_minority_of_processes_says_so(tmp_path
     assert [within for (within,) in rows(page, "Within the bound")] == ["no", "yes", "no"]
 
 
-def test_a_disturbed_process_whose_repetition_is_owed_counts(tmp_path: Path) -> None:
+def test_a_disturbed_process_whose_repetition_is_pending_counts(tmp_path: Path) -> None:
     record = examples.disturb(examples.ok(CASE, [0.5] * 5), 0)
     owed = msgspec.structs.replace(
         record, attempts=[msgspec.structs.replace(a, superseded=True) for a in record.attempts]
@@ -158,21 +158,21 @@ def test_outliers_are_counted_and_kept(tmp_path: Path) -> None:
 # Start-up
 
 
-def test_compile_times_of_fresh_processes_stand_with_their_spread(thorough: Pages) -> None:
+def test_compile_times_are_shown_with_their_spread_between_processes(thorough: Pages) -> None:
     page = thorough["startup"]
     assert "Inference, compile, batch 8, fp32, CPU" in [section.title for section in page.sections]
     assert any("cache: off (PyTorch, TensorFlow and JAX)." in line for line in captions(page))
     assert [len(t["x"]) for t in charts(page)[-2]["data"]][:3] == [5, 5, 5]
 
 
-def test_one_compile_is_said_to_have_no_spread(varied: Pages) -> None:
+def test_a_single_compilation_has_no_spread(varied: Pages) -> None:
     assert any("n = 1 process" in line for line in prose(varied["startup"]))
 
 
 # Energy
 
 
-def test_energy_stands_with_and_without_idle(tmp_path: Path) -> None:
+def test_energy_is_shown_with_and_without_idle_power(tmp_path: Path) -> None:
     record = examples.ok(CASE, [0.5] * 10, energy=examples.energy(CASE, [0.5] * 10, watts=40.0))
     page = pages_of_run(tmp_path, examples.header([CASE]), [record], examples.calibration(idle_watts=12.0))["energy"]
     (figure,) = charts(page)
@@ -182,7 +182,7 @@ def test_energy_stands_with_and_without_idle(tmp_path: Path) -> None:
     assert rows(page, "CPU packages, W") == [("12.0",)]
 
 
-def test_where_there_is_no_energy_the_page_says_why_by_source(varied: Pages) -> None:
+def test_missing_energy_is_explained_by_source(varied: Pages) -> None:
     (line, *_) = prose(varied["energy"])
     assert f"GPU energy counter and integrated GPU power: {examples.NO_CARD}" in line
     assert f"CPU packages: {examples.NO_RAPL}" in line
@@ -210,7 +210,7 @@ def test_the_roofline_has_the_ceilings_as_lines_and_the_cases_as_points(tmp_path
     assert figure["layout"]["xaxis"]["range"][0] < math.log10(roof["x"][1])
 
 
-def test_ceilings_stand_for_each_framework_and_precision_with_the_reason_where_there_is_none(
+def test_ceilings_are_listed_by_framework_and_precision_and_missing_ones_have_a_reason(
     thorough: Pages,
 ) -> None:
     page = thorough["costs"]
@@ -229,7 +229,7 @@ def test_a_run_without_ceilings_says_so(reference: Pages) -> None:
 # Conditions
 
 
-def test_conditions_say_what_disturbed_what_was_repeated_and_what_was_before_and_after(tmp_path: Path) -> None:
+def test_conditions_list_disturbances_repetitions_and_the_state_before_and_after(tmp_path: Path) -> None:
     records = [
         examples.repeat(examples.several(CASE), 0),
         examples.disturb(examples.several(Case(framework="jax", model="xception")), 2),
@@ -257,7 +257,7 @@ def test_the_counts_of_processes_add_up(tmp_path: Path) -> None:
     assert [int(word) for word in re.findall(r"\d+", line)] == [7, 7, 6, 1, 0, 1]
 
 
-def test_the_conditions_of_a_gpu_stand_before_and_after(tmp_path: Path) -> None:
+def test_gpu_conditions_are_shown_before_and_after(tmp_path: Path) -> None:
     pages = pages_of_run(tmp_path, *examples.card(), examples.calibration("cuda", card_watts=35))
     (table,) = [table for table in tables(pages["settings"]) if "GPU" in table.columns]
     assert table.rows[-2:] == (
@@ -276,7 +276,7 @@ def test_a_run_whose_conditions_were_not_recorded_says_so(reference: Pages) -> N
     assert any(line.startswith("Conditions were not recorded") for line in prose(reference["settings"]))
 
 
-def test_what_was_not_tried_counts_as_not_started(tmp_path: Path) -> None:
+def test_cases_that_were_not_tried_count_as_not_started(tmp_path: Path) -> None:
     never = examples.attempt(CASE, None, status="unsupported", reason="not installed", surroundings=None)
     record = Record(case=CASE, attempts=[never])
     page = pages_of_run(tmp_path, examples.header([CASE], sampling=SamplingConfig(processes=3)), [record])["settings"]
@@ -287,7 +287,7 @@ def test_a_null_setting_is_shown_with_its_reason(varied: Pages) -> None:
     assert ("tf32", "none: the case runs on the CPU") in rows(varied["settings"], "Setting", "default")
 
 
-def test_device_time_stands_beside_host_time(tmp_path: Path) -> None:
+def test_device_time_is_shown_next_to_host_time(tmp_path: Path) -> None:
     head, records = examples.card()
     steps = [0.03] * 5
     record = msgspec.structs.replace(records[0], attempts=[
@@ -297,7 +297,7 @@ def test_device_time_stands_beside_host_time(tmp_path: Path) -> None:
     assert rows(page, "Maximum, ms", "Device time, ms") == [("30.0", "28.0")]
 
 
-def test_costs_of_variants_and_operators_are_at_sizes_that_they_take(tmp_path: Path) -> None:
+def test_costs_of_variants_and_operators_are_shown_at_supported_resolutions(tmp_path: Path) -> None:
     found = [
         Case(framework="pytorch", model="inception_v3", variant="torchvision"),
         Case(framework="pytorch", model="xception", variant="segments_4"),

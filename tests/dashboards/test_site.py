@@ -1,4 +1,4 @@
-"""The registry of pages, and what it makes of a framework, a scenario and a metric that no file of ours names."""
+"""The registry of pages, and frameworks, scenarios and metrics that are only registered."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     del metrics.METRICS["slowest_step_s"]
 
 
-def test_every_page_has_a_path_a_label_and_a_question_of_its_own() -> None:
+def test_every_page_has_a_unique_path_label_and_question() -> None:
     for names in ([p.path for p in PAGES], [p.label for p in PAGES], [p.question for p in PAGES]):
         assert len(set(names)) == len(PAGES)
     assert PAGES[0].path == "index.html"
@@ -73,7 +73,7 @@ def test_a_run_file_given_twice_is_read_once(tmp_path: Path) -> None:
     assert len(Site.read([path, path]).runs) == 1
 
 
-def test_a_metric_without_a_page_stands_on_the_page_of_further_metrics(toys: None, tmp_path: Path) -> None:
+def test_a_metric_without_a_page_is_shown_on_the_page_of_further_metrics(toys: None, tmp_path: Path) -> None:
     site = site_of(tmp_path, examples.ok(Case(framework="jax", model="xception"), [0.5, 0.5, 0.75]))
     page = page_of(site, "further.html")
     (section,) = page.sections
@@ -91,7 +91,7 @@ def test_without_such_a_metric_there_is_no_such_page(tmp_path: Path) -> None:
     assert "further.html" not in [page.file for page in pages_of(site)]
 
 
-def test_a_scenario_and_a_framework_that_nothing_names_are_on_every_page_of_their_metrics(
+def test_a_registered_scenario_and_framework_are_on_every_page_of_their_metrics(
     toys: None, tmp_path: Path
 ) -> None:
     case = Case(framework="toy", model="xception", scenario="bursts", batch=2)
@@ -103,7 +103,7 @@ def test_a_scenario_and_a_framework_that_nothing_names_are_on_every_page_of_thei
     assert "4.00" in cells_of(page_of(site, "index.html"))
 
 
-def test_a_framework_that_nothing_names_has_a_column_in_the_headline(tmp_path: Path) -> None:
+def test_a_registered_framework_has_a_column_in_the_headline(tmp_path: Path) -> None:
     from dashboards.headline import headline
 
     (run,) = site_of(tmp_path, examples.ok(Case(framework="toy", model="xception", batch=2), [0.5] * 5)).runs

@@ -1,4 +1,4 @@
-"""The page of the spectrum: curves per framework, what they say, and the costs beneath them."""
+"""The page of the spectrum: curves per framework, findings, and costs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def spectrum(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return pages_of_run(tmp_path_factory.mktemp("spectrum"), head, made, examples.calibration())["spectrum"]
 
 
-def test_a_line_per_framework_goes_along_the_segments(spectrum: Page) -> None:
+def test_each_framework_has_a_line_over_the_segments(spectrum: Page) -> None:
     throughput = charts(spectrum)[2]
     assert [t["name"] for t in throughput["data"]] == ["PyTorch tuned", "JAX tuned"]
     assert throughput["layout"]["xaxis"]["ticktext"] == ["1", "3", "C"]
@@ -54,14 +54,14 @@ def test_findings_latency_and_the_uneven_split_are_stated(spectrum: Page) -> Non
     assert "Latency of one image along g" in [block.title for block in blocks(spectrum)]
 
 
-def test_the_latencys_caption_is_of_the_cases_of_one_image(spectrum: Page) -> None:
+def test_the_caption_of_the_latency_describes_the_single_image_cases(spectrum: Page) -> None:
     (block,) = [block for block in blocks(spectrum) if block.title == "Latency of one image along g"]
     caption = " ".join(block.caption)
     assert "tuned, one image at a time, fp32, 299 px, CPU. n = 1 process and 12 timed steps per case" in caption
     assert "batch 8" not in caption
 
 
-def test_without_ceilings_there_is_no_chart_of_what_is_attained(tmp_path: Path) -> None:
+def test_without_ceilings_there_is_no_chart_of_the_attained_fraction(tmp_path: Path) -> None:
     made = [examples.without_ceilings(record) for record in records("jax")]
     page = pages_of_run(tmp_path, examples.header([r.case for r in made], preset=None), made)["spectrum"]
     titles = [block.title for block in blocks(page)]
@@ -70,6 +70,6 @@ def test_without_ceilings_there_is_no_chart_of_what_is_attained(tmp_path: Path) 
     assert any("ceilings were switched off" in line for line in takeaways(page))
 
 
-def test_runs_without_a_spectrum_say_how_one_is_measured(varied: Pages) -> None:
+def test_runs_without_a_spectrum_name_the_command_that_measures_one(varied: Pages) -> None:
     assert any("`xibench spectrum`" in line for line in prose(varied["spectrum"]))
     assert charts(varied["spectrum"]) == []

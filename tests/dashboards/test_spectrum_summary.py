@@ -1,4 +1,4 @@
-"""What the reference run of the spectrum found, as it stands in the document."""
+"""The summary of the spectrum's reference run in docs/networks.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "results" / "reference" / "intel-xeon-avx512-2c" / "spectrum.jsonl"
 
 
-def test_the_document_holds_what_the_reference_run_says() -> None:
+def test_the_document_contains_the_summary_of_the_reference_run() -> None:
     document = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
     assert embed(document, summary(load(REFERENCE)), NAME) == document
 

@@ -17,6 +17,6 @@ def test_every_implementation_has_a_colour_in_light_and_in_dark() -> None:
     assert framework_colour("mxnet") == "var(--other)"
 
 
-def test_a_recipe_with_choices_of_its_own_keeps_its_mark() -> None:
+def test_a_recipe_with_explicit_choices_keeps_its_mark() -> None:
     for mark in (recipe_symbol, recipe_dash):
         assert mark("tuned+layout=NCHW") == mark("tuned+layout=NCHW") != mark("tuned")

@@ -1,4 +1,4 @@
-"""What stands beside a figure: sample counts, disturbances, the attained fraction, what an interval includes."""
+"""Annotations of figures: sample counts, disturbances, attained fractions, and the scope of intervals."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_superseded_and_failed_processes_are_counted(tmp_path: Path) -> None:
     assert any("1 process disturbed and superseded, 1 failed" in line for line in caption_of(tmp_path, record))
 
 
-def test_a_disturbed_process_is_marked_with_its_reason_wherever_its_case_stands(tmp_path: Path) -> None:
+def test_a_disturbed_process_is_marked_with_its_reason_wherever_its_case_is_shown(tmp_path: Path) -> None:
     pages = pages_of_records(tmp_path, examples.disturb(examples.several(CASE), 1))
     for name in ("index", "latency", "memory", "startup"):
         assert any(line.startswith("‡") and examples.BUSY in line for line in captions(pages[name])), name
@@ -83,7 +83,7 @@ def test_a_disturbed_process_is_marked_with_its_reason_wherever_its_case_stands(
     assert "disturbed" in charts(pages["index"])[0]["data"][0]["customdata"][0]
 
 
-def test_an_undisturbed_case_carries_no_mark(tmp_path: Path) -> None:
+def test_an_undisturbed_case_has_no_mark(tmp_path: Path) -> None:
     page = pages_of_records(tmp_path, examples.several(CASE))["index"]
     assert not [line for line in captions(page) if line[0] in "†‡§¶"]
     assert marks(page) == []
@@ -105,7 +105,7 @@ def test_a_warm_up_that_reached_its_limit_is_marked(tmp_path: Path) -> None:
     assert "1 of 3 processes" in mark.why
 
 
-def test_a_bar_carries_the_attained_fraction_and_the_caption_says_what_it_is(tmp_path: Path) -> None:
+def test_a_bar_shows_the_attained_fraction_and_the_caption_explains_it(tmp_path: Path) -> None:
     record = examples.ok(CASE, [0.5] * 5)
     pages = pages_of_records(tmp_path, record)
     assert record.costs.attainable_s
