@@ -97,8 +97,7 @@ EDGES: dict[str, tuple[str, ...]] = {
 
 # Jobs of worker processes. Importing one of them would load a framework into the importing process.
 STARTED_ONLY = (
-    "xibench.workers.case", "xibench.workers.ceilings", "xibench.workers.golden", "xibench.workers.pair_side",
-    "xibench.workers.probe_framework", "xibench.workers.count_flops", "xibench.workers.write_batch",
+    "xibench.workers.__main__", "xibench.workers.case", "xibench.workers.ceilings", "xibench.workers.pair_side",
 )
 
 # framework package -> modules that may import it. No other module may, not even inside a function.

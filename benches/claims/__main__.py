@@ -19,7 +19,7 @@ from xibench import __version__
 from xibench.errors import XibenchError
 from xibench.record import environment
 from xibench.run.plan import resolve_device
-from xibench.workers import interpreters
+from xibench.workers import session
 
 CLAIMS: Final = {module.CLAIM.name: module.CLAIM for module in (
     overhead, scheduling, noise_floor, detection, speed, latency, recipes, speed_gpu
@@ -69,7 +69,7 @@ def _possible() -> list[str]:
 
 def _measure(claim: Claim, work: Path, kept: bool) -> bool:
     """Measure a claim, print its answer, and return whether it meets its targets."""
-    machine = environment.read(interpreters.described())
+    machine = environment.read(session.interpreters())
     began = time.monotonic()
     folder = work / machine.machine / claim.name
     folder.mkdir(parents=True, exist_ok=True)

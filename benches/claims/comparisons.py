@@ -17,7 +17,7 @@ from xibench.record.comparison import Compared, differing_machines, differing_ve
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import Pair
 from xibench.record.schema import Case
-from xibench.workers import interpreters
+from xibench.workers import session
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,7 +45,7 @@ class Folder:
         *found, cut = content.split(b"\n")
         if cut:  # an incomplete last line: its comparison is measured again
             os.truncate(self._done_file, len(content) - len(cut))
-        self._here = environment.read(interpreters.described())
+        self._here = environment.read(session.interpreters())
         self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
 
     def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: DecisionLimits, progress: str) -> Done:

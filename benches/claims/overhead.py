@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benches.claims.claim import Claim, Figures, Target
 from xibench.measure.statistics import Interval, hierarchical_median, median_interval
-from xibench.workers import interpreters
+from xibench.workers import session
 
 PROCESSES: Final = 5
 STARTS: Final = 20
@@ -41,7 +41,7 @@ def measure(_: Path) -> Figures:
 
 def _loop() -> tuple[list[float], float]:
     done = subprocess.run(
-        [sys.executable, "-c", LOOP], env=interpreters.environment(), capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOOP], env=session.worker_environment(), capture_output=True, text=True, check=True
     )
     loops, read = json.loads(done.stdout)
     return loops, read
@@ -50,7 +50,7 @@ def _loop() -> tuple[list[float], float]:
 def _wall_s(*arguments: str) -> float:
     began = time.perf_counter()
     subprocess.run(
-        [sys.executable, *arguments], env=interpreters.environment(), stdout=subprocess.DEVNULL, check=True
+        [sys.executable, *arguments], env=session.worker_environment(), stdout=subprocess.DEVNULL, check=True
     )
     return time.perf_counter() - began
 

@@ -20,7 +20,7 @@ from xibench.record.index import AttemptIndex
 from xibench.record.schema import Attempt, Case, Header
 from xibench.record.store import RunFile, read
 from xibench.run.schedule import Schedule
-from xibench.workers import interpreters
+from xibench.workers import session
 
 CASES: Final = 400
 PROCESSES: Final = 10
@@ -101,7 +101,7 @@ def _whole_schedule(header: Header, attempts: Sequence[Attempt]) -> float:
 def _show(path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "xibench", "show", str(path)],
-        env=interpreters.environment(), stdout=subprocess.DEVNULL, check=True,
+        env=session.worker_environment(), stdout=subprocess.DEVNULL, check=True,
     )  # fmt: skip
 
 

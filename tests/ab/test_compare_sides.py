@@ -153,11 +153,11 @@ def test_the_file_says_how_pairs_were_taken_and_what_went_on_around_each(
     monkeypatch.undo()
     compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.001), DecisionLimits(max_pairs=7, seed=3))
     stored = pair_store.read(tmp_path / "pairs.jsonl")
-    procedure, pictures = stored.header.procedure, stored.header.images
+    procedure, images = stored.header.procedure, stored.header.images
     assert procedure is not None
-    assert pictures is not None
+    assert images is not None
     assert (procedure.max_pairs, procedure.seed, procedure.pair_s) == (7, 3, BurstConfig().pair_s)
-    assert (pictures.source, stored.header.weights_digest) == (FAST.images, None)
+    assert (images.source, stored.header.weights_digest) == (FAST.images, None)
     for pair in stored.pairs:
         assert pair.surroundings is not None
         assert pair.surroundings.before.taken_utc <= pair.surroundings.after.taken_utc

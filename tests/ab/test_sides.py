@@ -12,7 +12,7 @@ from tests.record.test_recipe_file import FOUND
 from xibench.ab import sides
 from xibench.errors import UsageError
 from xibench.record import recipe_file
-from xibench.workers import interpreters
+from xibench.workers import session
 
 CASE = small_case()
 
@@ -28,7 +28,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "one"]):
         subprocess.run(["git", "-C", str(root), *command], check=True, capture_output=True)
     (root / "frameworks" / "marker.py").write_text("WHERE = 'the tree'\n")
-    monkeypatch.setattr(interpreters, "ROOT", root)
+    monkeypatch.setattr(session, "ROOT", root)
     return root
 
 
@@ -45,7 +45,7 @@ def test_a_commits_frameworks_are_unpacked_and_come_first_on_the_path(checkout: 
 
 def test_the_tree_is_the_checkout_as_it_is(tmp_path: Path) -> None:
     side = sides.resolve("tree", tmp_path)
-    assert side.command(CASE) == interpreters.worker_command("pytorch")
+    assert side.command(CASE) == session.worker_command("pytorch")
     assert side.case(CASE) == CASE
 
 

@@ -17,9 +17,9 @@ from tests.workers.listener import RecordingListener
 from xibench.analysis import counters
 from xibench.analysis.counter_terms import RULES, Term, elements_inside, terms
 from xibench.analysis.counters import CounterCheck
-from xibench.workers import count_flops
+from xibench.workers import probe
+from xibench.workers.__main__ import answer_to
 from xibench.workers.messages import CountFlops, Failure
-from xibench.workers.serving import answer_to
 
 NETWORKS = (
     ("xception", "narrow", 75, 1),
@@ -40,7 +40,7 @@ def checked(framework: str, model: str, variant: str, resolution: int, batch: in
     """Return a check whose framework runs in this process, which is faster than starting a process for each."""
     built = network(model, variant, resolution=resolution)
     request = CountFlops(framework=framework, model=model, variant=variant, resolution=resolution, batch=batch)
-    flops = count_flops.run_job(request, RecordingListener()).flops
+    flops = probe.count_flops(request, RecordingListener()).flops
     ours = 2 * cost(built, batch=batch).macs
     counter = FRAMEWORKS[framework].flop_counter or ""
     return CounterCheck(framework, counter, ours, flops, terms(framework, built, batch))
@@ -98,7 +98,7 @@ def test_a_worker_that_dies_gives_a_problem_instead_of_a_count(monkeypatch: pyte
     def dies(framework: str) -> list[str]:
         return [sys.executable, "-c", "import sys; print('{'); sys.exit('no room')"]
 
-    monkeypatch.setattr("xibench.workers.interpreters.worker_command", dies)
+    monkeypatch.setattr("xibench.workers.session.worker_command", dies)
     (check,) = counters.counters("xception", "narrow", 75, frameworks=["jax"])
     assert (check.flops, check.ratio, check.agrees, check.explanation) == (None, None, None, None)
     assert check.problem == "jax: the worker exited with code 1 during start, without a result; it printed no room"
@@ -108,9 +108,9 @@ def test_an_exception_of_the_counter_becomes_the_reason_of_the_failure(monkeypat
     def refuse(framework: str) -> None:
         raise RuntimeError("no\ncounter")
 
-    monkeypatch.setattr(count_flops, "load", refuse)
+    monkeypatch.setattr(probe, "load", refuse)
     request = CountFlops(framework="jax", model="xception", variant="narrow", resolution=75, batch=1)
-    answer = answer_to(request, RecordingListener(), count_flops.run_job)
+    answer = answer_to(request, RecordingListener(), probe.count_flops)
     assert answer == Failure(status="failed", reason="RuntimeError: no counter")
 
 

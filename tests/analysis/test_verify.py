@@ -164,7 +164,7 @@ def test_a_worker_that_dies_ends_the_verification_while_others_are_still_busy(mo
     def command(framework: str) -> list[str]:
         return ["/bin/sh", "-c", "sleep 1; exit 3"] if framework == "jax" else ["/bin/sh", "-c", "exec sleep 3600"]
 
-    monkeypatch.setattr("xibench.workers.interpreters.worker_command", command)
+    monkeypatch.setattr("xibench.workers.session.worker_command", command)
     with pytest.raises(XibenchError, match=r"jax.* exited with code 3"):
         verify(["xception"])
     remaining = [child.cmdline() for child in psutil.Process().children(recursive=True)]
@@ -189,7 +189,7 @@ def test_a_missing_framework_is_skipped_with_the_reason(tmp_path: Path, monkeypa
 
 def test_a_workers_death_is_one_line_with_its_last_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ["/bin/sh", "-c", "echo out of luck; exit 3"]
-    monkeypatch.setattr("xibench.workers.interpreters.worker_command", lambda framework: command)
+    monkeypatch.setattr("xibench.workers.session.worker_command", lambda framework: command)
     with Workers(("pytorch",), tmp_path) as workers, pytest.raises(XibenchError) as raised:
         workers.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
     assert "exited with code 3" in str(raised.value)

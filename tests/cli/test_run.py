@@ -17,7 +17,7 @@ from tests.cli.command import ROOT, said, xibench
 from tests.processes import GENEROUS_S, wait_until
 from xibench.record.schema import FORMAT_VERSION, SamplingConfig
 from xibench.record.store import RunFile, read
-from xibench.workers.inputs import pictures
+from xibench.workers.inputs import read_images
 
 SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1", "--budget", "0.2")
 
@@ -205,7 +205,7 @@ def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
 
 def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path: Path) -> None:
     done, cut = small_case(), small_case(batch=2)
-    begun = msgspec.structs.replace(header([done, cut], SamplingConfig(budget_s=0.2)), images=pictures("noise", 2))
+    begun = msgspec.structs.replace(header([done, cut], SamplingConfig(budget_s=0.2)), images=read_images("noise", 2))
     with RunFile.create(tmp_path / "run.jsonl", begun) as run_file:
         append(run_file, failure(done))
     with (tmp_path / "run.jsonl").open("ab") as file:

@@ -1,7 +1,7 @@
-"""Cards that are not there: programs run in an interpreter of their own, whose nvidia-ml-py loads the stand-in library.
+"""Fake GPUs: programs run in an interpreter of their own, whose nvidia-ml-py loads the stand-in library.
 
-A program describes its cards with `cards({...}, ...)`, again whenever something happens to one, and prints one line of
-JSON. Fields are those of nvml_stand_in.c; a card without a field does not support it.
+A program describes its GPUs with `cards({...}, ...)`, again whenever the state of one changes, and prints one line of
+JSON. Fields are those of nvml_stand_in.c; a GPU without a field does not support it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def without(card, *fields):
 
 
 def compiled(folder: Path) -> Path:
-    """The folder with the stand-in library; skips the test where there is no C compiler."""
+    """Compile the stand-in library and return its folder; skip the test if there is no C compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler for the stand-in NVML")
@@ -48,7 +48,7 @@ def compiled(folder: Path) -> Path:
 
 
 def outcome(library: Path, state: Path, program: str) -> Any:
-    """The JSON that the program printed."""
+    """Run a program that sees the stand-in's GPUs and return the JSON that it printed."""
     environment = os.environ | {
         "LD_LIBRARY_PATH": str(library), "XIBENCH_NVML_STATE": str(state), "PYTHONPATH": str(ROOT),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A kernel that is not there: files as /proc and /sys have them, for two usable cores of three."""
+"""A fake kernel: files in the format of /proc and /sys, for two usable cores of three."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xibench.measure.machine import Machine
 
 
 class Kernel:
-    """Writes what the kernel would show. Seconds are those of all usable cores together, since boot."""
+    """Writes the kernel's files. Seconds are the sum over all usable cores since boot."""
 
     def __init__(self, folder: Path) -> None:
         self.proc, self.cpus = folder / "proc", folder / "cpus"
@@ -22,11 +22,11 @@ class Kernel:
 
     @property
     def machine(self) -> Machine:
-        """What reads it, with cores 0 and 1 usable and a tick of 10 ms."""
+        """A reader of these files, with cores 0 and 1 usable and a tick of 10 ms."""
         return Machine(self.proc, self.cpus, (0, 1), lambda: self.own_s, 0.01)
 
     def time(self, busy_s: float = 0, stolen_s: float = 0, own_s: float = 0) -> None:
-        """Lets the cores be busy or stolen, and the run itself take some of that; core 2 is busy all along."""
+        """Add busy and stolen time of the cores, and the run's own part of it; core 2 is always busy."""
         self.busy_s, self.stolen_s, self.own_s = self.busy_s + busy_s, self.stolen_s + stolen_s, self.own_s + own_s
         busy, stolen = round(100 * self.busy_s), round(100 * self.stolen_s)
         (self.proc / "stat").write_text(
@@ -35,11 +35,11 @@ class Kernel:
         )
 
     def cpufreq(self, hz: float, governor: str = "performance") -> None:
-        """The clock and governor of every core."""
+        """Set clock rate and governor of every core."""
         self._each("cpufreq", scaling_cur_freq=f"{hz / 1000:.0f}", scaling_governor=governor)
 
     def throttled(self, events: int) -> None:
-        """The thermal events of each core since boot; the package counts one."""
+        """Set the thermal events of each core since boot; the package counts one."""
         self._each("thermal_throttle", core_throttle_count=str(events), package_throttle_count="1")
 
     def _each(self, folder: str, **files: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from xibench.measure.clock import FakeClock, MonotonicClock, read_cost_s
 
 
-def test_the_real_clock_goes_forward_and_says_how_fine_it_is() -> None:
+def test_the_real_clock_is_monotonic_and_states_its_resolution() -> None:
     clock = MonotonicClock()
     before = clock.now()
     assert clock.now() >= before
@@ -14,7 +14,7 @@ def test_the_real_clock_goes_forward_and_says_how_fine_it_is() -> None:
     assert 0 < clock.resolution_s < 1e-3
 
 
-def test_the_real_clock_never_wakes_early() -> None:
+def test_the_real_clock_never_returns_early_from_a_wait() -> None:
     clock = MonotonicClock()
     for wait_s in (0.0001, 0.002):
         moment = clock.now() + wait_s
@@ -22,7 +22,7 @@ def test_the_real_clock_never_wakes_early() -> None:
         assert clock.now() >= moment
 
 
-def test_waiting_for_a_moment_that_is_past_takes_no_time() -> None:
+def test_waiting_for_a_past_moment_takes_no_time() -> None:
     clock = FakeClock(5.0)
     clock.wait_until(3.0)
     assert clock.now() == 5.0
@@ -30,11 +30,11 @@ def test_waiting_for_a_moment_that_is_past_takes_no_time() -> None:
     assert clock.now() == 7.5
 
 
-def test_the_cost_of_a_reading_is_what_one_reading_takes() -> None:
+def test_the_cost_of_a_reading_is_the_duration_of_one_reading() -> None:
     assert read_cost_s(FakeClock(read_s=3e-7)) == pytest.approx(3e-7)
 
 
-def test_reading_the_real_clock_costs_something_and_no_more_than_all_the_readings_took() -> None:
+def test_the_cost_of_reading_the_real_clock_is_positive_and_less_than_the_time_of_all_readings() -> None:
     clock = MonotonicClock()
     began = clock.now()
     assert 0 < read_cost_s(clock) <= clock.now() - began

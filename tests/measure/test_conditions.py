@@ -16,11 +16,11 @@ from xibench.record import schema
 
 Program = Callable[[str], Any]
 
-pytestmark = pytest.mark.skipif(nvml.count() > 0, reason="these machines are to have no NVIDIA card")
+pytestmark = pytest.mark.skipif(nvml.count() > 0, reason="these tests require a machine without an NVIDIA GPU")
 
 
-class Passing(FakeClock):
-    """Something happens while it is waited for."""
+class EventfulClock(FakeClock):
+    """A clock that calls a function during each wait."""
 
     def __init__(self, happens: Callable[[], None]) -> None:
         super().__init__(100.0)
@@ -35,19 +35,19 @@ def watched(kernel: Kernel, clock: FakeClock) -> ConditionSampler:
     return ConditionSampler(Monitor(), clock, kernel.machine)
 
 
-def test_what_went_on_has_the_fields_of_the_record() -> None:
+def test_conditions_during_a_process_have_the_fields_of_the_record() -> None:
     assert set(During.__struct_fields__) <= set(schema.Surroundings.__struct_fields__)
 
 
 def test_shares_are_of_the_usable_cores_time_over_the_window(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
-    clock = Passing(lambda: kernel.time(busy_s=0.5, stolen_s=0.1, own_s=0.1))
+    clock = EventfulClock(lambda: kernel.time(busy_s=0.5, stolen_s=0.1, own_s=0.1))
     conditions = read(0.5, Monitor(), clock, kernel.machine)
     assert conditions.others_share == pytest.approx(0.4)  # 0.5 - 0.1 of 2 cores x 0.5 s
     assert conditions.steal_share == pytest.approx(0.1)
 
 
-def test_a_moment_is_described_and_what_is_missing_has_a_reason(tmp_path: Path) -> None:
+def test_conditions_are_complete_or_have_a_reason(tmp_path: Path) -> None:
     conditions = read(0.2, Monitor(), FakeClock(), Kernel(tmp_path).machine)
     assert (conditions.load_1m, conditions.cpu_hz, conditions.others_share) == (1.25, 2.7e9, 0.0)
     assert (conditions.governor, conditions.throttle_count, conditions.gpus) == (None, None, [])
@@ -55,20 +55,20 @@ def test_a_moment_is_described_and_what_is_missing_has_a_reason(tmp_path: Path) 
     assert "no NVIDIA device" in conditions.absent["gpus"]
 
 
-def test_a_window_of_few_ticks_has_no_shares(tmp_path: Path) -> None:
+def test_shares_over_a_window_of_a_few_ticks_are_unknown(tmp_path: Path) -> None:
     conditions = read(0.02, Monitor(), FakeClock(), Kernel(tmp_path).machine)
     assert (conditions.others_share, conditions.steal_share) == (None, None)
     assert "it takes ten" in conditions.absent["steal_share"]
 
 
-def test_without_proc_nothing_is_known_and_nothing_is_raised(tmp_path: Path) -> None:
+def test_without_proc_everything_is_unknown_and_nothing_is_raised(tmp_path: Path) -> None:
     conditions = read(0.2, Monitor(), FakeClock(), Machine(tmp_path, tmp_path, (0,)))
     assert conditions.absent.keys() == {
         "others_share", "steal_share", "load_1m", "cpu_hz", "governor", "throttle_count", "gpus",
     }  # fmt: skip
 
 
-def test_a_processs_life_has_others_part_without_the_runs_own(tmp_path: Path) -> None:
+def test_the_share_of_others_excludes_the_runs_own_time(tmp_path: Path) -> None:
     kernel, clock = Kernel(tmp_path), FakeClock(5.0)
     watch = watched(kernel, clock)
     clock.advance(10.0)
@@ -79,7 +79,7 @@ def test_a_processs_life_has_others_part_without_the_runs_own(tmp_path: Path) ->
     assert during.steal_share == pytest.approx(0.05)
 
 
-def test_accounts_that_do_not_agree_to_the_last_tick_give_no_negative_share(tmp_path: Path) -> None:
+def test_rounding_of_ticks_gives_no_negative_share(tmp_path: Path) -> None:
     kernel, clock = Kernel(tmp_path), FakeClock()
     watch = watched(kernel, clock)
     clock.advance(10.0)
@@ -87,7 +87,7 @@ def test_accounts_that_do_not_agree_to_the_last_tick_give_no_negative_share(tmp_
     assert watch.end().others_share == 0.0
 
 
-def test_the_clock_of_a_processs_life_is_the_median_of_its_samples(tmp_path: Path) -> None:
+def test_the_clock_rate_during_a_process_is_the_median_of_its_samples(tmp_path: Path) -> None:
     kernel, clock = Kernel(tmp_path), FakeClock()
     watch = watched(kernel, clock)
     for hz in (3.0e9, 1.0e9, 3.2e9):
@@ -96,7 +96,7 @@ def test_the_clock_of_a_processs_life_is_the_median_of_its_samples(tmp_path: Pat
     assert watch.end().cpu_hz == 3.0e9
 
 
-def test_a_processs_life_without_samples_has_no_clock_and_says_why(tmp_path: Path) -> None:
+def test_a_process_without_samples_has_no_clock_rate_and_a_reason(tmp_path: Path) -> None:
     during = watched(Kernel(tmp_path), FakeClock()).end()
     assert during.cpu_hz is None
     assert during.absent["cpu_hz"] == "it was not read while the process ran"
@@ -111,7 +111,7 @@ def show(value):
 """
 
 
-def test_a_cards_conditions_are_those_that_it_tells(with_cards: Program) -> None:
+def test_the_conditions_of_a_gpu_are_those_that_it_reports(with_cards: Program) -> None:
     program = "cards(whole | {'processes': 1, 'pid0': 77})\nwith Monitor() as m: show(read(0, m, clock))"
     (gpu,) = with_cards(CARDS + program)["gpus"]
     assert gpu == {
@@ -121,7 +121,7 @@ def test_a_cards_conditions_are_those_that_it_tells(with_cards: Program) -> None
     }  # fmt: skip
 
 
-def test_over_a_processs_life_a_card_has_median_clocks_its_highest_temperature_and_every_reason(
+def test_during_a_process_a_gpu_has_median_clocks_its_highest_temperature_and_every_reason(
     with_cards: Program,
 ) -> None:
     program = """
@@ -139,7 +139,7 @@ with Monitor() as m:
     assert gpu["throttle_reasons"] == ["SwThermalSlowdown", "SwPowerCap"]
 
 
-def test_a_card_that_is_lost_while_a_process_runs_keeps_what_it_told_before(with_cards: Program) -> None:
+def test_a_gpu_that_is_lost_while_a_process_runs_keeps_its_earlier_readings(with_cards: Program) -> None:
     program = """
 cards(whole)
 with Monitor() as m:

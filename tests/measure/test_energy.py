@@ -13,7 +13,7 @@ from xibench.measure.nvml import Monitor
 
 Program = Callable[[str], Any]
 
-no_card = pytest.mark.skipif(nvml.count() > 0, reason="there is an NVIDIA card")
+no_card = pytest.mark.skipif(nvml.count() > 0, reason="there is an NVIDIA GPU")
 
 WINDOW = """
 import msgspec
@@ -21,7 +21,7 @@ from xibench.measure.energy import EnergyMeter, idle
 clock, nowhere = FakeClock(10.0), Path("/nowhere")
 
 def window(*states, seconds=1.0):
-    \"\"\"One state of the cards after another, `seconds` apart; the meter samples at each.\"\"\"
+    \"\"\"Step through states of the GPUs, `seconds` apart, with a sample at each.\"\"\"
     cards(*states[0])
     with Monitor() as monitor:
         meter = EnergyMeter(monitor, clock, nowhere)
@@ -35,7 +35,7 @@ def window(*states, seconds=1.0):
 
 
 class Zones:
-    """A powercap folder as the kernel shows it."""
+    """A fake powercap folder."""
 
     def __init__(self, folder: Path, packages: int = 1, range_uj: int = 1_000_000) -> None:
         self.folder = folder
@@ -61,7 +61,7 @@ def joules(rapl: Rapl) -> tuple[float | None, str | None]:
     return rapl.joules(absent), absent.get("cpu_package_joules")
 
 
-def test_packages_are_added_and_parts_of_them_are_not(tmp_path: Path) -> None:
+def test_packages_are_added_and_their_parts_are_not(tmp_path: Path) -> None:
     zones = Zones(tmp_path, packages=2)
     rapl = Rapl(tmp_path)
     rapl.begin()
@@ -72,7 +72,7 @@ def test_packages_are_added_and_parts_of_them_are_not(tmp_path: Path) -> None:
     assert reason is None
 
 
-def test_a_counter_that_wraps_between_two_readings_is_put_right_each_time(tmp_path: Path) -> None:
+def test_a_counter_that_wraps_between_two_readings_is_corrected(tmp_path: Path) -> None:
     zones = Zones(tmp_path)
     rapl = Rapl(tmp_path)
     rapl.begin()
@@ -84,7 +84,7 @@ def test_a_counter_that_wraps_between_two_readings_is_put_right_each_time(tmp_pa
     assert reason is None
 
 
-def test_beginning_again_forgets_what_was_used_before(tmp_path: Path) -> None:
+def test_beginning_again_discards_earlier_energy(tmp_path: Path) -> None:
     zones = Zones(tmp_path)
     rapl = Rapl(tmp_path)
     rapl.begin()
@@ -97,13 +97,13 @@ def test_beginning_again_forgets_what_was_used_before(tmp_path: Path) -> None:
     assert reason is None
 
 
-def test_without_rapl_the_reason_is_given(tmp_path: Path) -> None:
+def test_without_rapl_there_is_a_reason(tmp_path: Path) -> None:
     rapl = Rapl(tmp_path)
     rapl.begin()
     assert joules(rapl) == (None, "the kernel shows no RAPL package; virtual machines have none")
 
 
-def test_counters_that_only_root_may_read_are_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counters_readable_by_root_only_are_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Zones(tmp_path)
 
     def refused(path: Path) -> int:
@@ -126,7 +126,7 @@ def test_a_counter_that_vanishes_within_the_window_is_a_reason(tmp_path: Path) -
 
 
 @no_card
-def test_without_cards_the_gpus_energy_is_null_and_the_packages_are_counted(tmp_path: Path) -> None:
+def test_without_gpus_their_energy_is_null_and_the_packages_are_measured(tmp_path: Path) -> None:
     zones = Zones(tmp_path)
     clock = FakeClock()
     with Monitor() as monitor:
@@ -144,7 +144,7 @@ def test_without_cards_the_gpus_energy_is_null_and_the_packages_are_counted(tmp_
 
 
 @no_card
-def test_idle_power_is_energy_over_the_window(tmp_path: Path) -> None:
+def test_idle_power_is_energy_divided_by_the_window(tmp_path: Path) -> None:
     zones = Zones(tmp_path, range_uj=10**9)
 
     class Counting(FakeClock):
@@ -161,7 +161,7 @@ def test_idle_power_is_energy_over_the_window(tmp_path: Path) -> None:
     assert "no NVIDIA device" in power.absent["gpu_watts"]
 
 
-def test_idle_power_over_no_time_is_refused(tmp_path: Path) -> None:
+def test_an_idle_window_of_zero_seconds_is_an_error(tmp_path: Path) -> None:
     clock = FakeClock()
     with Monitor() as monitor, pytest.raises(ValueError, match="longer than 0 s, received 0"):
         idle(EnergyMeter(monitor, clock, tmp_path), clock, 0)
@@ -172,7 +172,7 @@ def test_power_is_integrated_between_its_readings() -> None:
     assert trapezoids([(0.0, 100.0)]) == 0
 
 
-def test_a_counter_card_has_both_series_and_they_may_disagree(with_cards: Program) -> None:
+def test_a_gpu_with_a_counter_has_both_figures_and_they_may_disagree(with_cards: Program) -> None:
     energy = with_cards(
         WINDOW
         + """
@@ -187,20 +187,20 @@ window([whole], [whole | {"instant_mw": 320000, "energy_mj": 5250000}],
     assert energy["absent"].keys() == {"cpu_package_joules"}
 
 
-def test_the_energy_of_several_cards_is_added(with_cards: Program) -> None:
+def test_the_energy_of_several_gpus_is_added(with_cards: Program) -> None:
     energy = with_cards(WINDOW + "window([whole, whole], [whole | {'energy_mj': 5100000}, whole])")
     assert energy["gpu_counter_joules"] == 100.0
     assert energy["gpu_integrated_joules"] == 240.0
 
 
-def test_a_card_without_a_counter_has_the_integral_alone(with_cards: Program) -> None:
+def test_a_gpu_without_a_counter_has_only_the_integral(with_cards: Program) -> None:
     energy = with_cards(WINDOW + "old = without(whole, 'energy_mj')\nwindow([old], [old])")
     assert energy["gpu_counter_joules"] is None
     assert energy["absent"]["gpu_counter_joules"] == "card 0: NVML: Not Supported"
     assert energy["gpu_integrated_joules"] == 120.0
 
 
-def test_a_card_that_is_lost_within_the_window_leaves_both_null_with_the_reason(with_cards: Program) -> None:
+def test_a_gpu_that_is_lost_within_the_window_makes_both_null_with_the_reason(with_cards: Program) -> None:
     energy = with_cards(WINDOW + "window([whole], [whole], [{'lost': 1}], [{'lost': 1}])")
     assert energy["window_s"] == 3.0
     for series in ("gpu_counter_joules", "gpu_integrated_joules"):
@@ -208,14 +208,14 @@ def test_a_card_that_is_lost_within_the_window_leaves_both_null_with_the_reason(
         assert energy["absent"][series] == "card 0: NVML: GPU is lost"
 
 
-def test_a_card_that_comes_back_does_not_pass_for_one_that_was_there_all_along(with_cards: Program) -> None:
+def test_a_gpu_that_comes_back_is_not_mistaken_for_one_that_was_never_lost(with_cards: Program) -> None:
     energy = with_cards(WINDOW + "window([whole], [{'lost': 1}], [whole | {'energy_mj': 7000}])")
     assert energy["gpu_counter_joules"] is None
     assert "went back" in energy["absent"]["gpu_counter_joules"]
     assert energy["absent"]["gpu_integrated_joules"] == "card 0: NVML: GPU is lost"
 
 
-def test_a_window_that_is_short_against_the_counters_period_is_null_and_says_what_it_takes(with_cards: Program) -> None:
+def test_a_window_shorter_than_ten_update_intervals_is_null_and_states_the_minimum(with_cards: Program) -> None:
     energy = with_cards(WINDOW + "window([whole], [whole | {'energy_mj': 5012000}], seconds=0.5)")
     assert energy["gpu_counter_joules"] is None
     assert "window of 0.50 s is short" in energy["absent"]["gpu_counter_joules"]
@@ -223,7 +223,7 @@ def test_a_window_that_is_short_against_the_counters_period_is_null_and_says_wha
 
 
 @pytest.mark.parametrize(("card", "watts"), [("whole", 0.0), ("without(whole, 'energy_mj')", 120.0)])
-def test_idle_power_is_the_counters_or_the_integrals_where_there_is_none(
+def test_idle_power_comes_from_the_counter_or_else_from_the_integral(
     with_cards: Program, card: str, watts: float
 ) -> None:
     power = with_cards(

@@ -15,7 +15,7 @@ from xibench.measure.machine import Machine, NotReported, move_to, own_cpu_s, us
 SPIN = "import time\nwhile time.process_time() < {seconds}: pass\nprint('spun', flush=True)\ninput()"
 
 
-def test_busy_time_is_that_of_the_usable_cores_without_idle_waiting_and_stolen_time(tmp_path: Path) -> None:
+def test_busy_time_excludes_idle_iowait_stolen_time_and_unusable_cores(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
     kernel.time(busy_s=3, stolen_s=0.5, own_s=2)
     time = kernel.machine.core_time()
@@ -23,22 +23,22 @@ def test_busy_time_is_that_of_the_usable_cores_without_idle_waiting_and_stolen_t
     assert time.own_s == 2
 
 
-def test_user_system_and_interrupts_are_busy_and_guests_are_not_counted_twice(tmp_path: Path) -> None:
+def test_user_system_and_interrupt_time_is_busy_and_guest_time_is_not_counted_twice(tmp_path: Path) -> None:
     (tmp_path / "stat").write_text("cpu0 1 10 100 7 7 1000 10000 7 1 10\n")
     assert Machine(tmp_path, tmp_path, (0,), lambda: 0.0, 1.0).core_time().busy_s == 11111
 
 
-def test_a_core_that_the_kernel_does_not_list_is_named(tmp_path: Path) -> None:
+def test_a_core_that_the_kernel_does_not_list_is_named_in_the_reason(tmp_path: Path) -> None:
     (tmp_path / "stat").write_text("cpu0 1 10 100 7 7 1000 10000 7 1 10\n")
     with pytest.raises(NotReported, match="no times of core 5"):
         Machine(tmp_path, tmp_path, (0, 5), lambda: 0.0, 1.0).core_time()
 
 
-def test_the_clock_is_the_mean_over_the_usable_cores(tmp_path: Path) -> None:
+def test_the_clock_rate_is_the_mean_over_the_usable_cores(tmp_path: Path) -> None:
     assert Kernel(tmp_path).machine.cpu_hz() == 2.7e9
 
 
-def test_cpufreq_knows_the_clock_better_than_cpuinfo(tmp_path: Path) -> None:
+def test_cpufreq_is_preferred_to_cpuinfo_for_the_clock_rate(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
     kernel.cpufreq(3.5e9, "powersave")
     assert kernel.machine.cpu_hz() == 3.5e9
@@ -51,7 +51,7 @@ def test_thermal_events_are_added_over_the_usable_cores(tmp_path: Path) -> None:
     assert kernel.machine.throttle_count() == 2 * (4 + 1)
 
 
-def test_what_the_kernel_does_not_tell_has_a_reason(tmp_path: Path) -> None:
+def test_values_that_the_kernel_does_not_report_have_a_reason(tmp_path: Path) -> None:
     machine = Kernel(tmp_path).machine
     with pytest.raises(NotReported, match="no cpufreq"):
         machine.governor()
@@ -61,14 +61,14 @@ def test_what_the_kernel_does_not_tell_has_a_reason(tmp_path: Path) -> None:
         Machine(tmp_path / "none", tmp_path, (0,)).core_time()
 
 
-def test_a_processor_without_a_clock_in_cpuinfo_has_a_reason(tmp_path: Path) -> None:
+def test_a_processor_without_a_clock_rate_in_cpuinfo_has_a_reason(tmp_path: Path) -> None:
     kernel = Kernel(tmp_path)
     (kernel.proc / "cpuinfo").write_text("processor\t: 0\nBogoMIPS\t: 50.00\n")
     with pytest.raises(NotReported, match="reports the clock"):
         kernel.machine.cpu_hz()
 
 
-def test_a_child_is_ours_while_it_lives_and_when_it_has_ended() -> None:
+def test_cpu_time_of_a_child_counts_while_it_runs_and_after_it_has_exited() -> None:
     before = own_cpu_s()
     child = subprocess.Popen(
         [sys.executable, "-c", SPIN.format(seconds=0.4)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -82,7 +82,7 @@ def test_a_child_is_ours_while_it_lives_and_when_it_has_ended() -> None:
     assert alive - 0.05 < ended < 3
 
 
-def test_what_a_child_started_and_waited_for_is_ours() -> None:
+def test_cpu_time_of_a_grandchild_counts_once_the_child_has_waited_for_it() -> None:
     grandchild = "import time\nwhile time.process_time() < 0.4: pass"
     started = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {grandchild!r}])\n"
     program = started + "print('waited', flush=True)\ninput()"
@@ -95,15 +95,15 @@ def test_what_a_child_started_and_waited_for_is_ours() -> None:
     assert 0.35 < alive < 3
 
 
-def test_what_this_machine_tells_is_read_without_an_error() -> None:
+def test_this_machine_is_read_without_an_error() -> None:
     machine = Machine()
     assert machine.core_time().busy_s > 0
     assert machine.load_1m() >= 0
     assert machine.own_cpu_s() > 0
 
 
-def test_a_thread_that_was_moved_ran_on_that_core_and_may_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read as soon as the kernel has moved it: once it may leave, another process's load may move it on at once."""
+def test_a_moved_thread_runs_on_that_core_and_may_leave_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The core is read as soon as the kernel has moved the thread: later, the load of other processes may move it."""
     ran: list[int] = []
     allow = os.sched_setaffinity
 

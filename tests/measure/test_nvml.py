@@ -1,4 +1,4 @@
-"""NVIDIA's cards through the real nvidia-ml-py, which loads a stand-in library that the tests compile."""
+"""GPUs seen through the real nvidia-ml-py, which loads a stand-in library that the tests compile."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ with Monitor() as monitor:
 """
 
 
-@pytest.mark.skipif(nvml.count() > 0, reason="there is an NVIDIA card")
-def test_without_a_card_nvml_says_why() -> None:
+@pytest.mark.skipif(nvml.count() > 0, reason="there is an NVIDIA GPU")
+def test_without_a_gpu_there_is_a_reason() -> None:
     with pytest.raises(nvml.NoNvml, match=r"no NVIDIA device|not installed"):
         nvml.cards()
     with nvml.Monitor() as monitor:
@@ -30,8 +30,8 @@ def test_without_a_card_nvml_says_why() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(nvml.count() == 0, reason="there is no NVIDIA card")
-def test_a_card_is_described() -> None:
+@pytest.mark.skipif(nvml.count() == 0, reason="there is no NVIDIA GPU")
+def test_a_real_gpu_is_described() -> None:
     card = nvml.cards()[0]
     assert card.name
     assert card.memory_bytes > 2**30
@@ -42,7 +42,7 @@ def test_a_card_is_described() -> None:
         assert monitor.power_watts() > 1
 
 
-def test_cards_are_listed_with_their_memory_and_power_limit(with_cards: Program) -> None:
+def test_gpus_are_listed_with_their_memory_and_power_limit(with_cards: Program) -> None:
     listed = with_cards("""
 import msgspec
 from xibench.measure import nvml
@@ -57,7 +57,7 @@ print(json.dumps([nvml.count(), *(msgspec.to_builtins(card) for card in nvml.car
     assert second["power_limit_watts"] is None
 
 
-def test_a_card_that_tells_everything_is_read_in_si_units(with_cards: Program) -> None:
+def test_a_gpu_that_reports_everything_is_read_in_si_units(with_cards: Program) -> None:
     (reading,) = with_cards("cards(whole)" + READ)
     assert reading == {
         "index": 0, "sm_clock_hz": 1.98e9, "memory_clock_hz": 2.619e9, "throttle_reasons": [],
@@ -66,7 +66,7 @@ def test_a_card_that_tells_everything_is_read_in_si_units(with_cards: Program) -
     }  # fmt: skip
 
 
-def test_what_a_card_does_not_tell_is_null_with_nvmls_reason(with_cards: Program) -> None:
+def test_what_a_gpu_does_not_report_is_null_with_nvmls_reason(with_cards: Program) -> None:
     (reading,) = with_cards('cards({"sm_mhz": 1000})' + READ)
     assert reading["sm_clock_hz"] == 1e9
     unknown = {name for name, value in reading.items() if value is None}
@@ -77,17 +77,17 @@ def test_what_a_card_does_not_tell_is_null_with_nvmls_reason(with_cards: Program
     assert reading["absent"] == dict.fromkeys(unknown, "NVML: Not Supported")
 
 
-def test_an_older_driver_gives_its_average_power(with_cards: Program) -> None:
+def test_an_older_driver_reports_average_power(with_cards: Program) -> None:
     (reading,) = with_cards('cards(without(whole, "instant_mw"))' + READ)
     assert reading["power_watts"] == 90.0
 
 
-def test_throttle_reasons_have_nvmls_names_and_idle_is_none_of_them(with_cards: Program) -> None:
+def test_throttle_reasons_have_nvmls_names_without_idle(with_cards: Program) -> None:
     (reading,) = with_cards("cards(whole | {'reasons': 0x1 | 0x4 | 0x40 | 0x8000})" + READ)
     assert reading["throttle_reasons"] == ["SwPowerCap", "HwThermalSlowdown", "unknown 0x8000"]
 
 
-def test_only_processes_that_are_not_the_runs_are_strangers(with_cards: Program) -> None:
+def test_only_processes_outside_the_run_are_foreign(with_cards: Program) -> None:
     (reading,) = with_cards("cards(whole | {'processes': 2, 'pid0': 11, 'pid1': 12})" + READ)
     assert reading["foreign_processes"] == 1
 
@@ -96,7 +96,7 @@ def test_only_processes_that_are_not_the_runs_are_strangers(with_cards: Program)
     ("visible", "indices"),
     [("1", [1]), ("2,0", [0, 2]), ("GPU-1", [1]), ("0,7,1", [0]), ("MIG-1/2", [0, 1, 2]), ("", []), ("-1", [])],
 )
-def test_cards_that_cuda_may_not_use_are_not_the_runs(visible: str, indices: list[int], with_cards: Program) -> None:
+def test_gpus_that_cuda_may_not_use_are_ignored(visible: str, indices: list[int], with_cards: Program) -> None:
     program = f"""
 os.environ["CUDA_VISIBLE_DEVICES"] = {visible!r}
 from xibench.measure import nvml
@@ -111,7 +111,7 @@ print(json.dumps([[reading.index for reading in readings], power, nvml.count()])
     assert with_cards(program) == [indices, power, len(indices)]
 
 
-def test_numbers_in_an_order_that_nvml_does_not_know_hide_no_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_in_an_order_unknown_to_nvml_hide_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     handles = {0: "first", 1: "second"}
     uuids: dict[object, str] = {"first": "GPU-a", "second": "GPU-b"}
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
@@ -121,7 +121,7 @@ def test_numbers_in_an_order_that_nvml_does_not_know_hide_no_card(monkeypatch: p
     assert nvml.visible_cards("0", handles, lambda _: "") == [0]
 
 
-def test_the_memory_of_a_process_is_summed_over_the_cards(with_cards: Program) -> None:
+def test_the_memory_of_a_process_is_summed_over_gpus(with_cards: Program) -> None:
     program = """
 from xibench.measure import nvml
 cards(*[whole | {"processes": 2, "pid0": 11, "pid1": 12}] * 2)
@@ -135,7 +135,7 @@ except NoNvml as error:
     assert "does not list this process" in reason
 
 
-def test_a_card_that_falls_off_the_bus_is_a_reason_and_the_other_card_is_read_on(with_cards: Program) -> None:
+def test_a_gpu_that_falls_off_the_bus_has_a_reason_and_the_other_one_is_still_read(with_cards: Program) -> None:
     program = """
 import dataclasses
 cards(whole, whole)
@@ -156,13 +156,13 @@ with Monitor() as monitor:
     assert reason == "card 1: NVML: GPU is lost"
 
 
-def test_a_card_that_was_lost_before_the_monitor_opened_is_listed_with_the_reason(with_cards: Program) -> None:
+def test_a_gpu_lost_before_the_monitor_opened_is_listed_with_the_reason(with_cards: Program) -> None:
     first, second = with_cards('cards({"lost": 1}, whole)' + READ)
     assert first["absent"]["power_watts"] == "NVML: GPU is lost"
     assert second["power_watts"] == 120.0
 
 
-def test_a_lost_card_makes_the_list_of_cards_a_reason_and_no_traceback(with_cards: Program) -> None:
+def test_listing_gpus_fails_with_a_reason_if_one_is_lost(with_cards: Program) -> None:
     program = """
 from xibench.measure import nvml
 cards({"lost": 1})
@@ -174,7 +174,7 @@ except NoNvml as error:
     assert with_cards(program) == "card 0: NVML: GPU is lost"
 
 
-def test_without_a_driver_there_are_no_cards_and_a_closed_monitor_says_so(with_cards: Program) -> None:
+def test_without_a_driver_there_are_no_gpus_and_a_closed_monitor_has_a_reason(with_cards: Program) -> None:
     program = """
 from xibench.measure import nvml
 none = (nvml.count(), Monitor().absent)

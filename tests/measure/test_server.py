@@ -14,17 +14,17 @@ def latencies(arrivals_s: list[float], service_s: float) -> list[float]:
     return serve(lambda _: clock.advance(service_s), arrivals_s, clock)
 
 
-def test_waiting_in_the_queue_is_part_of_the_latency() -> None:
+def test_queueing_time_is_part_of_the_latency() -> None:
     assert latencies([0.0, 0.5, 0.75, 4.0], 1.0) == pytest.approx([1.0, 1.5, 2.25, 1.0])
 
 
-def test_queries_are_numbered_in_the_order_of_arrival() -> None:
+def test_queries_are_numbered_in_order_of_arrival() -> None:
     seen: list[int] = []
     serve(seen.append, [0.0, 1.0, 2.0], FakeClock())
     assert seen == [0, 1, 2]
 
 
-def test_no_query_is_answered_before_it_arrives() -> None:
+def test_no_query_starts_before_it_arrives() -> None:
     clock = FakeClock()
     began: list[float] = []
     serve(lambda _: began.append(clock.now()), [0.5, 2.0], clock)
@@ -39,7 +39,7 @@ def test_the_mean_wait_is_that_of_queueing_theory(load: float) -> None:
     assert fmean(waits) == pytest.approx(load / (2 * (1 - load)), rel=0.05)
 
 
-def test_arrivals_are_ascending_at_their_rate_and_the_same_for_the_same_seed() -> None:
+def test_arrivals_are_ascending_have_their_rate_and_are_reproducible() -> None:
     first, again = (poisson_arrivals(50.0, 20_000, np.random.default_rng(2)) for _ in range(2))
     assert first == again
     assert first == sorted(first)
@@ -48,12 +48,12 @@ def test_arrivals_are_ascending_at_their_rate_and_the_same_for_the_same_seed() -
     assert gaps.std() == pytest.approx(1 / 50, rel=0.03)  # exponential: mean and deviation are equal
 
 
-def test_arrivals_at_no_rate_are_refused() -> None:
+def test_an_arrival_rate_of_zero_is_an_error() -> None:
     with pytest.raises(ValueError, match="arrival rate above 0 per second, received 0"):
         poisson_arrivals(0, 3, np.random.default_rng(0))
 
 
-def test_the_highest_rate_is_found_to_within_the_last_interval() -> None:
+def test_the_highest_rate_is_found_within_the_last_interval() -> None:
     tried: list[float] = []
 
     def keeps(rate_hz: float) -> bool:
@@ -67,7 +67,7 @@ def test_the_highest_rate_is_found_to_within_the_last_interval() -> None:
     assert rate in tried
 
 
-def test_a_range_that_keeps_the_bound_throughout_gives_its_upper_end_after_two_trials() -> None:
+def test_if_the_whole_range_keeps_the_bound_its_upper_end_is_found_after_two_trials() -> None:
     tried: list[float] = []
 
     def keeps(rate: float) -> bool:
@@ -78,15 +78,15 @@ def test_a_range_that_keeps_the_bound_throughout_gives_its_upper_end_after_two_t
     assert tried == [1.0, 8.0]
 
 
-def test_if_not_even_the_lowest_rate_keeps_the_bound_there_is_none() -> None:
+def test_if_not_even_the_lowest_rate_keeps_the_bound_the_result_is_none() -> None:
     assert highest_rate(lambda _: False, 1.0, 8.0, 9) is None
 
 
-def test_with_one_trial_only_the_lowest_rate_is_known() -> None:
+def test_with_one_trial_the_result_is_the_lowest_rate() -> None:
     assert highest_rate(lambda _: True, 1.0, 8.0, 1) == 1.0
 
 
 @pytest.mark.parametrize(("low", "high", "trials"), [(0.0, 1.0, 3), (2.0, 1.0, 3), (1.0, 2.0, 0)])
-def test_a_search_without_a_range_is_refused(low: float, high: float, trials: int) -> None:
+def test_a_search_without_a_range_is_an_error(low: float, high: float, trials: int) -> None:
     with pytest.raises(ValueError, match="0 < low <= high"):
         highest_rate(lambda _: True, low, high, trials)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from xibench.record.variables import speed_variables
-from xibench.workers import interpreters
+from xibench.workers import session
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,6 @@ def test_folders_are_left_out_of_values(name: str, value: str, published: str) -
 
 def test_what_xibench_sets_for_its_workers_is_not_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.environ", {"PATH": "/bin", "XLA_PYTHON_CLIENT_PREALLOCATE": "true"})
-    forced = {name for name in interpreters.environment() if name.startswith(("XLA_", "TF_FORCE_"))}
+    forced = {name for name in session.worker_environment() if name.startswith(("XLA_", "TF_FORCE_"))}
     assert len(forced) == 2
     assert speed_variables(dict.fromkeys(forced, "true")) == {}

@@ -9,7 +9,7 @@ from tests.builders import header, small_case
 from tests.run.conftest import Listener, Quiet, RunWith, StandIn
 from xibench.record.store import RunFile, read
 from xibench.run.execute import run
-from xibench.workers import interpreters
+from xibench.workers import session
 
 CEILINGS = """
 import os, sys, msgspec
@@ -29,7 +29,7 @@ os.write(int(sys.argv[-1]), msgspec.json.encode(answer) + b"\\n")
 def ceilings_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ceilings.py"
     path.write_text(CEILINGS)
-    monkeypatch.setattr(interpreters, "worker_command", lambda framework: [sys.executable, "-P", str(path)])
+    monkeypatch.setattr(session, "worker_command", lambda framework: [sys.executable, "-P", str(path)])
 
 
 @pytest.mark.usefixtures("ceilings_worker")

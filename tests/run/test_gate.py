@@ -17,9 +17,8 @@ from tests.cli.command import ROOT, said, xibench
 from xibench.record.schema import Case
 from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case, is_gated
 from xibench.run.plan import execution
-from xibench.workers import golden
+from xibench.workers import case as job
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenOutputs
-from xibench.workers.programs import sent
 from xibench.workers.session import Unobserved
 
 TUNED = msgspec.structs.replace(small_case(batch=3), recipe="tuned")
@@ -185,11 +184,11 @@ def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
 
     np.save(tmp_path / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
     request = ComputeGoldenOutputs(
-        case=golden_case(TUNED), execution=sent(execution(golden_case(TUNED))),
+        case=golden_case(TUNED), execution=msgspec.to_builtins(execution(golden_case(TUNED))),
         batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npz"),
     )  # fmt: skip
     with pytest.raises(ArithmeticError, match="recipe default gives logits in fp32 or fp64 that are not finite"):
-        golden.run_job(request, Unobserved(), lambda _: Endless())  # type: ignore[arg-type, return-value]
+        job.compute_golden_outputs(request, Unobserved(), lambda _: Endless())  # type: ignore[arg-type, return-value]
 
 
 def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
-"""What starts workers, with a faulty one in the place of its own.
+"""The commands that start workers, with a faulty worker in place of the real one.
 
-`python -m tests.workers.commands NAME FOLDER FAULT` does it in a process of its own.
+`python -m tests.workers.commands NAME FOLDER FAULT` runs one of them in a process of its own.
 
-Each function does what a user's command does and returns how its worker ended: a status and a reason. Where there is no
-parameter for the time limit, `install` sets it.
+Each function runs a command and returns how its worker ended: a status and a reason. `install` sets the time limit of
+commands that have no parameter for it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ Ended = tuple[str, str]
 
 
 def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limit_s: float = 600.0) -> Path:
-    """Puts the faulty worker in the place of every worker and returns the file that gets their process numbers."""
+    """Replace every worker by the faulty one and return the file to which they write their process ids."""
     pid_file = folder / "pids"
     command = [sys.executable, "-P", str(FAULTY_WORKER), fault, str(pid_file)]
-    monkeypatch.setattr("xibench.workers.interpreters.worker_command", lambda framework=None: command)
+    monkeypatch.setattr("xibench.workers.session.worker_command", lambda framework=None: command)
     for module in ("xibench.analysis.verify_workers", "xibench.run.calibrate", "xibench.run.gate"):
         monkeypatch.setattr(f"{module}.TIME_LIMIT_S", time_limit_s)
     if fault == "memory limit":
@@ -49,7 +49,7 @@ def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limi
 
 
 def run(folder: Path, time_limit_s: float) -> Ended:
-    """`xibench run`, of a case whose outputs are compared with nothing."""
+    """Run `xibench run` with a case that the equality gate does not check."""
     plan = [msgspec.structs.replace(CASE, recipe="default")]
     with RunFile.create(folder / "run.jsonl", header(plan, SamplingConfig(time_limit_s=time_limit_s))) as run_file:
         (record,) = execute.run(plan, run_file, Listener(), calibrate=False, conditions=Quiet())
@@ -57,7 +57,7 @@ def run(folder: Path, time_limit_s: float) -> Ended:
 
 
 def ab(folder: Path, time_limit_s: float) -> Ended:
-    """One pair of `xibench ab`."""
+    """Measure one pair of `xibench ab`."""
     np.save(folder / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
     bursts = BurstConfig(time_limit_s=time_limit_s)
     sides = (Side("tree"), Side("tree"))
@@ -66,10 +66,10 @@ def ab(folder: Path, time_limit_s: float) -> Ended:
 
 
 def verify(folder: Path, _: float) -> Ended:
-    """One forward pass of `xibench verify`."""
+    """Run one forward pass of `xibench verify`."""
     try:
-        with Workers(("pytorch",), folder) as asked:
-            asked.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
+        with Workers(("pytorch",), folder) as workers:
+            workers.ask(("pytorch",), ForwardPass(model="xception", resolution=71, precision="fp32"))
     except XibenchError as error:
         failed = error.__cause__
         return failed.outcome.status if isinstance(failed, WorkerFailed) else "", str(error)
@@ -77,15 +77,15 @@ def verify(folder: Path, _: float) -> Ended:
 
 
 def ceilings(folder: Path, _: float) -> Ended:
-    """The ceilings of one framework; their status is not recorded, it is that of any ceiling without a figure."""
+    """Measure the ceilings of one framework. Their status is not recorded: `null` stands for a missing figure."""
     found = calibrate.calibrate([CASE], "environment", Quiet(), lambda text: None)
-    (product,), (copy,) = found.matmuls, found.copies
-    assert product.reason == copy.reason
-    return "null" if product.flops_per_s is copy.bytes_per_s is None else "ok", product.reason or ""
+    (matmul,), (copy,) = found.matmuls, found.copies
+    assert matmul.reason == copy.reason
+    return "null" if matmul.flops_per_s is copy.bytes_per_s is None else "ok", matmul.reason or ""
 
 
 def golden_outputs(folder: Path, _: float) -> Ended:
-    """The golden outputs of one case, for which an image is written first."""
+    """Compute the golden outputs of one case, for which an image is written first."""
     found = gate.EqualityGate(folder, None).golden_outputs(CASE)
     assert isinstance(found, gate.NoGoldenOutputs)
     return found.status, found.reason

@@ -1,4 +1,4 @@
-"""A worker that misbehaves in its job. Arguments: the fault, a file for its process number, the pipe for answers."""
+"""A worker that misbehaves in its job. Arguments: the fault, a file for its process id, the pipe for answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from xibench.measure.phase import Phase
+from xibench.workers.__main__ import Parent, serve
 from xibench.workers.messages import Request, Result
-from xibench.workers.serving import Parent, serve
 
 FAULT, PID_FILE, PIPE = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 HOARD_MIB = 300
@@ -19,7 +19,7 @@ PRINTED_BYTES = 100_000_000
 
 
 def run_job(request: Request, parent: Parent) -> Result:
-    """Does what the fault says. What is not fatal ends with an exit code, so that each fault has an end."""
+    """Cause the fault. A fault that is not fatal ends with an exit code."""
     print("last output", flush=True)
     parent.on_phase(Phase.BUILD)
     match FAULT:
@@ -36,8 +36,8 @@ def run_job(request: Request, parent: Parent) -> Result:
         case "100 MB on stdout":
             for _ in range(PRINTED_BYTES // 100_000):
                 print("y" * 99_999)
-        case "rubbish on the pipe":
-            os.write(PIPE, b"\x00rubbish\n")
+        case "garbage on the pipe":
+            os.write(PIPE, b"\x00garbage\n")
             time.sleep(600)
     sys.stdout.flush()
     os._exit(3)

@@ -1,4 +1,4 @@
-"""A listener that remembers what a job reported."""
+"""A listener that records the phases and progress of a job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A pair's worker beside a `frameworks` from before `frameworks.api`, and beside today's."""
+"""The adapter for pairs, with a package `frameworks` from before `frameworks.api` and with the current one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prepare(*arguments):
     return subject
 """,
 }
-"""The interface of 0.1, as small as it can be."""
+"""A minimal package with the interface of version 0.1."""
 PROGRAM = """
 import json
 import numpy as np
@@ -67,7 +67,7 @@ def answer(*folders: Path) -> dict[str, object]:
     return found
 
 
-def test_a_frameworks_from_before_the_api_is_stepped_through_its_own_interface(tmp_path: Path) -> None:
+def test_a_package_from_before_the_api_is_used_through_its_own_interface(tmp_path: Path) -> None:
     (tmp_path / "frameworks").mkdir()
     for name, text in OLD.items():
         (tmp_path / "frameworks" / name).write_text(text)
@@ -81,7 +81,7 @@ def test_a_frameworks_from_before_the_api_is_stepped_through_its_own_interface(t
     assert found["distributions"] == ["pytorch", "more"]
 
 
-def test_a_recipe_of_an_old_checkout_need_not_have_a_process_to_begin(tmp_path: Path) -> None:
+def test_an_old_package_without_process_configuration_works(tmp_path: Path) -> None:
     (tmp_path / "frameworks").mkdir()
     for name, text in OLD.items():
         if name != "beginning.py":
@@ -91,7 +91,7 @@ def test_a_recipe_of_an_old_checkout_need_not_have_a_process_to_begin(tmp_path: 
     assert settings["begun"] is None
 
 
-def test_todays_frameworks_is_stepped_through_the_api() -> None:
+def test_the_current_package_is_used_through_the_api() -> None:
     found = answer()
     assert (found["old"], found["shape"], found["distributions"]) == (False, [1, 1000], ["torch"])
     settings = found["settings"]

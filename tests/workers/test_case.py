@@ -26,23 +26,22 @@ from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case, Compile, Process, Sampled, SamplingConfig, Server
 from xibench.run.plan import execution
 from xibench.scenarios import rotation, server
+from xibench.workers.__main__ import answer_to
 from xibench.workers.case import measure_case
 from xibench.workers.inputs import save_batch
 from xibench.workers.messages import Failure, MeasureCase, Measured, Result
-from xibench.workers.programs import sent
-from xibench.workers.serving import answer_to
 
 
 class FakeFramework:
-    """An implementation and its program in one, whose every action takes a known time on a fake clock."""
+    """An implementation and its program in one; each action takes a known time on a fake clock."""
 
     substitutions: tuple[Substitution, ...] = (Substitution("inductor", "no C++ compiler", "eager"),)
 
-    def __init__(self, ahead: bool = True, trouble: Exception | None = None, output: float = 0.5) -> None:
+    def __init__(self, ahead: bool = True, error_to_raise: Exception | None = None, output: float = 0.5) -> None:
         self.clock = FakeClock()
         self.done: list[str] = []
         self.ahead = ahead
-        self.trouble = trouble
+        self.error_to_raise = error_to_raise
         self.output = output
         self.batch: NDArray[np.float32] | None = None
         self.seen: list[int] = []  # which array each step took
@@ -78,8 +77,8 @@ class FakeFramework:
         return self.ahead
 
     def step(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        if self.trouble:
-            raise self.trouble
+        if self.error_to_raise:
+            raise self.error_to_raise
         self.batch = batch
         self.seen.append(id(batch))
         return np.full((len(batch), 10), self.output, np.float32)
@@ -123,13 +122,15 @@ def ask(
     case = case or small_case(batch=2)
     save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
     batch_file = str(tmp_path / "batch.npy")
-    request = MeasureCase(case=case, execution=sent(execution(case)), sampling=sampling, batch_file=batch_file, order=4)
+    request = MeasureCase(
+        case=case, execution=msgspec.to_builtins(execution(case)), sampling=sampling, batch_file=batch_file, order=4
+    )
     listener = RecordingListener()
     return answer_of(request, fake, listener), listener.heard
 
 
 def answer_of(request: MeasureCase, fake: FakeFramework, listener: RecordingListener) -> Result | Failure:
-    """What a worker would answer."""
+    """Return the answer of a worker."""
 
     def run_job(asked: MeasureCase, heard: RecordingListener) -> Measured:
         return Measured(process=measure_case(asked, heard, fake.load, fake.clock))
@@ -152,7 +153,7 @@ def samples(process: Process) -> Sampled:
 
 @pytest.fixture
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine whose last-level cache is not known: the batch is not rotated."""
+    """A machine with an unknown last-level cache, on which the batch is not rotated."""
     monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: None)
 
 
@@ -233,7 +234,7 @@ class OutOfMemoryError(RuntimeError):
 def test_running_out_of_memory_is_told_from_other_failures(
     tmp_path: Path, error: Exception, status: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer, _ = ask(tmp_path, FakeFramework(trouble=error))
+    answer, _ = ask(tmp_path, FakeFramework(error_to_raise=error))
     assert isinstance(answer, Failure)
     assert answer.status == status
     assert str(error) in answer.reason
@@ -243,20 +244,20 @@ def test_running_out_of_memory_is_told_from_other_failures(
 def test_out_of_memory_is_found_behind_another_error(tmp_path: Path) -> None:
     error = RuntimeError("the compiler failed")
     error.__cause__ = MemoryError()
-    answer, _ = ask(tmp_path, FakeFramework(trouble=error))
+    answer, _ = ask(tmp_path, FakeFramework(error_to_raise=error))
     assert isinstance(answer, Failure)
     assert answer.status == "out_of_memory"
 
 
 @pytest.mark.parametrize("error", [MissingFramework("torch is missing; pip install it"), Unsupported("sees no cuda")])
 def test_what_cannot_be_run_here_is_unsupported_with_the_reason(tmp_path: Path, error: Exception) -> None:
-    answer, _ = ask(tmp_path, FakeFramework(trouble=error))
+    answer, _ = ask(tmp_path, FakeFramework(error_to_raise=error))
     missing = isinstance(error, MissingFramework)
     assert answer == Failure(status="unsupported", reason=str(error), missing=missing)
 
 
 def test_a_reason_is_one_line_however_long_the_error_is(tmp_path: Path) -> None:
-    answer, _ = ask(tmp_path, FakeFramework(trouble=ValueError("a\nb\n" + "c" * 9999)))
+    answer, _ = ask(tmp_path, FakeFramework(error_to_raise=ValueError("a\nb\n" + "c" * 9999)))
     assert isinstance(answer, Failure)
     assert answer.reason.startswith("ValueError: a b ccc")
     assert len(answer.reason) == 300
@@ -359,7 +360,7 @@ def test_server_finds_the_rate_at_which_queries_begin_to_queue_too_long(tmp_path
         assert min(trial.latencies_s) == pytest.approx(0.25)
 
 
-def test_a_bound_that_no_query_can_keep_leaves_no_rate(tmp_path: Path) -> None:
+def test_a_bound_that_no_query_can_meet_gives_no_rate(tmp_path: Path) -> None:
     found = measured(tmp_path, FakeFramework(), single("server", 0.2)).measured
     assert isinstance(found, Server)
     assert (found.bound_s, found.highest_rate_hz) == (0.2, None)
@@ -371,7 +372,8 @@ def test_two_processes_of_a_server_draw_different_arrivals_and_one_the_same_agai
         fake = FakeFramework()
         case, batch_file = single("server"), str(tmp_path / "batch.npy")
         request = MeasureCase(
-            case=case, execution=sent(execution(case)), sampling=SAMPLING, batch_file=batch_file, order=order
+            case=case, execution=msgspec.to_builtins(execution(case)), sampling=SAMPLING, batch_file=batch_file,
+            order=order,
         )
         answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)
@@ -393,23 +395,23 @@ def test_compile_takes_the_first_step_and_none_after_it(tmp_path: Path) -> None:
     assert process.energy.absent["gpu_counter_joules"] == "the scenario times nothing after the first step"
 
 
-def test_each_trial_of_a_server_has_the_queries_that_its_percentile_takes() -> None:
+def test_each_server_trial_has_the_queries_that_its_percentile_requires() -> None:
     assert samples_needed(0.99) == server.QUERIES
 
 
-def test_the_digest_of_seeded_weights_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
-    def told(case: Case, asked: bool) -> str | None:
+def test_the_digest_of_seeded_weights_is_reported_if_requested(tmp_path: Path) -> None:
+    def reported(case: Case, requested: bool) -> str | None:
         save_batch(tmp_path / "batch.npy", "noise", case.batch, 75)
         fake = FakeFramework()
         request = MeasureCase(
-            case=case, execution=sent(execution(case)), sampling=SAMPLING, batch_file=str(tmp_path / "batch.npy"),
-            order=0, digest_weights=asked,
+            case=case, execution=msgspec.to_builtins(execution(case)), sampling=SAMPLING,
+            batch_file=str(tmp_path / "batch.npy"), order=0, digest_weights=requested,
         )  # fmt: skip
         answer = answer_of(request, fake, RecordingListener())
         assert isinstance(answer, Measured)
         return answer.process.weights_digest
 
-    assert told(small_case(), False) is None
-    first = told(small_case(), True)
+    assert reported(small_case(), False) is None
+    first = reported(small_case(), True)
     assert first == digest(initial(network("xception", "narrow", resolution=75), 0))
-    assert told(msgspec.structs.replace(small_case(), weights="seed:1"), True) != first
+    assert reported(msgspec.structs.replace(small_case(), weights="seed:1"), True) != first

@@ -19,10 +19,10 @@ from xibench.workers.messages import Ceilings, MeasureCeilings
 class FakeDevice:
     """An implementation on a fake clock whose matmuls run at a rate per size, and whose copies at 2 GB/s each way."""
 
-    def __init__(self, rates: dict[int, float], trouble: Exception | None = None) -> None:
+    def __init__(self, rates: dict[int, float], error: Exception | None = None) -> None:
         self.clock = FakeClock()
         self.rates = rates
-        self.trouble = trouble
+        self.error = error
         self.sizes: list[int] = []
 
     def load(self, framework: str) -> Prepares:
@@ -32,53 +32,53 @@ class FakeDevice:
         return "ACME"
 
     def matmul(self, n: int, precision: str, device: str) -> Callable[[], None]:
-        if self.trouble:
-            raise self.trouble
+        if self.error:
+            raise self.error
         if n not in self.rates:
             raise MemoryError(f"no room for {n} rows")
         self.sizes.append(n)
         return lambda: self.clock.advance(2 * n**3 / self.rates[n])
 
     def copy(self, size_bytes: int, device: str) -> Callable[[], None]:
-        if self.trouble:
-            raise self.trouble
+        if self.error:
+            raise self.error
         return lambda: self.clock.advance(size_bytes / 2e9)
 
 
 def measured(fake: FakeDevice, budget_s: float = 1.0) -> Ceilings:
     request = MeasureCeilings(framework="jax", device="cpu", precisions=["fp32"], budget_s=budget_s)
     listener = RecordingListener()
-    found = ceilings.run_job(request, listener, fake.load, fake.clock)
+    found = ceilings.measure_ceilings(request, listener, fake.load, fake.clock)
     assert listener.heard == [Phase.IMPORT, "matmul fp32", "copy"]
     return found
 
 
-def test_the_peak_is_that_of_the_fastest_size() -> None:
+def test_the_peak_is_the_rate_of_the_fastest_size() -> None:
     fake = FakeDevice({512: 50e9, 1024: 200e9, 2048: 100e9, 4096: 100e9})
-    (product,) = measured(fake, 100.0).matmuls
-    assert product.n == 1024
-    assert product.flops_per_s == pytest.approx(200e9)
+    (matmul,) = measured(fake, 100.0).matmuls
+    assert matmul.n == 1024
+    assert matmul.flops_per_s == pytest.approx(200e9)
     assert fake.sizes == [512, 1024, 2048, 4096]
 
 
-def test_a_size_that_would_take_longer_than_the_budget_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**25)  # the copy is of several caches
+def test_a_size_expected_to_exceed_the_budget_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**25)  # the copied array is several times as large
     slow = FakeDevice(dict.fromkeys((512, 1024, 2048, 4096), 1e9))
-    (product,) = measured(slow).matmuls
+    (matmul,) = measured(slow).matmuls
     assert slow.sizes == [512]
-    assert product.n == 512
-    assert product.flops_per_s == pytest.approx(1e9)
+    assert matmul.n == 512
+    assert matmul.flops_per_s == pytest.approx(1e9)
     assert slow.clock.now() < 4
 
 
-def test_a_size_that_the_device_cannot_take_leaves_the_smaller_ones() -> None:
-    (product,) = measured(FakeDevice({512: 50e9}), 100.0).matmuls
-    assert (product.n, product.reason) == (512, None)
+def test_a_size_that_does_not_fit_leaves_the_smaller_ones() -> None:
+    (matmul,) = measured(FakeDevice({512: 50e9}), 100.0).matmuls
+    assert (matmul.n, matmul.reason) == (512, None)
 
 
-def test_the_ceiling_is_the_fastest_call_and_every_call_is_kept() -> None:
+def test_the_ceiling_is_the_fastest_call_and_all_calls_are_recorded() -> None:
     fake = FakeDevice({512: 50e9})
-    slower = iter([0.5, 0.5, 3.0, 1.5, 1.0] + [1.2] * 1000)  # the first two calls are not among them
+    slower = iter([0.5, 0.5, 3.0, 1.5, 1.0] + [1.2] * 1000)  # the first two calls are discarded
 
     def matmul(n: int, precision: str, device: str) -> Callable[[], None]:
         if n != 512:
@@ -91,24 +91,24 @@ def test_the_ceiling_is_the_fastest_call_and_every_call_is_kept() -> None:
     assert made.calls_s[:3] == pytest.approx([f * 2 * 512**3 / 50e9 for f in (3.0, 1.5, 1.0)])
 
 
-def test_a_copy_counts_what_it_reads_and_what_it_writes() -> None:
+def test_a_copy_counts_bytes_read_and_bytes_written() -> None:
     (copy,) = measured(FakeDevice({512: 50e9})).copies
     assert copy.bytes_per_s == pytest.approx(4e9)
     assert copy.size_bytes == copy_bytes("cpu")
 
 
 @pytest.mark.parametrize(
-    ("trouble", "reason"),
+    ("error", "reason"),
     [(Unsupported("jax sees no cuda"), "jax sees no cuda"), (ValueError("no\nluck"), "ValueError: no luck")],
 )
-def test_what_cannot_be_measured_is_null_with_the_reason(trouble: Exception, reason: str) -> None:
-    found = measured(FakeDevice({}, trouble))
-    (product,), (copy,) = found.matmuls, found.copies
-    assert (product.n, product.flops_per_s, product.reason) == (None, None, reason)
+def test_a_ceiling_that_cannot_be_measured_is_null_with_the_reason(error: Exception, reason: str) -> None:
+    found = measured(FakeDevice({}, error))
+    (matmul,), (copy,) = found.matmuls, found.copies
+    assert (matmul.n, matmul.flops_per_s, matmul.reason) == (None, None, reason)
     assert (copy.size_bytes, copy.bytes_per_s, copy.reason) == (None, None, reason)
 
 
-def test_what_is_copied_does_not_fit_into_the_cache_but_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_copied_array_exceeds_the_cache_and_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**26)
     assert copy_bytes("cpu") == min(2**28, psutil.virtual_memory().available // 8)
     monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: None)

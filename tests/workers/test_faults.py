@@ -1,6 +1,6 @@
-"""Whatever goes wrong in a worker: every command that starts workers ends in the right status and one line.
+"""Faults of workers: every command that starts workers ends with the right status and a reason in one line.
 
-Nothing is left running. All processes are real.
+No process is left running. All processes are real.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FAULTS = {
     "time limit": ("timeout", "during build"),
     "death of the worker": ("failed", "SIGABRT"),
     "100 MB on stdout": ("failed", "exited with code 3"),
-    "rubbish on the pipe": ("failed", "rubbish"),
+    "garbage on the pipe": ("failed", "garbage"),
 }
-"""Fault -> the status, and what the reason names."""
+"""Fault -> the status, and a part of the reason."""
 PATIENCE_S = GENEROUS_S
 
 
@@ -41,27 +41,27 @@ def running(pids: list[int]) -> list[int]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_fault_ends_in_the_right_status_and_one_line_and_leaves_nothing_behind(
+def test_a_fault_ends_with_the_right_status_and_one_line_and_leaves_no_process(
     command: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time_limit_s = 3.0 if fault == "time limit" else 600.0
     pid_file = install(fault, tmp_path, monkeypatch, time_limit_s)
-    wanted, named = FAULTS[fault]
+    expected, named = FAULTS[fault]
     status, reason = COMMANDS[command](tmp_path, time_limit_s)
-    assert status == ("null" if command == "ceilings" else wanted), reason
+    assert status == ("null" if command == "ceilings" else expected), reason
     assert named in reason or fault == "time limit"
     assert reason
     assert "\n" not in reason
-    assert workers_of(pid_file) or fault == "time limit"  # where the machine is too busy to start one within it
+    assert workers_of(pid_file) or fault == "time limit"  # a busy machine may not start one within the limit
     assert not running(workers_of(pid_file))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_worker_ends_when_its_parent_is_killed(command: str, tmp_path: Path) -> None:
+def test_a_worker_exits_when_its_parent_is_killed(command: str, tmp_path: Path) -> None:
     arguments = [sys.executable, "-m", "tests.workers.commands", command, str(tmp_path), "death of the parent"]
     with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL) as parent:
-        wanted = 2 if command == "ab" else 1
-        while len(workers_of(tmp_path / "pids")) < wanted:
+        expected = 2 if command == "ab" else 1
+        while len(workers_of(tmp_path / "pids")) < expected:
             assert parent.poll() is None
             time.sleep(0.05)
         parent.kill()
@@ -76,7 +76,7 @@ def test_a_worker_ends_when_its_parent_is_killed(command: str, tmp_path: Path) -
 
 
 def test_exactly_one_place_starts_workers() -> None:
-    """What else starts processes asks git and the shell's tools, and waits for them."""
+    """Other code that starts processes calls git and similar tools, and waits for them."""
     starts = {
         str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("subprocess.Popen(")
         for path in (ROOT / "xibench").rglob("*.py")

@@ -13,14 +13,14 @@ from PIL import Image
 
 from xibench.errors import InputError
 from xibench.workers import inputs
-from xibench.workers.inputs import pictures, save_batch
+from xibench.workers.inputs import read_images, save_batch
 
 Batch = Callable[..., NDArray[np.float32]]
 
 
 @pytest.fixture
 def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
-    """The batch of a source as a worker maps it."""
+    """Writes the batch of a source and maps it as a worker does."""
 
     def saved(source: str, batch: int, resolution: int, seed: int = 0) -> NDArray[np.float32]:
         path = tmp_path_factory.mktemp("batch") / "batch.npy"
@@ -31,14 +31,14 @@ def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
     return saved
 
 
-def picture(path: Path, colour: tuple[int, int, int] = (255, 0, 0), size: tuple[int, int] = (40, 30)) -> Path:
+def save_image(path: Path, colour: tuple[int, int, int] = (255, 0, 0), size: tuple[int, int] = (40, 30)) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, colour).save(path)
     return path
 
 
-def test_the_sample_is_two_photographs_in_minus_one_to_one(batch: Batch) -> None:
-    assert pictures("sample", 8).files == ["china.jpg", "flower.jpg"]
+def test_the_sample_is_two_images_in_minus_one_to_one(batch: Batch) -> None:
+    assert read_images("sample", 8).files == ["china.jpg", "flower.jpg"]
     images = batch("sample", 3, 75)
     assert images.shape == (3, 75, 75, 3)
     assert images.dtype == np.float32
@@ -47,8 +47,8 @@ def test_the_sample_is_two_photographs_in_minus_one_to_one(batch: Batch) -> None
     assert not np.array_equal(images[0], images[1])
 
 
-def test_colours_are_scaled_as_the_networks_expect(tmp_path: Path, batch: Batch) -> None:
-    picture(tmp_path / "red.png")
+def test_colours_are_scaled_to_the_range_of_the_networks(tmp_path: Path, batch: Batch) -> None:
+    save_image(tmp_path / "red.png")
     assert np.array_equal(batch(str(tmp_path), 1, 8)[0, 4, 4], np.array([1, -1, -1], np.float32))
 
 
@@ -59,7 +59,7 @@ def test_the_largest_centred_square_is_taken(tmp_path: Path, batch: Batch) -> No
     assert batch(str(tmp_path), 1, 30).min() == 1
 
 
-def test_a_photograph_is_turned_upright(tmp_path: Path, batch: Batch) -> None:
+def test_an_image_is_turned_upright(tmp_path: Path, batch: Batch) -> None:
     image = Image.new("RGB", (32, 32), (0, 0, 0))
     image.paste((255, 255, 255), (0, 0, 32, 16))
     exif = Image.Exif()
@@ -69,7 +69,7 @@ def test_a_photograph_is_turned_upright(tmp_path: Path, batch: Batch) -> None:
     assert upright[4].mean() < 0 < upright[28].mean()
 
 
-def test_a_large_photograph_or_batch_is_decoded_elsewhere_to_the_same_values(
+def test_a_large_image_or_batch_is_decoded_in_a_worker_to_the_same_values(
     tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(0)
@@ -77,85 +77,86 @@ def test_a_large_photograph_or_batch_is_decoded_elsewhere_to_the_same_values(
     sources = (str(tmp_path), "noise")
     here = [batch(source, 3, 40, seed=5) for source in sources]
     monkeypatch.setattr(inputs, "LARGE_PIXELS", 100)
-    monkeypatch.setattr(inputs, "_images", None)
+    monkeypatch.setattr(inputs, "write_batch", None)
     elsewhere = [batch(source, 3, 40, seed=5) for source in sources]
     assert np.array_equal(here, elsewhere)
 
 
-def test_noise_depends_on_its_seed_alone(batch: Batch) -> None:
+def test_noise_depends_only_on_its_seed(batch: Batch) -> None:
     assert np.array_equal(batch("noise", 2, 8, seed=1), batch("noise", 2, 8, seed=1))
     assert not np.array_equal(batch("noise", 2, 8, seed=1), batch("noise", 2, 8, seed=2))
-    assert pictures("noise", 8).files == []
+    assert read_images("noise", 8).files == []
 
 
 def test_a_folders_files_come_before_those_of_its_subfolders_each_by_name(tmp_path: Path) -> None:
     for name in ("b/2.JPG", "b/1.png", "z.jpeg", "a.jpeg", ".hidden.png", "c.txt"):
         if name.endswith("txt"):
-            (tmp_path / name).write_text("no picture")
+            (tmp_path / name).write_text("not an image")
         else:
-            Image.new("RGB", (8, 8)).save(picture(tmp_path / name))
-    assert pictures(str(tmp_path), 8).files == ["a.jpeg", "z.jpeg", "b/1.png", "b/2.JPG"]
-    assert pictures(str(tmp_path), 3).files == ["a.jpeg", "z.jpeg", "b/1.png"]
+            Image.new("RGB", (8, 8)).save(save_image(tmp_path / name))
+    assert read_images(str(tmp_path), 8).files == ["a.jpeg", "z.jpeg", "b/1.png", "b/2.JPG"]
+    assert read_images(str(tmp_path), 3).files == ["a.jpeg", "z.jpeg", "b/1.png"]
 
 
-def test_the_digest_is_that_of_the_files_bytes(tmp_path: Path) -> None:
-    path = picture(tmp_path / "red.png")
-    assert pictures(str(tmp_path), 8).digest == hashlib.sha256(path.read_bytes()).hexdigest()
+def test_the_digest_is_computed_from_the_bytes_of_the_files(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "red.png")
+    assert read_images(str(tmp_path), 8).digest == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
-def test_an_unreadable_image_is_one_line_naming_the_file(
+def test_an_unreadable_image_is_an_error_in_one_line_naming_the_file(
     tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch, suffix: str, large: bool
 ) -> None:
     monkeypatch.setattr(inputs, "LARGE_PIXELS", 100 if large else 10**6)
-    picture(tmp_path / "a.png")
+    save_image(tmp_path / "a.png")
     broken = tmp_path / f"b{suffix}"
     broken.write_bytes(b"this is no image")
-    for take in (lambda: pictures(str(tmp_path), 2), lambda: batch(str(tmp_path), 2, 8)):
+    for take in (lambda: read_images(str(tmp_path), 2), lambda: batch(str(tmp_path), 2, 8)):
         with pytest.raises(InputError, match="cannot be read: not a JPEG or PNG") as error:
             take()
         assert str(broken) in str(error.value)
         assert "\n" not in str(error.value)
 
 
-def test_a_worker_that_dies_decoding_is_one_line_with_its_last_output(
+def test_a_worker_that_dies_while_decoding_is_an_error_in_one_line_with_its_last_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "LARGE_PIXELS", 100)
-    monkeypatch.setattr("xibench.workers.interpreters.environment", lambda: {**os.environ, "PYTHONHOME": str(tmp_path)})
-    picture(tmp_path / "a.png")
+    without_python = {**os.environ, "PYTHONHOME": str(tmp_path)}
+    monkeypatch.setattr("xibench.workers.session.worker_environment", lambda: without_python)
+    save_image(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"exited with code 1 during start, without a result \(.+\); make") as error:
-        pictures(str(tmp_path), 1)
+        read_images(str(tmp_path), 1)
     assert "\n" not in str(error.value)
 
 
-def test_an_image_that_was_cut_off_is_one_line_naming_the_file(tmp_path: Path) -> None:
+def test_a_truncated_image_is_an_error_naming_the_file(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "cut.jpg")
     path = tmp_path / "cut.jpg"
     path.write_bytes(path.read_bytes()[:1500])
     with pytest.raises(InputError, match=r"cut\.jpg cannot be read: .*truncated"):
-        pictures(str(tmp_path), 8)
+        read_images(str(tmp_path), 8)
 
 
-def test_an_empty_folder_is_one_line_naming_it(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error_naming_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no \.jpg, \.jpeg, \.png file in this folder or below") as error:
-        pictures(str(tmp_path), 8)
+        read_images(str(tmp_path), 8)
     assert str(tmp_path) in str(error.value)
 
 
-def test_a_missing_folder_is_one_line_naming_it(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error_naming_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere: no such folder"):
-        pictures(str(tmp_path / "nowhere"), 8)
+        read_images(str(tmp_path / "nowhere"), 8)
 
 
-def test_a_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a file; name the folder"):
-        pictures(str(picture(tmp_path / "a.png")), 8)
+        read_images(str(save_image(tmp_path / "a.png")), 8)
 
 
-def test_without_scikit_learn_the_sample_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_the_error_names_alternatives_to_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pip install scikit-learn.*or name a folder"):
-        pictures("sample", 8)
+        read_images("sample", 8)

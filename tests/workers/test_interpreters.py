@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from xibench.workers import interpreters, probe
+from xibench.workers import probe, session
 
 
 def own_environment(folder: Path, framework: str) -> Path:
@@ -18,26 +18,26 @@ def own_environment(folder: Path, framework: str) -> Path:
 def test_a_framework_runs_in_the_parents_interpreter_unless_it_has_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(interpreters, "ROOT", tmp_path)
+    monkeypatch.setattr(session, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     python = own_environment(tmp_path, "jax")
-    assert interpreters.interpreter("jax") == str(python)
-    assert interpreters.interpreter("pytorch") == sys.executable
-    assert interpreters.described() == {"pytorch": "parent", "tensorflow": "parent", "jax": ".venvs/jax"}
+    assert session.interpreter("jax") == str(python)
+    assert session.interpreter("pytorch") == sys.executable
+    assert session.interpreters() == {"pytorch": "parent", "tensorflow": "parent", "jax": ".venvs/jax"}
 
 
-def test_preallocation_is_off_and_thread_counts_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_preallocation_is_off_and_thread_counts_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "true")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
-    variables = interpreters.environment()
+    variables = session.worker_environment()
     assert variables["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
     assert variables["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert variables["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
     assert not [name for name in variables if name.endswith("NUM_THREADS")]
 
 
-def test_a_folder_named_like_a_framework_does_not_stand_in_for_it(
+def test_a_file_named_like_a_framework_does_not_shadow_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "torch.py").write_text("raise RuntimeError('the wrong torch')")
@@ -45,7 +45,7 @@ def test_a_folder_named_like_a_framework_does_not_stand_in_for_it(
     assert "wrong torch" not in (probe.probe("pytorch").problem or "")
 
 
-def test_a_broken_framework_is_a_problem_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_framework_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jax.py").write_text("raise ImportError('libcudart.so.12: cannot open shared object file')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     answer = probe.probe("jax")
@@ -53,6 +53,6 @@ def test_a_broken_framework_is_a_problem_in_one_line(tmp_path: Path, monkeypatch
     assert answer.devices == []
 
 
-def test_an_interpreter_that_does_not_answer_is_a_problem_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interpreters, "interpreter", lambda _: "/no/such/python")
+def test_an_interpreter_that_does_not_answer_is_reported_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "interpreter", lambda _: "/no/such/python")
     assert "pip install 'xibench[jax]'" in (probe.probe("jax").problem or "")

@@ -29,7 +29,7 @@ from xibench.record.schema import Case, Surroundings
 from xibench.run import plan, start
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection
-from xibench.workers import inputs, interpreters
+from xibench.workers import inputs, session
 
 SPENT: Final = "the budget was spent before it"
 WATCH_S: Final = 0.1  # before and after each pair: ten of the kernel's ticks on one core
@@ -190,7 +190,7 @@ def header(
     return PairsHeader(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
-        environment=environment.read(interpreters.described()), plan=list(cases),
+        environment=environment.read(session.interpreters()), plan=list(cases),
         procedure=_procedure(bursts or BurstConfig(), limits), images=start.input_images_of(cases),
         weights_digest=start.weights_digest(cases[0].weights),
     )  # fmt: skip

@@ -19,7 +19,7 @@ from xibench.errors import UsageError
 from xibench.record import recipe_file
 from xibench.record.pairs import SideLine
 from xibench.record.schema import Case
-from xibench.workers import interpreters
+from xibench.workers import session
 
 FORMS: Final = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
 GIT_PATIENCE_S: Final = 60.0
@@ -47,12 +47,12 @@ class Side:
 
     def command(self, case: Case) -> list[str]:
         """The command that starts a worker of a pair."""
-        interpreter, *rest = interpreters.worker_command(case.framework)
+        interpreter, *rest = session.worker_command(case.framework)
         return [self.python or interpreter, *rest]
 
     def environment(self) -> dict[str, str]:
         """The worker's environment variables."""
-        variables = interpreters.environment()
+        variables = session.worker_environment()
         if self.frameworks_in is not None:
             variables["PYTHONPATH"] = os.pathsep.join([str(self.frameworks_in), variables.get("PYTHONPATH", "")])
         return variables
@@ -98,7 +98,7 @@ def _recipe(name: str, _: Path) -> Side:
 
 
 def _git(revision: str, *arguments: str) -> bytes:
-    command = ["git", "--no-optional-locks", "-C", str(interpreters.ROOT), *arguments]
+    command = ["git", "--no-optional-locks", "-C", str(session.ROOT), *arguments]
     try:
         return subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=GIT_PATIENCE_S

@@ -12,7 +12,7 @@ from frameworks.architectures import network
 from frameworks.blueprint import Network
 from frameworks.cost import cost
 from xibench.analysis.counter_terms import Term, terms
-from xibench.workers import interpreters
+from xibench.workers import session
 from xibench.workers.messages import CountFlops, FlopsCounted
 from xibench.workers.session import last_line, run_worker
 
@@ -104,7 +104,7 @@ def _ask(framework: str, built: Network, batch: int) -> tuple[float | None, str 
         framework=framework, model=built.name, variant=built.variant, resolution=built.input_shape[0], batch=batch
     )
     outcome = run_worker(
-        interpreters.worker_command(framework), interpreters.environment(), request, FlopsCounted, TIME_LIMIT_S
+        session.worker_command(framework), session.worker_environment(), request, FlopsCounted, TIME_LIMIT_S
     )
     if outcome.result is not None:
         return outcome.result.flops, None

@@ -82,8 +82,8 @@ def diagnose() -> DoctorReport:
 
 def ask_framework(name: str) -> FrameworkState:
     """Probe a framework in its own interpreter for its versions, devices and recipes."""
-    from xibench.workers.interpreters import interpreter
     from xibench.workers.probe import probe
+    from xibench.workers.session import interpreter
 
     found = probe(name)
     problem = " ".join(found.problem.split()) if found.problem else None
@@ -150,10 +150,10 @@ def _facts(environment: Environment) -> list[Fact]:
 def _sample_images() -> tuple[str, list[Finding]]:
     """Return the names of the sample images, and a finding if they are unavailable."""
     from xibench.errors import InputError
-    from xibench.workers.inputs import pictures
+    from xibench.workers.inputs import read_images
 
     try:
-        return ", ".join(pictures("sample", 1).files), []
+        return ", ".join(read_images("sample", 1).files), []
     except InputError as error:
         return "none", [Finding(
             what=str(error),

@@ -48,7 +48,7 @@ def _versions(framework: str) -> dict[str, str | None]:
     from pathlib import Path
 
     from frameworks.api import find
-    from xibench.workers.interpreters import interpreter
+    from xibench.workers.session import interpreter
 
     python = Path(interpreter(framework))
     site = python.parents[1].glob("lib/python*/site-packages")

@@ -16,7 +16,7 @@ import numpy as np
 
 from xibench.analysis.forward import Arrays, load_arrays
 from xibench.errors import XibenchError
-from xibench.workers import interpreters
+from xibench.workers import session
 from xibench.workers.messages import ForwardPass, PassWritten, RunForwardPass
 from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession, last_line
 
@@ -73,10 +73,10 @@ class Workers:
 
     def __enter__(self) -> Self:
         """Start the workers. Raises XibenchError if one cannot be started."""
-        variables = interpreters.environment() | ENVIRONMENT
+        variables = session.worker_environment() | ENVIRONMENT
         with ExitStack() as stack:
             for name in self._names:
-                command = interpreters.worker_command(RUNS_IN.get(name, name))
+                command = session.worker_command(RUNS_IN.get(name, name))
                 try:
                     self._sessions[name] = stack.enter_context(WorkerSession(command, variables))
                 except WorkerFailed as failed:
@@ -85,8 +85,8 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for session in self._sessions.values():  # ends the threads that wait for an answer
-            session.kill()
+        for worker in self._sessions.values():  # ends the threads that wait for an answer
+            worker.kill()
         self._pool.shutdown()
         self._stack.close()
 

@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 class Phase(StrEnum):
-    """What a worker is doing. The value is what people read; code compares members.
+    """The current activity of a worker. Values are labels shown to users; code compares members.
 
-    The timed steps, and with them the window for energy, lie between TIMING and DONE.
+    The timed steps, and the window for energy, are between TIMING and DONE.
     """
 
     START = "start"
@@ -23,10 +23,10 @@ class Phase(StrEnum):
 
 
 class PhaseListener(Protocol):
-    """Who follows a measurement."""
+    """Callbacks that report the progress of a measurement."""
 
     def on_phase(self, phase: Phase) -> None:
         """Called when a phase begins."""
 
     def on_progress(self, text: str) -> None:
-        """Called with what is being done, in words for people."""
+        """Called with the current activity, as text for users."""

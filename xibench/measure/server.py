@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 
 
 def poisson_arrivals(rate_hz: float, n: int, rng: np.random.Generator) -> list[float]:
-    """Moments at which n queries of a Poisson process arrive, in seconds from its start, ascending.
+    """Return the arrival times of n queries of a Poisson process, in seconds from its start, ascending.
 
-    Gaps between them are exponential with mean 1 / rate. Raises ValueError unless the rate is above 0.
+    The intervals between them are exponentially distributed with mean 1 / rate.
+
+    Raises:
+        ValueError: The rate is not above 0.
     """
     if rate_hz <= 0:
         raise ValueError(f"queries need an arrival rate above 0 per second, received {rate_hz}")
@@ -23,10 +26,15 @@ def poisson_arrivals(rate_hz: float, n: int, rng: np.random.Generator) -> list[f
 
 
 def serve(query: Callable[[int], None], arrivals_s: Sequence[float], clock: Clock) -> list[float]:
-    """Latency of each query in seconds, in the order of arrival: from its arrival until its answer is there.
+    """Return the latency of each query in seconds, in the order of arrival.
 
-    query: takes the running number and returns when the answer is on the host. One at a time, first come first
-    served: while one is answered the next ones wait, and their waiting is part of their latency.
+    Queries are answered one at a time, first come, first served. The latency of a query is the time from its arrival to
+    its answer, which includes the time that it waits for earlier queries.
+
+    Args:
+        query: Takes the number of the query and returns when the answer is on the host.
+        arrivals_s: Arrival times in seconds from now, ascending.
+        clock: Times the queries and waits for arrivals.
     """
     began = clock.now()
     latencies = []
@@ -38,12 +46,22 @@ def serve(query: Callable[[int], None], arrivals_s: Sequence[float], clock: Cloc
 
 
 def highest_rate(keeps_bound: Callable[[float], bool], low_hz: float, high_hz: float, trials: int) -> float | None:
-    """The highest rate, of those tried, that kept the bound; None if not even `low_hz` did.
+    """Search for the highest rate that keeps a bound: try the lowest rate, the highest rate, then bisect.
 
-    Tries the lowest rate, the highest, and halves what lies between them until `trials` rates were tried. The answer
-    may be below the true one by the last interval, (high - low) / 2 ** (trials - 2). Near the true rate a trial passes
-    or fails by chance, and the search goes on above or below it for that reason alone.
-    Raises ValueError unless 0 < low_hz <= high_hz and there is at least one trial.
+    The result may be below the true rate by the last interval, (high - low) / 2 ** (trials - 2). Near the true rate a
+    trial passes or fails by chance, and the search continues above or below it accordingly.
+
+    Args:
+        keeps_bound: Tries a rate in Hz and returns whether it keeps the bound.
+        low_hz: Lowest rate to try.
+        high_hz: Highest rate to try.
+        trials: Number of rates to try.
+
+    Returns:
+        The highest rate tried that kept the bound; None if not even `low_hz` did.
+
+    Raises:
+        ValueError: Unless 0 < low_hz <= high_hz and there is at least one trial.
     """
     if not 0 < low_hz <= high_hz or trials < 1:
         raise ValueError(

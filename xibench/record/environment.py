@@ -45,7 +45,7 @@ def read(
     """Describe this machine and the parent's interpreter. What cannot be read is null, with the reason in `absent`.
 
     Args:
-        interpreters: framework -> the environment its workers run in (`xibench.workers.interpreters.described`).
+        interpreters: framework -> the environment its workers run in (`xibench.workers.session.interpreters`).
         cpuinfo: where the kernel describes the processor.
         own: where the kernel describes this process: the cores it may use and its control groups.
         environ: the environment variables that the user has set.

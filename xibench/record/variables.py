@@ -36,7 +36,7 @@ OF_NO_EFFECT: Final = (
 )  # fmt: skip
 SECRET: Final = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*", "*API_KEY*", "*AUTH*")
 OVERRIDDEN: Final = ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH", "TORCHINDUCTOR_CACHE_DIR")
-"""xibench sets these for its workers, whatever the user has: `xibench.workers.interpreters`, `xibench.run.execute`."""
+"""xibench sets these for its workers, whatever the user has: `xibench.workers.session`, `xibench.run.execute`."""
 _PATH: Final = re.compile(r"(?<![\w/.~-])[~.]{0,2}/[^\s,;:=]*")
 
 

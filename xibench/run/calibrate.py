@@ -10,7 +10,7 @@ from frameworks.api import framework_of
 from frameworks.precision import Precision
 from xibench.record.schema import Calibration, Case, Copy, Matmul
 from xibench.run.monitor import ConditionMonitor
-from xibench.workers import interpreters
+from xibench.workers import session
 from xibench.workers.messages import Ceilings, MeasureCeilings
 from xibench.workers.session import run_worker
 
@@ -53,8 +53,8 @@ def calibrate(
             precisions=list(precisions),
             budget_s=min(MAX_BUDGET_S, BUDGET_S / (len(precisions) + 1)),
         )
-        command = worker or interpreters.worker_command(framework)
-        outcome = run_worker(command, interpreters.environment(), request, Ceilings, TIME_LIMIT_S)
+        command = worker or session.worker_command(framework)
+        outcome = run_worker(command, session.worker_environment(), request, Ceilings, TIME_LIMIT_S)
         if outcome.result is not None:
             matmuls += outcome.result.matmuls
             copies += outcome.result.copies

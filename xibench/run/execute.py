@@ -25,9 +25,8 @@ from xibench.run.case_costs import costs
 from xibench.run.gate import EqualityGate, NoGoldenOutputs
 from xibench.run.monitor import ConditionMonitor
 from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried
-from xibench.workers import inputs, interpreters
+from xibench.workers import inputs, session
 from xibench.workers.messages import GoldenOutputs, MeasureCase, Measured
-from xibench.workers.programs import sent
 from xibench.workers.session import run_worker
 
 
@@ -138,10 +137,10 @@ def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | No
     """A worker's attempt at the case, with the conditions around it."""
     case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.attempts)
     owed = len(context.run_file.header.plan) * sampling.processes - context.run_file.index.settled
-    batch_file = str(_batch_file(case, sampling.sweep, context.folder))
-    command = context.worker or interpreters.worker_command(case.framework)
+    batch_file = str(inputs.batch_file(case, context.folder, keep_others=not sampling.sweep))  # or fill the disk
+    command = context.worker or session.worker_command(case.framework)
     execution = plan.execution(case)
-    variables = interpreters.environment() | process_environment(IMPLEMENTATIONS[case.framework], execution)
+    variables = session.worker_environment() | process_environment(IMPLEMENTATIONS[case.framework], execution)
     variables["TORCHINDUCTOR_CACHE_DIR"] = str(context.folder / f"inductor-{order}")  # cold
 
     # The first process of each network that has seeded weights says which weights the seed drew.
@@ -151,8 +150,8 @@ def _measured(slot: ProcessSlot, context: RunContext, golden: GoldenOutputs | No
     # Conditions are read before, during and after the worker, and energy over its timed steps, all in this process.
     observer = context.conditions.watch_worker(lambda text: context.watch.phase(case, text))
     request = MeasureCase(
-        case=case, execution=sent(execution), sampling=sampling, batch_file=batch_file, order=order, golden=golden,
-        share_s=context.budget.share_s(owed),
+        case=case, execution=msgspec.to_builtins(execution), sampling=sampling, batch_file=batch_file, order=order,
+        golden=golden, share_s=context.budget.share_s(owed),
         digest_weights=digest_weights,
     )  # fmt: skip
     outcome = run_worker(
@@ -190,15 +189,6 @@ def _line(
         process=process,
         superseded=disturbed and may_repeat(slot.case, run_file.index),
     )
-
-
-def _batch_file(case: Case, sweep: bool, folder: Path) -> Path:
-    """The case's batch, written once for all cases that share it (a run has one source of images and one seed)."""
-    path = inputs.batch_path(case, folder)
-    if sweep and not path.exists():  # together its batches would fill the disk
-        for other in folder.glob("batch-*.npy"):
-            other.unlink()
-    return inputs.batch_file(case, folder)
 
 
 def _scratch_folder() -> tempfile.TemporaryDirectory[str]:

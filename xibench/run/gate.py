@@ -17,9 +17,8 @@ import msgspec
 from frameworks.api import THIRD_PARTY
 from xibench.record.schema import DEFAULT_SCENARIO, Case, Status
 from xibench.run import plan
-from xibench.workers import inputs, interpreters
+from xibench.workers import inputs, session
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, GoldenOutputs
-from xibench.workers.programs import sent
 from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession
 
 FACTOR: Final = 3.0
@@ -118,17 +117,17 @@ class EqualityGate:
             The number of cases, from the first on, whose result is known now: at least one.
         """
         self._folder.mkdir(exist_ok=True)
-        command = self._worker or interpreters.worker_command(cases[0].framework)
+        command = self._worker or session.worker_command(cases[0].framework)
         done = 0
         try:
-            with WorkerSession(command, interpreters.environment(), self._memory_limit_bytes) as session:
+            with WorkerSession(command, session.worker_environment(), self._memory_limit_bytes) as worker:
                 for case in cases:
                     request = self._request(case)
-                    session.send(request)
-                    error = session.receive(GoldenError, TIME_LIMIT_S).error
+                    worker.send(request)
+                    error = worker.receive(GoldenError, TIME_LIMIT_S).error
                     self._known[case] = GoldenOutputs(file=request.file, allowed=allowed_error(case.precision, error))
                     done += 1
-                session.finish()
+                worker.finish()
         except WorkerFailed as failed:
             if done == 0:
                 self._known[cases[0]] = _refusal(failed.outcome)
@@ -138,7 +137,7 @@ class EqualityGate:
     def _request(self, case: Case) -> ComputeGoldenOutputs:
         return ComputeGoldenOutputs(
             case=case,
-            execution=sent(plan.execution(case)),
+            execution=msgspec.to_builtins(plan.execution(case)),
             batch_file=str(inputs.batch_file(case, self._folder)),
             file=str(self._folder / f"{len(self._known)}.npz"),
         )

@@ -16,7 +16,7 @@ from xibench.record.schema import FORMAT_VERSION, Case, Header, InputImages, Sam
 from xibench.record.store import RunFile
 from xibench.run.execute import RunObserver
 from xibench.run.plan import weights_seed
-from xibench.workers import inputs, interpreters
+from xibench.workers import inputs, session
 from xibench.workers.inputs import NOISE
 
 MAX_SHOWN: Final = 3  # changes of the environment that the warning on resuming names
@@ -41,7 +41,7 @@ def start(
     """
     if not plan:
         raise UsageError("nothing to run: the selection has no case; name at least one framework and model")
-    machine = environment.read(interpreters.described())
+    machine = environment.read(session.interpreters())
     header = Header(
         format_version=FORMAT_VERSION,
         xibench=__version__,
@@ -71,7 +71,7 @@ def resume(path: str | Path, watch: RunObserver) -> RunFile:
         InputError: If the images or the weights file have changed.
         NewerFormat, StoreError: As `RunFile.resume` raises them.
     """
-    now = environment.read(interpreters.described())
+    now = environment.read(session.interpreters())
     run_file = RunFile.resume(path, environment.fingerprint(now))
     try:
         changed = environment.differences(run_file.header.environment, now)
@@ -93,12 +93,12 @@ def input_images_of(plan: Sequence[Case]) -> InputImages:
     """The input images of a plan. Raises InputError."""
     # A plan has one source of images; operators among its cases get noise whatever it is.
     source = next((case.images for case in plan if case.images != NOISE), NOISE)
-    return inputs.pictures(source, max(case.batch for case in plan))
+    return inputs.read_images(source, max(case.batch for case in plan))
 
 
 def _refuse_other_inputs(header: Header) -> None:
     images, weights = header.images, header.plan[0].weights
-    if inputs.pictures(images.source, max(case.batch for case in header.plan)) != images:
+    if inputs.read_images(images.source, max(case.batch for case in header.plan)) != images:
         raise InputError(
             f"images {images.source}: these are not the images that the run began with; "
             "put those back, or start a new run"

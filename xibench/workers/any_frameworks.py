@@ -1,8 +1,8 @@
-"""A `frameworks` from any commit, for `xibench ab git:REV`: our worker steps what the other checkout builds.
+"""Adapter to the package `frameworks` of any commit, for `xibench ab git:REV`.
 
-Today's has `frameworks.api`; commits from before it have `frameworks.runtime`, and those from before recipes configured
-their process have no `frameworks.beginning`. Both sides of a pair go through here, and both configure their process
-from inside, so that they differ in nothing but the commit. What a recipe means is each commit's own matter.
+The current package has `frameworks.api`. Commits from before it have `frameworks.runtime`, and those from before
+recipes configured their process have no `frameworks.beginning`. Both sides of a pair use this adapter, and both
+configure their process from inside, so that they differ only in the commit. Each commit defines its own recipes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from xibench.record.schema import Case, Setting
 
 @dataclass(frozen=True, slots=True)
 class AnyProgram:
-    """What a pair's worker needs of a program, whatever its commit calls it. result: arrays by name, on the host."""
+    """The interface of a program of any commit. result: arrays by name, on the host."""
 
     put: Callable[[NDArray[np.float32]], Any]
     compile: Callable[[Any], bool]
@@ -34,12 +34,12 @@ class AnyProgram:
 
 
 def has_api() -> bool:
-    """Whether the `frameworks` that this process imports has today's interface."""
+    """Whether the package `frameworks` that this process imports has the current interface."""
     return find_spec("frameworks.api") is not None
 
 
 def touch(case: Case) -> None:
-    """Configure this process as the case's recipe wants it, import the framework and initialise the device."""
+    """Configure this process as the case's recipe requires, import the framework and initialise the device."""
     if has_api():
         from frameworks.api import find, load
         from frameworks.process import configure_process
@@ -54,7 +54,7 @@ def touch(case: Case) -> None:
 
 
 def prepare(case: Case, source: str | int) -> AnyProgram:
-    """The case's network as its recipe runs it. source: of its weights, a safetensors file or a seed."""
+    """Return the case's program. source: of its weights, a safetensors file or a seed."""
     blueprint = network(case.model, case.variant, resolution=case.resolution)
     weights = resolve(blueprint, source)
     if not has_api():
@@ -76,7 +76,7 @@ def prepare(case: Case, source: str | int) -> AnyProgram:
 
 
 def distributions(framework: str) -> tuple[str, ...]:
-    """The distributions whose versions a report names."""
+    """Return the distributions whose versions are reported."""
     if has_api():
         from frameworks.api import find
 

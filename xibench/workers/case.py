@@ -1,4 +1,4 @@
-"""The job of a run's worker: one case, in a process of its own."""
+"""The jobs for one case of a run: measure it in a process of its own, and compute its golden outputs."""
 
 from __future__ import annotations
 
@@ -8,28 +8,32 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 import numpy as np
 import psutil
 
-from frameworks.api import Prepares, Program, load
+from frameworks.api import IMPLEMENTATIONS, Prepares, Program, load, synchronised_step
+from frameworks.architectures import network
 from frameworks.manifest import CompiledMemory, DeviceMemory
-from frameworks.task import Batch, rms_error
-from frameworks.weights import digest
+from frameworks.recipes import Execution
+from frameworks.task import INFER, Batch, Result, rms_error
+from frameworks.weights import digest, resolve
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
 from xibench.measure.loop import overhead_s
 from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
-from xibench.record import schema
-from xibench.record.schema import Case, Energy, Equality, Memory, Process, Sampled, Substitution
+from xibench.record.environment import version
+from xibench.record.schema import Case, ClockProperties, Energy, Equality, Memory, Process, Sampled, Substitution
+from xibench.run.plan import weights_seed
 from xibench.scenarios import find
 from xibench.scenarios.prepared import PreparedCase, Timed
 from xibench.scenarios.sampling import Deadlines
-from xibench.workers.messages import MeasureCase, Measured
-from xibench.workers.programs import prepare, received, seeded_weights, versions
+from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, MeasureCase, Measured
 
 ON_CPU: Final = "the case runs on the CPU"
 NO_COUNTER: Final = "the framework has no such counter"
@@ -37,18 +41,15 @@ IN_FIRST_STEP: Final = "nothing is compiled ahead of the first step, which inclu
 NOT_GATED: Final = "recipe default, and other people's implementations, are not held against float64 in a run"
 NO_METER: Final = "nothing measured energy over the timed steps"
 NO_SAMPLE: Final = "the scenario times nothing after the first step"
-TOLD_BY_ANOTHER: Final = "the weights are not seeded, or an earlier process of the run has told their digest"
+NO_DIGEST: Final = "the weights are not seeded, or an earlier process of the run has told their digest"
 
 
-def run_job(request: MeasureCase, listener: PhaseListener) -> Measured:
-    """Measures the case. A hang leaves its traceback in the output before the parent's time limit."""
+def run_case(request: MeasureCase, listener: PhaseListener) -> Measured:
+    """Job: measure a case. If it hangs, a traceback is printed shortly before the parent's time limit."""
     faulthandler.dump_traceback_later(0.9 * request.sampling.time_limit_s, exit=False)
-    return Measured(process=measure_case(request, listener, load, MonotonicClock(), age_s=_age_s()))
-
-
-def _age_s() -> float:
-    """Seconds since the operating system created this process; no more than a minute, whatever became of its clock."""
-    return min(max(0.0, time.time() - psutil.Process().create_time()), 60.0)
+    age_s = time.time() - psutil.Process().create_time()
+    age_s = min(max(0.0, age_s), 60.0)  # the wall clock may have been set since the process started
+    return Measured(process=measure_case(request, listener, load, MonotonicClock(), age_s))
 
 
 def measure_case(
@@ -58,11 +59,16 @@ def measure_case(
     clock: Clock,
     age_s: float = 0.0,
 ) -> Process:
-    """Import, build, compile, steps, memory: in this order. Raises what the framework raises.
+    """Import, build, compile, run the scenario and read everything back. Raises what the framework raises.
 
-    age_s: seconds that the process has been running; its time limit and its share of the budget began before.
+    Args:
+        request: The case and how to measure it.
+        listener: Receives phases and progress.
+        load_implementation: Imports a framework by name.
+        clock: Times every phase.
+        age_s: Age of this process in seconds: its time limit and its share of the budget include its start.
     """
-    case, execution = request.case, received(request.execution)
+    case, execution = request.case, msgspec.convert(request.execution, Execution)
     absent: dict[str, str] = {}
     deadlines = Deadlines.after(clock.now() - age_s, request.sampling, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -71,87 +77,89 @@ def measure_case(
     began = clock.now()
     implementation = load_implementation(case.framework)
     device_name = implementation.touch(execution.device)
-    imported = clock.now()
+    import_s = clock.now() - began
     mark = HighWaterMark()
 
     listener.on_phase(Phase.BUILD)
-    build_began = clock.now()
-    program = prepare(implementation, case, execution)
+    began = clock.now()
+    program = _prepare(implementation, case, execution)
     program.reset_device_memory()
     batch = Batch(np.load(request.batch_file, mmap_mode="r"))
     placed = program.put(batch)
     built = clock.now()
 
     listener.on_phase(Phase.COMPILE)
-    ahead = program.compile(placed)
-    compile_s = clock.now() - built
-    if not ahead:
+    if not program.compile(placed):
         absent["compile_s"] = IN_FIRST_STEP
+    compile_s = None if "compile_s" in absent else clock.now() - built
 
-    timed = find(case.scenario).run(
-        PreparedCase(
-            case, request.sampling, program, batch, placed, mark, clock, listener.on_phase, listener.on_progress,
-            request.order, deadlines,
-        )
+    prepared = PreparedCase(
+        case, request.sampling, program, batch, placed, mark, clock, listener.on_phase, listener.on_progress,
+        request.order, deadlines,
     )  # fmt: skip
-    equality = _equality(request, timed, absent)
+    timed = find(case.scenario).run(prepared)
+
+    output_mean, equality = _check_result(request, timed, absent)
     readings = program.readings()
-    memory = _memory(case, readings.compiled, timed, mark, absent)
+    distributions = IMPLEMENTATIONS[case.framework].distributions
     return Process(
-        order=request.order,
-        started_utc=started_utc,
-        versions={"python": platform.python_version()}
-        | {name: version for name, version in versions(case.framework).items() if version},
-        device_name=device_name,
-        import_s=imported - began,
-        build_s=built - build_began,
-        compile_s=compile_s if ahead else None,
-        first_step_s=timed.first_step_s,
-        measured=timed.measured,
-        clock=_clock(clock, program, timed, absent),
-        memory=memory,
-        energy=_unmetered(timed),
-        settings=readings.settings,
+        order=request.order, started_utc=started_utc, device_name=device_name, import_s=import_s, build_s=built - began,
+        versions={"python": platform.python_version()} | {n: found for n in distributions if (found := version(n))},
+        compile_s=compile_s, first_step_s=timed.first_step_s, measured=timed.measured,
+        memory=_memory(case, readings.compiled, timed, mark, absent),
+        clock=_clock_properties(clock, program, timed, absent), energy=_unmetered(timed),
+        settings=readings.settings, output_mean=output_mean, equality=equality,
         substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in program.substitutions],
-        output_mean=_output_mean(timed),
-        equality=equality,
-        weights_digest=_weights_digest(request, absent),
-        absent=readings.absent | (timed.absent or {}) | absent,
-    )
+        weights_digest=_weights_digest(request, absent), absent=readings.absent | (timed.absent or {}) | absent,
+    )  # fmt: skip
 
 
-def _output_mean(timed: Timed) -> float:
-    """The mean of the first array of the result. Raises ArithmeticError if that of any array is not finite."""
+def _prepare(implementation: Prepares, case: Case, execution: Execution) -> Program:
+    """Build the case's network with its weights, ready to run steps."""
+    blueprint = network(case.model, case.variant, resolution=case.resolution)
+    seed = weights_seed(case.weights)
+    weights = resolve(blueprint, case.weights if seed is None else seed)
+    return implementation.prepare(blueprint, weights, execution, INFER)
+
+
+def _check_result(request: MeasureCase, timed: Timed, absent: dict[str, str]) -> tuple[float, Equality | None]:
+    """Compare the result of the last step with the golden outputs, if any, and check that it is finite.
+
+    Returns:
+        The mean of the first array of the result, and how far the result is from the golden outputs.
+
+    Raises:
+        ArithmeticError: The result differs too much from the golden outputs or is not finite.
+    """
+    equality = None
+    if request.golden is None:
+        absent["equality"] = NOT_GATED
+    else:
+        allowed, errors, images = request.golden.allowed, [], 0
+        with np.load(request.golden.file) as exact:
+            for name in exact.files:
+                images = min(len(exact[name]), len(timed.result[name]))
+                errors.append(rms_error(timed.result[name][:images], exact[name][:images]))
+                if not errors[-1] <= allowed:
+                    raise ArithmeticError(
+                        f"recipe {request.case.recipe} does not compute the network: its {name} are {errors[-1]:.2g} "
+                        f"from float64 (root mean square), allowed are {allowed:.2g}, 3 times what recipe default has; "
+                        "it is not timed"
+                    )
+        equality = Equality(rms_error=max(errors), allowed_error=allowed, images=images)
+
     means = [float(np.mean(array, dtype=np.float64)) for array in timed.result.values()]
     for mean in means:
         if not math.isfinite(mean):
             raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
-    return means[0]
+    return means[0], equality
 
 
-def _equality(request: MeasureCase, timed: Timed, absent: dict[str, str]) -> Equality | None:
-    """How far the result is from the golden outputs. Raises ArithmeticError if it is too far."""
-    if request.golden is None:
-        absent["equality"] = NOT_GATED
-        return None
-    allowed, errors, images = request.golden.allowed, [], 0
-    with np.load(request.golden.file) as exact:
-        for name in exact.files:
-            images = min(len(exact[name]), len(timed.result[name]))
-            errors.append(rms_error(timed.result[name][:images], exact[name][:images]))
-            if not errors[-1] <= allowed:
-                raise ArithmeticError(
-                    f"recipe {request.case.recipe} does not compute the network: its {name} are {errors[-1]:.2g} from "
-                    f"float64 (root mean square), allowed are {allowed:.2g}, 3 times what recipe default has; "
-                    "it is not timed"
-                )
-    return Equality(rms_error=max(errors), allowed_error=allowed, images=images)
-
-
-def _clock(clock: Clock, program: Program, timed: Timed, absent: dict[str, str]) -> schema.ClockProperties:
+def _clock_properties(clock: Clock, program: Program, timed: Timed, absent: dict[str, str]) -> ClockProperties:
+    """Measure what reading the clock and an empty step cost."""
     if clock.resolution_s is None:
         absent["resolution_s"] = "the platform does not state it"
-    return schema.ClockProperties(
+    return ClockProperties(
         name=clock.name,
         resolution_s=clock.resolution_s,
         read_s=read_cost_s(clock),
@@ -162,6 +170,7 @@ def _clock(clock: Clock, program: Program, timed: Timed, absent: dict[str, str])
 def _memory(
     case: Case, compiled: CompiledMemory, timed: Timed, mark: HighWaterMark, absent: dict[str, str]
 ) -> Memory:
+    """Collect the memory figures of host, device and compiled program; `absent` gets the reason for each null."""
     host, device = timed.peaks.host, timed.peaks.device or DeviceMemory(None, None)
     if host.absent:
         absent["host_peak_bytes"] = host.absent
@@ -170,13 +179,21 @@ def _memory(
         absent["device_peak_allocated_bytes"] = missing
     if device.peak_reserved_bytes is None:
         absent["device_peak_reserved_bytes"] = missing
+    process_bytes = None
+    if case.device == "cpu":
+        absent["device_process_bytes"] = ON_CPU
+    else:
+        try:
+            process_bytes = nvml.process_bytes(os.getpid())
+        except nvml.NoNvml as error:
+            absent["device_process_bytes"] = str(error)
     return Memory(
         host_baseline_bytes=mark.baseline_bytes,
         host_peak_bytes=host.peak_bytes,
         host_method=mark.method,
         device_peak_allocated_bytes=device.peak_allocated_bytes,
         device_peak_reserved_bytes=device.peak_reserved_bytes,
-        device_process_bytes=_device_process_bytes(case, absent),
+        device_process_bytes=process_bytes,
         compiled_temporary_bytes=compiled.temporary_bytes,
         compiled_argument_bytes=compiled.argument_bytes,
         compiled_output_bytes=compiled.output_bytes,
@@ -185,33 +202,51 @@ def _memory(
 
 
 def _unmetered(timed: Timed) -> Energy:
-    """What the worker knows of the energy over its timed samples; the parent fills in what it metered."""
+    """Return the window of the timed samples without energy, which the parent measures and fills in."""
     steps_s = timed.measured.steps_s if isinstance(timed.measured, Sampled) else []
     why = NO_METER if steps_s else NO_SAMPLE
     return Energy(
-        window_s=sum(steps_s),
-        gpu_counter_joules=None,
-        gpu_integrated_joules=None,
-        gpu_power_samples=0,
+        window_s=sum(steps_s), gpu_counter_joules=None, gpu_integrated_joules=None, gpu_power_samples=0,
         cpu_package_joules=None,
         absent=dict.fromkeys(("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"), why),
-    )
+    )  # fmt: skip
 
 
 def _weights_digest(request: MeasureCase, absent: dict[str, str]) -> str | None:
-    """The digest of the case's seeded weights, drawn again once everything has been measured."""
+    """Return the digest of the case's seeded weights, which are generated again after everything has been measured."""
     if not request.digest_weights:
-        absent["weights_digest"] = TOLD_BY_ANOTHER
+        absent["weights_digest"] = NO_DIGEST
         return None
-    return digest(seeded_weights(request.case))
+    case = request.case
+    blueprint = network(case.model, case.variant, resolution=case.resolution)
+    return digest(resolve(blueprint, weights_seed(case.weights)))
 
 
-def _device_process_bytes(case: Case, absent: dict[str, str]) -> int | None:
-    if case.device == "cpu":
-        absent["device_process_bytes"] = ON_CPU
-        return None
-    try:
-        return nvml.process_bytes(os.getpid())
-    except nvml.NoNvml as error:
-        absent["device_process_bytes"] = str(error)
-        return None
+def compute_golden_outputs(
+    request: ComputeGoldenOutputs, listener: PhaseListener, load_implementation: Callable[[str], Prepares] = load
+) -> GoldenError:
+    """Job: write the float64 result of a network and compute the error of recipe `default` relative to it.
+
+    Raises:
+        ArithmeticError: The result of recipe `default` is not finite.
+        Exception: Whatever the framework raises.
+    """
+    case, execution = request.case, msgspec.convert(request.execution, Execution)
+    listener.on_phase(Phase.IMPORT)
+    implementation = load_implementation(case.framework)
+    implementation.touch(execution.device)
+    batch = Batch(np.load(request.batch_file))
+    results: list[Result] = []
+    for precision, what in ((execution.precision, f"recipe default in {case.precision}"), ("fp64", "float64")):
+        listener.on_progress(what)
+        program = _prepare(implementation, case, replace(execution, precision=precision))
+        placed = program.put(batch)
+        program.compile(placed)
+        results.append(program.result(synchronised_step(program, placed)))
+        del program, placed  # the float64 model must not have to fit beside the default one
+    default, exact = results
+    error = max(rms_error(default[name], exact[name]) for name in exact)
+    if not math.isfinite(error):
+        raise ArithmeticError(f"recipe default gives logits in {case.precision} or fp64 that are not finite numbers")
+    np.savez(request.file, **exact)  # type: ignore[arg-type]  # the stub's allow_pickle
+    return GoldenError(error=error)

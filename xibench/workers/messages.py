@@ -1,8 +1,8 @@
-"""What parent and worker send each other, one JSON line each.
+"""The messages between parent and worker, one JSON line each.
 
 Requests go in on the worker's standard input, answers come out on a pipe of their own: standard output and error belong
-to the libraries. Every request has exactly one answer, its result or a Failure; what a worker is doing in between comes
-as EnteredPhase and Progress. `xibench.workers.__main__` says which file does the job of which request.
+to the libraries. Every request has exactly one answer, its result or a Failure. In between, the worker reports what it
+is doing as EnteredPhase and Progress. `xibench.workers.__main__` lists the job of each request.
 
 Nothing of `frameworks` is imported here: `xibench ab` measures other checkouts of it with these messages.
 """
@@ -18,10 +18,10 @@ from xibench.record.schema import Case, Copy, Matmul, Process, SamplingConfig, S
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type"):
-    """The name of its class says of which kind a message is."""
+    """Base class: the name of the class is the tag of the message."""
 
 
-# What the worker is doing.
+# Progress of the worker.
 
 
 class EnteredPhase(_Message, frozen=True, kw_only=True, tag=True):
@@ -31,13 +31,13 @@ class EnteredPhase(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class Progress(_Message, frozen=True, kw_only=True, tag=True):
-    """What the worker does now, in words for people: the rate of arrivals that it tries, the matmul that it times."""
+    """Current activity as text for users, such as the arrival rate being tried or the matmul being timed."""
 
     text: str
 
 
 class Failure(_Message, frozen=True, kw_only=True, tag=True):
-    """The worker could not do what it was asked for, and knows why."""
+    """The worker could not do what was requested, for a known reason."""
 
     status: Literal["out_of_memory", "failed", "unsupported"]
     reason: str  # one line
@@ -48,9 +48,9 @@ class Failure(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class GoldenOutputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a recipe's result is compared with."""
+    """The expected result of a recipe."""
 
-    file: str  # .npz, float64: what a step computes of the batch's first images, by name
+    file: str  # .npz, float64: result of a step for the batch's first images, by name
     allowed: float  # root-mean-square error relative to it
 
 
@@ -58,11 +58,11 @@ class MeasureCase(_Message, frozen=True, kw_only=True, tag=True):
     """Measure a case; answered by Measured."""
 
     case: Case
-    execution: dict[str, Any]  # of the case, as the parent has parsed it: programs.sent
+    execution: dict[str, Any]  # frameworks.recipes.Execution of the case, parsed by the parent
     sampling: SamplingConfig
     batch_file: str  # .npy, float32, (batch, height, width, channels)
     order: int  # position of the process in the run, from 0
-    golden: GoldenOutputs | None = None  # null: the result is compared with nothing
+    golden: GoldenOutputs | None = None  # null: the result is not compared
     digest_weights: bool = False  # no process of the run has reported the digest of these seeded weights yet
     share_s: float | None = None  # of the run's total budget, from the worker's start to its last step; null: no budget
 
@@ -82,7 +82,7 @@ class ComputeGoldenOutputs(_Message, frozen=True, kw_only=True, tag=True):
     case: Case  # of recipe `default`
     execution: dict[str, Any]  # as in MeasureCase
     batch_file: str  # as in MeasureCase
-    file: str  # where the result goes, as in GoldenOutputs
+    file: str  # the file to write, as in GoldenOutputs
 
 
 class GoldenError(_Message, frozen=True, kw_only=True, tag=True):
@@ -114,7 +114,7 @@ class Ceilings(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class StartPairSide(_Message, frozen=True, kw_only=True, tag=True):
-    """Import the framework; answered by Imported. From then on the worker rests unless it is asked to work."""
+    """Import the framework; answered by Imported. Afterwards the worker is idle between requests."""
 
     case: Case
     batch_file: str  # as in MeasureCase
@@ -123,18 +123,18 @@ class StartPairSide(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class Imported(_Message, frozen=True, kw_only=True, tag=True):
-    """The framework is there and its device touched."""
+    """The framework is imported and its device initialised."""
 
 
 class Prepare(_Message, frozen=True, kw_only=True, tag=True):
     """Build, compile and warm up; answered by Ready."""
 
     warmup_budget_s: float
-    core: int  # on which the main thread begins
+    core: int  # on which the main thread starts
 
 
 class Ready(_Message, frozen=True, kw_only=True, tag=True):
-    """Built, compiled, warm."""
+    """The program is built, compiled and warmed up."""
 
     first_step_s: float
     warmup_s: list[float]
@@ -142,11 +142,11 @@ class Ready(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class Burst(_Message, frozen=True, kw_only=True, tag=True):
-    """Time steps for so long, and at least so many; answered by Steps."""
+    """Time steps for a duration, and at least a number of them; answered by Steps."""
 
     seconds: float
     min_steps: int
-    core: int  # on which the main thread begins
+    core: int  # on which the main thread starts
 
 
 class Steps(_Message, frozen=True, kw_only=True, tag=True):
@@ -160,7 +160,7 @@ class Finish(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class PairReport(_Message, frozen=True, kw_only=True, tag=True):
-    """What the framework says of itself at the end."""
+    """Versions, settings and output of a side of a pair."""
 
     versions: dict[str, str]
     settings: dict[str, Setting]
@@ -171,7 +171,7 @@ class PairReport(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class ForwardPass(msgspec.Struct, frozen=True, kw_only=True):
-    """One forward pass, the same for every implementation that is asked."""
+    """One forward pass, the same for every implementation that is compared."""
 
     model: str
     resolution: int
@@ -198,7 +198,7 @@ class PassWritten(_Message, frozen=True, kw_only=True, tag=True):
     """The arrays of the pass are in their file."""
 
 
-# What else is asked of a framework.
+# Questions to a framework.
 
 
 class CountFlops(_Message, frozen=True, kw_only=True, tag=True):
@@ -212,13 +212,13 @@ class CountFlops(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class FlopsCounted(_Message, frozen=True, kw_only=True, tag=True):
-    """What the framework's counter has."""
+    """The result of the framework's counter."""
 
     flops: float
 
 
 class ProbeFramework(_Message, frozen=True, kw_only=True, tag=True):
-    """Import a framework and ask it for its versions, devices and recipes; answered by Probe."""
+    """Import a framework and return its versions, devices and recipes; answered by Probe."""
 
     framework: str
 
@@ -247,7 +247,7 @@ class WriteBatch(_Message, frozen=True, kw_only=True, tag=True):
 
 
 class BatchWritten(_Message, frozen=True, kw_only=True, tag=True):
-    """The batch file is there, or one of these says in one line why it is not."""
+    """The batch file has been written, or one of the fields is the reason, in one line, why not."""
 
     input_error: bytes | None = None  # an image cannot be read
     store_error: bytes | None = None  # the file cannot be written

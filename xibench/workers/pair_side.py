@@ -1,6 +1,6 @@
-"""The job of one side of a pair: rests until it is asked to work, and works in short bursts.
+"""The job of one side of a pair of `xibench ab`: idle between requests, it times steps in short bursts.
 
-`frameworks` may be another checkout's: it is used through `any_frameworks` alone.
+The package `frameworks` may be another checkout's and is therefore only used through `any_frameworks`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from xibench.record.environment import version
 from xibench.record.schema import Case
 from xibench.workers import any_frameworks
 from xibench.workers.messages import (
-    Answer,
     Burst,
     Finish,
     Imported,
+    Message,
     PairReport,
     Prepare,
     Ready,
@@ -37,49 +37,51 @@ MAX_WARMUP_STEPS: Final = 200
 
 
 class Requests(PhaseListener, Protocol):
-    """The parent, as far as this job needs it: see `serving.Parent`."""
+    """The part of the interface of `Parent` that this job needs."""
 
     def next_request(self) -> Request | None:
-        """Waits for a request; None when there will be no more."""
+        """Wait for a request; None if the parent sends no more."""
 
-    def answer(self, answer: Answer) -> None:
-        """Answers the oldest request that has no answer yet."""
+    def send(self, message: Message) -> None:
+        """Answer the oldest request that has no answer yet."""
 
 
-def run_job(request: StartPairSide, parent: Requests) -> PairReport:
-    """Imports the framework, then does what is asked, one request after another, up to Finish.
+def run_side(request: StartPairSide, parent: Requests) -> PairReport:
+    """Job: import the framework, then handle one request after another, up to Finish.
 
-    Raises what the framework raises; EOFError if the parent leaves before.
+    Raises:
+        EOFError: The parent sends no more requests before Finish.
+        Exception: Whatever the framework raises.
     """
     parent.on_phase(Phase.IMPORT)
     clock = MonotonicClock()
     any_frameworks.touch(request.case)
-    parent.answer(Imported())
+    parent.send(Imported())
 
     side: _Side | None = None
     timing = False
-    while asked := parent.next_request():
-        match asked:
+    while following := parent.next_request():
+        match following:
             case Prepare(warmup_budget_s=budget_s, core=core):
                 move_to(core)
                 side = _Side(request, clock, parent)
-                parent.answer(side.prepare(budget_s))
+                parent.send(side.prepare(budget_s))
             case Burst(seconds=seconds, min_steps=min_steps, core=core) if side is not None:
                 if not timing:
                     parent.on_phase(Phase.TIMING)
                     timing = True
                 move_to(core)
-                parent.answer(Steps(steps_s=side.burst(seconds, min_steps)))
+                parent.send(Steps(steps_s=side.burst(seconds, min_steps)))
             case Finish() if side is not None:
                 parent.on_phase(Phase.DONE)
                 return side.report(request.case)
             case _:
-                raise ValueError(f"a side of a pair was asked for {type(asked).__name__} before Prepare")
+                raise ValueError(f"a side of a pair was asked for {type(following).__name__} before Prepare")
     raise EOFError("the parent left before it asked for the report")
 
 
 class _Side:
-    """A program and its batch, and how they are stepped."""
+    """A program and its batch."""
 
     def __init__(self, request: StartPairSide, clock: Clock, listener: PhaseListener) -> None:
         self._clock = clock
@@ -91,7 +93,7 @@ class _Side:
         self._output: Any = None
 
     def prepare(self, budget_s: float) -> Ready:
-        """Compiles, then steps until there is no trend, for at most `budget_s` once MIN_WARMUP_STEPS are done."""
+        """Compile, then warm up until the steps show no trend, for at most `budget_s` after MIN_WARMUP_STEPS."""
         self._listener.on_phase(Phase.COMPILE)
         self._program.compile(self._batch)
         self._listener.on_phase(Phase.FIRST_STEP)
@@ -106,7 +108,7 @@ class _Side:
         return Ready(first_step_s=first_step_s, warmup_s=warmup_s, warmup_stopped_by=stopped_by)
 
     def burst(self, seconds: float, min_steps: int) -> list[float]:
-        """Timed steps. The one before them is not counted: the other side has just had the caches and the cores."""
+        """Time steps, after an untimed one, because the other side has just used the caches and the cores."""
         self._timed()
         until = self._clock.now() + seconds
         steps_s: list[float] = []
@@ -115,7 +117,7 @@ class _Side:
         return steps_s
 
     def report(self, case: Case) -> PairReport:
-        """What the framework read back; the last output is consumed. Raises ArithmeticError if it is not finite."""
+        """Return versions, settings and the mean of the last output. Raises ArithmeticError if that is not finite."""
         mean = float(np.mean(self._program.result(self._output)["logits"], dtype=np.float64))
         if not math.isfinite(mean):
             raise ArithmeticError(f"the mean of the output is {mean}, expected a finite number; check the weights")
@@ -125,6 +127,7 @@ class _Side:
         return PairReport(versions=versions, settings=self._program.settings(), output_mean=mean)
 
     def _timed(self) -> float:
+        """Return the duration of one synchronised step in seconds."""
         seconds, self._output = timed(self._step, 0, self._synchronise, self._clock)
         return seconds
 
@@ -133,6 +136,7 @@ class _Side:
         return self._program.step(self._batch)
 
     def _synchronise(self, output: Any) -> None:
+        """Wait for the device, then busy-wait for the share of the step's duration that the slowdown asks for."""
         self._program.synchronise(output)
         if self._slowdown:
             until = self._began + (self._clock.now() - self._began) * (1 + self._slowdown)

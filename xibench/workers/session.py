@@ -1,7 +1,10 @@
-"""The parent's end of a worker process, from its start to its end, however it ends. Nothing else starts workers.
+"""Worker processes as seen by the parent: how to start one, and a session with it until it exits, however it exits.
 
-A worker can run out of memory, hang, die, write rubbish on its pipe or print without end. Each of these ends in a
-WorkerOutcome: a status, a reason in one line and the worker's last output.
+This is the only module that starts workers. A worker can run out of memory, hang, die, write garbage to its pipe or
+print without end. Each of these ends in a WorkerOutcome: a status, a reason in one line and the worker's last output.
+
+The frameworks' CUDA libraries cannot share one environment. A framework may therefore have an environment of its own,
+`.venvs/<framework>` in the checkout or in the current directory; otherwise its workers run in the parent's interpreter.
 """
 
 from __future__ import annotations
@@ -12,35 +15,87 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, Self, TypeVar
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 
+from frameworks.api import FRAMEWORKS, framework_of
 from xibench.measure.memory import ResidentSet, oom_kills, worker_limit_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
 from xibench.workers.messages import Answer, EnteredPhase, Failure, Message, Progress, Request, Result
 
-POLL_S: Final = 0.1  # how often memory and power are read; how soon an end is seen where children keep the pipes open
-GRACE_S: Final = 10.0  # for an idle worker to end by itself
-LOG_BYTES: Final = 16 * 1024  # of a worker's last output, kept as text
+ROOT: Final = Path(__file__).resolve().parents[2]
+POLL_S: Final = 0.1  # interval of memory and power readings; delay of noticing an exit if children keep the pipes open
+GRACE_S: Final = 10.0  # for an idle worker to exit by itself
+LOG_BYTES: Final = 16 * 1024  # of a worker's last output that are kept
 LINE_BYTES: Final = 16 * 1024 * 1024
 CHUNK_BYTES: Final = 64 * 1024
-DRAIN_READS: Final = 256  # what a dead worker left in its pipes is far less
+DRAIN_READS: Final = 256  # far more than the pipes of a dead worker can hold
 
 Answered = TypeVar("Answered", bound=Result)
 
 
+def interpreter(framework: str) -> str:
+    """Return the path of the Python that a framework's workers run in.
+
+    A third-party implementation runs in the interpreter of its framework.
+    """
+    for folder in (ROOT, Path.cwd()):
+        python = folder / ".venvs" / framework_of(framework) / "bin" / "python"
+        if python.exists():
+            return str(python)
+    return sys.executable
+
+
+def interpreters() -> dict[str, str]:
+    """Return `parent` or `.venvs/<framework>` by framework, for the record."""
+    own = {name: f".venvs/{name}" for name in FRAMEWORKS}
+    return {name: own[name] if own[name] in interpreter(name) else "parent" for name in FRAMEWORKS}
+
+
+def worker_command(framework: str | None = None) -> list[str]:
+    """Return the command that starts a worker in a framework's interpreter; None: in the parent's.
+
+    With -P, a folder `jax` or a file `torch.py` in the current directory does not shadow the framework.
+    """
+    return [interpreter(framework) if framework else sys.executable, "-P", "-m", "xibench.workers"]
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment variables of a worker: the parent's, with this package on the path and preallocation off.
+
+    JAX and TensorFlow allocate most of a GPU's memory at the start by default, which would hide a model's memory use.
+    GPUs are numbered in PCI bus order, as NVML numbers them, unless the user has chosen another order. Thread counts
+    are not changed: the measurements use what a user would get.
+    """
+    variables = {
+        **os.environ,
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "PYTHONUNBUFFERED": "1",  # the last output of a killed worker must not be lost in a buffer
+        "PYTHONFAULTHANDLER": "1",
+    }
+    variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    if ROOT.name not in ("site-packages", "dist-packages"):
+        others = variables.get("PYTHONPATH")
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))
+    return variables
+
+
 class Observer(PhaseListener, Protocol):
-    """Who follows a worker."""
+    """Callbacks that follow a worker."""
 
     def on_tick(self) -> None:
-        """Called about every tenth of a second while the worker is waited for."""
+        """Called about ten times a second while the parent waits for the worker."""
 
 
 class Unobserved:
@@ -58,17 +113,17 @@ class Unobserved:
 
 @dataclass(frozen=True, slots=True)
 class WorkerOutcome(Generic[Answered]):
-    """What became of a worker: with status ok its result, otherwise the reason and, where there was any, a log."""
+    """How a worker ended: with its result if the status is ok, otherwise with a reason and its output, if any."""
 
     status: Status
     reason: str | None = None  # one line
-    log: str | None = None  # the last output
+    log: str | None = None  # end of the worker's output
     result: Answered | None = None
     missing: bool = False  # the framework is not installed
 
 
 class WorkerFailed(Exception):
-    """A worker gave no result; `outcome` says what became of it."""
+    """A worker returned no result; `outcome` is how it ended."""
 
     def __init__(self, outcome: WorkerOutcome[Any]) -> None:
         super().__init__(outcome.reason)
@@ -84,19 +139,19 @@ def run_worker(
     memory_limit_bytes: int | None = None,
     observer: Observer | None = None,
 ) -> WorkerOutcome[Answered]:
-    """Starts a worker for one request, waits for its result and lets it end.
+    """Start a worker for one request, wait for its result and let it exit.
 
     Args:
-        command: the program and its arguments.
-        environment: all of its environment variables.
-        request: what the worker is to do.
-        kind: the message that answers such a request.
-        time_limit_s: from the start to the result.
-        memory_limit_bytes: as WorkerSession takes it.
-        observer: as WorkerSession takes it.
+        command: The program and its arguments.
+        environment: All of its environment variables.
+        request: The job of the worker.
+        kind: Type of the answer to such a request.
+        time_limit_s: Limit from the start to the result.
+        memory_limit_bytes: As WorkerSession takes it.
+        observer: As WorkerSession takes it.
 
     Returns:
-        How the worker ended. Nothing of it is left running, also when this raises (KeyboardInterrupt).
+        How the worker ended. None of its processes is left running, even if this raises (KeyboardInterrupt).
     """
     try:
         with WorkerSession(command, environment, memory_limit_bytes, observer) as session:
@@ -108,12 +163,21 @@ def run_worker(
         return error.outcome
 
 
-class WorkerSession:
-    """One worker process. A context manager: when it exits, the worker and all of its children have been killed.
+class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
+    """One worker process. A context manager: on exit, the worker and all of its children have been killed.
 
-    The process has a session of its own, so that Ctrl-C reaches the parent alone and the worker can be killed with its
-    children; a pipe of its own for answers, whose number is its last argument; and standard input, which stays open as
+    The process has a session of its own, so that Ctrl-C reaches the parent only and the worker can be killed with its
+    children; a dedicated pipe for answers, whose number is its last argument; and standard input, which stays open as
     long as the parent lives.
+
+    Args:
+        command: The program and its arguments.
+        environment: All of its environment variables.
+        memory_limit_bytes: Limit for the worker and its children together; None: see `worker_limit_bytes`.
+        observer: Receives phases and progress, and is called regularly while the parent waits for the worker.
+
+    Raises:
+        WorkerFailed: The program cannot be started.
     """
 
     def __init__(
@@ -123,17 +187,6 @@ class WorkerSession:
         memory_limit_bytes: int | None = None,
         observer: Observer | None = None,
     ) -> None:
-        """Starts the worker.
-
-        Args:
-            command: the program and its arguments.
-            environment: all of its environment variables.
-            memory_limit_bytes: of the worker and its children together; None as `memory.worker_limit_bytes` has it.
-            observer: hears of phases and progress, and is called regularly while the worker is waited for.
-
-        Raises:
-            WorkerFailed: the program cannot be started.
-        """
         self._memory_limit_bytes = worker_limit_bytes(memory_limit_bytes)
         self._oom_kills = oom_kills()
         self._observer = observer or Unobserved()
@@ -155,34 +208,34 @@ class WorkerSession:
         assert self._child.stdout is not None
         self._stdin, self._stdout = self._child.stdin, self._child.stdout
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._answers, selectors.EVENT_READ, self._take_messages)
-        self._selector.register(self._stdout, selectors.EVENT_READ, self._take_output)
+        self._selector.register(self._answers, selectors.EVENT_READ)
+        self._selector.register(self._stdout, selectors.EVENT_READ)
         self._output = b""
-        self._line = b""  # the beginning of a message
+        self._line = b""  # the start of an incomplete message
         self._inbox: deque[Answer] = deque()
         self._phase = Phase.START
-        self._doing: str = Phase.START  # the phase, or what the worker last said that it does
-        self._verdict: tuple[Status, str] | None = None  # why the worker is to be killed
+        self._doing: str = Phase.START  # the phase or the latest progress text
+        self._verdict: tuple[Status, str] | None = None  # why the worker has to be killed
         self._resident = ResidentSet(self._child.pid)
         self._ticked_s = time.monotonic()
         self._killing = threading.Lock()
         self._killed = False
 
     def send(self, request: Request) -> None:
-        """Sends a request; `receive` waits for its answer."""
-        with contextlib.suppress(BrokenPipeError):  # it is dead already; receive() says how it died
+        """Send a request; `receive` waits for its answer."""
+        with contextlib.suppress(BrokenPipeError):  # it is dead already; receive() reports how it died
             self._stdin.write(msgspec.json.encode(request) + b"\n")
             self._stdin.flush()
 
     def receive(self, kind: type[Answered], time_limit_s: float) -> Answered:
-        """Waits for the answer to the oldest request that has none.
+        """Wait for the answer to the oldest request that has none.
 
         Args:
-            kind: the message that answers such a request.
-            time_limit_s: from now on.
+            kind: Type of the answer to such a request.
+            time_limit_s: Limit from now on.
 
         Raises:
-            WorkerFailed: the worker answered with a failure or with another message, or gave no answer. In the last
+            WorkerFailed: The worker answered with a failure or with another message, or did not answer. In the last
                 case it has been killed.
         """
         deadline = time.monotonic() + time_limit_s
@@ -192,12 +245,13 @@ class WorkerSession:
                 reason = f"the worker was still in {self._doing} after its limit of {time_limit_s:g} s and was killed"
                 self._verdict = ("timeout", reason)
                 break
-            self._read(min(left_s, POLL_S))
-            self._tick()
+            self._poll(min(left_s, POLL_S))
         if not self._inbox:
             code = self._child.returncode
             self.kill()
-            self._drain()  # an answer may have been on its way
+            reads = 0
+            while reads < DRAIN_READS and self._read(0):  # the answer may still be in the pipe
+                reads += 1
             if not self._inbox:
                 status, reason = self._verdict or self._death(code)
                 raise WorkerFailed(WorkerOutcome(status, reason, self._log()))
@@ -210,50 +264,42 @@ class WorkerSession:
         return answer
 
     def finish(self) -> None:
-        """Lets a worker that has answered everything end by itself, which its standard input's end tells it to do.
+        """Close the standard input of a worker that has answered everything, and wait until it exits.
 
-        Whether and how it does makes no difference to what it has answered: some frameworks crash as the interpreter
-        shuts down, and some hang.
+        Whether and how it exits does not affect its answers: some frameworks crash or hang while the interpreter shuts
+        down.
         """
-        self._close_stdin()
+        with contextlib.suppress(BrokenPipeError):
+            self._stdin.close()
         deadline = time.monotonic() + GRACE_S
         while self._child.poll() is None and time.monotonic() < deadline:
-            self._read(POLL_S)
-            self._tick()
+            self._poll(POLL_S)
 
     def kill(self) -> None:
-        """Kills the worker and its children. May be called while another thread waits in `receive`, which then ends."""
+        """Kill the worker and its children. Another thread may be waiting in `receive`, which then returns."""
         with self._killing:
-            if self._killed:  # its number may be another process's by now
+            if self._killed:  # another process may have its id by now
                 return
             self._killed = True
             with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError for zombies
                 os.killpg(self._child.pid, signal.SIGKILL)
             self._child.wait()
 
-    def close(self) -> None:
-        """Kills what is left of the worker and closes the pipes. No thread may be in `receive`."""
+    def __exit__(self, *_: object) -> None:
+        """Kill what is left of the worker and close the pipes. No thread may be in `receive`."""
         self.kill()
         self._selector.close()
         os.close(self._answers)
         self._stdout.close()
-        self._close_stdin()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _close_stdin(self) -> None:
         with contextlib.suppress(BrokenPipeError):
             self._stdin.close()
 
     def _log(self) -> str | None:
+        """Return the end of the worker's output."""
         return self._output.decode(errors="replace").strip() or None
 
     def _death(self, code: int) -> tuple[Status, str]:
-        """Status and reason of a worker that ended by itself; `code` as subprocess has it, negative for a signal."""
+        """Return status and reason of a worker that exited by itself. code: as in subprocess, negative for a signal."""
         if code >= 0:
             return "failed", f"the worker exited with code {code} during {self._doing}, without a result"
         if code == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
@@ -266,8 +312,9 @@ class WorkerSession:
         hint = "; perhaps by the kernel's out-of-memory killer: try a smaller batch" if -code == signal.SIGKILL else ""
         return "failed", f"the worker was killed by {name} during {self._doing}{hint}"
 
-    def _tick(self) -> None:
-        """At most ten times a second: calls the observer and compares the worker's memory with its limit."""
+    def _poll(self, timeout_s: float) -> None:
+        """Read what the worker wrote; at most ten times a second, call the observer and check the memory limit."""
+        self._read(timeout_s)
         if time.monotonic() - self._ticked_s < POLL_S:
             return
         self._ticked_s = time.monotonic()
@@ -276,54 +323,49 @@ class WorkerSession:
         if held > self._memory_limit_bytes and not self._inbox:
             self._verdict = ("out_of_memory", memory_reason(held, self._memory_limit_bytes, self._doing))
 
-    def _drain(self) -> None:
-        for _ in range(DRAIN_READS):
-            if not self._read(0):
-                return
-
     def _read(self, timeout_s: float) -> bool:
-        """Reads what there is, within the timeout; False if there was nothing."""
+        """Read from both pipes once, within the timeout; returns False if there was nothing to read."""
         ready = self._selector.select(timeout_s)
         for key, _ in ready:
             data = os.read(key.fd, CHUNK_BYTES)
             if not data:
                 self._selector.unregister(key.fileobj)
-            key.data(data)
+            if key.fd == self._answers:
+                self._take_messages(data)
+            else:
+                self._output = (self._output + data)[-LOG_BYTES:]
         return bool(ready)
 
-    def _take_output(self, data: bytes) -> None:
-        self._output = (self._output + data)[-LOG_BYTES:]
-
     def _take_messages(self, data: bytes) -> None:
+        """Decode complete lines: pass phases and progress on to the observer, and keep answers for `receive`."""
         *lines, self._line = (self._line + data).split(b"\n")
         for line in lines:
             try:
-                self._take(msgspec.json.decode(line, type=Message))
+                message: Message = msgspec.json.decode(line, type=Message)
             except msgspec.MsgspecError:
                 shown = line[:80].decode(errors="replace")
-                rubbish = f"the worker wrote no message on the pipe for its answers, but {shown!r}"
-                self._verdict = self._verdict or ("failed", rubbish)
+                garbage = f"the worker wrote no message on the pipe for its answers, but {shown!r}"
+                self._verdict = self._verdict or ("failed", garbage)
+                continue
+            if isinstance(message, EnteredPhase):
+                self._phase = message.phase
+                self._doing = message.phase
+                self._observer.on_phase(message.phase)
+            elif isinstance(message, Progress):
+                self._doing = message.text
+                self._observer.on_progress(message.text)
+            else:
+                self._inbox.append(message)
         if len(self._line) > LINE_BYTES:
             endless = f"the worker wrote {len(self._line)} bytes without a line end on the pipe for its answers"
             self._verdict = self._verdict or ("failed", endless)
 
-    def _take(self, message: Message) -> None:
-        if isinstance(message, EnteredPhase):
-            self._phase = message.phase
-            self._doing = message.phase
-            self._observer.on_phase(message.phase)
-        elif isinstance(message, Progress):
-            self._doing = message.text
-            self._observer.on_progress(message.text)
-        else:
-            self._inbox.append(message)
-
 
 def memory_reason(held_bytes: int, limit_bytes: int, doing: str) -> str:
-    """Why a worker was killed that held too much memory.
+    """Return the reason why a worker that exceeded its memory limit was killed.
 
-    What it held is rounded up and its limit down, so that the one reads as more than the other, also where it is so by
-    less than a tenth of a mebibyte.
+    The memory is rounded up and the limit down, so that the former reads as larger than the latter even if they differ
+    by less than 0.1 MiB.
     """
     held = f"{math.ceil(held_bytes * 10 / 2**20) / 10:.1f} MiB"
     limit = f"{math.floor(limit_bytes * 10 / 2**20) / 10:.1f} MiB"
@@ -331,5 +373,5 @@ def memory_reason(held_bytes: int, limit_bytes: int, doing: str) -> str:
 
 
 def last_line(log: str | None) -> str:
-    """The last line that a worker printed, for a message of one line."""
+    """Return the last line that a worker printed, for a message of one line."""
     return (log or "nothing was printed").rstrip().rpartition("\n")[2]
