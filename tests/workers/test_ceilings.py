@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import cast
 
 import psutil
@@ -12,7 +13,6 @@ from tests.workers.listener import RecordingListener
 from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.workers import ceilings
-from xibench.workers.ceilings import copy_bytes
 from xibench.workers.messages import Ceilings, MeasureCeilings
 
 
@@ -94,7 +94,6 @@ def test_the_ceiling_is_the_fastest_call_and_all_calls_are_recorded() -> None:
 def test_a_copy_counts_bytes_read_and_bytes_written() -> None:
     (copy,) = measured(FakeDevice({512: 50e9})).copies
     assert copy.bytes_per_s == pytest.approx(4e9)
-    assert copy.size_bytes == copy_bytes("cpu")
 
 
 @pytest.mark.parametrize(
@@ -108,10 +107,11 @@ def test_a_ceiling_that_cannot_be_measured_is_null_with_the_reason(error: Except
     assert (copy.size_bytes, copy.bytes_per_s, copy.reason) == (None, None, reason)
 
 
-def test_the_copied_array_exceeds_the_cache_and_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**26)
-    assert copy_bytes("cpu") == min(2**28, psutil.virtual_memory().available // 8)
-    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: None)
-    assert copy_bytes("cpu") == 2**26
-    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: 2**60)
-    assert copy_bytes("cpu") < psutil.virtual_memory().available
+@pytest.mark.parametrize(("cache_bytes", "size_bytes"), [(2**26, 2**28), (None, 2**26), (2**60, 2**30)])
+def test_the_copied_array_exceeds_the_cache_and_fits_in_memory(
+    cache_bytes: int | None, size_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ceilings, "last_level_cache_bytes", lambda: cache_bytes)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=2**33))
+    (copy,) = measured(FakeDevice({512: 50e9})).copies
+    assert copy.size_bytes == size_bytes

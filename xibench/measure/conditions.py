@@ -270,7 +270,9 @@ def disturbances(
                 f"(limit {limits.clock_share:.1%})"
             )
 
-    return found + _gpu_disturbances(before, after, during, limits)
+    if before.gpus or during.gpus or after.gpus:
+        found += _gpu_disturbances(before, after, during, limits)
+    return found
 
 
 def _gpu_disturbances(

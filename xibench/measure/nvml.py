@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, TypeVar
@@ -158,7 +158,7 @@ def cards() -> tuple[Gpu, ...]:
     Raises:
         NoNvml: There is no such GPU, or one does not answer; the message is the reason.
     """
-    with Monitor() as monitor:
+    with closing(Monitor()) as monitor:
         if monitor.absent is not None:
             raise NoNvml(monitor.absent)
         return tuple(monitor.every(_card))
@@ -166,7 +166,7 @@ def cards() -> tuple[Gpu, ...]:
 
 def count() -> int:
     """Return how many GPUs CUDA may use; 0 without NVML."""
-    with Monitor() as monitor:
+    with closing(Monitor()) as monitor:
         return len(monitor.handles)
 
 
@@ -176,7 +176,7 @@ def process_bytes(pid: int) -> int:
     Raises:
         NoNvml: There is no NVML, or it does not list the process (in a container it may not see process ids).
     """
-    with Monitor() as monitor:
+    with closing(Monitor()) as monitor:
         listed = monitor.every(lambda nvml, handle: nvml.nvmlDeviceGetComputeRunningProcesses(handle))
     used = [process.usedGpuMemory for processes in listed for process in processes if process.pid == pid]
     if not used or None in used:

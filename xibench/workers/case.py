@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -38,10 +38,20 @@ from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, MeasureC
 ON_CPU: Final = "the case runs on the CPU"
 NO_COUNTER: Final = "the framework has no such counter"
 IN_FIRST_STEP: Final = "nothing is compiled ahead of the first step, which includes what is compiled"
-NOT_GATED: Final = "recipe default, and other people's implementations, are not held against float64 in a run"
+NOT_GATED: Final = "recipe default and third-party implementations are not compared with float64 in a run"
 NO_METER: Final = "nothing measured energy over the timed steps"
 NO_SAMPLE: Final = "the scenario times nothing after the first step"
-NO_DIGEST: Final = "the weights are not seeded, or an earlier process of the run has told their digest"
+NO_DIGEST: Final = "the weights are not seeded, or an earlier process of the run has reported their digest"
+
+
+class Startup(NamedTuple):
+    """The part of a measurement before the first step; fields as in the record's `Process`."""
+
+    started_utc: str
+    device_name: str
+    import_s: float
+    build_s: float
+    compile_s: float | None
 
 
 def run_case(request: MeasureCase, listener: PhaseListener) -> Measured:
@@ -69,7 +79,6 @@ def measure_case(
         age_s: Age of this process in seconds: its time limit and its share of the budget include its start.
     """
     case, execution = request.case, msgspec.convert(request.execution, Execution)
-    absent: dict[str, str] = {}
     deadlines = Deadlines.after(clock.now() - age_s, request.sampling, request.share_s)
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
@@ -89,28 +98,59 @@ def measure_case(
     built = clock.now()
 
     listener.on_phase(Phase.COMPILE)
-    if not program.compile(placed):
-        absent["compile_s"] = IN_FIRST_STEP
-    compile_s = None if "compile_s" in absent else clock.now() - built
+    compiled_ahead = program.compile(placed)
+    compile_s = clock.now() - built if compiled_ahead else None
 
     prepared = PreparedCase(
         case, request.sampling, program, batch, placed, mark, clock, listener.on_phase, listener.on_progress,
         request.order, deadlines,
     )  # fmt: skip
     timed = find(case.scenario).run(prepared)
+    return _process(request, prepared, Startup(started_utc, device_name, import_s, built - began, compile_s), timed)
 
+
+def _process(request: MeasureCase, prepared: PreparedCase, startup: Startup, timed: Timed) -> Process:
+    """Check the result, read settings and memory back, and return everything that was measured."""
+    case, program, clock = prepared.case, prepared.program, prepared.clock
+    absent: dict[str, str] = {}
+    if startup.compile_s is None:
+        absent["compile_s"] = IN_FIRST_STEP
     output_mean, equality = _check_result(request, timed, absent)
     readings = program.readings()
+    memory = _memory(case, readings.compiled, timed, prepared.mark, absent)
+
+    # The cost of timing itself: reading the clock, and an empty step.
+    if clock.resolution_s is None:
+        absent["resolution_s"] = "the platform does not state it"
+    clock_properties = ClockProperties(
+        name=clock.name, resolution_s=clock.resolution_s, read_s=read_cost_s(clock),
+        loop_overhead_s=overhead_s(clock, program.synchronise, timed.output),
+    )  # fmt: skip
+
+    # The window for energy; the parent measures the energy over it and fills it in.
+    steps_s = timed.measured.steps_s if isinstance(timed.measured, Sampled) else []
+    unmetered = ("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules")
+    energy = Energy(
+        window_s=sum(steps_s), gpu_counter_joules=None, gpu_integrated_joules=None, gpu_power_samples=0,
+        cpu_package_joules=None, absent=dict.fromkeys(unmetered, NO_METER if steps_s else NO_SAMPLE),
+    )  # fmt: skip
+
+    # Seeded weights are generated once more for their digest, after everything has been measured.
+    weights_digest = None
+    if request.digest_weights:
+        blueprint = network(case.model, case.variant, resolution=case.resolution)
+        weights_digest = digest(resolve(blueprint, weights_seed(case.weights)))
+    else:
+        absent["weights_digest"] = NO_DIGEST
+
     distributions = IMPLEMENTATIONS[case.framework].distributions
     return Process(
-        order=request.order, started_utc=started_utc, device_name=device_name, import_s=import_s, build_s=built - began,
+        order=request.order, **startup._asdict(),
         versions={"python": platform.python_version()} | {n: found for n in distributions if (found := version(n))},
-        compile_s=compile_s, first_step_s=timed.first_step_s, measured=timed.measured,
-        memory=_memory(case, readings.compiled, timed, mark, absent),
-        clock=_clock_properties(clock, program, timed, absent), energy=_unmetered(timed),
-        settings=readings.settings, output_mean=output_mean, equality=equality,
+        first_step_s=timed.first_step_s, measured=timed.measured, clock=clock_properties, memory=memory, energy=energy,
+        settings=readings.settings, output_mean=output_mean, equality=equality, weights_digest=weights_digest,
         substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in program.substitutions],
-        weights_digest=_weights_digest(request, absent), absent=readings.absent | (timed.absent or {}) | absent,
+        absent=readings.absent | (timed.absent or {}) | absent,
     )  # fmt: skip
 
 
@@ -155,18 +195,6 @@ def _check_result(request: MeasureCase, timed: Timed, absent: dict[str, str]) ->
     return means[0], equality
 
 
-def _clock_properties(clock: Clock, program: Program, timed: Timed, absent: dict[str, str]) -> ClockProperties:
-    """Measure what reading the clock and an empty step cost."""
-    if clock.resolution_s is None:
-        absent["resolution_s"] = "the platform does not state it"
-    return ClockProperties(
-        name=clock.name,
-        resolution_s=clock.resolution_s,
-        read_s=read_cost_s(clock),
-        loop_overhead_s=overhead_s(clock, program.synchronise, timed.output),
-    )
-
-
 def _memory(
     case: Case, compiled: CompiledMemory, timed: Timed, mark: HighWaterMark, absent: dict[str, str]
 ) -> Memory:
@@ -199,27 +227,6 @@ def _memory(
         compiled_output_bytes=compiled.output_bytes,
         compiled_code_bytes=compiled.code_bytes,
     )
-
-
-def _unmetered(timed: Timed) -> Energy:
-    """Return the window of the timed samples without energy, which the parent measures and fills in."""
-    steps_s = timed.measured.steps_s if isinstance(timed.measured, Sampled) else []
-    why = NO_METER if steps_s else NO_SAMPLE
-    return Energy(
-        window_s=sum(steps_s), gpu_counter_joules=None, gpu_integrated_joules=None, gpu_power_samples=0,
-        cpu_package_joules=None,
-        absent=dict.fromkeys(("gpu_counter_joules", "gpu_integrated_joules", "cpu_package_joules"), why),
-    )  # fmt: skip
-
-
-def _weights_digest(request: MeasureCase, absent: dict[str, str]) -> str | None:
-    """Return the digest of the case's seeded weights, which are generated again after everything has been measured."""
-    if not request.digest_weights:
-        absent["weights_digest"] = NO_DIGEST
-        return None
-    case = request.case
-    blueprint = network(case.model, case.variant, resolution=case.resolution)
-    return digest(resolve(blueprint, weights_seed(case.weights)))
 
 
 def compute_golden_outputs(

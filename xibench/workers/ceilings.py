@@ -85,21 +85,17 @@ def _matmul(
 
 def _copy(copy: Callable[[int], Callable[[], Any]], request: MeasureCeilings, clock: Clock) -> Copy:
     """Measure the bandwidth of a copy, counting the bytes read and the bytes written."""
-    size = copy_bytes(request.device)
+    if request.device == "cuda":
+        size = GPU_COPY_BYTES
+    else:  # larger than the last-level caches, at most 1/8 of the available memory
+        size = max(MIN_COPY_BYTES, CACHES * (last_level_cache_bytes() or 0))
+        size = min(size, psutil.virtual_memory().available // 8)
     try:
         calls = _calls_s(partial(copy, size), request.budget_s / 2, clock)
     except Exception as error:  # whatever a framework raises is the reason
         return Copy(framework=request.framework, size_bytes=None, bytes_per_s=None, reason=failure(error).reason)
     rate = 2 * size / min(calls)
     return Copy(framework=request.framework, size_bytes=size, bytes_per_s=rate, calls_s=calls)
-
-
-def copy_bytes(device: str) -> int:
-    """Return the size of the array to copy: several last-level caches, at most 1/8 of the available memory."""
-    if device == "cuda":
-        return GPU_COPY_BYTES
-    size = max(MIN_COPY_BYTES, CACHES * (last_level_cache_bytes() or 0))
-    return min(size, psutil.virtual_memory().available // 8)
 
 
 def _calls_s(prepare: Callable[[], Callable[[], Any]], budget_s: float, clock: Clock) -> list[float]:

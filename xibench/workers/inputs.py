@@ -185,7 +185,7 @@ def _write_in_worker(path: Path, source: str, batch: int, shape: tuple[int, int,
     if written is None:
         raise InputError(
             f"images {source}: they could not be decoded: {outcome.reason} ({session.last_line(outcome.log)}); "
-            "make the photographs smaller, or name another folder"
+            "make the images smaller, or name another folder"
         )
     if written.store_error is not None:
         raise StoreError(os.fsdecode(written.store_error))
@@ -216,7 +216,7 @@ def _find(source: str, max_images: int) -> tuple[Path, list[Path]]:
             if all((folder / name).is_file() for name in SAMPLE):
                 return folder, [folder / name for name in SAMPLE]
         raise InputError(
-            "images sample: scikit-learn, which ships the two photographs, is not installed; "
+            "images sample: scikit-learn, which includes the two images, is not installed; "
             "`pip install scikit-learn`, or name a folder or `noise`"
         )
     root = Path(source)

@@ -250,7 +250,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
             code = self._child.returncode
             self.kill()
             reads = 0
-            while reads < DRAIN_READS and self._read(0):  # the answer may still be in the pipe
+            while reads < DRAIN_READS and self._poll(0):  # the answer may still be in the pipe
                 reads += 1
             if not self._inbox:
                 status, reason = self._verdict or self._death(code)
@@ -312,19 +312,11 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
         hint = "; perhaps by the kernel's out-of-memory killer: try a smaller batch" if -code == signal.SIGKILL else ""
         return "failed", f"the worker was killed by {name} during {self._doing}{hint}"
 
-    def _poll(self, timeout_s: float) -> None:
-        """Read what the worker wrote; at most ten times a second, call the observer and check the memory limit."""
-        self._read(timeout_s)
-        if time.monotonic() - self._ticked_s < POLL_S:
-            return
-        self._ticked_s = time.monotonic()
-        self._observer.on_tick()
-        held = self._resident.total_bytes(quiet=self._phase is Phase.TIMING)
-        if held > self._memory_limit_bytes and not self._inbox:
-            self._verdict = ("out_of_memory", memory_reason(held, self._memory_limit_bytes, self._doing))
+    def _poll(self, timeout_s: float) -> bool:
+        """Read from both pipes once, within the timeout; returns False if there was nothing to read.
 
-    def _read(self, timeout_s: float) -> bool:
-        """Read from both pipes once, within the timeout; returns False if there was nothing to read."""
+        At most ten times a second, also call the observer and compare the worker's memory with its limit.
+        """
         ready = self._selector.select(timeout_s)
         for key, _ in ready:
             data = os.read(key.fd, CHUNK_BYTES)
@@ -334,6 +326,12 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
                 self._take_messages(data)
             else:
                 self._output = (self._output + data)[-LOG_BYTES:]
+        if time.monotonic() - self._ticked_s >= POLL_S and not self._killed:
+            self._ticked_s = time.monotonic()
+            self._observer.on_tick()
+            held = self._resident.total_bytes(quiet=self._phase is Phase.TIMING)
+            if held > self._memory_limit_bytes and not self._inbox:
+                self._verdict = ("out_of_memory", memory_reason(held, self._memory_limit_bytes, self._doing))
         return bool(ready)
 
     def _take_messages(self, data: bytes) -> None:
