@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, runtime_c
 from frameworks.blueprint import Network
 from frameworks.errors import InvalidConfiguration, MissingFramework, UnknownName
 from frameworks.manifest import DeviceMemory, Readings, Substitution
-from frameworks.precision import DEVICES, PRECISIONS, Device, Precision
-from frameworks.recipes import RECIPES, Choice, Execution, Recipe, Setting
+from frameworks.recipes import DEVICES, PRECISIONS, RECIPES, Choice, Device, Execution, Precision, Recipe, Setting
 from frameworks.task import INFER, Batch, Result, Task, TaskName
 from frameworks.weights import Weights
 

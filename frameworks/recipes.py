@@ -1,18 +1,30 @@
-"""Recipes as data: the choices of a framework, and the parsed form of a recipe, an `Execution`.
+"""How a network runs: devices, precisions and recipes, and their parsed combination, an `Execution`.
 
 A recipe is written as its name, optionally followed by choices that override it: `tuned`, `tuned+compiler=none`. Each
-framework's folder defines its choices and what `compiled` and `tuned` choose (`frameworks/<name>/recipes.py`). Imports
-no framework.
+framework's descriptor defines its choices and what `compiled` and `tuned` choose (`frameworks/<name>/framework.py`).
+Imports no framework.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
-from frameworks.precision import DEVICES, PRECISIONS, Device, Precision
+from frameworks.errors import Unsupported
 from frameworks.task import Task, TaskName
+
+Device = Literal["cpu", "cuda"]
+DEVICES: Final[tuple[Device, ...]] = get_args(Device)
+Precision = Literal["fp64", "fp32", "tf32", "bf16"]
+PRECISIONS: Final[Mapping[Precision, str]] = {
+    "fp64": "kernels, activations and batch norm in float64",
+    "fp32": "everything in float32; TF32 off",
+    "tf32": "as fp32, but float32 matmuls and convolutions may run in TF32; on NVIDIA GPUs since Ampere",
+    "bf16": "kernels and activations in bfloat16; batch-norm parameters and statistics stay in float32",
+}
+MIN_CAPABILITY_FOR_TF32: Final = (8, 0)
+"""Ampere, the first architecture with TF32 (CUDA C++ programming guide, table of compute capabilities)."""
 
 RECIPES: Final[Mapping[str, str]] = {
     "default": "what the framework's documentation shows first",
@@ -88,10 +100,20 @@ class Execution:
     precision: Precision
     device: Device
 
-    @property
-    def choices(self) -> Mapping[str, str]:
-        """The value of every choice of the framework."""
-        return self.recipe.choices
+
+def require_tf32(framework: str, capability: tuple[int, int] | None) -> None:
+    """Raise Unsupported if the device has no TF32, where the precision tf32 would silently be fp32.
+
+    Args:
+        framework: its name, for the message.
+        capability: the device's CUDA compute capability; None for a CPU.
+    """
+    if capability and capability >= MIN_CAPABILITY_FOR_TF32:
+        return
+    found = f"a GPU of compute capability {capability[0]}.{capability[1]}" if capability else "this device"
+    raise Unsupported(
+        f"{framework}: {found} has no TF32; expected an NVIDIA GPU of compute capability 8.0 or higher; use fp32"
+    )
 
 
 FOLDED: Final = Setting(

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from frameworks import allocator
+from frameworks import process
 
 # Waiting OpenMP threads must not spin: on cores that other tests or programs use, they would take time from the thread
 # that they wait for. OpenMP reads the variable when the first framework is imported, and workers inherit it.
@@ -18,12 +18,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def _keep_nothing() -> bool:
-    """Replace `allocator.keep`, whose effect would persist for all following tests of this process."""
+    """Replace `process.keep_memory`, whose effect would persist for all following tests of this process."""
     return True
 
 
-_keep_nothing.__wrapped__ = allocator.keep  # type: ignore[attr-defined]
-allocator.keep = _keep_nothing
+_keep_nothing.__wrapped__ = process.keep_memory  # type: ignore[attr-defined]
+process.keep_memory = _keep_nothing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,11 +16,11 @@ FRAMEWORK_PACKAGES = ("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "
 
 ERRORS = ("xibench.errors", "frameworks.errors")
 NAMES = (  # modules of `frameworks` with names and data only, which import no framework
-    "frameworks*", "frameworks.api", "frameworks.architectures", "frameworks.cost", "frameworks.machine",
-    "frameworks.manifest", "frameworks.precision", "frameworks.process", "frameworks.recipes", "frameworks.task",
+    "frameworks*", "frameworks.api", "frameworks.architectures", "frameworks.cost",
+    "frameworks.manifest", "frameworks.process", "frameworks.recipes", "frameworks.task",
 )
 FRAMEWORK_COMMON = (  # modules of `frameworks` that are shared by all frameworks and import none
-    *NAMES, "frameworks.errors", "frameworks.allocator", "frameworks.blueprint",
+    *NAMES, "frameworks.errors", "frameworks.blueprint",
     "frameworks.weights", "frameworks.rewrites", "frameworks.published", "frameworks.paper",
 )
 

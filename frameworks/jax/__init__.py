@@ -1,22 +1,51 @@
 """The networks in JAX: `build` returns a flax.nnx.Module.
 
-The framework is imported on first use of `build` or `Model`, so that the descriptor, `frameworks.jax.framework`,
-can be imported without it.
+JAX is imported by the first call of `build`, so that importing the descriptor, `frameworks.jax.framework`, does not
+import it.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from frameworks.architectures import network as find_network
+from frameworks.blueprint import Network
+from frameworks.recipes import Precision
+from frameworks.weights import WeightSource, resolve
 
 if TYPE_CHECKING:
     from frameworks.jax.layers import ConvLowering
-    from frameworks.jax.model import Model, build
+    from frameworks.jax.model import Model
 
-__all__ = ["ConvLowering", "Model", "build"]
+__all__ = ["build"]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; expected one of {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"{__name__}.model"), name)
+def build(
+    name: str | Network,
+    *,
+    variant: str = "default",
+    weights: WeightSource = None,
+    precision: Precision = "fp32",
+    lowering: ConvLowering | None = None,
+) -> Model:
+    """A network as a flax.nnx.Module on the default device, in eval mode.
+
+    Args:
+        name: a registered network or operator, or a blueprint.
+        variant: of a registered one.
+        weights: a mapping, a safetensors file, or a seed.
+        precision: of kernels and activations; fp64 turns on JAX's `jax_enable_x64`.
+        lowering: how convolutions and pools are expressed; None for XLA's own operations.
+
+    Raises:
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
+    """
+    import jax
+
+    from frameworks.jax.layers import DEFAULT_LOWERING
+    from frameworks.jax.model import Model, numeric_policy
+
+    if precision == "fp64":
+        jax.config.update("jax_enable_x64", True)
+    network = find_network(name, variant) if isinstance(name, str) else name
+    return Model(network, resolve(network, weights), numeric_policy(precision), lowering or DEFAULT_LOWERING)

@@ -13,12 +13,11 @@ from flax import nnx
 from jax import lax
 
 from frameworks import blueprint
-from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
 from frameworks.jax import layers
-from frameworks.jax.layers import DEFAULT_LOWERING, HIGHEST, ConvLowering, NumericPolicy
-from frameworks.precision import Precision
-from frameworks.weights import Weights, WeightSource, resolve
+from frameworks.jax.layers import HIGHEST, ConvLowering, NumericPolicy
+from frameworks.recipes import Precision
+from frameworks.weights import Weights
 
 DTYPES: Final = {"fp64": jnp.float64, "fp32": jnp.float32, "tf32": jnp.float32, "bf16": jnp.bfloat16}
 
@@ -129,32 +128,6 @@ class Model(Sequence):
 def numeric_policy(precision: Precision) -> NumericPolicy:
     """The dtype and matmul precision of one of our precisions."""
     return NumericPolicy(DTYPES[precision], lax.Precision.DEFAULT if precision == "tf32" else HIGHEST)
-
-
-def build(
-    name: str | Network,
-    *,
-    variant: str = "default",
-    weights: WeightSource = None,
-    precision: Precision = "fp32",
-    lowering: ConvLowering = DEFAULT_LOWERING,
-) -> Model:
-    """A network as a flax.nnx.Module on the default device, in eval mode.
-
-    Args:
-        name: a registered network or operator, or a blueprint.
-        variant: of a registered one.
-        weights: a mapping, a safetensors file, or a seed.
-        precision: of kernels and activations; fp64 turns on JAX's `jax_enable_x64`.
-        lowering: how convolutions and pools are expressed.
-
-    Raises:
-        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
-    """
-    if precision == "fp64":
-        jax.config.update("jax_enable_x64", True)
-    network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), numeric_policy(precision), lowering)
 
 
 def _variable(model: Model, name: str) -> nnx.Variable[jax.Array]:

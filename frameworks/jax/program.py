@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 from frameworks.api import matmul_operands, synchronised_step
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.errors import Unsupported
-from frameworks.jax import settings
+from frameworks.jax import build, settings
 from frameworks.jax.framework import JAX
 from frameworks.jax.layers import ConvLowering, Dropout, to_canonical
-from frameworks.jax.model import DTYPES, Model, build, numeric_policy
-from frameworks.machine import bf16_on_cpu, cpu_name
+from frameworks.jax.model import DTYPES, numeric_policy
 from frameworks.manifest import DeviceMemory, Readings, Substitution, collect
-from frameworks.precision import Device, Precision
-from frameworks.precision import require as require_precision
-from frameworks.process import configure_process
-from frameworks.recipes import AUTOMATIC, Execution
+from frameworks.process import configure_process, cpu_name, missing_bf16_unit
+from frameworks.recipes import AUTOMATIC, Device, Execution, Precision, require_tf32
 from frameworks.rewrites import fold_batch_norm
 from frameworks.task import INFER, Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
@@ -54,8 +51,8 @@ def touch(device: Device) -> str:
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> JaxProgram:
     """See frameworks.api.Prepares."""
-    device, choices = execution.device, execution.choices
-    require_matmul_precision(execution.precision, device)
+    device, choices = execution.device, execution.recipe.choices
+    require_precision(execution.precision, device)
     missing = configure_process(JAX, execution)
 
     normalised = has_batch_norm(network)
@@ -74,11 +71,12 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     )
 
 
-def require_matmul_precision(precision: Precision, device: Device) -> None:
-    """Raise Unsupported for tf32 if the device has none."""
-    found = getattr(jax_device(device), "compute_capability", None) if device == "cuda" else None
-    major, _, minor = str(found).partition(".")
-    require_precision("jax", precision, (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None)
+def require_precision(precision: Precision, device: Device) -> None:
+    """Raise Unsupported for tf32 if the device has no TF32."""
+    if precision == "tf32":
+        found = getattr(jax_device(device), "compute_capability", None) if device == "cuda" else None
+        major, _, minor = str(found).partition(".")
+        require_tf32("jax", (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None)
 
 
 def jax_device(device: Device) -> jax.Device:
@@ -95,7 +93,7 @@ class JaxProgram:
 
     function: jitted, (state, batch) -> logits. state: the parameters, arrays by path. normalised: whether the network
     has batch norm. lowering: of convolutions; None in a third-party implementation.
-    options: XLA's, where they are not its defaults.
+    options: options of XLA that differ from its defaults.
     """
 
     def __init__(
@@ -107,23 +105,26 @@ class JaxProgram:
         self.options = options
         self.normalised = normalised
         self.call: Any = function
-        self.stablehlo = ""  # of the step, once compiled: what settings are read from
-        self.substitutions = (*substitutions, *bf16_on_cpu("XLA", execution.precision, execution.device))
+        self.stablehlo = ""  # the compiled step, from which settings are read
+        self.substitutions = substitutions
+        if execution.precision == "bf16" and execution.device == "cpu":
+            self.substitutions += missing_bf16_unit("XLA")
         self.dtype = DTYPES[execution.precision]
         self.device = jax_device(execution.device)
         self.layout_put = ""
-        self.cache = ""  # what the compilation cache gave, once compiled
+        self.cache = ""  # state of the compilation cache, once compiled
         self.output: jax.Array | None = None
-        self.preallocated = _took_most(self.device)
+        stats = self.device.memory_stats() or {}
+        self.preallocated = bool(2 * stats.get("pool_bytes", 0) > stats.get("bytes_limit", float("inf")))
 
     def put(self, batch: Batch) -> jax.Array:
-        """A NHWC array on the device, in the program's precision."""
+        """An NHWC array on the device, in the program's precision."""
         placed = jax.device_put(batch.images.astype(self.dtype), self.device)
         self.layout_put = "NHWC" if placed.shape[-1] == batch.images.shape[-1] else "NCHW"
         return placed
 
     def compile(self, batch: jax.Array) -> bool:
-        """Lower and compile for the batch's shape; False if the function cannot be."""
+        """Lower and compile for the batch's shape. Returns False if the function is not jitted."""
         if not isinstance(self.function, jax.stages.Wrapped):
             return False
         lowered = self.function.lower(self.state, batch)
@@ -154,7 +155,7 @@ class JaxProgram:
         return collect(settings.readings(self), settings.compiled_readings(self), settings.NO_EVENTS)
 
     def reset_device_memory(self) -> None:
-        """XLA's counters cannot be reset: they hold the process's peak."""
+        """XLA's counters cannot be reset: they are peaks since the start of the process."""
 
     def device_memory(self) -> DeviceMemory | None:
         stats = self.device.memory_stats()
@@ -163,16 +164,10 @@ class JaxProgram:
         return DeviceMemory(stats.get("peak_bytes_in_use"), stats.get("peak_pool_bytes"))
 
 
-def _took_most(device: jax.Device) -> bool:
-    """Whether most of the device's memory is in JAX's pool before any network is."""
-    stats = device.memory_stats() or {}
-    return bool(2 * stats.get("pool_bytes", 0) > stats.get("bytes_limit", float("inf")))
-
-
 def matmul(n: int, precision: Precision, device: Device) -> Callable[[], jax.Array]:
     """A jitted jnp.matmul; see frameworks.api.HasCeilings."""
     target = jax_device(device)
-    require_matmul_precision(precision, device)
+    require_precision(precision, device)
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)
     policy = numeric_policy(precision)
@@ -182,7 +177,7 @@ def matmul(n: int, precision: Precision, device: Device) -> Callable[[], jax.Arr
 
 
 def copy(size_bytes: int, device: Device) -> Callable[[], jax.Array]:
-    """A jitted jnp.copy into the memory of the copy before, which is donated; see frameworks.api.HasCeilings."""
+    """A jitted jnp.copy into the donated memory of the previous copy; see frameworks.api.HasCeilings."""
     with jax.default_device(jax_device(device)):
         source = jnp.ones(size_bytes // 4, jnp.float32)
         targets = [jnp.zeros_like(source)]
@@ -211,7 +206,9 @@ def outputs(
         if masks is not None:
             model.train()
             for path, mask in masks.items():
-                _dropout(model, path).mask = jnp.asarray(mask)
+                dropout = reduce(getattr, path.split("."), model)
+                assert isinstance(dropout, Dropout)
+                dropout.mask = jnp.asarray(mask)
         forced = None
         if block_inputs is not None:
             forced = {name: jnp.asarray(array, dtype) for name, array in block_inputs.items()}
@@ -223,7 +220,7 @@ def outputs(
 
 @contextmanager
 def _quick_compilation() -> Iterator[None]:
-    """Less optimisation: what is compiled here runs once. What a run times is compiled as usual."""
+    """Compile with fewer optimisations, for code that runs only once."""
     jax.config.update("jax_disable_most_optimizations", True)
     try:
         yield
@@ -231,16 +228,8 @@ def _quick_compilation() -> Iterator[None]:
         jax.config.update("jax_disable_most_optimizations", False)
 
 
-def _dropout(model: Model, path: str) -> Dropout:
-    found = reduce(getattr, path.split("."), model)
-    assert isinstance(found, Dropout)
-    return found
-
-
 def count_flops(network: Network, weights: Weights, batch: int) -> float:
-    """What XLA's cost analysis counts in the program as written, before XLA rewrites it for a device; see
-    frameworks.api.CountsFlops.
-    """
+    """FLOPs by XLA's cost analysis of the program before XLA optimises it; see frameworks.api.CountsFlops."""
     program = prepare(network, weights, JAX.execution("default", "fp32", "cpu"), INFER)
     images = jax.ShapeDtypeStruct((batch, *network.input_shape), jnp.float32)
     return float(program.function.lower(program.state, images).cost_analysis()["flops"])

@@ -1,6 +1,6 @@
-"""Settings read back from JAX, under the names of frameworks.manifest, and figures of what was compiled.
+"""Settings read back from JAX, under the names of frameworks.manifest, and figures of compiled programs.
 
-XLA tells little by itself; much is read from the program as JAX handed it over (StableHLO) and as XLA compiled it.
+XLA reports few settings itself. Most are read from the program as JAX lowered it (StableHLO) and as XLA compiled it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import jax
 
-from frameworks import allocator
 from frameworks.jax.layers import ConvLowering
-from frameworks.machine import cpu_flags
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -28,6 +26,7 @@ from frameworks.manifest import (
     nothing_compiled,
     usable_amx,
 )
+from frameworks.process import cpu_flags, memory_kept
 
 if TYPE_CHECKING:
     from frameworks.jax.program import JaxProgram
@@ -44,18 +43,22 @@ _hits: list[str] = []
 
 
 def readings(program: JaxProgram) -> dict[str, Reading]:
-    """Every setting of the manifest, and what only JAX has."""
+    """Every setting of the manifest, and those that only JAX has."""
     leaves = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(program.state)}
     on_gpu = program.device.platform != "cpu"
-    asked = _asked(program)
+    asked = _requested_precisions(program)
+    output = program.output
+    platform = "" if output is None else next(iter(output.devices())).platform
     return {
         "layout": program.layout_put or NOT_PUT,
         "compiler": "xla",
         "compile_scope": "forward" if program.stablehlo else NOT_AHEAD,
         "batch_norm_folded": not any("variance" in name for name in leaves) if program.normalised else NO_BATCH_NORM,
         "kernel_dtype": next(str(leaf.dtype) for name, leaf in leaves.items() if "kernel" in name),
-        **_output(program),
-        "tf32": _below_float32(asked) if asked else NOT_AHEAD,
+        "output_dtype": NOT_STEPPED if output is None else str(output.dtype),
+        "output_device": NOT_STEPPED if output is None else "cpu" if platform == "cpu" else "cuda",
+        "results_copied_to_host": NOT_STEPPED if output is None else platform != program.device.platform,
+        "tf32": not asked <= {"HIGHEST"} if asked else NOT_AHEAD,
         "matmul_precision": ", ".join(sorted(asked)).lower() or NOT_AHEAD,
         "autotuning": _autotuning() if on_gpu else BY_RULE,
         "graphs": _graphs(program) if on_gpu else NO_GRAPHS_ON_CPU,
@@ -63,19 +66,17 @@ def readings(program: JaxProgram) -> dict[str, Reading]:
         "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "XLA"),
         "threads": _threads("tf_XLAEigen") or Absent("XLA's threads cannot be counted here"),
         "interop_threads": ONE_POOL,
-        "memory_kept": allocator.kept(),
+        "memory_kept": memory_kept(),
         "donated_buffers": _donates(program.stablehlo) if program.stablehlo else NOT_AHEAD,
         "compilation_cache": program.cache or NOT_AHEAD,
         "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
-        **_lowering(program.lowering),
+        **{
+            f"{field.name}_form": getattr(program.lowering, field.name) if program.lowering else NOT_OURS
+            for field in fields(ConvLowering)
+        },
         "compiler_options": ", ".join(f"{k}={v}" for k, v in program.options.items()) or "none",
         "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
     }
-
-
-def _lowering(lowering: ConvLowering | None) -> dict[str, Reading]:
-    names = [field.name for field in fields(ConvLowering)]
-    return {f"{name}_form": getattr(lowering, name) if lowering else NOT_OURS for name in names}
 
 
 def compiled_readings(program: JaxProgram) -> dict[str, int | Absent]:
@@ -94,56 +95,40 @@ def compiled_readings(program: JaxProgram) -> dict[str, int | Absent]:
 
 
 def precisions(program: str) -> set[str]:
-    """The precisions that a StableHLO program asks for, over all matrix products and convolutions.
+    """The precisions that a StableHLO program requests, over all matmuls and convolutions.
 
-    A product says so as `precision = [DEFAULT, DEFAULT]`, a convolution as `#stablehlo<precision DEFAULT>`.
+    A matmul has the attribute `precision = [DEFAULT, DEFAULT]`, a convolution `#stablehlo<precision DEFAULT>`.
     """
     return set(re.findall(r"\b(?:DEFAULT|HIGH|HIGHEST)\b", " ".join(re.findall(r"precision [^\]>]*[\]>]", program))))
 
 
-def _below_float32(asked: set[str]) -> bool:
-    return not asked <= {"HIGHEST"}
-
-
-def _asked(program: JaxProgram) -> set[str]:
-    """The precisions of a program's products. Of one that is not ours and not compiled ahead: JAX's default."""
-    default = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+def _requested_precisions(program: JaxProgram) -> set[str]:
+    """The precisions of a program's matmuls; JAX's default for a third-party one that is not compiled ahead."""
     if program.stablehlo or program.lowering is not None:
         return precisions(program.stablehlo)
+    default = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     return {default.upper()} if default else {"DEFAULT"}
 
 
 def cache_hits() -> int:
-    """How many programs JAX's compilation cache has given this process since the first call."""
+    """Number of programs that JAX's compilation cache has provided to this process since the first call."""
     if not _hits:
         _hits.append("listening")
-        jax.monitoring.register_event_listener(_heard)
+        jax.monitoring.register_event_listener(_on_event)
     return len(_hits) - 1
 
 
 def cache_state(hits_before: int) -> str:
-    """What the compilation cache gave since then: off, cold, warm."""
+    """State of the compilation cache: off, warm if it has provided a program since `hits_before`, or cold."""
     config = jax.config
     if not (config.jax_enable_compilation_cache and config.jax_compilation_cache_dir):  # type: ignore[attr-defined]
         return "off"
     return "warm" if cache_hits() > hits_before else "cold"
 
 
-def _heard(event: str, **details: str | int) -> None:
+def _on_event(event: str, **details: str | int) -> None:
     if event == CACHE_HIT:
         _hits.append(event)
-
-
-def _output(program: JaxProgram) -> dict[str, Reading]:
-    output = program.output
-    if output is None:
-        return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
-    platform = next(iter(output.devices())).platform
-    return {
-        "output_dtype": str(output.dtype),
-        "output_device": "cpu" if platform == "cpu" else "cuda",
-        "results_copied_to_host": platform != program.device.platform,
-    }
 
 
 def _autotuning() -> Reading:
@@ -168,7 +153,7 @@ def _donates(program: str) -> bool:
 
 
 def _threads(name: str) -> int | None:
-    """How many of this process's threads carry a name (Linux); XLA tells its number of threads in no other way."""
+    """Number of this process's threads of a name (Linux), since XLA does not report its own; None if unknown."""
     try:
         names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
     except OSError:

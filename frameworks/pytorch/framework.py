@@ -1,20 +1,70 @@
-"""Descriptor of our implementation in PyTorch; imports no framework."""
+"""Descriptor of our implementation in PyTorch, and the choices of its recipes; imports no framework."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from frameworks.api import Framework, Full
-from frameworks.pytorch.recipes import CHOICES, COMPILED, TUNED, conflict
+from frameworks.recipes import BATCH_NORM, MEMORY, THREADS, Choice, Device, Setting
+from frameworks.task import TaskName
 
 if TYPE_CHECKING:
     from frameworks.pytorch import program
 
     _: Full = program
+
+CHOICES: Final[Mapping[str, Choice]] = {
+    "gradients": Choice({"none": Setting("torch.inference_mode", "no autograd bookkeeping")}),
+    "layout": Choice({
+        "NCHW": Setting("NCHW", "as in PyTorch's introduction"),
+        "NHWC": Setting(
+            "channels-last memory format", "convolutions of oneDNN and cuDNN run on it without reordering"
+        ),
+    }),
+    "batch_norm": BATCH_NORM,
+    "compiler": Choice({
+        "none": Setting("eager", "as in PyTorch's introduction"),
+        "inductor": Setting("torch.compile(model)", "TorchInductor with its default options"),
+        "frozen": Setting(
+            "torch.compile with freezing",
+            "parameters are constants: reordered once for oneDNN or cuDNN, with subsequent operations fused",
+        ),
+    }),
+    "autotuning": Choice({
+        "off": None, "on": Setting("autotuning", "kernels are chosen per shape by timing them"),
+    }),
+    "graphs": Choice(
+        {"off": None, "on": Setting("CUDA graphs", "one launch per step instead of one per kernel")},
+        devices=("cuda",),
+    ),
+    "memory": MEMORY,
+    "threads": THREADS,
+}  # fmt: skip
+COMPILED: Final[Mapping[str, str]] = {"compiler": "inductor"}
+TUNED: Final[Mapping[tuple[TaskName, Device], Mapping[str, str]]] = {
+    ("infer", "cpu"): {"layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "memory": "kept"},
+    ("infer", "cuda"): {
+        "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "autotuning": "on", "graphs": "on",
+    },
+}  # fmt: skip
+
+
+def conflict(choices: Mapping[str, str], device: Device) -> str | None:
+    """Why a combination of choices is impossible, None if it is possible.
+
+    In eager mode, TorchInductor's CUDA graphs and, on a CPU, its autotuning would have no effect.
+    """
+    if choices["compiler"] != "none":
+        return None
+    for name in ("graphs", "autotuning"):
+        if choices[name] == "on" and (name == "graphs" or device == "cpu"):
+            return f"{name} is 'on' and compiler is 'none', expected a compiler with it"
+    return None
 
 
 def missing_toolchain() -> str | None:

@@ -1,92 +1,84 @@
-"""What TorchInductor says of what it compiled: how many graphs, from which cache, with how much scratch."""
+"""What TorchInductor reports about the graphs that it compiled: number, origin and scratch memory.
+
+TorchInductor computes the scratch memory of a schedule to choose the order of its nodes, but does not keep the figure.
+Importing this module therefore wraps its scheduler. The import takes a second: import it only to compile.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from torch._dynamo.utils import counters
 from torch._inductor import config, memory
 
 from frameworks.manifest import NOT_STEPPED, Absent
 
+NEVER_FREED: Final = -1  # last step of a buffer that is an output of the graph
+
 _planned: list[int] = []
-"""Scratch of every graph that was scheduled in this process, in bytes."""
+"""Scratch memory in bytes of every graph that was scheduled in this process."""
+
+
+class CompilationReadings(NamedTuple):
+    """scope: what one graph holds. cache: state of the disk cache. scratch_bytes: the maximum over all graphs."""
+
+    scope: str | Absent
+    cache: str | Absent
+    scratch_bytes: int | Absent
 
 
 class Compilation:
-    """Compilations since this object was made; one network's, if nothing else is compiled meanwhile.
+    """All compilations since this object was created: one network's, if nothing else is compiled meanwhile.
 
-    options: of TorchInductor, where they are not its defaults.
+    options: TorchInductor's options that affect what a program reads back: as requested, otherwise its own defaults.
     """
 
-    def __init__(self, options: Mapping[str, bool]) -> None:
-        _observe_planning()
-        self._options = options
-        self._before = _counts()
+    def __init__(self, options: Mapping[str, bool] = MappingProxyType({})) -> None:
+        self.options: dict[str, bool] = {
+            "freezing": config.freezing,
+            "max_autotune": config.max_autotune,
+            "triton.cudagraphs": config.triton.cudagraphs,
+            **options,
+        }
+        self._graphs_before = counters["stats"]["unique_graphs"]
+        self._hits_before = counters["inductor"]["fxgraph_cache_hit"]
         self._planned_before = len(_planned)
 
-    @property
-    def graphs(self) -> int:
-        """How many graphs the network became; 0 before the first step."""
-        return self._since("graphs")
-
-    @property
-    def scope(self) -> str | Absent:
-        """What one graph holds."""
-        if not self.graphs:
-            return NOT_STEPPED
-        return "forward" if self.graphs == 1 else f"forward in {self.graphs} graphs"
-
-    @property
-    def cache(self) -> str | Absent:
-        """What the disk cache gave."""
-        if not config.fx_graph_cache:
-            return "off"
-        return NOT_STEPPED if not self.graphs else "warm" if self._since("hits") else "cold"
-
-    @property
-    def temporary_bytes(self) -> int | Absent:
-        """The most scratch that any of the graphs needs, by the lifetimes of buffers in the scheduler's order."""
+    def readings(self) -> CompilationReadings:
+        """Scope, cache and scratch memory; `NOT_STEPPED` before the first step, which compiles."""
+        graphs = counters["stats"]["unique_graphs"] - self._graphs_before
+        hits = counters["inductor"]["fxgraph_cache_hit"] - self._hits_before
         planned = _planned[self._planned_before :]
+        scope: str | Absent = NOT_STEPPED
+        scratch: int | Absent = NOT_STEPPED
+        if graphs:
+            scope = "forward" if graphs == 1 else f"forward in {graphs} graphs"
+            scratch = Absent("TorchInductor planned nothing, its disk cache gave the program")
         if planned:
-            return max(planned)
-        return Absent("TorchInductor planned nothing, its disk cache gave the program") if self.graphs else NOT_STEPPED
-
-    def option(self, name: str) -> bool:
-        """What holds of an option: what was asked for, else TorchInductor's own default."""
-        owner, _, last = name.rpartition(".")
-        return bool(self._options.get(name, getattr(getattr(config, owner) if owner else config, last)))
-
-    def _since(self, name: str) -> int:
-        return _counts()[name] - self._before[name]
+            scratch = max(planned)
+        cache = "off" if not config.fx_graph_cache else NOT_STEPPED if not graphs else "warm" if hits else "cold"
+        return CompilationReadings(scope, cache, scratch)
 
 
-def _counts() -> Counter[str]:
-    return Counter(graphs=counters["stats"]["unique_graphs"], hits=counters["inductor"]["fxgraph_cache_hit"])
+_schedule: Final[Callable[..., Any]] = memory.reorder_for_peak_memory
 
 
-def _observe_planning() -> None:
-    """Notes the scratch of each schedule. TorchInductor computes it to pick an order of nodes, and keeps no figure."""
-    schedule = memory.reorder_for_peak_memory
-    if getattr(schedule, "observed", False):
-        return
+def _observed_schedule(nodes: Any, buffers: Any, fused: Any, inputs: Any, outputs: Any) -> Any:
+    """Schedule the nodes as TorchInductor does, and keep the schedule's scratch memory."""
+    order = _schedule(nodes, buffers, fused, inputs, outputs)
+    _planned.append(_scratch_bytes(order, outputs))
+    return order
 
-    def observed(nodes: Any, buffers: Any, fused: Any, inputs: Any, outputs: Any) -> Any:
-        order = schedule(nodes, buffers, fused, inputs, outputs)
-        _planned.append(_scratch_bytes(order, outputs))
-        return order
 
-    observed.observed = True  # type: ignore[attr-defined]
-    memory.reorder_for_peak_memory = observed  # type: ignore[assignment]
+memory.reorder_for_peak_memory = _observed_schedule  # type: ignore[assignment]
 
 
 def _scratch_bytes(order: Any, outputs: Any) -> int:
-    """Peak of the buffers that are neither inputs nor outputs. Without lists of inputs to free, none is counted."""
+    """Peak size of the buffers that are neither inputs nor outputs. Inputs are left out by passing none to be freed."""
     timeline: Callable[..., Any] = memory.compute_memory_timeline
     buffers, *_ = timeline(order, {}, outputs)
-    never_freed = -1
-    scratch = [buffer for buffer in buffers if buffer.end_step != never_freed]
+    scratch = [buffer for buffer in buffers if buffer.end_step != NEVER_FREED]
     peak, _ = memory.peak_memory_from_buf_info_list(scratch, len(order))
     return int(peak)

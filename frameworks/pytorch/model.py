@@ -11,11 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from frameworks import blueprint
-from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
-from frameworks.precision import Precision
 from frameworks.pytorch import layers
-from frameworks.weights import Weights, WeightSource, resolve
+from frameworks.weights import Weights
 
 DTYPES: Final = {"fp64": torch.float64, "fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
 
@@ -104,24 +102,6 @@ class Model(Sequence):
         """All parameters and running statistics by canonical name, in canonical layout."""
         names = (p.name for p in blueprint.parameters(self.network))
         return {name: layers.to_canonical(reduce(getattr, name.split("."), self)) for name in names}  # type: ignore[arg-type]
-
-
-def build(
-    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp32"
-) -> Model:
-    """A network as a torch.nn.Module on the CPU, in eval mode.
-
-    Args:
-        name: a registered network or operator, or a blueprint.
-        variant: of a registered one.
-        weights: a mapping, a safetensors file, or a seed.
-        precision: of kernels and activations.
-
-    Raises:
-        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
-    """
-    network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), DTYPES[precision])
 
 
 def _module(layer: Layer, path: str, weights: Weights, dtype: torch.dtype) -> nn.Module:

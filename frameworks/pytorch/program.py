@@ -14,16 +14,13 @@ from torch import Tensor, nn
 from frameworks.api import matmul_operands, synchronised_step
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.errors import Unsupported
-from frameworks.machine import bf16_on_cpu, cpu_name
 from frameworks.manifest import DeviceMemory, Readings, Substitution, collect
-from frameworks.precision import Device, Precision
-from frameworks.precision import require as require_precision
-from frameworks.process import configure_process
-from frameworks.pytorch import settings
+from frameworks.process import configure_process, cpu_name, missing_bf16_unit
+from frameworks.pytorch import build, settings
 from frameworks.pytorch.framework import PYTORCH, missing_toolchain
 from frameworks.pytorch.layers import Dropout
-from frameworks.pytorch.model import DTYPES, build
-from frameworks.recipes import AUTOMATIC, Execution
+from frameworks.pytorch.model import DTYPES
+from frameworks.recipes import AUTOMATIC, Device, Execution, Precision, require_tf32
 from frameworks.rewrites import fold_batch_norm
 from frameworks.task import Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
@@ -34,11 +31,11 @@ if TYPE_CHECKING:
 MAX_NETWORKS: Final = 256
 LAYOUTS: Final = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 OPTIONS: Final = {
-    "freezing": {("compiler", "frozen")},
-    "max_autotune": {("autotuning", "on")},
-    "triton.cudagraphs": {("graphs", "on")},
+    "freezing": ("compiler", "frozen"),
+    "max_autotune": ("autotuning", "on"),
+    "triton.cudagraphs": ("graphs", "on"),
 }
-"""TorchInductor's options, each with the choice that turns it on."""
+"""Options of TorchInductor, each with the choice and its value that turn the option on."""
 
 
 def devices() -> tuple[Device, ...]:
@@ -55,7 +52,7 @@ def touch(device: Device) -> str:
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> PyTorchProgram:
     """See frameworks.api.Prepares."""
-    device, choices = execution.device, execution.choices
+    device, choices = execution.device, execution.recipe.choices
     require_device(device)
     set_matmul_precision(execution.precision, device)
     torch.backends.cudnn.benchmark = device == "cuda" and choices["autotuning"] == "on"
@@ -67,11 +64,12 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
     layout = LAYOUTS[choices["layout"]]
-    model = in_layout(build(network, weights=weights, precision=execution.precision).to(device), layout)
+    model = build(network, weights=weights, precision=execution.precision).to(device)
+    model = model.to(memory_format=layout)  # type: ignore[call-overload]  # the stub has no such overload
     call: Callable[[Tensor], Tensor] = model
     compilation = None
     if choices["compiler"] != "none":
-        options = {name: True for name, wanted in OPTIONS.items() if wanted & choices.items()}
+        options = {name: True for name, (choice, value) in OPTIONS.items() if choices[choice] == value}
         call, compilation, without = compiled(model, device, options)
         missing = (*without, *missing)
     return PyTorchProgram(
@@ -79,16 +77,10 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     )
 
 
-def in_layout(model: nn.Module, layout: torch.memory_format) -> nn.Module:
-    """The model with its kernels in a memory layout."""
-    placed: nn.Module = model.to(memory_format=layout)  # type: ignore[call-overload]  # the stub has no such overload
-    return placed
-
-
 def compiled(
     model: nn.Module, device: Device, options: Mapping[str, bool] = MappingProxyType({})
 ) -> tuple[Callable[[Tensor], Tensor], Compilation | None, tuple[Substitution, ...]]:
-    """The model through torch.compile, with these TorchInductor options on top of its defaults.
+    """Compile a model with torch.compile, with these TorchInductor options on top of its defaults.
 
     Returns:
         The function that a step calls, its compilation, and what is unavailable: without a compiler the model runs
@@ -97,22 +89,21 @@ def compiled(
     missing = missing_compiler(device)
     if missing:
         return model, None, (missing,)
-    from torch import _dynamo as dynamo  # importing it takes a second
+    # Importing either takes a second.
+    from torch import _dynamo as dynamo
+
+    from frameworks.pytorch.inductor import Compilation
 
     dynamo.config.recompile_limit = MAX_NETWORKS  # of one class in a process: the next one would run eagerly
     dynamo.config.fail_on_recompile_limit_hit = True
-    return torch.compile(model, options=dict(options) or None), compilation(options), ()
-
-
-def compilation(options: Mapping[str, bool] = MappingProxyType({})) -> Compilation:
-    """What will be known of the compilations that begin after this, with these options of TorchInductor's."""
-    from frameworks.pytorch.inductor import Compilation  # importing TorchInductor takes a second
-
-    return Compilation(options)
+    return torch.compile(model, options=dict(options) or None), Compilation(options), ()
 
 
 def missing_compiler(device: Device) -> Substitution | None:
-    """TorchInductor writes C++ for a CPU and Triton for a GPU; without a compiler the model runs eagerly."""
+    """Eager execution in place of torch.compile if TorchInductor has no compiler for the device; None if it has one.
+
+    It needs a C++ compiler for a CPU, and Triton for a GPU.
+    """
     if device == "cpu":
         why = missing_toolchain()
         return Substitution("torch.compile", why, "eager") if why else None
@@ -124,8 +115,12 @@ def missing_compiler(device: Device) -> Substitution | None:
 
 
 def set_matmul_precision(precision: Precision, device: Device) -> None:
-    """Float32 products in float32, with TF32 off; on for tf32. Raises Unsupported if the device has none."""
-    require_precision("pytorch", precision, torch.cuda.get_device_capability() if device == "cuda" else None)
+    """Allow TF32 in float32 matmuls and convolutions for tf32, forbid it otherwise.
+
+    Raises Unsupported for tf32 if the device has no TF32.
+    """
+    if precision == "tf32":
+        require_tf32("pytorch", torch.cuda.get_device_capability() if device == "cuda" else None)
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
@@ -140,8 +135,8 @@ def require_device(device: Device) -> None:
 class PyTorchProgram:
     """A network on a device; see frameworks.api.Program.
 
-    model: holds the parameters. call: what a step calls. normalised: whether the network has batch norm.
-    axes, layout: of the batches that it takes, and how they lie in memory. compilation: None if nothing is compiled.
+    model: the module with the parameters. call: the function that a step calls. normalised: whether the network has
+    batch norm. axes, layout: order of a batch's axes, and its memory format. compilation: None if nothing is compiled.
     """
 
     def __init__(
@@ -152,7 +147,9 @@ class PyTorchProgram:
         device, precision = execution.device, execution.precision
         self.model, self.call, self.compilation = model, call, compilation
         self.normalised = normalised
-        self.substitutions = (*substitutions, *bf16_on_cpu("oneDNN", precision, device))
+        self.substitutions = substitutions
+        if precision == "bf16" and device == "cpu":
+            self.substitutions += missing_bf16_unit("oneDNN")
         self.axes, self.layout = axes, layout
         self.dtype = DTYPES[precision]
         self.device = device
@@ -163,7 +160,7 @@ class PyTorchProgram:
         self.preallocated = device == "cuda" and 2 * torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
 
     def put(self, batch: Batch) -> Tensor:
-        """NHWC float32 -> a tensor on the device with the program's axes, precision and memory format."""
+        """A tensor on the device, in the program's axis order, precision and memory format."""
         ordered = batch.images if self.axes == "NHWC" else batch.images.transpose(0, 3, 1, 2)
         tensor = torch.from_numpy(np.ascontiguousarray(ordered))
         placed = tensor.to(self.device, self.dtype).contiguous(memory_format=self.layout)
@@ -172,7 +169,7 @@ class PyTorchProgram:
         return placed
 
     def compile(self, batch: Tensor) -> bool:
-        """False: torch.compile works within the first step."""
+        """Always False: torch.compile compiles within the first step."""
         return False
 
     def step(self, batch: Tensor) -> Tensor:
@@ -219,7 +216,7 @@ class PyTorchProgram:
 
 
 def matmul(n: int, precision: Precision, device: Device) -> Callable[[], Tensor]:
-    """torch.mm into a tensor of its own; see frameworks.api.HasCeilings."""
+    """torch.mm into a preallocated tensor; see frameworks.api.HasCeilings."""
     require_device(device)
     set_matmul_precision(precision, device)
     left, right = (torch.from_numpy(operand).to(device, DTYPES[precision]) for operand in matmul_operands(n))
@@ -234,7 +231,7 @@ def matmul(n: int, precision: Precision, device: Device) -> Callable[[], Tensor]
 
 
 def copy(size_bytes: int, device: Device) -> Callable[[], Tensor]:
-    """Tensor.copy_ between two tensors that are both in memory; see frameworks.api.HasCeilings."""
+    """Tensor.copy_ between two tensors on the device; see frameworks.api.HasCeilings."""
     require_device(device)
     source = torch.ones(size_bytes // 4, dtype=torch.float32, device=device)
     target = torch.zeros_like(source)
@@ -242,6 +239,7 @@ def copy(size_bytes: int, device: Device) -> Callable[[], Tensor]:
 
 
 def _synchronised(result: Tensor) -> Tensor:
+    """Wait until the device has computed a result, and return it."""
     if result.device.type == "cuda":
         torch.cuda.synchronize()
     return result
@@ -276,8 +274,8 @@ def _nchw(array: NDArray[np.floating[Any]], precision: Precision) -> Tensor:
 
 
 def count_flops(network: Network, weights: Weights, batch: int) -> float:
-    """What torch.utils.flop_counter counts; see frameworks.api.CountsFlops."""
-    from torch.utils.flop_counter import FlopCounterMode  # no worker that times anything needs it
+    """FLOPs as counted by torch.utils.flop_counter; see frameworks.api.CountsFlops."""
+    from torch.utils.flop_counter import FlopCounterMode  # not needed by workers that measure
 
     model = build(network, weights=weights, precision="fp32")
     height, width, channels = network.input_shape

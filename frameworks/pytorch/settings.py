@@ -1,4 +1,4 @@
-"""Settings read back from PyTorch, under the names of frameworks.manifest, and figures of what was compiled."""
+"""Settings read back from PyTorch, under the names of frameworks.manifest, and figures of compiled programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
-from frameworks import allocator
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -20,6 +19,7 @@ from frameworks.manifest import (
     Reading,
     nothing_compiled,
 )
+from frameworks.process import memory_kept
 
 if TYPE_CHECKING:
     from frameworks.pytorch.program import PyTorchProgram
@@ -30,76 +30,63 @@ NO_EVENTS: Final = Absent("PyTorch's events exist on a CUDA device only")
 
 
 def readings(program: PyTorchProgram) -> dict[str, Reading]:
-    """Every setting of the manifest, and what only PyTorch has."""
-    compiled = program.compilation
-    kernel = next(parameter for parameter in program.model.parameters() if parameter.ndim == 4)
+    """Every setting of the manifest, and those that only PyTorch has."""
+    model, compiled, output = program.model, program.compilation, program.output
     on_gpu = program.device == "cuda"
-    return {
+    kernel = next(parameter for parameter in model.parameters() if parameter.ndim == 4)
+    parts = [*model.modules(), *getattr(model, "layers", ())]  # Keras' layers are not modules
+    autotuned = on_gpu and torch.backends.cudnn.benchmark
+    read: dict[str, Reading] = {
         "layout": program.layout_put or NOT_PUT,
-        "compiler": "none" if compiled is None else "inductor",
-        "compile_scope": "none" if compiled is None else compiled.scope,
-        "batch_norm_folded": _folded(program),
+        "compiler": "none",
+        "compile_scope": "none",
+        "batch_norm_folded": (
+            not any(type(part).__name__.startswith("BatchNorm") for part in parts)
+            if program.normalised else NO_BATCH_NORM
+        ),
         "kernel_dtype": str(kernel.dtype).removeprefix("torch."),
-        **_output(program),
+        "output_dtype": NOT_STEPPED if output is None else str(output.dtype).removeprefix("torch."),
+        "output_device": NOT_STEPPED if output is None else output.device.type,
+        "results_copied_to_host": NOT_STEPPED if output is None else output.device.type != program.device,
         "tf32": bool(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
         "matmul_precision": torch.get_float32_matmul_precision(),
-        "autotuning": _autotuning(program),
-        "graphs": _graphs(program) if on_gpu else NO_GRAPHS_ON_CPU,
-        "onednn": NOT_ON_GPU if on_gpu else _onednn(),
+        "autotuning": autotuned if on_gpu else BY_RULE,
+        "graphs": False if on_gpu else NO_GRAPHS_ON_CPU,
+        "onednn": (
+            NOT_ON_GPU if on_gpu else bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+        ),
         "amx": NOT_ON_GPU if on_gpu else bool(torch.cpu._is_amx_tile_supported()),
         "threads": torch.get_num_threads(),
         "interop_threads": torch.get_num_interop_threads(),
-        "memory_kept": allocator.kept(),
+        "memory_kept": memory_kept(),
         "donated_buffers": NO_DONATION,
-        "compilation_cache": NOT_COMPILED if compiled is None else compiled.cache,
+        "compilation_cache": NOT_COMPILED,
         "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "constants": NOT_COMPILED if compiled is None else compiled.option("freezing"),
-    }
-
-
-def _folded(program: PyTorchProgram) -> Reading:
-    if not program.normalised:
-        return NO_BATCH_NORM
-    parts = [*program.model.modules(), *getattr(program.model, "layers", ())]  # Keras' layers are no modules
-    return not any(type(part).__name__.startswith("BatchNorm") for part in parts)
+        "constants": NOT_COMPILED,
+    }  # fmt: skip
+    if compiled is not None:
+        scope, cache, _ = compiled.readings()
+        read |= {
+            "compiler": "inductor",
+            "compile_scope": scope,
+            "autotuning": autotuned or compiled.options["max_autotune"],
+            "graphs": compiled.options["triton.cudagraphs"] if on_gpu else NO_GRAPHS_ON_CPU,
+            "compilation_cache": cache,
+            "constants": compiled.options["freezing"],
+        }
+    return read
 
 
 def compiled_readings(program: PyTorchProgram) -> dict[str, int | Absent]:
-    """What TorchInductor planned for a step. It takes arguments where they lie: theirs are the tensors' bytes."""
+    """TorchInductor's memory plan for a step. Arguments are used where they are, so their bytes are the tensors'."""
     compiled, output = program.compilation, program.output
     if compiled is None:
         return nothing_compiled()
     resident = sum(tensor.nbytes for tensor in chain(program.model.parameters(), program.model.buffers()))
     return {
-        "compiled_temporary_bytes": compiled.temporary_bytes,
+        "compiled_temporary_bytes": compiled.readings().scratch_bytes,
         "compiled_argument_bytes": resident + program.batch_bytes,
         "compiled_output_bytes": NOT_STEPPED if output is None else output.nbytes,
         "compiled_code_bytes": Absent("TorchInductor does not tell the size of its code"),
     }
-
-
-def _output(program: PyTorchProgram) -> dict[str, Reading]:
-    output = program.output
-    if output is None:
-        return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
-    return {
-        "output_dtype": str(output.dtype).removeprefix("torch."),
-        "output_device": output.device.type,
-        "results_copied_to_host": output.device.type != program.device,
-    }
-
-
-def _onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
-
-
-def _autotuning(program: PyTorchProgram) -> Reading:
-    timed = program.device == "cuda" and torch.backends.cudnn.benchmark
-    if program.compilation is None:
-        return timed if program.device == "cuda" else BY_RULE
-    return bool(timed or program.compilation.option("max_autotune"))
-
-
-def _graphs(program: PyTorchProgram) -> Reading:
-    return program.compilation is not None and program.compilation.option("triton.cudagraphs")

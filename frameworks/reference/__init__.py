@@ -1,20 +1,39 @@
-"""The networks in NumPy: `build` gives a model whose every layer is written as its definition.
+"""The networks in NumPy: `build` returns a model in which each layer is computed by its definition.
 
-NumPy is imported when `build` or `Model` is first asked for.
+NumPy is imported by the first call of `build`.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from frameworks.architectures import network as find_network
+from frameworks.blueprint import Network
+from frameworks.recipes import Precision
+from frameworks.weights import WeightSource, resolve
+
 if TYPE_CHECKING:
-    from frameworks.reference.model import Model, build
+    from frameworks.reference.model import Model
 
-__all__ = ["Model", "build"]
+__all__ = ["build"]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; expected one of {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"{__name__}.model"), name)
+def build(
+    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp64"
+) -> Model:
+    """A network as a NumPy model, in inference mode.
+
+    Args:
+        name: a registered network or operator, or a blueprint.
+        variant: of a registered one.
+        weights: a mapping, a safetensors file, or a seed.
+        precision: fp64 or fp32; see frameworks.reference.model.DTYPES.
+
+    Raises:
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
+        frameworks.errors.Unsupported: a precision that NumPy does not have.
+    """
+    from frameworks.reference.model import Model
+
+    network = find_network(name, variant) if isinstance(name, str) else name
+    return Model(network, resolve(network, weights), precision)

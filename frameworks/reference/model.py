@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks import blueprint
-from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join, parameters
 from frameworks.errors import Unsupported
-from frameworks.precision import Precision
+from frameworks.recipes import Precision
 from frameworks.reference import layers
 from frameworks.reference.layers import Array
-from frameworks.weights import Weights, WeightSource, resolve
+from frameworks.weights import Weights
 
 DTYPES: Final[Mapping[str, type[np.floating]]] = {"fp64": np.float64, "fp32": np.float32}
 """What parameters and layer outputs are rounded to. What happens within a layer is float64 in either precision: fp32 is
@@ -137,23 +136,3 @@ class Model:
     def _rounded(self, array: NDArray[np.floating]) -> Array:
         """As float64, after one rounding to the model's precision."""
         return array.astype(self.dtype, copy=False).astype(np.float64, copy=False)
-
-
-def build(
-    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp64"
-) -> Model:
-    """A network as a NumPy model, in inference mode.
-
-    Args:
-        name: a registered model or a blueprint.
-        variant: of a registered model.
-        weights: a mapping, a safetensors file, or a seed.
-        precision: fp64, or fp32: see DTYPES.
-
-    Raises:
-        frameworks.errors.InvalidRequest: an unknown name, or weights that do not fit.
-        Unsupported: a precision that NumPy does not have.
-
-    """
-    network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), precision)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.errors import Unsupported
-from frameworks.machine import cpu_name
 from frameworks.manifest import (
     MANIFEST,
     NO_BATCH_NORM,
@@ -29,9 +28,9 @@ from frameworks.manifest import (
     collect,
     nothing_compiled,
 )
-from frameworks.precision import Device, Precision
-from frameworks.recipes import Execution
-from frameworks.reference.model import build
+from frameworks.process import cpu_name
+from frameworks.recipes import Device, Execution, Precision
+from frameworks.reference import build
 from frameworks.task import Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
 

@@ -1,21 +1,39 @@
 """The networks in TensorFlow: `build` returns a tf.Module.
 
-The framework is imported on first use of `build` or `Model`, so that the descriptor, `frameworks.tensorflow.framework`,
-can be imported without it.
+TensorFlow is imported by the first call of `build`, so that importing the descriptor,
+`frameworks.tensorflow.framework`, does not import it.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from frameworks.architectures import network as find_network
+from frameworks.blueprint import Network
+from frameworks.recipes import Precision
+from frameworks.weights import WeightSource, resolve
+
 if TYPE_CHECKING:
-    from frameworks.tensorflow.model import Model, build
+    from frameworks.tensorflow.model import Model
 
-__all__ = ["Model", "build"]
+__all__ = ["build"]
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; expected one of {', '.join(__all__)}")
-    return getattr(importlib.import_module(f"{__name__}.model"), name)
+def build(
+    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp32"
+) -> Model:
+    """A network as a tf.Module on the current device.
+
+    Args:
+        name: a registered network or operator, or a blueprint.
+        variant: of a registered one.
+        weights: a mapping, a safetensors file, or a seed.
+        precision: of kernels and activations.
+
+    Raises:
+        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
+    """
+    from frameworks.tensorflow.model import DTYPES, Model
+
+    network = find_network(name, variant) if isinstance(name, str) else name
+    return Model(network, resolve(network, weights), DTYPES[precision])

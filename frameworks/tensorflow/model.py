@@ -10,11 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from frameworks import blueprint
-from frameworks.architectures import network as find_network
 from frameworks.blueprint import Layer, Network, join
-from frameworks.precision import Precision
 from frameworks.tensorflow import layers
-from frameworks.weights import Weights, WeightSource, resolve
+from frameworks.weights import Weights
 
 DTYPES: Final = {"fp64": tf.float64, "fp32": tf.float32, "tf32": tf.float32, "bf16": tf.bfloat16}
 
@@ -115,24 +113,6 @@ class Model(Sequence):
             owner = reduce(getattr, owners, self)
             arrays[name] = layers.to_canonical(getattr(owner, attribute), _is_depthwise_kernel(owner, attribute))
         return arrays
-
-
-def build(
-    name: str | Network, *, variant: str = "default", weights: WeightSource = None, precision: Precision = "fp32"
-) -> Model:
-    """A network as a tf.Module on the current device.
-
-    Args:
-        name: a registered network or operator, or a blueprint.
-        variant: of a registered one.
-        weights: a mapping, a safetensors file, or a seed.
-        precision: of kernels and activations.
-
-    Raises:
-        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
-    """
-    network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), DTYPES[precision])
 
 
 def _is_depthwise_kernel(owner: object, attribute: str) -> bool:

@@ -13,17 +13,14 @@ from numpy.typing import NDArray
 from frameworks.api import matmul_operands, synchronised_step
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.errors import Unsupported
-from frameworks.machine import bf16_on_cpu, cpu_name
 from frameworks.manifest import NOT_STEPPED, Absent, DeviceMemory, Readings, Substitution, collect
-from frameworks.precision import Device, Precision
-from frameworks.precision import require as require_precision
-from frameworks.process import configure_process
-from frameworks.recipes import Execution
+from frameworks.process import configure_process, cpu_name, missing_bf16_unit
+from frameworks.recipes import Device, Execution, Precision, require_tf32
 from frameworks.rewrites import fold_batch_norm
 from frameworks.task import INFER, Batch, Result, Task
-from frameworks.tensorflow import settings
+from frameworks.tensorflow import build, settings
 from frameworks.tensorflow.framework import TENSORFLOW
-from frameworks.tensorflow.model import DTYPES, build
+from frameworks.tensorflow.model import DTYPES
 from frameworks.weights import Weights, running_statistics
 
 
@@ -47,7 +44,7 @@ def touch(device: Device) -> str:
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> TensorFlowProgram:
     """See frameworks.api.Prepares."""
-    device, choices = execution.device, execution.choices
+    device, choices = execution.device, execution.recipe.choices
     require_device(device)
     set_matmul_precision(execution.precision, device)
     missing = configure_process(TENSORFLOW, execution)
@@ -58,7 +55,7 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     with tf.device(tf_device(device)):
         model = build(network, weights=weights, precision=execution.precision)
 
-    def forward(x: tf.Tensor) -> tf.Tensor:  # XLA's program can be asked for only by its one argument
+    def forward(x: tf.Tensor) -> tf.Tensor:  # one argument only: `settings.optimised_program` passes no other
         halves = tf.split(x, 2) if choices["images"] == "halved" and x.shape[0] and x.shape[0] % 2 == 0 else ()
         return tf.concat([model(half) for half in halves], 0) if halves else model(x)
 
@@ -71,15 +68,17 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
 
 
 def set_matmul_precision(precision: Precision, device: Device) -> None:
-    """Float32 products in float32, with TF32 off; on for tf32. Raises Unsupported if the device has none."""
-    require_precision("tensorflow", precision, _capability() if device == "cuda" else None)
+    """Allow TF32 in float32 matmuls and convolutions for tf32, forbid it otherwise.
+
+    Raises Unsupported for tf32 if the device has no TF32.
+    """
+    if precision == "tf32":
+        capability: tuple[int, int] | None = None
+        if device == "cuda":
+            gpu = tf.config.list_physical_devices("GPU")[0]
+            capability = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        require_tf32("tensorflow", capability)
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
-
-
-def _capability() -> tuple[int, int] | None:
-    gpu = tf.config.list_physical_devices("GPU")[0]
-    found: tuple[int, int] | None = tf.config.experimental.get_device_details(gpu).get("compute_capability")
-    return found
 
 
 def tf_device(device: Device) -> str:
@@ -97,8 +96,8 @@ def require_device(device: Device) -> None:
 class TensorFlowProgram:
     """A network on a device; see frameworks.api.Program.
 
-    function: the tf.function that a step runs. normalised: whether the network has batch norm. xla: whether XLA
-    compiles it whole. frozen: whether its variables become constants once it is traced.
+    function: the tf.function that a step calls. normalised: whether the network has batch norm. xla: whether XLA
+    compiles the whole graph. frozen: whether variables become constants when the function is traced.
     """
 
     def __init__(
@@ -110,8 +109,9 @@ class TensorFlowProgram:
         self.normalised = normalised
         self.call: Any = function
         self.halved: bool | Absent = settings.NOT_TRACED
-        library = "XLA" if xla else "oneDNN"
-        self.substitutions = (*substitutions, *bf16_on_cpu(library, execution.precision, execution.device))
+        self.substitutions = substitutions
+        if execution.precision == "bf16" and execution.device == "cpu":
+            self.substitutions += missing_bf16_unit("XLA" if xla else "oneDNN")
         self.dtype = DTYPES[execution.precision]
         self.device = execution.device
         self.layout_put = ""
@@ -120,7 +120,7 @@ class TensorFlowProgram:
         self._optimised: Any | Absent = NOT_STEPPED
 
     def put(self, batch: Batch) -> tf.Tensor:
-        """A NHWC tensor on the device, in the program's precision."""
+        """An NHWC tensor on the device, in the program's precision."""
         with tf.device(tf_device(self.device)):
             placed = tf.identity(tf.constant(batch.images, self.dtype))
         self.shape_put = placed.shape
@@ -128,12 +128,20 @@ class TensorFlowProgram:
         return placed
 
     def compile(self, batch: tf.Tensor) -> bool:
-        """Trace the graph; True unless XLA compiles it within the first step, or the function cannot be traced."""
+        """Trace the graph.
+
+        Returns False if XLA compiles the graph within the first step, or if the function cannot be traced.
+        """
         if not isinstance(self.function, tf.types.experimental.PolymorphicFunction):
             return False
         traced = self.function.get_concrete_function(tf.TensorSpec(batch.shape, batch.dtype))
         self.halved = any(op.type == "Split" for op in traced.graph.get_operations())
-        self.call = _with_constants(traced) if self.frozen else traced
+        self.call = traced
+        if self.frozen:
+            from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+            constant = convert_variables_to_constants_v2(traced)
+            self.call = lambda batch: constant(batch)[0]
         return not self.xla
 
     def step(self, batch: tf.Tensor) -> tf.Tensor:
@@ -155,7 +163,7 @@ class TensorFlowProgram:
         return None
 
     def optimised(self) -> Any | Absent:
-        """The program that XLA made of a step, an HloProto. Compiles it once more, the first time that it is asked."""
+        """The HloProto that XLA generated for a step. The first call compiles the step once more."""
         if self.output is not None and self._optimised is NOT_STEPPED:
             with tf.device(tf_device(self.device)):
                 batch = tf.zeros(self.shape_put, self.dtype)
@@ -175,14 +183,6 @@ class TensorFlowProgram:
         return DeviceMemory(int(tf.config.experimental.get_memory_info("GPU:0")["peak"]), None)
 
 
-def _with_constants(concrete: Any) -> Callable[[tf.Tensor], tf.Tensor]:
-    """A traced function with its variables as constants."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    constant = convert_variables_to_constants_v2(concrete)
-    return lambda batch: constant(batch)[0]
-
-
 def matmul(n: int, precision: Precision, device: Device) -> Callable[[], tf.Tensor]:
     """tf.matmul; see frameworks.api.HasCeilings."""
     require_device(device)
@@ -193,7 +193,7 @@ def matmul(n: int, precision: Precision, device: Device) -> Callable[[], tf.Tens
 
 
 def copy(size_bytes: int, device: Device) -> Callable[[], tf.Tensor]:
-    """tf.raw_ops.DeepCopy; see frameworks.api.HasCeilings. tf.identity would hand on the same memory."""
+    """tf.raw_ops.DeepCopy; see frameworks.api.HasCeilings. tf.identity would return the same memory."""
     require_device(device)
     with tf.device(tf_device(device)):
         source = tf.ones(size_bytes // 4, tf.float32)
@@ -201,6 +201,7 @@ def copy(size_bytes: int, device: Device) -> Callable[[], tf.Tensor]:
 
 
 def _synchronised(result: tf.Tensor, device: Device) -> tf.Tensor:
+    """Wait until the device has computed a result, and return it."""
     if device == "cuda":
         tf.test.experimental.sync_devices()
     return result
@@ -229,8 +230,8 @@ def outputs(
 
 
 def count_flops(network: Network, weights: Weights, batch: int) -> float:
-    """What TensorFlow's profiler has as float operations of the graph; see frameworks.api.CountsFlops."""
-    from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  # tells the profiler what an op costs
+    """Float operations of the graph as counted by TensorFlow's profiler; see frameworks.api.CountsFlops."""
+    from tensorflow.python.profiler.internal import flops_registry  # noqa: F401  # registers the cost of each op
 
     program = prepare(network, weights, TENSORFLOW.execution("default", "fp32", "cpu"), INFER)
     images = tf.TensorSpec((batch, *network.input_shape), tf.float32)

@@ -1,4 +1,4 @@
-"""Settings read back from TensorFlow, under the names of frameworks.manifest, and figures of what was compiled."""
+"""Settings read back from TensorFlow, under the names of frameworks.manifest, and figures of compiled programs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tensorflow as tf
 
-from frameworks import allocator
-from frameworks.machine import cpu_flags, usable_cores
 from frameworks.manifest import (
     NO_BATCH_NORM,
     NO_GRAPHS_ON_CPU,
@@ -22,6 +20,7 @@ from frameworks.manifest import (
     nothing_compiled,
     usable_amx,
 )
+from frameworks.process import cpu_flags, memory_kept, usable_cores
 from frameworks.tensorflow.framework import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -37,11 +36,12 @@ NO_CODE_SIZE: Final = Absent("TensorFlow does not tell the size of XLA's code")
 
 
 def readings(program: TensorFlowProgram) -> dict[str, Reading]:
-    """Every setting of the manifest, and what only TensorFlow has."""
-    variables = program.variables
+    """Every setting of the manifest, and those that only TensorFlow has."""
+    variables, output = program.variables, program.output
     on_gpu = program.device == "cuda"
     asked = os.environ.get(TENSORFLOW.threads_variable or "", "")
     configured = tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdecimal() else 0)
+    output_device = "cuda" if output is not None and "GPU" in output.device else "cpu"
     return {
         "layout": program.layout_put or NOT_PUT,
         "compiler": "xla" if program.xla else "none",
@@ -50,16 +50,18 @@ def readings(program: TensorFlowProgram) -> dict[str, Reading]:
             not any("variance" in v.name for v in variables) if program.normalised else NO_BATCH_NORM
         ),
         "kernel_dtype": next(v.dtype.name for v in variables if v.shape.rank == 4),
-        **_output(program),
+        "output_dtype": NOT_STEPPED if output is None else output.dtype.name,
+        "output_device": NOT_STEPPED if output is None else output_device,
+        "results_copied_to_host": NOT_STEPPED if output is None else output_device != program.device,
         "tf32": tf.config.experimental.tensor_float_32_execution_enabled(),
         "matmul_precision": ONE_SWITCH,
         "autotuning": _autotuning(program) if on_gpu else BY_RULE,
         "graphs": _graphs(program) if on_gpu else NO_GRAPHS_ON_CPU,
         "onednn": NOT_ON_GPU if on_gpu else _onednn(program),
         "amx": NOT_ON_GPU if on_gpu else usable_amx(cpu_flags(), "TensorFlow"),
-        "threads": configured or usable_cores(),  # what TensorFlow picks where nothing is configured
+        "threads": configured or usable_cores(),  # TensorFlow's default
         "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
-        "memory_kept": allocator.kept(),
+        "memory_kept": memory_kept(),
         "donated_buffers": NO_DONATION,
         "compilation_cache": _cache() if program.xla else NOT_COMPILED,
         "preallocation": _preallocated() if on_gpu else NO_PREALLOCATION,
@@ -93,7 +95,7 @@ def compiled_readings(program: TensorFlowProgram) -> dict[str, int | Absent]:
 
 
 def optimised_program(function: Any, batch: tf.Tensor, device: str) -> Any | Absent:
-    """The program that XLA made of a tf.function, as an HloProto with its buffer assignment. XLA compiles once more."""
+    """Compile a tf.function with XLA once more and return its HloProto, which includes the buffer assignment."""
     from tensorflow.compiler.xla.service import hlo_pb2
 
     if not isinstance(function, tf.types.experimental.PolymorphicFunction):
@@ -106,18 +108,6 @@ def optimised_program(function: Any, batch: tf.Tensor, device: str) -> Any | Abs
     except (tf.errors.OpError, ValueError) as error:
         return Absent(f"TensorFlow does not give XLA's program: {' '.join(str(error).split())[:200]}")
     return hlo_pb2.HloProto.FromString(serialised)
-
-
-def _output(program: TensorFlowProgram) -> dict[str, Reading]:
-    output = program.output
-    if output is None:
-        return dict.fromkeys(("output_dtype", "output_device", "results_copied_to_host"), NOT_STEPPED)
-    device = "cuda" if "GPU" in output.device else "cpu"
-    return {
-        "output_dtype": output.dtype.name,
-        "output_device": device,
-        "results_copied_to_host": device != program.device,
-    }
 
 
 def _onednn(program: TensorFlowProgram) -> Reading:
@@ -148,7 +138,7 @@ def _cache() -> Reading:
 
 
 def _preallocated() -> bool:
-    """The variable overrides what the program asks for."""
+    """Whether TensorFlow reserves most of the GPU's memory; the variable takes precedence over the program's call."""
     variable = os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH")
     if variable is not None:
         return variable.lower() != "true"

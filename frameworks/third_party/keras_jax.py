@@ -12,8 +12,7 @@ from frameworks.blueprint import Network, has_batch_norm
 from frameworks.jax import program
 from frameworks.jax.program import JaxProgram
 from frameworks.jax.program import devices as devices
-from frameworks.precision import Device
-from frameworks.recipes import Execution
+from frameworks.recipes import Device, Execution
 from frameworks.task import Task
 from frameworks.third_party import keras_model
 from frameworks.third_party.keras_model import Options
@@ -31,7 +30,7 @@ def touch(device: Device) -> str:
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> JaxProgram:
     """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
     precision = execution.precision
-    program.require_matmul_precision(precision, execution.device)
+    program.require_precision(precision, execution.device)
     jax.config.update("jax_default_matmul_precision", "default" if precision == "tf32" else "highest")
     if precision == "fp64":
         jax.config.update("jax_enable_x64", True)

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.precision import Precision
+from frameworks.recipes import Precision
 from frameworks.third_party import keras_layers
 from frameworks.weights import Weights
 

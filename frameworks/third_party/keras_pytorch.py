@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from frameworks.blueprint import Network, has_batch_norm
-from frameworks.precision import Device
 from frameworks.pytorch import program
 from frameworks.pytorch.program import PyTorchProgram
 from frameworks.pytorch.program import devices as devices
-from frameworks.recipes import Execution
+from frameworks.recipes import Device, Execution
 from frameworks.task import Task
 from frameworks.third_party import keras_model
 from frameworks.third_party.keras_model import Options
@@ -38,10 +37,15 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     missing = program.missing_compiler(device) if recipe != "default" else None
     options = Options(True if recipe != "default" and not missing else None, recipe == "tuned")
     model = keras_model.build("torch", network, weights, execution.precision, options)
+    compilation = None
+    if model.jit_compile:
+        from frameworks.pytorch.inductor import Compilation  # importing TorchInductor takes a second
+
+        compilation = Compilation()
     return PyTorchProgram(
         model, _predict(model), execution, has_batch_norm(network),
         axes="NCHW" if options.channels_first else "NHWC",
-        compilation=program.compilation() if model.jit_compile else None,
+        compilation=compilation,
         substitutions=(missing,) if missing else (),
     )  # fmt: skip
 

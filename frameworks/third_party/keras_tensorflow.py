@@ -8,8 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from frameworks.blueprint import Network, has_batch_norm
-from frameworks.precision import Device
-from frameworks.recipes import Execution
+from frameworks.recipes import Device, Execution
 from frameworks.task import Task
 from frameworks.tensorflow import program
 from frameworks.tensorflow.program import TensorFlowProgram

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from frameworks.blueprint import BatchNorm, Conv, Dense, Flatten, LayerInstance, Network, has_batch_norm, infer_shapes
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.manifest import Substitution
-from frameworks.precision import Device
 from frameworks.pytorch import program
 from frameworks.pytorch.layers import to_native
 from frameworks.pytorch.model import DTYPES
 from frameworks.pytorch.program import PyTorchProgram
-from frameworks.recipes import Execution
+from frameworks.recipes import Device, Execution
 from frameworks.task import Task
 from frameworks.weights import Array, Weights
 
@@ -112,7 +111,7 @@ def with_our_weights(
     if execution.recipe.name == "default":
         return PyTorchProgram(model, model, execution, normalised, substitutions=differences)
     layout = torch.channels_last if execution.recipe.name == "tuned" else torch.contiguous_format
-    model = program.in_layout(model, layout)
+    model = model.to(memory_format=layout)  # type: ignore[call-overload]  # the stub has no such overload
     call, compilation, missing = program.compiled(model, execution.device)
     return PyTorchProgram(
         model, call, execution, normalised, layout=layout, compilation=compilation,

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import json, resource, sys
 import numpy as np
-from frameworks import allocator
+from frameworks import process
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -23,9 +23,9 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 if sys.argv[1] == "kept":
-    assert allocator.keep()
+    assert process.keep_memory()
 faults()
-print(json.dumps({"kept": allocator.kept(), "faults": min(faults() for _ in range(3))}))
+print(json.dumps({"kept": process.memory_kept(), "faults": min(faults() for _ in range(3))}))
 """
 
 pytestmark = pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="needs glibc 2.33")

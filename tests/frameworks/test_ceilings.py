@@ -10,7 +10,7 @@ import pytest
 
 from frameworks.api import FRAMEWORKS, HasCeilings, load, matmul_operands
 from frameworks.errors import Unsupported
-from frameworks.precision import Precision
+from frameworks.recipes import Precision
 
 EPSILON: dict[Precision, float] = {"fp64": 1e-12, "fp32": 1e-5, "bf16": 2e-2}
 DTYPE = {"fp64": "float64", "fp32": "float32", "bf16": "bfloat16"}

@@ -86,7 +86,8 @@ def test_a_gpu_since_ampere_has_tf32(framework: str, monkeypatch: pytest.MonkeyP
 def test_jax_asks_for_tf32_in_every_matmul_for_tf32_and_in_none_for_fp32(lowering: dict[str, Any]) -> None:
     import jax
 
-    from frameworks.jax import ConvLowering, build
+    from frameworks.jax import build
+    from frameworks.jax.layers import ConvLowering
     from frameworks.jax.model import DTYPES
     from frameworks.jax.settings import precisions
 
@@ -117,4 +118,4 @@ def switch(framework: str, monkeypatch: pytest.MonkeyPatch, capability: tuple[in
 
     named = SimpleNamespace(compute_capability="{}.{}".format(*capability))
     monkeypatch.setattr(of_jax, "jax_device", lambda _: named)
-    return lambda precision: of_jax.require_matmul_precision(precision, "cuda")
+    return lambda precision: of_jax.require_precision(precision, "cuda")

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from frameworks import allocator, process
+from frameworks import process
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS
-from frameworks.machine import usable_cores
-from frameworks.process import configure_process, process_environment
+from frameworks.process import configure_process, process_environment, usable_cores
 
 ROOT = Path(__file__).parents[2]
-KEEP = inspect.unwrap(allocator.keep)
+KEEP = inspect.unwrap(process.keep_memory)
 PROGRAM = """
 import json, sys
 from frameworks.api import find, load
@@ -59,7 +58,7 @@ def stepped(framework: str, text: str, when: str, **variables: str) -> tuple[int
 def test_a_process_has_from_its_environment_what_its_recipe_names(framework: str) -> None:
     execution = FRAMEWORKS[framework].execution("default+threads=3+memory=kept", "fp32", "cpu")
     variables = process_environment(FRAMEWORKS[framework], execution)
-    assert set(allocator.VARIABLES) <= set(variables)
+    assert set(process.MALLOC_VARIABLES) <= set(variables)
     assert stepped(framework, execution.recipe.name, "never", **variables) == (3, True, [])
 
 
@@ -86,7 +85,7 @@ def test_only_a_recipe_that_needs_it_changes_a_process(monkeypatch: pytest.Monke
 
 
 def test_a_c_library_without_mallopt_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(allocator, "keep", KEEP)
+    monkeypatch.setattr(process, "keep_memory", KEEP)
     monkeypatch.setattr("ctypes.CDLL", lambda name: object())
     jax = FRAMEWORKS["jax"]
     assert configure_process(jax, jax.execution("tuned", "fp32", "cpu")) == (process.NO_MALLOPT,)

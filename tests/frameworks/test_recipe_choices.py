@@ -9,8 +9,7 @@ import pytest
 
 from frameworks.api import FRAMEWORKS, THIRD_PARTY
 from frameworks.errors import InvalidConfiguration, UnknownName
-from frameworks.precision import DEVICES
-from frameworks.recipes import RECIPES, Choice, Execution
+from frameworks.recipes import DEVICES, RECIPES, Choice, Execution
 from frameworks.task import INFER
 from tests.cli.command import said
 from xibench.run.plan import Selection, cases

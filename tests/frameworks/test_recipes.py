@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from frameworks import machine
+from frameworks import process
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, THIRD_PARTY, Program, load
 from frameworks.architectures import network
 from frameworks.errors import MissingFramework, UnknownName, Unsupported
-from frameworks.precision import DEVICES
-from frameworks.recipes import RECIPES
+from frameworks.recipes import DEVICES, RECIPES
 from tests.frameworks.programs import prepare, step
 
 COMPILERS = {"pytorch": "inductor", "tensorflow": "xla", "jax": "xla"}
@@ -133,7 +132,7 @@ def test_compiled_computes_what_default_computes(framework: str) -> None:
 
 @pytest.mark.parametrize("flags", [frozenset({"avx2"}), frozenset({"avx512_bf16"}), frozenset({"amx_bf16"})])
 def test_bf16_without_a_matrix_unit_is_said(flags: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "cpu_flags", lambda: flags)
+    monkeypatch.setattr(process, "cpu_flags", lambda: flags)
     for framework, recipe, library in (
         ("jax", "default", "XLA"), ("tensorflow", "default", "oneDNN"), ("tensorflow", "compiled", "XLA"),
         ("pytorch", "tuned", "oneDNN"),

@@ -12,8 +12,7 @@ from frameworks.architectures import network
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.manifest import CompiledMemory, DeviceMemory, Readings, Substitution
-from frameworks.precision import Device
-from frameworks.recipes import Execution
+from frameworks.recipes import Device, Execution
 from frameworks.task import Batch, Task
 from frameworks.task import Result as StepResult
 from frameworks.weights import Weights, digest, initial

@@ -15,8 +15,7 @@ def inventory() -> dict[str, Any]:
     """
     from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, REFERENCES, THIRD_PARTY
     from frameworks.architectures import MODELS, OPERATORS
-    from frameworks.precision import PRECISIONS
-    from frameworks.recipes import RECIPES
+    from frameworks.recipes import PRECISIONS, RECIPES
     from xibench.run.presets import PRESETS
     from xibench.scenarios import SCENARIOS
 

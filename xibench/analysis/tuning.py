@@ -16,7 +16,7 @@ import msgspec
 
 from frameworks.api import find
 from frameworks.errors import InvalidConfiguration, UnknownName
-from frameworks.machine import usable_cores
+from frameworks.process import usable_cores
 from frameworks.recipes import RECIPES
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Ratio, unpaired_ratio

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, get_args
 
 from frameworks.api import framework_of
-from frameworks.precision import Precision
+from frameworks.recipes import Precision
 from xibench.record.schema import Calibration, Case, Copy, Matmul
 from xibench.run.monitor import ConditionMonitor
 from xibench.workers import session

@@ -13,8 +13,7 @@ from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, framework_of
 from frameworks.api import find as find_framework
 from frameworks.architectures import MODELS, NETWORKS, OPERATORS, network
 from frameworks.errors import UnknownName
-from frameworks.precision import DEVICES, PRECISIONS
-from frameworks.recipes import RECIPES, Execution
+from frameworks.recipes import DEVICES, PRECISIONS, RECIPES, Execution
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml

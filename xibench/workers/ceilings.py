@@ -12,7 +12,7 @@ import psutil
 
 from frameworks.api import HasCeilings, Prepares, load
 from frameworks.errors import Unsupported
-from frameworks.precision import Device, Precision
+from frameworks.recipes import Device, Precision
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import measure
 from xibench.measure.machine import last_level_cache_bytes

@@ -5,7 +5,8 @@ import pytest
 
 from frameworks.blueprint import BatchNorm, Branches, Conv, Dropout, Flatten, Network, Residual, Sequence
 from frameworks.errors import Unsupported
-from frameworks.reference import Model, build
+from frameworks.reference import build
+from frameworks.reference.model import Model
 
 ONE = np.ones((1, 1, 1, 1), np.float32)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from frameworks.blueprint import Network
-from frameworks.precision import Device
-from frameworks.recipes import Execution
+from frameworks.recipes import Device, Execution
 from frameworks.reference.program import ReferenceProgram, outputs
 from frameworks.task import Task
 from frameworks.weights import Weights
