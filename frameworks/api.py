@@ -9,7 +9,7 @@ every implementation `Prepares` networks; our own also measure ceilings, can be 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, runtime_checkable
@@ -94,11 +94,27 @@ class Framework:
         if name not in RECIPES:
             raise UnknownName("recipe", name, RECIPES)
         if self.settings:
-            return Recipe(text, self._fixed_settings(name))
-        named = {"default": {}, "compiled": self.compiled, "tuned": self.tuned.get((task.name, _device(device)), {})}
-        defaults = {choice: known.default for choice, known in self.choices.items()}
-        choices = {**defaults, **named[name], **dict(self._own_choices(text, parts))}
-        why = self.conflict(choices, _device(device))
+            if name not in self.settings:
+                raise InvalidConfiguration(f"{self.name} has no recipe '{name}', expected {' or '.join(self.settings)}")
+            return Recipe(text, self.settings[name])
+
+        # Defaults first, then what the named recipe chooses, then the choices that the text adds.
+        where = _device(device)
+        named = {"default": {}, "compiled": self.compiled, "tuned": self.tuned.get((task.name, where), {})}
+        choices = {**{choice: known.default for choice, known in self.choices.items()}, **named[name]}
+        for part in parts:
+            choice, equals, value = part.partition("=")
+            if choice not in self.choices:
+                raise UnknownName(f"choice of a recipe in {self.name}", choice, self.choices)
+            known = self.choices[choice]
+            if not equals or not known.takes(value):
+                allowed = [*known.values, *(["a whole number from 1 up"] if known.number else [])]
+                raise InvalidConfiguration(
+                    f"recipe '{text}' in {self.name}: {choice} is '{value}', expected one of {', '.join(allowed)}"
+                )
+            choices[choice] = value
+
+        why = self.conflict(choices, where)
         if why:
             raise InvalidConfiguration(f"recipe '{text}' in {self.name}: {why}")
         settings = (self.choices[choice].setting(value) for choice, value in choices.items())
@@ -136,26 +152,6 @@ class Framework:
             if choice.applies(*where)
         }
         return {name: found for name, found in values.items() if len(found) > 1}
-
-    def _fixed_settings(self, name: str) -> tuple[Setting, ...]:
-        if name not in self.settings:
-            raise InvalidConfiguration(
-                f"{self.name} has no recipe '{name}', expected {' or '.join(self.settings)}"
-            )
-        return self.settings[name]
-
-    def _own_choices(self, text: str, parts: Sequence[str]) -> Iterator[tuple[str, str]]:
-        for part in parts:
-            name, equals, value = part.partition("=")
-            if name not in self.choices:
-                raise UnknownName(f"choice of a recipe in {self.name}", name, self.choices)
-            choice = self.choices[name]
-            if not equals or not choice.takes(value):
-                allowed = [*choice.values, *(["a whole number from 1 up"] if choice.number else [])]
-                raise InvalidConfiguration(
-                    f"recipe '{text}' in {self.name}: {name} is '{value}', expected one of {', '.join(allowed)}"
-                )
-            yield name, value
 
 
 def _device(name: str) -> Device:

@@ -278,16 +278,11 @@ def min_resolution(network: Network) -> int:
     return resolution
 
 
-def same_padding(size: int, window: int, stride: int) -> tuple[int, int]:
-    """Padding before and after one axis of `size` cells under TensorFlow's "same" rule."""
-    total = max((-(-size // stride) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2
-
-
 def edges(padding: Padding, size: int, window: int, stride: int) -> tuple[int, int]:
     """Padding before and after one axis of `size` cells."""
     if padding == "same":
-        return same_padding(size, window, stride)
+        total = max((-(-size // stride) - 1) * stride + window - size, 0)
+        return total // 2, total - total // 2
     edge = window // 2 if padding == "symmetric" else 0
     return edge, edge
 
@@ -324,18 +319,23 @@ def _walk(layer: Layer, prefix: str, shape: Shape, instances: list[LayerInstance
 
 
 def _output_shape(layer: Leaf, path: str, shape: Shape) -> Shape:
+    """The output shape of one layer. Raises as `infer_shapes` does."""
     match layer:
-        case Conv(features=features, kernel=kernel, stride=stride, padding=padding, groups=groups):
+        case Conv() | MaxPool() | AveragePool():
+            features = layer.features if isinstance(layer, Conv) else shape[-1]
+            window = layer.kernel if isinstance(layer, Conv) else (layer.window, layer.window)
+            groups = layer.groups if isinstance(layer, Conv) else 1
             if shape[-1] % groups or features % groups:
                 raise InvalidConfiguration(
                     f"{path}: {shape[-1]} input and {features} output channels do not split into {groups} groups"
                 )
-            return (*_window_shape(path, shape[:2], kernel, stride, padding), features)
-        case (
-            MaxPool(window=window, stride=stride, padding=padding)
-            | AveragePool(window=window, stride=stride, padding=padding)
-        ):
-            return (*_window_shape(path, shape[:2], (window, window), stride, padding), shape[-1])
+            cells = []
+            for n, k in zip(shape[:2], window, strict=True):
+                padded = n + sum(edges(layer.padding, n, k, layer.stride))
+                cells.append((padded - k) // layer.stride + 1)
+                if cells[-1] < 1 or n < 1:
+                    raise TooSmall(f"{path}: a window of {k} does not fit into {n} cells")
+            return (*cells, features)
         case GlobalAveragePool():
             return shape[-1:]
         case Flatten():
@@ -348,17 +348,6 @@ def _output_shape(layer: Leaf, path: str, shape: Shape) -> Shape:
             return (features,)
         case BatchNorm() | Activation() | Dropout():
             return shape
-
-
-def _window_shape(path: str, size: Shape, window: tuple[int, int], stride: int, padding: Padding) -> Shape:
-    out = []
-    for n, k in zip(size, window, strict=True):
-        edge = k // 2 if padding == "symmetric" else 0
-        cells = -(-n // stride) if padding == "same" else (n + 2 * edge - k) // stride + 1
-        if cells < 1 or n < 1:
-            raise TooSmall(f"{path}: a window of {k} does not fit into {n} cells")
-        out.append(cells)
-    return tuple(out)
 
 
 def layer_parameters(instance: LayerInstance) -> Iterator[Parameter]:

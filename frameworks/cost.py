@@ -47,7 +47,8 @@ values directly: normalised or activated, at their offset in a concatenation, or
 class LayerCost:
     """One layer's cost.
 
-    name: its path. kind: see `kind`. input_shape, output_shape: of one image.
+    name: its path. kind: its usual name, such as depthwise, pointwise or batch_norm.
+    input_shape, output_shape: of one image.
     parameters, parameters_trainable: with and without running statistics.
     macs, elementwise: multiply-adds, and operations outside them, of the whole batch.
     activations: output values of a convolution or dense layer for the whole batch; 0 for other kinds.
@@ -144,39 +145,15 @@ def fused_layers(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
     operand, which writes the sum instead: only the second operand is read. Convolutions, pools and dense layers read
     their input and parameters and write their output, each once.
     """
-
-    def bytes_moved(layer: LayerCost) -> int:
+    layers = []
+    for layer in costs.layers:
+        bytes_moved = layer.bytes_moved
         if layer.kind in FUSED_AWAY:
-            return 0
-        if layer.kind == "add":
-            return math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
-        return layer.bytes_moved
-
-    return tuple((2 * layer.macs, bytes_moved(layer)) for layer in costs.layers)
-
-
-def kind(instance: LayerInstance) -> str:
-    """The usual name of a layer's kind: depthwise, grouped, pointwise, conv, batch_norm, …"""
-    layer = instance.layer
-    if isinstance(layer, Conv):
-        if is_depthwise(layer, instance.input_shape[-1]):
-            return "depthwise"
-        if layer.groups > 1:
-            return "grouped"
-        return "pointwise" if layer.kernel == (1, 1) else "conv"
-    return {
-        "BatchNorm": "batch_norm",
-        "Activation": "activation",
-        "MaxPool": "max_pool",
-        "AveragePool": "average_pool",
-        "GlobalAveragePool": "global_average_pool",
-        "Flatten": "flatten",
-        "Slice": "slice",
-        "Dropout": "dropout",
-        "Dense": "dense",
-        "Residual": "add",
-        "Branches": "concat",
-    }[type(layer).__name__]
+            bytes_moved = 0
+        elif layer.kind == "add":
+            bytes_moved = math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
+        layers.append((2 * layer.macs, bytes_moved))
+    return tuple(layers)
 
 
 def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCost:
@@ -185,10 +162,10 @@ def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCos
     parameter_bytes = sum(  # batch-norm parameters and statistics stay in at least float32
         count * (item_bytes if p.role in ("kernel", "bias") else max(item_bytes, 4)) for count, p in parameters
     )
-    macs, elementwise, values = _work(instance)
+    kind, macs, elementwise, values = _work(instance)
     return LayerCost(
         name=instance.path,
-        kind=kind(instance),
+        kind=kind,
         input_shape=instance.input_shape,
         output_shape=instance.output_shape,
         parameters=sum(count for count, _ in parameters),
@@ -200,32 +177,41 @@ def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCos
     )
 
 
-def _work(instance: LayerInstance) -> tuple[int, int, int]:
-    """MACs, operations besides MACs, and values read and written, of one image.
+def _work(instance: LayerInstance) -> tuple[str, int, int, int]:
+    """Kind of a layer, and for one image its MACs, operations besides MACs, and values read and written.
 
     Scale and shift count 2 operations; a comparison or an addition counts 1.
     """
     channels = instance.input_shape[-1]
     read, out = math.prod(instance.input_shape), math.prod(instance.output_shape)
     match instance.layer:
-        case Conv(kernel=(height, width), groups=groups, bias=bias):
-            return out * height * width * (channels // groups), out if bias else 0, read + out
+        case Conv(kernel=(height, width), groups=groups, bias=bias) as conv:
+            name = "pointwise" if conv.kernel == (1, 1) else "conv"
+            if groups > 1:
+                name = "depthwise" if is_depthwise(conv, channels) else "grouped"
+            return name, out * height * width * (channels // groups), out if bias else 0, read + out
         case Dense():
-            return out * channels, out, read + out
+            return "dense", out * channels, out, read + out
         case BatchNorm():
-            return 0, 2 * out, read + out
+            return "batch_norm", 0, 2 * out, read + out
         case Activation():
-            return 0, out, read + out
-        case MaxPool(window=window) | AveragePool(window=window):
-            return 0, window * window * out, read + out
+            return "activation", 0, out, read + out
+        case MaxPool(window=window):
+            return "max_pool", 0, window * window * out, read + out
+        case AveragePool(window=window):
+            return "average_pool", 0, window * window * out, read + out
         case GlobalAveragePool():
-            return 0, read, read + out
+            return "global_average_pool", 0, read, read + out
         case Residual():  # both operands are read
-            return 0, out, 2 * out + out
-        case Branches() | Slice():  # only what ends up in the output is read
-            return 0, 0, out + out
-        case Dropout() | Flatten():  # the identity in inference; a view
-            return 0, 0, 0
+            return "add", 0, out, 2 * out + out
+        case Branches():  # only values that end up in the output are read
+            return "concat", 0, 0, out + out
+        case Slice():
+            return "slice", 0, 0, out + out
+        case Dropout():  # the identity in inference
+            return "dropout", 0, 0, 0
+        case Flatten():  # a view
+            return "flatten", 0, 0, 0
 
 
 def layer_s(flops: float, bytes_moved: float, peak_flops_per_s: float, bytes_per_s: float) -> float:

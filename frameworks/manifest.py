@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 SettingValue = str | int | float | bool | None
 
@@ -91,7 +91,6 @@ class Readings:
     absent: dict[str, str]
 
 
-T = TypeVar("T", bound=SettingValue)
 Reading = SettingValue | Absent
 """A setting as read back from a framework."""
 
@@ -104,16 +103,6 @@ NO_GRAPHS_ON_CPU: Final = Absent("CUDA graphs exist on a CUDA device only")
 NO_PREALLOCATION: Final = Absent("host memory is not preallocated")
 
 
-def present(readings: Mapping[str, T | Absent]) -> dict[str, T | None]:
-    """Values by name, None for each that is absent."""
-    return {name: None if isinstance(reading, Absent) else reading for name, reading in readings.items()}
-
-
-def reasons(readings: Mapping[str, T | Absent]) -> dict[str, str]:
-    """Reasons by name, of the absent values only."""
-    return {name: reading.why for name, reading in readings.items() if isinstance(reading, Absent)}
-
-
 def collect(
     settings: Mapping[str, Reading], compiled: Mapping[str, int | Absent], no_device_clock: Absent | None
 ) -> Readings:
@@ -124,9 +113,14 @@ def collect(
         compiled: the same for figures named as in a record: `compiled_temporary_bytes`, `compiled_argument_bytes`, …
         no_device_clock: why the device's own clock does not time steps; None where it does.
     """
-    figures = {name.removeprefix("compiled_"): value for name, value in present(compiled).items()}
-    clock = {} if no_device_clock is None else reasons({"device_steps_s": no_device_clock})
-    return Readings(present(settings), CompiledMemory(**figures), reasons(settings) | reasons(compiled) | clock)
+    values = {name: None if isinstance(reading, Absent) else reading for name, reading in settings.items()}
+    memory = {
+        name.removeprefix("compiled_"): None if isinstance(reading, Absent) else reading
+        for name, reading in compiled.items()
+    }
+    every = {**settings, **compiled, "device_steps_s": no_device_clock}
+    absent = {name: reading.why for name, reading in every.items() if isinstance(reading, Absent)}
+    return Readings(values, CompiledMemory(**memory), absent)
 
 
 def nothing_compiled() -> dict[str, int | Absent]:

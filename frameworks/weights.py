@@ -61,7 +61,23 @@ def initial(network: Network, seed: int = 0) -> dict[str, Array]:
 
 def sample(which: Iterable[Parameter], seed: int) -> dict[str, Array]:
     """Seeded initial values of single parameters, by the rules of `initial`."""
-    return {parameter.name: _sample(parameter, seed) for parameter in which}
+    import numpy as np
+
+    sampled: dict[str, Array] = {}
+    for parameter in which:
+        random = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
+        shape = parameter.shape
+        values: Array
+        match parameter.role:
+            case "kernel":
+                linear = parameter.name.endswith(("pointwise.kernel", "predictions.kernel"))
+                values = random.standard_normal(shape) * np.sqrt((1 if linear else 2) / parameter.fan_in)
+            case "scale" | "variance":
+                values = np.exp(random.uniform(-0.25, 0.25, shape))
+            case _:
+                values = 0.1 * random.standard_normal(shape)
+        sampled[parameter.name] = values.astype(np.float32)
+    return sampled
 
 
 def digest(weights: Weights) -> str:
@@ -150,20 +166,3 @@ def _check_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> No
             f"weights for {network.name}: '{left_over[0]}' is not a parameter of it ({len(left_over)} unexpected); "
             "was the file written for another variant?"
         )
-
-
-def _sample(parameter: Parameter, seed: int) -> Array:
-    import numpy as np
-
-    random = np.random.default_rng([seed, zlib.crc32(parameter.name.encode())])
-    shape = parameter.shape
-    values: Array
-    match parameter.role:
-        case "kernel":
-            linear = parameter.name.endswith(("pointwise.kernel", "predictions.kernel"))
-            values = random.standard_normal(shape) * np.sqrt((1 if linear else 2) / parameter.fan_in)
-        case "scale" | "variance":
-            values = np.exp(random.uniform(-0.25, 0.25, shape))
-        case _:
-            values = 0.1 * random.standard_normal(shape)
-    return values.astype(np.float32)

@@ -80,43 +80,71 @@ TORCH_MODULES: Final = {
 }
 """ON_PYTORCH, ON_TENSORFLOW, ON_JAX and TORCH_MODULES: the settings of each recipe."""
 
-
-def _on(
-    backend: Framework, name: str, distribution: str, label: str, what: str, colour: tuple[str, str],
-    settings: dict[str, tuple[Setting, ...]], distinct_recipes: tuple[str, ...] = ("default", "compiled", "tuned"),
-) -> Framework:  # fmt: skip
-    return Framework(
-        name=name,
-        label=label,
-        what=what,
-        colour=colour,
-        program=f"frameworks.third_party.{name.replace('-', '_')}",
-        module=backend.module,
-        install=backend.install,
-        distributions=(*backend.distributions, distribution),
-        origin="third_party",
-        backend=backend.name,
-        settings=settings,
-        distinct_recipes=distinct_recipes,
-    )
-
-
-THIRD_PARTY: Final = (
-    _on(
-        PYTORCH, "keras-pytorch", "keras", "Keras on PyTorch", "keras.applications on PyTorch",
-        ("#e9a36b", "#b35f2c"), ON_PYTORCH,
-    ),
-    _on(
-        TENSORFLOW, "keras-tensorflow", "keras", "Keras on TensorFlow", "keras.applications on TensorFlow",
-        ("#7fb2d9", "#2f6d9c"), ON_TENSORFLOW, ("default", "compiled"),
-    ),
-    _on(
-        JAX, "keras-jax", "keras", "Keras on JAX", "keras.applications on JAX",
-        ("#7ccbb0", "#1d7d62"), ON_JAX, ("default",),
-    ),
-    _on(
-        PYTORCH, "torchvision", "torchvision", "torchvision", "torchvision.models",
-        ("#a34700", "#f6b48c"), TORCH_MODULES,
-    ),
-    _on(PYTORCH, "timm", "timm", "timm", "timm.create_model", ("#6b3a12", "#fad3bb"), TORCH_MODULES),
-)  # fmt: skip
+KERAS_ON_PYTORCH: Final = Framework(
+    name="keras-pytorch",
+    label="Keras on PyTorch",
+    what="keras.applications on PyTorch",
+    colour=("#e9a36b", "#b35f2c"),
+    program="frameworks.third_party.keras_pytorch",
+    module=PYTORCH.module,
+    install=PYTORCH.install,
+    distributions=(*PYTORCH.distributions, "keras"),
+    origin="third_party",
+    backend=PYTORCH.name,
+    settings=ON_PYTORCH,
+)
+KERAS_ON_TENSORFLOW: Final = Framework(
+    name="keras-tensorflow",
+    label="Keras on TensorFlow",
+    what="keras.applications on TensorFlow",
+    colour=("#7fb2d9", "#2f6d9c"),
+    program="frameworks.third_party.keras_tensorflow",
+    module=TENSORFLOW.module,
+    install=TENSORFLOW.install,
+    distributions=(*TENSORFLOW.distributions, "keras"),
+    origin="third_party",
+    backend=TENSORFLOW.name,
+    settings=ON_TENSORFLOW,
+    distinct_recipes=("default", "compiled"),
+)
+KERAS_ON_JAX: Final = Framework(
+    name="keras-jax",
+    label="Keras on JAX",
+    what="keras.applications on JAX",
+    colour=("#7ccbb0", "#1d7d62"),
+    program="frameworks.third_party.keras_jax",
+    module=JAX.module,
+    install=JAX.install,
+    distributions=(*JAX.distributions, "keras"),
+    origin="third_party",
+    backend=JAX.name,
+    settings=ON_JAX,
+    distinct_recipes=("default",),
+)
+TORCHVISION: Final = Framework(
+    name="torchvision",
+    label="torchvision",
+    what="torchvision.models",
+    colour=("#a34700", "#f6b48c"),
+    program="frameworks.third_party.torchvision",
+    module=PYTORCH.module,
+    install=PYTORCH.install,
+    distributions=(*PYTORCH.distributions, "torchvision"),
+    origin="third_party",
+    backend=PYTORCH.name,
+    settings=TORCH_MODULES,
+)
+TIMM: Final = Framework(
+    name="timm",
+    label="timm",
+    what="timm.create_model",
+    colour=("#6b3a12", "#fad3bb"),
+    program="frameworks.third_party.timm",
+    module=PYTORCH.module,
+    install=PYTORCH.install,
+    distributions=(*PYTORCH.distributions, "timm"),
+    origin="third_party",
+    backend=PYTORCH.name,
+    settings=TORCH_MODULES,
+)
+THIRD_PARTY: Final = (KERAS_ON_PYTORCH, KERAS_ON_TENSORFLOW, KERAS_ON_JAX, TORCHVISION, TIMM)

@@ -10,7 +10,7 @@ import pytest
 
 from frameworks.api import FRAMEWORKS
 from frameworks.architectures import MODELS, network
-from frameworks.blueprint import same_padding
+from frameworks.blueprint import edges
 from frameworks.cost import cost
 from frameworks.errors import UnknownName
 from tests.workers.listener import RecordingListener
@@ -75,7 +75,7 @@ def test_whole_networks_agree_when_counted_in_separate_processes(model: str) -> 
 
 @pytest.mark.parametrize(("size", "kernel", "stride"), [(7, 3, 1), (8, 3, 2), (5, 7, 1), (9, 1, 2), (6, 2, 2)])
 def test_window_elements_inside_the_image_equal_a_brute_force_count(size: int, kernel: int, stride: int) -> None:
-    before, _ = same_padding(size, kernel, stride)
+    before, _ = edges("same", size, kernel, stride)
     outputs = -(-size // stride)
     counted = sum(0 <= i * stride + k - before < size for i in range(outputs) for k in range(kernel))
     assert elements_inside(size, kernel, stride, before, outputs) == counted

@@ -19,7 +19,6 @@ from frameworks.blueprint import (
     infer_shapes,
     min_resolution,
     parameters,
-    same_padding,
 )
 from frameworks.errors import InvalidConfiguration, UnknownName
 
@@ -94,11 +93,11 @@ def test_the_minimum_resolution_is_the_one_below_which_a_layer_has_no_output(mod
 
 @pytest.mark.parametrize(("size", "expected"), [(147, (1, 1)), (74, (0, 1)), (37, (1, 1)), (10, (0, 1)), (1, (1, 1))])
 def test_same_padding_puts_the_odd_cell_last(size: int, expected: tuple[int, int]) -> None:
-    assert same_padding(size, window=3, stride=2) == expected
+    assert edges("same", size, window=3, stride=2) == expected
 
 
 def test_a_strided_pointwise_convolution_is_never_padded() -> None:
-    assert all(same_padding(size, window=1, stride=2) == (0, 0) for size in range(1, 50))
+    assert all(edges("same", size, window=1, stride=2) == (0, 0) for size in range(1, 50))
 
 
 def test_symmetric_padding_of_a_pool_does_not_depend_on_its_input() -> None:

@@ -18,9 +18,9 @@ from frameworks.manifest import (
     NO_GRAPHS_ON_CPU,
     NO_PREALLOCATION,
     Absent,
+    Reading,
+    collect,
     nothing_compiled,
-    present,
-    reasons,
     usable_amx,
 )
 from frameworks.task import Batch
@@ -249,9 +249,14 @@ def test_amx_is_false_without_the_unit_and_unknown_where_only_the_library_could_
 
 
 def test_a_reading_is_a_value_or_a_reason_never_both() -> None:
-    readings: dict[str, int | bool | Absent] = {"threads": 2, "onednn": False, "graphs": Absent("no GPU")}
-    assert present(readings) == {"threads": 2, "onednn": False, "graphs": None}
-    assert reasons(readings) == {"graphs": "no GPU"}
+    settings: dict[str, Reading] = {"threads": 2, "onednn": False, "graphs": Absent("no GPU")}
+    compiled: dict[str, int | Absent] = {"compiled_output_bytes": 8, "compiled_code_bytes": Absent("not reported")}
+    readings = collect(settings, compiled, Absent("no clock"))
+    assert readings.settings == {"threads": 2, "onednn": False, "graphs": None}
+    assert (readings.compiled.output_bytes, readings.compiled.code_bytes) == (8, None)
+    assert readings.absent == {
+        "graphs": "no GPU", "compiled_code_bytes": "not reported", "device_steps_s": "no clock",
+    }  # fmt: skip
 
 
 def test_reasons_stand_under_the_names_that_a_record_has() -> None:
