@@ -190,6 +190,8 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
         self._memory_limit_bytes = worker_limit_bytes(memory_limit_bytes)
         self._oom_kills = oom_kills()
         self._observer = observer or Unobserved()
+
+        # Start the process; the child's end of the pipe is closed here in any case.
         self._answers, theirs = os.pipe()
         try:
             self._child = subprocess.Popen(
@@ -207,6 +209,8 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._stdin, self._stdout = self._child.stdin, self._child.stdout
+
+        # What the worker has written so far, and what is known about it.
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._answers, selectors.EVENT_READ)
         self._selector.register(self._stdout, selectors.EVENT_READ)

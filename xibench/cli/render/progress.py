@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from xibench.cli.render import terminal
 from xibench.record import format
@@ -41,17 +41,10 @@ def showing_progress(output: TextIO | None = None) -> Iterator[SearchListener]:
         yield LiveProgress(view)
 
 
-class Clock(Protocol):
-    """Seconds that only go forward."""
-
-    def __call__(self) -> float:
-        """Now."""
-
-
 class PlainProgress:
     """One line per process, when it is finished."""
 
-    def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
+    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
         self._clock = clock
         self._began = clock()
@@ -85,7 +78,7 @@ class PlainProgress:
 class PairProgress:
     """One line per pair of a comparison, when it is finished."""
 
-    def __init__(self, output: TextIO, clock: Clock = time.monotonic) -> None:
+    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
         self._clock = clock
         self._began = clock()
@@ -143,7 +136,7 @@ class LiveProgress:
 class ProgressView:
     """What the bar shows: two lines, drawn anew a few times a second so that the times run."""
 
-    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
         self.doing = "starting"
         self._clock = clock
