@@ -1,38 +1,38 @@
-"""The errors that the instrument expects, each of which ends a command with one line and an exit code.
+"""Expected errors, each of which ends a command with a one-line message and an exit code.
 
 XibenchError                 1  an expected failure
-├── UsageError               2  wrong usage: a name, a number or a combination that cannot be meant
-├── InputError               1  photographs or weights that cannot be read, or have changed
+├── UsageError               2  a usage error: an unknown name, an invalid value or conflicting options
+├── InputError               1  images or weights that cannot be read, or have changed
 ├── StoreError               1  a run file that cannot be written or read
 │   └── NewerFormat          1  a run file written by a newer xibench
 └── Interrupted            130  Ctrl-C; the message says how to resume
 
-`frameworks.errors.InvalidRequest` (an unknown name, an impossible configuration, unfitting weights) is wrong usage too:
-exit code 2. Exit code 3 is no error: `compare` or `ab` found something slower. A message is one line: what happened, to
-which thing, the value received, what was expected, what to do.
+`frameworks.errors.InvalidRequest` (an unknown name, an invalid configuration, weights that do not fit) is a usage error
+as well, with exit code 2. Exit code 3 is not an error: `compare` or `ab` found a slower case. A message is one line: what
+happened, to which thing, the value received, the value expected, and what to do about it.
 """
 
 from __future__ import annotations
 
 
 class XibenchError(Exception):
-    """An expected failure, said in one line."""
+    """An expected failure with a one-line message."""
 
     exit_code = 1
 
 
 class UsageError(XibenchError):
-    """The command line asks for something that cannot be meant."""
+    """The command line has an unknown name, an invalid value or conflicting options."""
 
     exit_code = 2
 
 
 class InputError(XibenchError):
-    """Photographs or weights are missing, unreadable or not those of the run; the message names them."""
+    """Images or weights are missing, unreadable or not those of the run; the message names them."""
 
 
 class StoreError(XibenchError):
-    """A run file cannot be written or read; what was written before stays valid."""
+    """A run file cannot be written or read; its content until then stays valid."""
 
 
 class NewerFormat(StoreError):
