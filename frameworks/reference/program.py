@@ -51,7 +51,7 @@ def touch(device: Device) -> str:
 
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> ReferenceProgram:
-    """The network, ready to be stepped. Raises Unsupported for a recipe, precision or device that NumPy lacks."""
+    """Return a network that is ready to run. Raises Unsupported for a recipe or device that it does not have."""
     _require(execution.recipe.name, execution.device)
     return ReferenceProgram(network, weights, execution.precision)
 

@@ -75,7 +75,7 @@ def deviation(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]])
 
 
 def worst_deviation(left: Arrays, right: Arrays) -> tuple[float, str]:
-    """The largest deviation of any array, and whose it is; infinite where one side lacks an array."""
+    """Return the largest deviation of any array, and the name of that array."""
     assert left.keys() == right.keys()
     return max((deviation(left[name], right[name]), name) for name in right)
 

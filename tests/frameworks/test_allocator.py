@@ -1,4 +1,4 @@
-"""The allocator in processes of their own: what it was told holds for the whole process."""
+"""The allocator in separate processes, because its settings hold for a whole process."""
 
 from __future__ import annotations
 

@@ -155,19 +155,19 @@ def test_a_mistake_in_any_kind_of_layer_is_found_within_200_networks(
     mistake: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make(mistake, monkeypatch)
-    least_that_deviates((Phase.generate,))
+    simplest_deviating_network((Phase.generate,))
 
 
-def test_what_is_found_is_told_as_the_least_network_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deviation_is_reported_with_the_simplest_network_that_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     make("an average pool that counts its border", monkeypatch)
-    found = least_that_deviates((Phase.generate, Phase.shrink))
+    found = simplest_deviating_network((Phase.generate, Phase.shrink))
     (pool,) = found.layers
     assert describe(pool) == f"AveragePool(name='{pool.name}', window=3, border='exclude')"
     assert eval(describe(found), vars(blueprint)) == found
 
 
-def least_that_deviates(phases: tuple[Phase, ...]) -> Network:
-    """The network, of 200, in which PyTorch deviates from the reference; raises NoSuchExample if none does."""
+def simplest_deviating_network(phases: tuple[Phase, ...]) -> Network:
+    """Return a network, of 200, in which PyTorch deviates from the reference; raise NoSuchExample if there is none."""
     return find(
         networks(),
         lambda network: max(deviations("pytorch", network).values()) > TOLERANCE,

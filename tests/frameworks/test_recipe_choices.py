@@ -35,7 +35,7 @@ def test_every_recipe_decides_every_choice_by_a_value_that_it_takes(framework: s
 
 
 @pytest.mark.parametrize(
-    ("text", "error", "told"),
+    ("text", "error", "message"),
     [
         ("tunned", UnknownName, "unknown recipe 'tunned': did you mean tuned"),
         ("tuned+compilr=none", UnknownName, "unknown choice of a recipe in pytorch 'compilr': did you mean compiler"),
@@ -44,8 +44,8 @@ def test_every_recipe_decides_every_choice_by_a_value_that_it_takes(framework: s
         ("tuned+compiler", InvalidConfiguration, "compiler is '', expected one of none, inductor, frozen"),
     ],
 )
-def test_what_is_no_recipe_is_refused_before_anything_runs(text: str, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told):
+def test_an_invalid_recipe_is_refused_before_anything_runs(text: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
         cases(Selection(frameworks=("pytorch",), recipes=(text,), device="cpu"))
 
 

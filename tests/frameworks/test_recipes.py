@@ -1,4 +1,4 @@
-"""Recipes: same names everywhere, each setting with its reason, and what the machine lacks is said."""
+"""Recipes have the same names everywhere, and report each setting with its reason and each unavailable one."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_a_batch_that_has_halves_is_taken_apart_in_tensorflow(images: int, halve
     assert np.max(np.abs(logits[1] - logits[0])) < 1e-5 * np.max(np.abs(logits[0]))
 
 
-def test_vectors_are_asked_of_xla_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_are_requested_from_xla_and_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     read = [stepped("jax", recipe)[0].readings().settings for recipe in ("default", "default+vectors=512")]
     assert [settings["compiler_options"] for settings in read] == ["none", "xla_cpu_prefer_vector_width=512"]
     monkeypatch.setattr(importlib.import_module("frameworks.jax.program"), "VECTORS", "xla_no_such_option")

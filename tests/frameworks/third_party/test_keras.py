@@ -22,7 +22,7 @@ BRIEF = ("--resolution", "75", "--images", "noise", "--no-ceilings", "--repeats"
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
-    with Workers(("pytorch", *KERAS), tmp_path_factory.mktemp("contenders")) as started:
+    with Workers(("pytorch", *KERAS), tmp_path_factory.mktemp("third_party")) as started:
         yield started
         assert not started.missing
 
@@ -62,9 +62,9 @@ def test_tf32_on_a_cpu_is_unsupported_with_what_to_do(tmp_path: Path) -> None:
     done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", "--precision", "tf32", *BRIEF, cwd=tmp_path)
     records = json.loads(done.stdout)["records"]
     assert [r["status"] for r in records] == ["unsupported"] * len(KERAS)
-    told = [r["reason"] for r in records]
-    assert [why.partition(": ")[0] for why in told] == [THIRD_PARTY[name].backend for name in KERAS]
-    assert all("this device has no TF32; expected an NVIDIA GPU of compute capability 8.0" in why for why in told)
+    reasons = [r["reason"] for r in records]
+    assert [why.partition(": ")[0] for why in reasons] == [THIRD_PARTY[name].backend for name in KERAS]
+    assert all("this device has no TF32; expected an NVIDIA GPU of compute capability 8.0" in why for why in reasons)
 
 
 def test_a_variant_that_keras_does_not_have_is_unsupported_in_one_line(tmp_path: Path) -> None:
