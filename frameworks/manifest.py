@@ -69,7 +69,7 @@ class DeviceMemory:
 class Substitution:
     """Something that a recipe or precision asks for and that is unavailable here.
 
-    wanted: what it asks for. why: why it is unavailable. ran: what ran instead.
+    wanted: what is asked for. why: why it is unavailable. ran: what ran instead.
     """
 
     wanted: str

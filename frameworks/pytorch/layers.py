@@ -74,10 +74,10 @@ class BatchNorm(nn.Module):
         layer = self.layer
         if not self.training:
             return F.batch_norm(x, self.mean, self.variance, self.scale, self.offset, False, 0.0, layer.epsilon)
-        mean, variance = self.mean.clone(), self.variance.clone()  # autograd keeps these: they must not change after
+        mean, variance = self.mean.clone(), self.variance.clone()  # saved for backward, so they must not change
         y = F.batch_norm(x, mean, variance, self.scale, self.offset, True, 1 - layer.momentum, layer.epsilon)
         cells = x.numel() // x.shape[1]
-        biased = (cells - 1) / cells if layer.variance == "biased" else 1.0  # PyTorch's update takes the unbiased one
+        biased = (cells - 1) / cells if layer.variance == "biased" else 1.0  # PyTorch updates with the unbiased one
         with torch.no_grad():
             kept = layer.momentum * self.variance
             self.mean.copy_(mean)

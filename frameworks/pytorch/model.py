@@ -1,4 +1,4 @@
-"""A network as a torch.nn.Module: submodules and state_dict carry the canonical names."""
+"""A network as a torch.nn.Module: submodules and state_dict have the canonical names."""
 
 from __future__ import annotations
 

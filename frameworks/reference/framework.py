@@ -1,4 +1,4 @@
-"""The reference in NumPy, described without importing it: what the frameworks are held against, not a competitor."""
+"""Descriptor of the reference in NumPy, which defines correctness and does not compete in speed; does not import it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Each layer kind as its definition, in NumPy: functions of arrays that keep no state.
+"""The definition of each layer kind in NumPy, as stateless functions of arrays.
 
-Shapes: activations (N, H, W, C), or (N, C) behind pooling or flattening; kernels HWIO (depthwise: H, W, 1, C); dense
-kernels (in, out). Everything is float64. Every default on which frameworks differ is stated with its layer.
+Shapes: activations (N, H, W, C), or (N, C) after global pooling or flattening; kernels HWIO (depthwise: H, W, 1, C);
+dense kernels (in, out). Everything is float64. Every default on which frameworks differ is documented with its layer.
 
 Convolutions and pools slide a window over a padded input. Output cell (y, x) of a window of height x width cells and
-stride s sees the padded cells (y s + i, x s + j) for 0 <= i < height and 0 <= j < width. There is no dilation, and a
-window that would reach beyond the padding is left out (floor, not ceil, of the number of outputs).
+stride s covers the padded cells (y s + i, x s + j) for 0 <= i < height and 0 <= j < width. There is no dilation, and a
+window that would extend beyond the padding is skipped (the number of outputs is rounded down).
 """
 
 from __future__ import annotations
@@ -26,19 +26,18 @@ def conv(layer: blueprint.Conv, x: Array, kernel: Array, bias: Array | None = No
 
     out[n, y, x, f] = bias[f] + sum over i, j, c of padded[n, y s + i, x s + j, c] kernel[i, j, c, f]
 
-    Padding holds zeros; how many, `frameworks.blueprint.edges` says: with "same" an odd cell goes to the bottom and
-    right, "symmetric" is kernel // 2 on every side whatever the input. With G groups, feature f belongs to group
-    f // (features / G) and sees the input channels of that group alone, in order: [g C / G, (g + 1) C / G).
+    Padding has the value zero and the size given by `frameworks.blueprint.edges`: with "same" an odd cell is at the
+    bottom and right, "symmetric" is kernel // 2 on every side for any input. With G groups, feature f belongs to group
+    g = f // (features / G) and depends on the input channels of that group only: [g C / G, (g + 1) C / G).
 
     Args:
         layer: features, kernel size, stride, padding and groups.
         x: (N, H, W, C).
         kernel: (height, width, C / groups, features).
-        bias: (features,), or None for a convolution without.
+        bias: (features,), or None for a convolution without bias.
 
     Returns:
         (N, H', W', features).
-
     """
     height, width, depth, features = kernel.shape
     # Groups become an axis of their own that is multiplied group by group: (..., G, 1, C/G) @ (G, C/G, F/G).
@@ -62,27 +61,26 @@ def batch_norm(
 
     out = (x - mean) / sqrt(variance + epsilon) * scale + offset
 
-    Epsilon is inside the root. Inference takes the running statistics, training those of the batch
-    (`batch_statistics`). Without a scale (Keras' scale=False) it is 1.
+    Epsilon is inside the root. Inference uses the running statistics, training those of the batch
+    (`batch_statistics`). Without a scale (Keras' scale=False), scale is 1.
 
     Args:
         layer: epsilon.
         x: (N, H, W, C).
-        mean: (C,), as also variance, offset and scale.
-        variance: see above.
-        offset: the paper's beta.
-        scale: the paper's gamma.
+        mean: (C,).
+        variance: (C,).
+        offset: (C,); beta in the paper.
+        scale: (C,); gamma in the paper.
 
     Returns:
         (N, H, W, C).
-
     """
     normalised = (x - mean) / np.sqrt(variance + layer.epsilon)
     return (normalised if scale is None else normalised * scale) + offset
 
 
 def batch_statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of each channel over batch, height and width: what normalises in training.
+    """Mean and biased variance of each channel over batch, height and width, by which training normalises.
 
     variance = mean of (x - mean)^2, divided by all m = N H W values, not by m - 1.
     """
@@ -93,29 +91,29 @@ def batch_statistics(x: Array) -> tuple[Array, Array]:
 def running_statistic(layer: blueprint.BatchNorm, running: Array, fresh: Array) -> Array:
     """A running statistic after a training step: momentum * running + (1 - momentum) * fresh.
 
-    Momentum is the share that is kept (Keras' meaning; PyTorch's is 1 minus that).
+    Momentum is the fraction of the old statistic that is kept (Keras' convention; PyTorch's is 1 - momentum).
     """
     return layer.momentum * running + (1 - layer.momentum) * fresh
 
 
 def fresh_variance(layer: blueprint.BatchNorm, biased: Array, values: int) -> Array:
-    """The batch's variance as it enters the running one: biased, or times m / (m - 1), by the layer's own rule.
+    """The batch variance that updates the running variance, as the layer specifies: biased, or times m / (m - 1).
 
-    PyTorch and TensorFlow's fused op take the unbiased one, Keras' and Flax's plain code the biased one.
+    PyTorch and TensorFlow's fused op use the unbiased variance, Keras' unfused code and Flax the biased one.
     """
     return biased * (values / (values - 1)) if layer.variance == "unbiased" else biased
 
 
 def activation(layer: blueprint.Activation, x: Array) -> Array:
-    """relu: max(x, 0). elu: x above 0 and exp(x) - 1 elsewhere, alpha being 1."""
+    """relu: max(x, 0). elu: x where x > 0 and exp(x) - 1 elsewhere (alpha 1)."""
     return np.maximum(x, 0) if layer.function == "relu" else np.where(x > 0, x, np.expm1(np.minimum(x, 0)))
 
 
 def max_pool(layer: blueprint.MaxPool, x: Array) -> Array:
-    """The largest value of each window and channel: (N, H, W, C) -> (N, H', W', C).
+    """The maximum of each window and channel: (N, H, W, C) -> (N, H', W', C).
 
-    A padded cell counts as `pad_value`: minus infinity, so that it never wins, or what a network asks for (a published
-    one pads with 0).
+    A padded cell has the value `pad_value`: minus infinity, so that it never is the maximum, unless the network has
+    another value (a published one pads with 0).
     """
     seen = [cell for _, _, cell in _window_cells(x, _square(layer), layer.stride, layer.padding, layer.pad_value)]
     return np.asarray(np.maximum.reduce(seen))
@@ -124,8 +122,8 @@ def max_pool(layer: blueprint.MaxPool, x: Array) -> Array:
 def average_pool(layer: blueprint.AveragePool, x: Array) -> Array:
     """The mean of each window and channel: (N, H, W, C) -> (N, H', W', C).
 
-    border "exclude" divides by the window's cells inside the image (TensorFlow, Keras), "include" by all of them, the
-    padded zeros too (PyTorch's default).
+    border "exclude" divides by the window's cells inside the image (TensorFlow, Keras), "include" by all cells of the
+    window, padded ones included (PyTorch's default).
     """
 
     def window_sum(values: Array) -> Array:
@@ -142,7 +140,7 @@ def global_average_pool(x: Array) -> Array:
 
 
 def flatten(x: Array) -> Array:
-    """(N, H, W, C) -> (N, H W C): channels vary fastest, then columns, whatever a framework's own layout is."""
+    """(N, H, W, C) -> (N, H W C): channels vary fastest, then columns, regardless of a framework's own layout."""
     return x.reshape(len(x), -1)
 
 
@@ -152,15 +150,15 @@ def channel_slice(layer: blueprint.Slice, x: Array) -> Array:
 
 
 def dropout(layer: blueprint.Dropout, x: Array, mask: Array) -> Array:
-    """What training keeps, divided by the probability of being kept: x * mask / (1 - rate).
+    """Inverted dropout in training: x * mask / (1 - rate), so that inference is the identity.
 
-    Inference is then the identity ("inverted" dropout). mask: 1 keeps, 0 drops; of x's shape.
+    mask: of x's shape; 1 keeps a unit, 0 drops it.
     """
     return x * mask / (1 - layer.rate)
 
 
 def dense(x: Array, kernel: Array, bias: Array) -> Array:
-    """X @ kernel + bias: (N, in) -> (N, out). PyTorch holds the kernel transposed."""
+    """X @ kernel + bias: (N, in) -> (N, out). PyTorch stores the kernel transposed."""
     return x @ kernel + bias
 
 
@@ -171,7 +169,7 @@ def _square(layer: blueprint.MaxPool | blueprint.AveragePool) -> tuple[int, int]
 def _window_cells(
     x: Array, window: tuple[int, int], stride: int, padding: blueprint.Padding, pad_value: float
 ) -> Iterator[tuple[int, int, Array]]:
-    """For each cell (i, j) of the window: i, j, and the padded input's values under it, (N, H', W', C)."""
+    """For each cell (i, j) of the window: i, j, and the padded input's values at that cell, (N, H', W', C)."""
     sizes = zip(x.shape[1:3], window, strict=True)
     rows, columns = (edges(padding, size, cells, stride) for size, cells in sizes)
     padded = np.pad(x, [(0, 0), rows, columns, (0, 0)], constant_values=pad_value)

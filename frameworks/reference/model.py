@@ -1,4 +1,4 @@
-"""A network in NumPy: the blueprint itself is walked, and each layer kind computed by its definition."""
+"""A network in NumPy: the model interprets the blueprint and computes each layer kind by its definition."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from frameworks.reference.layers import Array
 from frameworks.weights import Weights
 
 DTYPES: Final[Mapping[str, type[np.floating]]] = {"fp64": np.float64, "fp32": np.float32}
-"""What parameters and layer outputs are rounded to. What happens within a layer is float64 in either precision: fp32 is
-then the nearest float32 output of each layer, which no float32 implementation can better.
+"""Dtype to which parameters and layer outputs are rounded. A layer computes in float64 in both precisions, so that fp32
+gives the nearest float32 output of each layer: no float32 implementation can be more accurate.
 """
 
 
 class Model:
     """A network: (N, H, W, C) -> logits (N, classes). Starts in inference mode; `train()` and `eval()` switch.
 
-    With an auxiliary classifier, `blocks` has its logits, too, in training mode. masks: what each dropout keeps in
-    training mode, by its path; what is not there is drawn.
+    With an auxiliary classifier, `blocks` also returns its logits in training mode. masks: dropout masks for training
+    mode, by the path of the layer; a layer without one uses a random mask.
     """
 
     def __init__(self, network: Network, weights: Weights, precision: Precision = "fp64") -> None:
@@ -40,7 +40,7 @@ class Model:
         self._weights = {p.name: self._rounded(weights[p.name]) for p in parameters(network)}
 
     def train(self) -> None:
-        """Batch statistics, which also move the running ones; dropout; the auxiliary classifier."""
+        """Training mode: batch statistics, which update the running statistics; dropout; the auxiliary classifier."""
         self.training = True
 
     def eval(self) -> None:
@@ -57,8 +57,7 @@ class Model:
 
         Args:
             x: images, (N, H, W, C).
-            block_inputs: by block, what the next one takes instead of its output.
-
+            block_inputs: by name of a block, an array that the next block takes instead of this block's output.
         """
         outputs = {}
         auxiliary = self.network.auxiliary if self.training else None
@@ -75,7 +74,7 @@ class Model:
         return {name: array.astype(self.dtype) for name, array in self._weights.items()}
 
     def _forward(self, layer: Layer, prefix: str, x: Array) -> Array:
-        """The output of a layer, whatever its kind, for input x."""
+        """The output of a layer of any kind."""
         path = join(prefix, layer.name)
         match layer:
             case blueprint.Sequence():
@@ -118,7 +117,7 @@ class Model:
                 return layers.dense(x, weights[f"{path}.kernel"], weights[f"{path}.bias"])
 
     def _batch_norm(self, layer: blueprint.BatchNorm, path: str, x: Array) -> Array:
-        """Normalises, in training mode by the batch's statistics, which then move the running ones."""
+        """Normalise; in training mode by the batch's statistics, which also update the running statistics."""
         weights = self._weights
         mean, variance = weights[f"{path}.mean"], weights[f"{path}.variance"]
         if self.training:
@@ -134,5 +133,5 @@ class Model:
         return np.asarray(self.masks.get(path, drawn), np.float64)
 
     def _rounded(self, array: NDArray[np.floating]) -> Array:
-        """As float64, after one rounding to the model's precision."""
+        """Round to the model's precision, and return the result as float64."""
         return array.astype(self.dtype, copy=False).astype(np.float64, copy=False)

@@ -1,7 +1,7 @@
 """The capabilities of the reference: it prepares networks and takes part in `verify`.
 
-It is the definition that the others are held against, not a competitor in speed: it has no recipe but `default`, no
-GPU, no ceilings and no FLOP counter.
+The reference defines correctness and does not compete in speed. It has the recipe `default` only, no GPU support, no
+ceilings and no FLOP counter.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ NO_DEVICE_CLOCK: Final = Absent("NumPy has no clock of the device's own")
 
 
 def devices() -> tuple[Device, ...]:
-    """NumPy computes on the CPU."""
+    """Only the CPU."""
     return ("cpu",)
 
 
@@ -74,7 +74,7 @@ def outputs(
 
 
 class ReferenceProgram:
-    """A network as a program that can be stepped: a step has finished when it returns."""
+    """A network in NumPy; see frameworks.api.Program. A step has finished when it returns."""
 
     substitutions: tuple[Substitution, ...] = ()
 
@@ -89,7 +89,7 @@ class ReferenceProgram:
         return self.batch
 
     def compile(self, batch: Array) -> bool:
-        """False: there is nothing to compile."""
+        """Always False: nothing is compiled."""
         return False
 
     def step(self, batch: Array) -> Array:
@@ -111,13 +111,13 @@ class ReferenceProgram:
         return collect(self._settings(), nothing_compiled(), NO_DEVICE_CLOCK)
 
     def reset_device_memory(self) -> None:
-        """There is no device memory of its own."""
+        """No effect: NumPy has no device memory."""
 
     def device_memory(self) -> DeviceMemory | None:
         return None
 
     def _settings(self) -> dict[str, Reading]:
-        """Every setting of the manifest; what NumPy does not have is absent."""
+        """Every setting of the manifest; those that NumPy does not have are absent."""
         dtype = np.dtype(self.model.dtype).name
         stepped = self.output is not None
         return {

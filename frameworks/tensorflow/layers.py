@@ -30,7 +30,7 @@ def to_canonical(variable: tf.Variable, depthwise: bool = False) -> np.ndarray:
 class Conv(tf.Module):
     """Cross-correlation, no dilation. "SAME" is TensorFlow's: an extra cell is at the bottom and right.
 
-    Symmetric padding is written out, except where it is what "SAME" does.
+    Symmetric padding is a separate tf.pad, except where it is equal to "SAME".
     """
 
     def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: tf.DType) -> None:
@@ -54,15 +54,15 @@ class Conv(tf.Module):
         else:
             y = tf.nn.conv2d(x, self.kernel, stride, padding)
         if layer.groups > 1 and not self.depthwise:
-            y = tf.ensure_shape(y, y.shape)  # or grappler fuses what follows into an op that takes no groups
+            y = tf.ensure_shape(y, y.shape)  # prevents Grappler's fusion into an op without groups
         return y if self.bias is None else tf.nn.bias_add(y, self.bias)
 
 
 class BatchNorm(tf.Module):
     """Over batch, height and width. Running statistics and parameters stay in at least float32.
 
-    The fused op has no float64: the unfused form there. The fused op is called raw because the wrapper
-    raises any epsilon below 1.001e-5 to that value without a word.
+    float64 uses the unfused form, since the fused op does not support it. The fused op is called through raw_ops since
+    its wrapper silently raises any epsilon below 1.001e-5 to that value.
     """
 
     def __init__(self, layer: blueprint.BatchNorm, path: str, weights: Weights, dtype: tf.DType) -> None:
@@ -74,7 +74,7 @@ class BatchNorm(tf.Module):
         self.offset = tf.Variable(to_native(offset, wide), name="offset")
         self.mean = tf.Variable(to_native(weights[f"{path}.mean"], wide), trainable=False, name="mean")
         self.variance = tf.Variable(to_native(weights[f"{path}.variance"], wide), trainable=False, name="variance")
-        self.ones = np.ones(offset.shape, wide.as_numpy_dtype)  # the fused op cannot do without a scale
+        self.ones = np.ones(offset.shape, wide.as_numpy_dtype)  # the fused op requires a scale
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         y, mean, variance = self.unfused(x, training) if x.dtype == tf.float64 else self.fused(x, training)
@@ -88,12 +88,12 @@ class BatchNorm(tf.Module):
         return y
 
     def unfused(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The output with the mean and biased variance that it was made with."""
+        """The output, and the mean and biased variance by which it was normalised."""
         mean, variance = tf.nn.moments(x, (0, 1, 2)) if training else (self.mean, self.variance)
         return tf.nn.batch_normalization(x, mean, variance, self.offset, self.scale, self.layer.epsilon), mean, variance
 
     def fused(self, x: tf.Tensor, training: bool) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The same through the fused op, whose variance of the batch comes back unbiased."""
+        """The same by the fused op, which returns the batch's unbiased variance."""
         empty = tf.zeros(0)
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x,
@@ -122,7 +122,7 @@ class Activation(tf.Module):
 
 
 class MaxPool(tf.Module):
-    """Padded cells count as minus infinity, as TensorFlow's "SAME" has them; other paddings are written out."""
+    """Padded cells count as minus infinity, as with TensorFlow's "SAME"; other paddings are a separate tf.pad."""
 
     def __init__(self, layer: blueprint.MaxPool) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class MaxPool(tf.Module):
 
 
 class AveragePool(tf.Module):
-    """TensorFlow divides by the cells inside the image."""
+    """TensorFlow divides by the cells inside the image; to include the border, it is padded beforehand."""
 
     def __init__(self, layer: blueprint.AveragePool) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from frameworks.weights import Weights
 
 
 def touch(device: Device) -> str:
-    """As JAX's own; the device is JAX's default from then on. Raises MissingFramework or Unsupported."""
+    """See frameworks.api.Prepares. Also makes the device JAX's default, and raises MissingFramework without Keras."""
     name = program.touch(device)
     jax.config.update("jax_default_device", program.jax_device(device))
     keras_model.imported("jax")
@@ -28,7 +28,7 @@ def touch(device: Device) -> str:
 
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> JaxProgram:
-    """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
+    """See frameworks.api.Prepares. Raises Unsupported if Keras does not have the network."""
     precision = execution.precision
     program.require_precision(precision, execution.device)
     jax.config.update("jax_default_matmul_precision", "default" if precision == "tf32" else "highest")
@@ -41,5 +41,5 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
 
 
 def _predict(model: Any) -> Callable[[Any, jax.Array], jax.Array]:
-    """The model keeps its own parameters: what a step passes is not used."""
+    """A function of the program's state and a batch; the state is unused, since the model has its own parameters."""
     return lambda _, batch: jnp.asarray(model.predict_on_batch(batch))

@@ -1,6 +1,6 @@
-"""keras.applications' networks and how their layers are found for ours: of every Keras backend alike.
+"""The networks of keras.applications, and the mapping of our layers to Keras' layers, the same on all backends.
 
-Nothing here imports Keras; models come in as arguments.
+This module does not import Keras: models are arguments.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from frameworks.weights import Array, Weights
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Networks of one kind: how Keras' layers are found for ours.
+    """The mapping for one family of networks.
 
-    layers: path of each layer with weights -> Keras' layer. taps: name of each block -> the layer whose output it is.
+    layers: returns Keras' layer for the path of each of our layers with weights.
+    taps: returns, for the name of each of our blocks, the Keras layer whose output is the block's output.
     """
 
     layers: Callable[[Network, Any], dict[str, Any]]
@@ -31,9 +32,12 @@ def covers(model: str, variant: str) -> bool:
 
 
 def build(applications: Any, network: Network, input_shape: tuple[int, ...] | None = None) -> Any:
-    """Keras' model of this network with logits for outputs and weights of its own.
+    """Build Keras' model of this network, with logits as outputs and Keras' initial weights.
 
-    applications: the module keras.applications. input_shape: as Keras is to have it; the network's own if left out.
+    Args:
+        applications: the module keras.applications.
+        network: our blueprint.
+        input_shape: in Keras' image data format; None for the network's own shape.
     """
     make = getattr(applications, APPLICATIONS[network.name][0])
     shape, classes = input_shape or network.input_shape, network.config.classes
@@ -41,17 +45,17 @@ def build(applications: Any, network: Network, input_shape: tuple[int, ...] | No
 
 
 def layers_of(network: Network, model: Any) -> dict[str, Any]:
-    """Path of each of our layers with weights -> Keras' layer."""
+    """Keras' layer for the path of each of our layers with weights."""
     return APPLICATIONS[network.name][1].layers(network, model)
 
 
 def taps_of(network: Network, model: Any) -> dict[str, Any]:
-    """Name of each of our blocks -> Keras' layer whose output it is."""
+    """For the name of each of our blocks, the Keras layer whose output is the block's output."""
     return APPLICATIONS[network.name][1].taps(network, model)
 
 
 def assign(layers: Mapping[str, Any], weights: Weights) -> None:
-    """Gives each of Keras' layers its arrays; a separable convolution of theirs is two layers of ours."""
+    """Load our weights into Keras' layers. One separable convolution of Keras corresponds to two of our layers."""
     together: dict[str, tuple[Any, list[Array]]] = {}
     for path, layer in layers.items():
         roles = ("kernel", "bias", "scale", "offset", "mean", "variance")
@@ -63,13 +67,13 @@ def assign(layers: Mapping[str, Any], weights: Weights) -> None:
         layer.set_weights(arrays)
 
 
-def _weighty(network: Network) -> Iterator[LayerInstance]:
-    """Layers with weights, in order."""
+def _layers_with_weights(network: Network) -> Iterator[LayerInstance]:
+    """Our layers with weights, in execution order."""
     return (p for p in infer_shapes(network) if isinstance(p.layer, Conv | BatchNorm | Dense))
 
 
 def _numbered(model: Any, stem: str) -> list[Any]:
-    """Layers with automatic names (stem, stem_1, …) in the order of their creation: Keras' own list is by depth."""
+    """Layers with automatic names (stem, stem_1, …) in the order of creation; model.layers is ordered by depth."""
     found = [(re.fullmatch(rf"{stem}(?:_(\d+))?", layer.name), layer) for layer in model.layers]
     return [layer for _, layer in sorted((int(m[1] or 0), layer) for m, layer in found if m)]
 
@@ -86,7 +90,7 @@ def _xception_layers(network: Network, model: Any) -> dict[str, Any]:
             return next(shortcuts[type(p.layer)])
         return model.get_layer(f"{block}_{unit}_bn" if leaf == "bn" else f"{block}_{unit}")
 
-    return {p.path: find(p) for p in _weighty(network)}
+    return {p.path: find(p) for p in _layers_with_weights(network)}
 
 
 def _xception_taps(network: Network, model: Any) -> dict[str, Any]:
@@ -102,7 +106,7 @@ def _inception_layers(network: Network, model: Any) -> dict[str, Any]:
         BatchNorm: iter(_numbered(model, "batch_normalization")),
         Dense: iter([model.get_layer("predictions")]),
     }
-    return {p.path: next(numbered[type(p.layer)]) for p in _weighty(network)}
+    return {p.path: next(numbered[type(p.layer)]) for p in _layers_with_weights(network)}
 
 
 def _inception_taps(network: Network, model: Any) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def _resnet_layers(network: Network, model: Any) -> dict[str, Any]:
         numbers = {"shortcut": "0", "conv1": "1", "conv2": "2", "conv3": "3"}
         return "_".join([parts[0], *(numbers[part] for part in parts[1:-1]), parts[-1]])
 
-    return {p.path: model.get_layer(name(p.path)) for p in _weighty(network)}
+    return {p.path: model.get_layer(name(p.path)) for p in _layers_with_weights(network)}
 
 
 def _resnet_taps(network: Network, model: Any) -> dict[str, Any]:
@@ -137,7 +141,7 @@ def _vgg_layers(network: Network, model: Any) -> dict[str, Any]:
         block, unit, *_ = path.split(".")
         return unit.replace("dense", "fc") if block == "head" else f"{block}_{unit}"
 
-    return {p.path: model.get_layer(name(p.path)) for p in _weighty(network)}
+    return {p.path: model.get_layer(name(p.path)) for p in _layers_with_weights(network)}
 
 
 def _vgg_taps(network: Network, model: Any) -> dict[str, Any]:

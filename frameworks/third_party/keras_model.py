@@ -1,6 +1,6 @@
-"""keras.applications on any of its backends, carrying our weights: what all three share.
+"""keras.applications with our weights: code shared by the three backends.
 
-Keras is imported here, inside functions, once its backend has been chosen.
+Keras is imported inside functions, after its backend has been selected.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ POLICIES: Final = {"fp64": "float64", "fp32": "float32", "tf32": "float32", "bf1
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a recipe sets of Keras. jit: None leaves it to Keras. channels_first: of activations."""
+    """Keras' settings for a recipe. jit: jit_compile, None for the default. channels_first: layout of activations."""
 
     jit: bool | None = None
     channels_first: bool = False
 
 
 def imported(backend: Backend) -> Any:
-    """Keras on this backend. Raises MissingFramework, or Unsupported if the process has it on another one."""
+    """Import Keras with this backend.
+
+    Raises MissingFramework, or Unsupported if this process has imported Keras with another backend.
+    """
     os.environ["KERAS_BACKEND"] = backend
     try:
         import keras
@@ -41,7 +44,7 @@ def imported(backend: Backend) -> Any:
 
 
 def build(backend: Backend, network: Network, weights: Weights, precision: Precision, options: Options) -> Any:
-    """Keras' model with our weights, ready to predict. Raises Unsupported for a network that Keras does not have."""
+    """Build Keras' model with our weights, ready to predict. Raises Unsupported if Keras does not have the network."""
     keras = imported(backend)
     if not keras_layers.covers(network.name, network.variant):
         raise Unsupported(

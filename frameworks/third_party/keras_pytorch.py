@@ -22,7 +22,7 @@ from frameworks.weights import Weights
 
 
 def touch(device: Device) -> str:
-    """As PyTorch's own; Keras gets the device by its variable. Raises MissingFramework or Unsupported."""
+    """See frameworks.api.Prepares. Also selects Keras' device, and raises MissingFramework without Keras."""
     name = program.touch(device)
     os.environ["KERAS_TORCH_DEVICE"] = device
     keras_model.imported("torch")
@@ -30,7 +30,7 @@ def touch(device: Device) -> str:
 
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> PyTorchProgram:
-    """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
+    """See frameworks.api.Prepares. Raises Unsupported if Keras does not have the network."""
     device, recipe = execution.device, execution.recipe.name
     program.require_device(device)
     program.set_matmul_precision(execution.precision, device)
@@ -53,7 +53,7 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
 def _predict(model: Any) -> Callable[[Tensor], Tensor]:
     def predict(batch: Tensor) -> Tensor:
         logits = model.predict_on_batch(batch)
-        if logits.dtype.name == "bfloat16":  # NumPy's, which PyTorch does not take
+        if logits.dtype.name == "bfloat16":  # NumPy's bfloat16 (ml_dtypes), which torch.from_numpy does not accept
             return torch.from_numpy(logits.astype(np.float32)).bfloat16()
         return torch.from_numpy(logits)
 

@@ -19,14 +19,14 @@ from frameworks.weights import Weights
 
 
 def touch(device: Device) -> str:
-    """As TensorFlow's own. Raises MissingFramework or Unsupported."""
+    """See frameworks.api.Prepares. Also raises MissingFramework without Keras."""
     name = program.touch(device)
     keras_model.imported("tensorflow")
     return name
 
 
 def prepare(network: Network, weights: Weights, execution: Execution, task: Task) -> TensorFlowProgram:
-    """Keras' network on the device as the recipe says. Raises Unsupported if Keras does not have it."""
+    """See frameworks.api.Prepares. Raises Unsupported if Keras does not have the network."""
     device = execution.device
     program.require_device(device)
     program.set_matmul_precision(execution.precision, device)

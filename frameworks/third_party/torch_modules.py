@@ -1,11 +1,10 @@
-"""Modules of other people's PyTorch libraries with our weights: what torchvision and timm share."""
+"""Models of third-party PyTorch libraries with our weights: code shared by torchvision and timm."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -33,8 +32,8 @@ KINDS: Final = {Conv: nn.Conv2d, BatchNorm: nn.BatchNorm2d, Dense: nn.Linear}
 class LibraryModel:
     """The library's model for one of our networks.
 
-    name: the library's. variant: ours that computes the same. others: variants of ours with the same work, and in what
-    the library's model differs from them.
+    name: of the library's model. variant: our variant that computes the same function.
+    others: our variants with the same amount of work, and how the library's model differs from each.
     """
 
     name: str
@@ -42,7 +41,7 @@ class LibraryModel:
     others: Mapping[str, tuple[Substitution, ...]] = field(default_factory=dict)
 
     def differences(self, variant: str) -> tuple[Substitution, ...] | None:
-        """In what the model differs from a variant of ours; None if it is another network."""
+        """How the model differs from one of our variants; None if it is another network."""
         return () if variant == self.variant else self.others.get(variant)
 
 
@@ -50,8 +49,8 @@ class LibraryModel:
 class Library:
     """A library of PyTorch modules; see frameworks.api.Prepares.
 
-    name: of its package. models: those of our networks that it has. make: its package, the name of a model of its and
-    a number of classes -> the module.
+    name: of its package. models: the library's models by the name of our network.
+    make: returns the module, from the package, the name of the library's model and the number of classes.
     """
 
     name: str
@@ -59,13 +58,13 @@ class Library:
     make: Callable[[Any, str, int], nn.Module]
 
     def touch(self, device: Device) -> str:
-        """As PyTorch's own. Raises MissingFramework or Unsupported."""
+        """See frameworks.api.Prepares. Also raises MissingFramework without the library."""
         name = program.touch(device)
         imported(self.name)
         return name
 
     def prepare(self, network: Network, weights: Weights, execution: Execution, task: Task) -> PyTorchProgram:
-        """The library's network on the device as the recipe says. Raises Unsupported if it has none."""
+        """See frameworks.api.Prepares. Raises Unsupported if the library does not have the network."""
         program.require_device(execution.device)
         program.set_matmul_precision(execution.precision, execution.device)
         found, differences = library_model(self.name, self.models, network)
@@ -74,14 +73,14 @@ class Library:
 
 
 def imported(library: str) -> Any:
-    """The library. Raises MissingFramework, or Unsupported if it is there and cannot be imported."""
+    """Import the library. Raises MissingFramework, or Unsupported if it is installed but cannot be imported."""
     try:
         return importlib.import_module(library)
     except ModuleNotFoundError as error:
         raise MissingFramework(
             f"{library}: module '{error.name}' is not installed; pip install {library}"
         ) from error
-    except Exception as error:  # a wheel built for another PyTorch raises what it likes
+    except Exception as error:  # a wheel built for another PyTorch may raise anything
         why = " ".join(str(error).split())
         raise Unsupported(
             f"{library} cannot be imported with torch {torch.__version__}: {type(error).__name__}: {why}"
@@ -91,7 +90,7 @@ def imported(library: str) -> Any:
 def library_model(
     library: str, models: Mapping[str, LibraryModel], network: Network
 ) -> tuple[LibraryModel, tuple[Substitution, ...]]:
-    """The library's model for this network, and in what it differs. Raises Unsupported if it has none."""
+    """The library's model for this network, and how it differs. Raises Unsupported if it has none."""
     found = models.get(network.name)
     differences = found.differences(network.variant) if found else None
     if found is None or differences is None:
@@ -103,7 +102,7 @@ def library_model(
 def with_our_weights(
     model: nn.Module, network: Network, weights: Weights, execution: Execution, differences: tuple[Substitution, ...]
 ) -> PyTorchProgram:
-    """The library's module with our weights as the recipe says."""
+    """A program that runs the library's module with our weights and the recipe's settings."""
     model.eval()
     load_weights(model, network, weights)
     model = model.to(execution.device, DTYPES[execution.precision])
@@ -120,9 +119,9 @@ def with_our_weights(
 
 
 def load_weights(model: nn.Module, network: Network, weights: Weights) -> None:
-    """Give the module our weights. Layers are paired in the order in which an inference runs them.
+    """Load our weights into the module. Layers are paired in the order in which inference runs them.
 
-    Raises Unsupported if the layers are not as many, or not of the same kinds and shapes.
+    Raises Unsupported if the layers differ in number, kinds or shapes.
     """
     ours = [p for p in infer_shapes(network) if isinstance(p.layer, Conv | BatchNorm | Dense)]
     theirs = _in_order(model, network.input_shape)
@@ -151,27 +150,31 @@ def _in_order(model: nn.Module, shape: tuple[int, int, int]) -> list[nn.Module]:
 
 
 def _assign(instance: LayerInstance, module: nn.Module, weights: Weights, before: tuple[int, ...] | None) -> None:
-    """before: shape of what was flattened for this dense layer; ours counts channels fastest, theirs slowest."""
-    take = partial(_found, weights, instance.path)
+    """Load one layer's weights.
+
+    before: for a dense layer after Flatten, the shape before flattening; channels vary fastest in our order, slowest in
+    the library's. None for other layers.
+    """
     if not isinstance(module, KINDS[type(instance.layer)]):
         raise Unsupported(f"{instance.path}: the library's model has a {type(module).__name__} there")
-    kernel = take("kernel")
+    kernel = weights.get(f"{instance.path}.kernel")
     if kernel is not None and before is not None:
         kernel = kernel.reshape(*before, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
     if isinstance(instance.layer, BatchNorm):
         offset = weights[f"{instance.path}.offset"]
-        scale = take("scale")
-        arrays = {
+        scale = weights.get(f"{instance.path}.scale")
+        arrays: dict[str, Array | None] = {
             "weight": np.ones_like(offset) if scale is None else scale, "bias": offset,
-            "running_mean": take("mean"), "running_var": take("variance"),
+            "running_mean": weights[f"{instance.path}.mean"], "running_var": weights[f"{instance.path}.variance"],
         }  # fmt: skip
     else:
-        arrays = {"weight": kernel, "bias": take("bias")}
+        arrays = {"weight": kernel, "bias": weights.get(f"{instance.path}.bias")}
     for name, array in arrays.items():
         _copy(instance.path, getattr(module, name), array)
 
 
 def _copy(path: str, target: Tensor | None, array: Array | None) -> None:
+    """Copy an array into a parameter. Raises Unsupported if only one of them exists, or if their shapes differ."""
     if target is None and array is None:
         return
     native = None if array is None else to_native(array, torch.float32)
@@ -180,7 +183,3 @@ def _copy(path: str, target: Tensor | None, array: Array | None) -> None:
         raise Unsupported(f"{path}: the library's model has shape {theirs} there, expected {ours}")
     with torch.no_grad():
         target.copy_(native)
-
-
-def _found(weights: Weights, path: str, role: str) -> Array | None:
-    return weights.get(f"{path}.{role}")

@@ -67,7 +67,7 @@ def describe(value: object) -> str:
 
 
 def deviation(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> float:
-    """Max |left - right| / max |right|; 0 where both are 0 everywhere, infinite for unlike shapes or no number."""
+    """Max |left - right| / max |right|; 0 if both are 0 everywhere, infinite for different shapes or NaN."""
     if left.shape != right.shape or not np.isfinite(left).all():
         return float("inf")
     largest, difference = float(np.abs(right).max()), float(np.abs(left - right).max())

@@ -40,7 +40,7 @@ def run(*arguments: str) -> dict[str, float]:
     return found
 
 
-def test_an_array_that_is_freed_and_taken_again_maps_no_pages_where_memory_is_kept() -> None:
+def test_allocating_a_freed_array_again_maps_no_pages_if_memory_is_kept() -> None:
     returned, kept = run("returned"), run("kept")
     assert (returned["kept"], kept["kept"]) == (False, True)
     assert returned["faults"] > 10  # 32 MiB; fewer where the kernel gives huge pages

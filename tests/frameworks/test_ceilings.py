@@ -1,4 +1,4 @@
-"""Products and copies for ceilings do the work that they are named for, and each comes back when it is done."""
+"""Matmuls and copies for ceilings do the work that they are named after, and return when the device has finished."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def as_float64(result: Any) -> np.ndarray:
 
 
 def address(array: Any) -> int:
-    """Where an array of a framework lies on the host."""
+    """Address of a framework's array in host memory."""
     if hasattr(array, "data_ptr"):
         return int(array.data_ptr())
     if hasattr(array, "unsafe_buffer_pointer"):
@@ -38,7 +38,7 @@ def address(array: Any) -> int:
 
 @pytest.mark.parametrize("precision", EPSILON)
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_product_multiplies_two_square_matrices_in_its_precision(framework: str, precision: Precision) -> None:
+def test_a_matmul_multiplies_two_square_matrices_in_its_precision(framework: str, precision: Precision) -> None:
     left, right = (operand.astype(np.float64) for operand in matmul_operands(96))
     result = ceilings(framework).matmul(96, precision, "cpu")()
     assert DTYPE[precision] in str(result.dtype)
@@ -55,7 +55,7 @@ def test_operands_are_square_dense_and_the_same_each_time() -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_copy_writes_all_its_bytes_to_another_place(framework: str) -> None:
+def test_a_copy_writes_all_bytes_to_another_address(framework: str) -> None:
     call = ceilings(framework).copy(1 << 16, "cpu")
     source = inspect.getclosurevars(call).nonlocals["source"]
     for _ in range(2):
@@ -66,7 +66,7 @@ def test_a_copy_writes_all_its_bytes_to_another_place(framework: str) -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_ceilings_of_a_gpu_that_is_not_there_are_unsupported(framework: str) -> None:
+def test_ceilings_of_a_missing_gpu_are_unsupported(framework: str) -> None:
     implementation = ceilings(framework)
     if "cuda" in load(framework).devices():
         pytest.skip("this machine has a GPU")

@@ -59,7 +59,7 @@ def by_block(costs: NetworkCost) -> dict[str, list[LayerCost]]:
     return blocks
 
 
-def test_xception_costs_what_the_table_says_block_by_block() -> None:
+def test_xceptions_cost_agrees_with_the_table_block_by_block() -> None:
     found = {
         name: (
             sum(layer.parameters_trainable for layer in layers),
@@ -71,7 +71,7 @@ def test_xception_costs_what_the_table_says_block_by_block() -> None:
     assert found == XCEPTION_BLOCKS
 
 
-def test_inception_costs_what_the_table_says_block_by_block() -> None:
+def test_inceptions_cost_agrees_with_the_table_block_by_block() -> None:
     plain = by_block(cost(network("inception_v3")))
     scaled = by_block(cost(network("inception_v3", "batch_norm_scale")))
     found = {
@@ -176,7 +176,7 @@ def test_a_fused_network_moves_only_what_its_convolutions_pools_and_second_summa
     }
 
 
-def test_branches_are_written_straight_into_their_concatenation_when_fused() -> None:
+def test_fused_branches_write_directly_into_their_concatenation() -> None:
     costs = cost(network("inception_v3"))
     concatenations = [
         work for layer, work in zip(costs.layers, fused_layers(costs), strict=True) if layer.kind == "concat"
@@ -196,7 +196,7 @@ def test_as_written_does_the_same_multiply_adds_and_moves_every_layers_bytes(mod
     assert all(less <= more for (_, less), (_, more) in zip(fused, written, strict=True))
 
 
-def test_a_task_whose_cost_is_not_known_is_refused_instead_of_taken_for_inference() -> None:
+def test_a_task_without_a_cost_model_is_an_error() -> None:
     assert cost(tiny(), INFER, batch=2) == cost(tiny(), batch=2)
     with pytest.raises(Unsupported, match="cost of tiny: no cost model for the task 'train', expected Infer"):
         cost(tiny(), "train")  # type: ignore[arg-type]

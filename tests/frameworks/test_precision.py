@@ -1,4 +1,4 @@
-"""TF32 is on where it was asked for on a GPU that has it, off everywhere else, and never just called so."""
+"""TF32 is on only if it is requested and the GPU has it; a request on any other device is an error."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_jax_asks_for_tf32_in_every_matmul_for_tf32_and_in_none_for_fp32(lowerin
 
 
 def switch(framework: str, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int]) -> Any:
-    """A framework's way to ask for a precision's products, on a GPU of this capability."""
+    """The function with which a framework selects a precision's matmuls, on a GPU of this compute capability."""
     if framework == "pytorch":
         import torch
 

@@ -1,4 +1,4 @@
-"""What a recipe needs of its process, in processes of their own: a framework takes its threads as it starts."""
+"""Process-level settings of a recipe, in separate processes, since a framework reads its threads when it starts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ print(json.dumps([settings["threads"], settings["memory_kept"], [s.wanted for s 
 
 
 def stepped(framework: str, text: str, when: str, **variables: str) -> tuple[int, bool, list[str]]:
-    """Threads, whether memory is kept, and what could not be had, in a process that configures itself `when`."""
+    """Threads, whether memory is kept, missing settings, of a process that configures itself early, late or never."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, framework, text, when], cwd=ROOT, capture_output=True, text=True, check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
@@ -55,7 +55,7 @@ def stepped(framework: str, text: str, when: str, **variables: str) -> tuple[int
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_process_has_from_its_environment_what_its_recipe_names(framework: str) -> None:
+def test_environment_variables_make_the_settings_of_a_recipe(framework: str) -> None:
     execution = FRAMEWORKS[framework].execution("default+threads=3+memory=kept", "fp32", "cpu")
     variables = process_environment(FRAMEWORKS[framework], execution)
     assert set(process.MALLOC_VARIABLES) <= set(variables)
@@ -63,13 +63,13 @@ def test_a_process_has_from_its_environment_what_its_recipe_names(framework: str
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_process_that_configures_itself_before_the_import_has_the_same(framework: str) -> None:
+def test_configuring_a_process_before_the_import_makes_the_same_settings(framework: str) -> None:
     assert stepped(framework, "default+threads=3+memory=kept", "early") == (3, True, [])
 
 
 @pytest.mark.parametrize("when", ["late", "never"])
 @pytest.mark.parametrize("framework", ["tensorflow", "jax"])
-def test_threads_that_come_too_late_are_reported(framework: str, when: str) -> None:
+def test_threads_that_are_set_too_late_are_reported(framework: str, when: str) -> None:
     threads, kept, wanted = stepped(framework, "default+threads=3+memory=kept", when)
     assert (threads, kept, wanted) == (usable_cores(), True, ["3 threads"])
 

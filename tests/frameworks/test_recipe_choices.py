@@ -1,4 +1,4 @@
-"""Recipes as they are written: a name, and choices of one's own after it. No framework is imported."""
+"""Recipes as text: a name, optionally followed by choices. No framework is imported."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.cli.command import said
 from xibench.run.plan import Selection, cases
 
 
-def test_what_is_written_after_the_name_replaces_that_choice_alone() -> None:
+def test_a_choice_after_the_name_overrides_only_that_choice() -> None:
     tuned, own = (FRAMEWORKS["pytorch"].recipe(text, "cpu") for text in ("tuned", "tuned+layout=NCHW+threads=2"))
     changed = {name: own.choices[name] for name in own.choices if own.choices[name] != tuned.choices[name]}
     assert changed == {"layout": "NCHW", "threads": "2"}
@@ -23,7 +23,7 @@ def test_what_is_written_after_the_name_replaces_that_choice_alone() -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_every_recipe_decides_every_choice_by_a_value_that_it_takes(framework: str) -> None:
+def test_every_recipe_has_an_allowed_value_for_every_choice(framework: str) -> None:
     known = FRAMEWORKS[framework].choices
     for name in RECIPES:
         for device in DEVICES:
@@ -49,18 +49,18 @@ def test_an_invalid_recipe_is_refused_before_anything_runs(text: str, error: typ
         cases(Selection(frameworks=("pytorch",), recipes=(text,), device="cpu"))
 
 
-def test_a_third_party_implementation_takes_names_alone() -> None:
+def test_a_third_party_implementation_has_no_choices() -> None:
     assert cases(Selection(frameworks=tuple(THIRD_PARTY), recipes=tuple(RECIPES), device="cpu"))
     with pytest.raises(UnknownName, match=r"unknown recipe 'tuned\+compiler=none': did you mean compiled or tuned"):
         cases(Selection(frameworks=("timm",), recipes=("tuned+compiler=none",), device="cpu"))
 
 
-def test_the_command_says_so_in_one_line(tmp_path: Path) -> None:
+def test_the_command_reports_an_invalid_choice_in_one_line(tmp_path: Path) -> None:
     line = said("run", "-f", "jax", "--recipe", "tuned+depthwise=fast", cwd=tmp_path, code=2)
     assert "recipe 'tuned+depthwise=fast' in jax: depthwise is 'fast', expected one of grouped, shifted" in line
 
 
-def test_a_choice_applies_to_its_tasks_devices_and_precisions_alone() -> None:
+def test_a_choice_applies_only_to_its_tasks_devices_and_precisions() -> None:
     graphs = FRAMEWORKS["pytorch"].choices["graphs"]
     assert [graphs.applies(INFER, device, "fp32") for device in DEVICES] == [False, True]
     narrow = Choice({"off": None, "on": None}, precisions=("bf16",))
@@ -70,7 +70,7 @@ def test_a_choice_applies_to_its_tasks_devices_and_precisions_alone() -> None:
     assert FRAMEWORKS["pytorch"].open_choices("cuda")["graphs"] == ("off", "on")
 
 
-def test_an_execution_survives_its_way_to_the_worker() -> None:
+def test_an_execution_survives_encoding_and_decoding() -> None:
     execution = FRAMEWORKS["jax"].execution("tuned+threads=2", "bf16", "cpu")
     assert msgspec.json.decode(msgspec.json.encode(execution), type=Execution) == execution
     with pytest.raises(UnknownName, match="unknown precision 'fp31': did you mean fp32"):

@@ -55,7 +55,7 @@ def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded
 def test_every_lowering_in_jax_computes_the_same(
     choice: str, model: str, variant: str, resolution: int
 ) -> None:
-    """128 px: pools that pad an odd cell; Inception V3: pools that leave their border out of the mean, or count it."""
+    """128 px has pools with an odd padded cell; Inception V3 has average pools that exclude or include their border."""
     built = network(model, variant, resolution=resolution)
     batch = np.random.default_rng(0).uniform(-1, 1, (1, *built.input_shape)).astype(np.float32)
     logits = []
@@ -73,7 +73,7 @@ def test_a_gpu_that_is_not_there_is_unsupported_with_the_reason(framework: str) 
         runtime.touch("cuda")
 
 
-def test_torch_compile_without_a_compiler_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_compile_without_a_compiler_runs_eagerly_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     program = prepare("pytorch", BUILT, "compiled")
     (said,) = program.substitutions
@@ -82,7 +82,7 @@ def test_torch_compile_without_a_compiler_runs_eagerly_and_says_so(monkeypatch: 
     assert program.readings().settings["compiler"] == "none"
 
 
-def test_torch_compile_without_python_h_runs_eagerly_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_compile_without_python_h_runs_eagerly_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "sh")
     monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
     (said,) = prepare("pytorch", BUILT, "compiled").substitutions
@@ -131,7 +131,7 @@ def test_compiled_computes_what_default_computes(framework: str) -> None:
 
 
 @pytest.mark.parametrize("flags", [frozenset({"avx2"}), frozenset({"avx512_bf16"}), frozenset({"amx_bf16"})])
-def test_bf16_without_a_matrix_unit_is_said(flags: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_without_a_matrix_unit_is_reported(flags: frozenset[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "cpu_flags", lambda: flags)
     for framework, recipe, library in (
         ("jax", "default", "XLA"), ("tensorflow", "default", "oneDNN"), ("tensorflow", "compiled", "XLA"),
@@ -143,7 +143,7 @@ def test_bf16_without_a_matrix_unit_is_said(flags: frozenset[str], monkeypatch: 
     assert prepare("jax", BUILT).substitutions == ()
 
 
-def test_a_framework_that_is_not_installed_comes_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_framework_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(name: str) -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
@@ -155,7 +155,7 @@ def test_a_framework_that_is_not_installed_comes_with_its_cure(monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("images", "halved"), [(2, True), (3, False)])
-def test_a_batch_that_has_halves_is_taken_apart_in_tensorflow(images: int, halved: bool) -> None:
+def test_tensorflow_splits_only_batches_of_even_size(images: int, halved: bool) -> None:
     batch = np.random.default_rng(0).uniform(-1, 1, (images, 75, 75, 3)).astype(np.float32)
     logits = []
     for recipe in ("default", "default+images=halved"):
@@ -169,12 +169,12 @@ def test_vectors_are_requested_from_xla_and_recorded(monkeypatch: pytest.MonkeyP
     read = [stepped("jax", recipe)[0].readings().settings for recipe in ("default", "default+vectors=512")]
     assert [settings["compiler_options"] for settings in read] == ["none", "xla_cpu_prefer_vector_width=512"]
     monkeypatch.setattr(importlib.import_module("frameworks.jax.program"), "VECTORS", "xla_no_such_option")
-    with pytest.raises(Exception, match="xla_no_such_option"):  # so it does reach XLA
+    with pytest.raises(Exception, match="xla_no_such_option"):  # the option reaches XLA
         stepped("jax", "default+vectors=512")
 
 
-def test_what_tuned_asks_of_torchinductor_on_a_gpu_computes_the_same_as_far_as_a_cpu_can() -> None:
-    """CUDA graphs do nothing here; freezing and autotuning do."""
+def test_torchinductor_options_of_tuned_on_a_gpu_compute_the_same_on_a_cpu() -> None:
+    """On a CPU, CUDA graphs have no effect, but freezing and autotuning do."""
     chosen = FRAMEWORKS["pytorch"].recipe("tuned", "cuda").choices
     asked = [f"{name}={chosen[name]}" for name in ("layout", "batch_norm", "compiler", "autotuning", "graphs")]
     assert asked[2:] == ["compiler=frozen", "autotuning=on", "graphs=on"]
@@ -185,7 +185,7 @@ def test_what_tuned_asks_of_torchinductor_on_a_gpu_computes_the_same_as_far_as_a
 
 
 @pytest.mark.slow
-def test_every_network_of_a_process_is_compiled_not_only_the_first_eight() -> None:
+def test_more_than_eight_networks_are_compiled_in_one_process() -> None:
     variants = ("jft", "dense", "no_residual", "relu_between", "elu_between", "pointwise_first", "segments_1",
                 "segments_2", "segments_4", "segments_8")  # fmt: skip
     for variant in variants:

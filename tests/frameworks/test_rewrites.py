@@ -50,7 +50,7 @@ def test_a_folded_network_computes_the_same(model: str, variant: str) -> None:
     assert torch.max((plain - rewritten).abs()) / plain.abs().max() < 1e-12
 
 
-def test_folding_does_not_touch_the_weights_it_was_given() -> None:
+def test_folding_does_not_change_its_input() -> None:
     built = network("xception", "narrow", resolution=71)
     weights = initial(built)
     before = {name: array.copy() for name, array in weights.items()}
@@ -66,7 +66,7 @@ def test_a_batch_norm_after_an_activation_stays() -> None:
     assert set(weights) == {p.name for p in parameters(folded)}
 
 
-def test_the_auxiliary_classifier_is_left_out_with_its_weights() -> None:
+def test_folding_drops_the_auxiliary_classifier_and_its_weights() -> None:
     built = network("inception_v3", "narrow+auxiliary")
     folded, weights = fold_batch_norm(built, initial(built))
     assert folded.auxiliary is None

@@ -53,7 +53,7 @@ def _fields(memory: Any) -> dict[str, int | None]:
 
 @pytest.mark.parametrize("recipe", ["default", "tuned"])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_every_setting_of_the_manifest_is_read_back_or_says_why_not(framework: str, recipe: str) -> None:
+def test_every_setting_of_the_manifest_has_a_value_or_a_reason(framework: str, recipe: str) -> None:
     program = stepped(framework, recipe)
     assert not set(MANIFEST) - set(program.readings().settings)
     assert set(program.readings().absent) == unread(program)
@@ -69,7 +69,7 @@ def test_before_a_step_nothing_is_assumed(framework: str) -> None:
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_on_a_cpu_the_output_stays_where_it_is_and_gpu_settings_say_why_they_are_null(framework: str) -> None:
+def test_on_a_cpu_the_output_is_not_copied_and_gpu_settings_have_a_reason(framework: str) -> None:
     program = stepped(framework)
     settings, absent = program.readings().settings, program.readings().absent
     assert (settings["output_device"], settings["results_copied_to_host"]) == ("cpu", False)
@@ -79,7 +79,7 @@ def test_on_a_cpu_the_output_stays_where_it_is_and_gpu_settings_say_why_they_are
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_what_a_graph_holds_is_said(framework: str) -> None:
+def test_the_scope_of_a_compiled_graph_is_read_back(framework: str) -> None:
     assert stepped(framework).readings().settings["compile_scope"] == ("none" if framework == "pytorch" else "forward")
 
 
@@ -130,7 +130,7 @@ def test_jaxs_precision_and_donation_are_read_from_the_program() -> None:
     assert (settings._donates(kept), settings._donates(donated)) == (False, True)
 
 
-def test_a_compilation_cache_that_gave_a_program_is_called_warm(tmp_path: Path) -> None:
+def test_a_compilation_cache_that_provided_a_program_is_warm(tmp_path: Path) -> None:
     import jax
 
     options = {
@@ -168,14 +168,14 @@ def test_xla_plans_the_parameters_and_the_batch_as_arguments_the_logits_as_outpu
 
 
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow"])
-def test_what_is_not_compiled_has_no_compiled_memory_and_says_so(framework: str) -> None:
+def test_an_uncompiled_program_has_no_compiled_memory_and_a_reason(framework: str) -> None:
     absent = stepped(framework).readings().absent
     assert {absent[name] for name in nothing_compiled()} == {"nothing is compiled"}
     assert absent["compilation_cache"] == "nothing is compiled"
 
 
 @pytest.mark.slow
-def test_torch_compile_says_how_many_graphs_it_made_from_which_cache_and_with_how_much_scratch(
+def test_torch_compile_reports_its_graphs_cache_and_scratch_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -196,7 +196,7 @@ def test_torch_compile_says_how_many_graphs_it_made_from_which_cache_and_with_ho
     assert "disk cache" in warm.readings().absent["compiled_temporary_bytes"]
 
 
-def test_scratch_of_torch_compile_leaves_out_outputs_and_counts_buffers_that_live_together() -> None:
+def test_scratch_memory_of_torch_compile_is_the_peak_of_live_buffers_without_outputs() -> None:
     from torch._inductor.memory import BufferInfo
 
     from frameworks.pytorch import inductor
@@ -211,7 +211,7 @@ def test_scratch_of_torch_compile_leaves_out_outputs_and_counts_buffers_that_liv
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_query_takes_images_on_the_host_and_gives_their_logits_on_the_host(framework: str) -> None:
+def test_a_query_takes_images_and_returns_logits_on_the_host(framework: str) -> None:
     program = stepped(framework)
     expected = step(program, BATCH)
     logits: NDArray[Any] = program.query(Batch(BATCH))["logits"]
@@ -241,14 +241,14 @@ def test_cuda_events_time_a_step_and_stay_below_the_hosts_time() -> None:
     assert set(program.readings().absent) == unread(program)
 
 
-def test_amx_is_false_without_the_unit_and_unknown_where_only_the_library_could_tell() -> None:
+def test_amx_is_false_without_the_unit_and_otherwise_unknown() -> None:
     assert usable_amx(frozenset({"avx2"}), "XLA") is False
     with_unit, unknown = usable_amx(frozenset({"amx_tile"}), "XLA"), usable_amx(frozenset(), "XLA")
     assert with_unit == Absent("the CPU has AMX, but XLA does not report whether it uses it")
     assert unknown == Absent("the CPU's feature flags cannot be read")
 
 
-def test_a_reading_is_a_value_or_a_reason_never_both() -> None:
+def test_a_reading_is_either_a_value_or_a_reason() -> None:
     settings: dict[str, Reading] = {"threads": 2, "onednn": False, "graphs": Absent("no GPU")}
     compiled: dict[str, int | Absent] = {"compiled_output_bytes": 8, "compiled_code_bytes": Absent("not reported")}
     readings = collect(settings, compiled, Absent("no clock"))
@@ -259,14 +259,14 @@ def test_a_reading_is_a_value_or_a_reason_never_both() -> None:
     }  # fmt: skip
 
 
-def test_reasons_stand_under_the_names_that_a_record_has() -> None:
+def test_reasons_have_the_names_of_a_record() -> None:
     assert set(nothing_compiled()) <= set(Memory.__struct_fields__)
     assert "device_steps_s" in Steps.__struct_fields__
     assert msgspec.json.decode(msgspec.json.encode(dict(MANIFEST)), type=dict[str, str]) == MANIFEST
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
-def test_a_network_without_batch_norm_has_none_folded_and_says_why(framework: str) -> None:
+def test_a_network_without_batch_norm_has_a_reason_for_not_folding_it(framework: str) -> None:
     built = network("separable", "channels=8+features=8", resolution=5)
     program = prepare(framework, built)
     step(program, np.zeros((1, 5, 5, 8), np.float32))

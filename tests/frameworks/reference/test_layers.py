@@ -47,7 +47,7 @@ def test_a_convolution_without_padding_is_the_sum_of_scipys_correlations_of_chan
         (4, 3, 1, "valid", 1 + 2 + 3),
     ],
 )  # fmt: skip
-def test_padding_begins_where_its_rule_says(
+def test_padding_follows_its_rule(
     size: int, kernel: int, stride: int, padding: Padding, first: float
 ) -> None:
     x = np.arange(1.0, size + 1).reshape(1, 1, size, 1)
@@ -97,7 +97,7 @@ def test_batch_statistics_are_over_all_but_channels_and_biased() -> None:
     assert variance.tolist() == [5, 12]
 
 
-def test_a_running_statistic_keeps_its_momentum_and_takes_the_variance_that_its_rule_says() -> None:
+def test_a_running_statistic_follows_its_momentum_and_variance_rule() -> None:
     biased, unbiased = BatchNorm("bn", 1e-3, 0.75), BatchNorm("bn", 1e-3, 0.75, variance="unbiased")
     assert layers.running_statistic(biased, np.array([4.0]), np.array([8.0])).tolist() == [5]
     assert layers.fresh_variance(biased, np.array([6.0]), 4).tolist() == [6]
@@ -110,7 +110,7 @@ def test_activations_at_and_around_zero() -> None:
     assert rows(layers.activation(Activation("elu", "elu"), x))[0] == pytest.approx([-0.5, 0, 3])
 
 
-def test_a_padded_cell_never_wins_a_maximum_unless_it_counts_as_zero() -> None:
+def test_a_padded_cell_is_never_the_maximum_unless_its_value_is_zero() -> None:
     x = -1 - RAMP  # negative throughout
     kept, zero = MaxPool("pool", 3, 2, "same"), MaxPool("pool", 3, 2, "same", pad_value=0.0)
     assert rows(layers.max_pool(kept, x)) == [[-1, -3], [-9, -11]]
@@ -126,7 +126,7 @@ def test_an_average_pool_divides_by_the_cells_inside_or_by_all() -> None:
     assert rows(layers.average_pool(AveragePool("pool", 2, "exclude", 2, "valid"), RAMP)) == [[2.5, 4.5], [10.5, 12.5]]
 
 
-def test_what_makes_vectors_keeps_the_order_of_rows_columns_and_channels() -> None:
+def test_global_pooling_and_flattening_keep_the_order_of_rows_columns_and_channels() -> None:
     x = np.arange(12.0).reshape(1, 2, 3, 2)
     assert layers.flatten(x).tolist() == [list(range(12))]
     assert layers.global_average_pool(x).tolist() == [[5, 6]]

@@ -28,7 +28,7 @@ def test_joins_add_and_concatenate_what_they_join() -> None:
     assert blocks["branches"][0, 0].tolist() == [[8, 4], [80, 40]]
 
 
-def test_a_training_step_normalises_by_the_batch_and_moves_the_running_statistics() -> None:
+def test_a_training_step_normalises_by_the_batch_and_updates_the_running_statistics() -> None:
     weights = {"bn.offset": np.zeros(1), "bn.mean": np.full(1, 10.0), "bn.variance": np.full(1, 3.0)}
     model = Model(network(BatchNorm("bn", 1e-12, 0.5, scale=False, variance="unbiased")), weights)
     x = np.array([[[[1.0], [3.0]]]])
@@ -41,7 +41,7 @@ def test_a_training_step_normalises_by_the_batch_and_moves_the_running_statistic
     assert model(x).ravel() == pytest.approx((x.ravel() - 6) / 2.5**0.5)
 
 
-def test_dropout_takes_the_mask_that_it_is_given_and_else_draws_one() -> None:
+def test_dropout_uses_a_given_mask_or_a_random_one() -> None:
     model = Model(network(Flatten("flatten"), Dropout("dropout", 0.5)), {})
     x = np.ones((64, 1, 2, 1))
     assert model(x).tolist() == [[1, 1]] * 64
@@ -61,6 +61,6 @@ def test_fp32_rounds_each_layers_output_once() -> None:
     assert out[0, 0, 0, 0] == np.float32(3 * np.float64(first))
 
 
-def test_a_precision_that_numpy_has_not_is_unsupported() -> None:
+def test_a_precision_that_numpy_does_not_have_is_unsupported() -> None:
     with pytest.raises(Unsupported, match="no bf16 in NumPy, expected one of fp64, fp32"):
         build("xception", variant="narrow", precision="bf16")

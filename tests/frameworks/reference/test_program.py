@@ -23,7 +23,7 @@ BRIEF = ("--processes", "1", "--max-warmup-steps", "1", "--min-steps", "1", "--b
          "--no-ceilings", "--device", "cpu")  # fmt: skip
 
 
-def test_a_run_has_it_only_where_it_is_asked_for() -> None:
+def test_a_run_includes_it_only_on_request() -> None:
     assert list(REFERENCES) == ["reference"]
     assert "reference" in IMPLEMENTATIONS
     assert "reference" not in Selection().frameworks
@@ -52,7 +52,7 @@ def test_it_has_no_ceilings_and_no_counter_but_every_blocks_output() -> None:
         reference.touch("cuda")
 
 
-def test_a_step_gives_the_logits_and_every_setting_or_why_it_has_none() -> None:
+def test_a_step_returns_logits_and_every_setting_has_a_value_or_a_reason() -> None:
     small = network("xception", "narrow", resolution=75)
     images = np.random.default_rng(0).uniform(-1, 1, (2, 75, 75, 3)).astype(np.float32)
     program = prepare("reference", small)

@@ -1,4 +1,4 @@
-"""keras.applications on each backend, in processes of their own, with our weights and our protocol."""
+"""keras.applications on each backend, in separate processes, with our weights and our measuring protocol."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
 
 
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
-def test_a_contender_computes_our_network_with_our_weights(model: str, workers: Workers) -> None:
+def test_keras_computes_our_network_with_our_weights(model: str, workers: Workers) -> None:
     job = ForwardPass(model=model, resolution=75, precision="fp32", recipe="default")
     arrays = workers.ask(("pytorch", *KERAS), job)
     for name in KERAS:
@@ -36,7 +36,7 @@ def test_a_contender_computes_our_network_with_our_weights(model: str, workers: 
 
 
 @pytest.mark.slow
-def test_its_other_recipes_compute_the_same(workers: Workers) -> None:
+def test_the_other_recipes_compute_the_same(workers: Workers) -> None:
     right = workers.ask(("pytorch",), ForwardPass(model="xception", resolution=75, precision="fp32", recipe="default"))
     for recipe in ("compiled", "tuned"):
         arrays = workers.ask(KERAS, ForwardPass(model="xception", resolution=75, precision="fp32", recipe=recipe))
@@ -44,7 +44,7 @@ def test_its_other_recipes_compute_the_same(workers: Workers) -> None:
             assert relative_error(arrays[name]["head"], right["pytorch"]["head"]) < 1e-5, (name, recipe)
 
 
-def test_contenders_are_measured_as_frameworks_are_with_their_settings_read_back(tmp_path: Path) -> None:
+def test_keras_is_measured_like_our_implementations_with_its_settings_read_back(tmp_path: Path) -> None:
     done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", *BRIEF, cwd=tmp_path)
     records = {r["case"]["framework"]: r for r in json.loads(done.stdout)["records"]}
     assert {r["status"] for r in records.values()} == {"ok"}

@@ -136,7 +136,7 @@ def logits(name: str, built: Network, recipe: str = "default") -> NDArray[np.flo
         ("torchvision", "vgg16", "default"),
     ],
 )
-def test_a_library_carries_our_weights_whatever_the_order_of_its_layers(library: str, model: str, variant: str) -> None:
+def test_our_weights_are_loaded_for_any_order_of_a_librarys_layers(library: str, model: str, variant: str) -> None:
     built = network(model, variant, resolution=RESOLUTION)
     expected = logits("pytorch", built)
     assert np.max(np.abs(logits(library, built) - expected)) < 1e-5 * np.max(np.abs(expected))
@@ -150,7 +150,7 @@ def test_a_network_that_the_library_builds_in_another_form_is_unsupported_and_na
 
 
 @pytest.mark.usefixtures("libraries")
-def test_weights_that_do_not_fit_the_librarys_layers_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_do_not_match_the_librarys_layers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     built = network("resnet50", "torchvision", resolution=RESOLUTION)
     for made, why in ((Vgg, "has 16 layers with weights, ours 107"), (lambda n: ResNet(n + 1), "has shape")):
         monkeypatch.setattr(
@@ -176,7 +176,7 @@ def test_differences_reach_the_program() -> None:
     assert timm.EPSILON in library.prepare(built, initial(built), execution, INFER).substitutions
 
 
-def test_a_library_that_is_missing_or_broken_is_said_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_broken_library_is_an_error_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingFramework, match=r"timm: module 'timm' is not installed; pip install timm"):
