@@ -187,20 +187,20 @@ def test_a_case_that_was_not_begun_says_what_came_before_it(tmp_path: Path, monk
     assert found.not_compared[0].why == ["the budget was spent before it"]
     monkeypatch.setattr(ab, "_judged", lambda pair, around, may: msgspec.structs.replace(pair, superseded=True))
     found = compared(tmp_path / "aside", lambda case, n, rng: 0.1, DecisionLimits(budget_s=500.0))
-    assert found.not_compared[0].why == ["disturbed pairs, all set aside: 1; none was taken in their place"]
+    assert found.not_compared[0].why == ["all pairs were disturbed and superseded: 1; none could be repeated"]
 
 
-def test_a_case_that_fails_after_some_pairs_is_told_from_one_that_is_in_doubt(tmp_path: Path) -> None:
+def test_a_case_that_fails_after_some_pairs_is_marked_as_failed(tmp_path: Path) -> None:
     found = compared(tmp_path, lambda case, n, rng: None if n == 3 else rng.choice([-0.2, 0.2]))
     assert [(pair.n, pair.failed) for pair in found.pairs] == [(3, True)]
 
 
-def test_too_few_pairs_to_call_any_change_are_said(tmp_path: Path) -> None:
-    told = "at most 4 pairs were allowed: a change takes at least 5 to be called"
-    for most, expected in ((4, True), (5, False)):
-        limits = DecisionLimits(max_pairs=most)
-        found = compared(tmp_path / str(most), lambda case, n, rng: rng.choice([0.4, 0.6]), limits)
-        assert (told in found.pairs[0].notes) is expected
+def test_too_few_pairs_for_any_verdict_are_noted(tmp_path: Path) -> None:
+    note = "at most 4 pairs were allowed: a change takes at least 5 to be called"
+    for max_pairs, expected in ((4, True), (5, False)):
+        limits = DecisionLimits(max_pairs=max_pairs)
+        found = compared(tmp_path / str(max_pairs), lambda case, n, rng: rng.choice([0.4, 0.6]), limits)
+        assert (note in found.pairs[0].notes) is expected
 
 
 def test_settings_that_differ_between_the_sides_are_said(tmp_path: Path) -> None:

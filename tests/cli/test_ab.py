@@ -82,8 +82,8 @@ def test_ctrl_c_prints_what_is_known_and_where_the_pairs_are(tmp_path: Path) -> 
     first = running.stderr.readline()
     assert first.startswith("pair 1 of pytorch xception/narrow")
     os.killpg(running.pid, signal.SIGINT)
-    shown, told = running.communicate(timeout=GENEROUS_S)
+    shown, errors = running.communicate(timeout=GENEROUS_S)
     assert running.returncode == 130
     assert "pytorch xception/narrow" in shown
-    assert told.splitlines()[-1] == "xibench: interrupted; the pairs measured so far are in pairs.jsonl"
+    assert errors.splitlines()[-1] == "xibench: interrupted; the pairs measured so far are in pairs.jsonl"
     assert pair_store.read(tmp_path / "pairs.jsonl").pairs

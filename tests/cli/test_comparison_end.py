@@ -37,7 +37,7 @@ def test_all_the_same_is_no_failure_and_neither_is_a_case_that_the_budget_left_o
 
 
 @pytest.mark.parametrize(
-    ("comparison", "refusal_is_failure", "told"),
+    ("comparison", "refusal_is_failure", "message"),
     [
         (found(compared(), refused=(BROKEN,)), False, "1 case failed while being compared"),
         (found(compared(failed=True)), False, "1 case failed while being compared"),
@@ -48,9 +48,9 @@ def test_all_the_same_is_no_failure_and_neither_is_a_case_that_the_budget_left_o
     ],
 )
 def test_what_broke_or_was_not_compared_is_a_failure(
-    comparison: Comparison, refusal_is_failure: bool, told: str
+    comparison: Comparison, refusal_is_failure: bool, message: str
 ) -> None:
-    with pytest.raises(XibenchError, match=told):
+    with pytest.raises(XibenchError, match=message):
         end(comparison, refusal_is_failure)
 
 

@@ -103,12 +103,12 @@ def test_a_process_that_is_repeated_does_not_shorten_what_is_left(clock: Hands) 
     assert view.times() == "1/2 done, 1 left · 1 min 0 s · about 30 s left"
 
 
-@pytest.mark.parametrize(("set_aside", "words"), [(True, "to be repeated"), (False, "kept and marked")])
-def test_a_disturbed_process_says_so_and_what_becomes_of_it(set_aside: bool, words: str) -> None:
-    last = attempt(CASE, disturbed=["others took 9 % (limit 5 %)"], superseded=set_aside)
+@pytest.mark.parametrize(("superseded", "words"), [(True, "to be repeated"), (False, "kept and marked")])
+def test_a_disturbed_process_says_so_and_what_becomes_of_it(superseded: bool, words: str) -> None:
+    last = attempt(CASE, disturbed=["others took 9 % (limit 5 %)"], superseded=superseded)
     said = outcome(Record(case=CASE, attempts=[last]))
     assert said.endswith(f"disturbed ({words}): others took 9 % (limit 5 %)")
-    assert ("images/s" in said) is not set_aside
+    assert ("images/s" in said) is not superseded
 
 
 @pytest.mark.parametrize(

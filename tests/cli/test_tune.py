@@ -43,9 +43,10 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
     ) as child:  # fmt: skip
         wait_until(lambda: first.exists() and '"attempt"' in first.read_text(), "nothing was measured")
         child.send_signal(signal.SIGINT)
-        _, told = child.communicate()
+        _, errors = child.communicate()
     assert child.returncode == 130
-    assert told.splitlines()[-1] == f"xibench: interrupted in stage start; resume with `xibench tune --resume {folder}`"
+    expected = f"xibench: interrupted in stage start; resume with `xibench tune --resume {folder}`"
+    assert errors.splitlines()[-1] == expected
     began = first.read_bytes()
 
     done = xibench("tune", "--resume", folder, "--json", cwd=tmp_path)
@@ -79,9 +80,9 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
 def test_that_tuned_is_the_fastest_is_said(tmp_path: Path) -> None:
     text = FRAMEWORKS["jax"].written(FRAMEWORKS["jax"].recipe("tuned", "cpu").choices)
     case = replace(small_case("jax"), recipe=text)
-    told = recipe_file.read(written_for("jax", tmp_path / "recipe.json"))
-    assert "which is what `tuned` chooses" not in "\n".join(found_lines(SearchResult(case), told))
-    assert "which is what `tuned` chooses" in "\n".join(found_lines(SearchResult(case), replace(told, recipe=text)))
+    written = recipe_file.read(written_for("jax", tmp_path / "recipe.json"))
+    assert "which is what `tuned` chooses" not in "\n".join(found_lines(SearchResult(case), written))
+    assert "which is what `tuned` chooses" in "\n".join(found_lines(SearchResult(case), replace(written, recipe=text)))
 
 
 def test_what_would_be_searched_is_shown_without_measuring(tmp_path: Path) -> None:

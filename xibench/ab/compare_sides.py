@@ -62,13 +62,13 @@ class Stopped(KeyboardInterrupt):
 
 
 class ComparisonObserver(Protocol):
-    """Who is told how a comparison goes on."""
+    """Callbacks that report the progress of a comparison."""
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
-        """Pair `number` (from 0) of a case begins; so many cases are not decided yet."""
+        """Called when pair `number` (from 0) of a case starts, while `open_cases` cases are undecided."""
 
     def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
-        """A pair is on the disk; so_far: what is known of its case, None while nothing is."""
+        """Called when a pair has been written; `so_far` is the comparison of its case, None while there is none."""
 
 
 class _Undecided:
@@ -205,9 +205,9 @@ def _procedure(bursts: BurstConfig, limits: DecisionLimits) -> Procedure:
 
 
 def _judged(pair: Pair, around: Surroundings, may_repeat: bool) -> Pair:
-    """The pair with what went on around it; set aside if it was disturbed and another one will take its place."""
-    aside = bool(around.disturbed) and may_repeat and pair.log_ratio is not None
-    return msgspec.structs.replace(pair, surroundings=around, disturbed=around.disturbed, superseded=aside)
+    """Return the pair with its surroundings; it is superseded if it was disturbed and will be repeated."""
+    superseded = bool(around.disturbed) and may_repeat and pair.log_ratio is not None
+    return msgspec.structs.replace(pair, surroundings=around, disturbed=around.disturbed, superseded=superseded)
 
 
 def decide(states: Sequence[_Undecided], limits: DecisionLimits) -> None:
@@ -237,7 +237,7 @@ def _why_not(state: _Undecided, ended: str) -> list[str]:
     if state.failed:
         return [f"{state.failed.status}: {state.failed.reason}"]
     if state.pairs:
-        return [f"disturbed pairs, all set aside: {len(state.pairs)}; none was taken in their place"]
+        return [f"all pairs were disturbed and superseded: {len(state.pairs)}; none could be repeated"]
     return [ended]
 
 

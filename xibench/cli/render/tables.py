@@ -66,9 +66,9 @@ def _layer_row(layer: LayerCost) -> tuple[str, ...]:
 
 
 def roofline_table(roof: Roofline) -> Table:
-    """What a network takes at least by the ceilings that a run measured."""
+    """Build the table of the minimum time of a step on the roofline that a run measured."""
     rows = [
-        ("ceiling: matrix product", count(roof.peak_flops_per_s, "FLOP/s")),
+        ("ceiling: matmul", count(roof.peak_flops_per_s, "FLOP/s")),
         ("ceiling: copy", count(roof.bytes_per_s, "B/s")),
         ("attainable, element-wise layers fused", seconds(roof.attainable_s)),
         ("attainable, every layer as written", seconds(roof.as_written_s)),
@@ -105,8 +105,8 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
             [(name, what, installed(versions[name])) for name, what in purposes["references"].items()],
         ),
         table_of(
-            "Contenders: other people's implementations, measured as a framework is (-f keras-jax)",
-            ("contender", "is", "installed"),
+            "Third-party implementations, measured like a framework (-f keras-jax)",
+            ("implementation", "is", "installed"),
             [(name, what, installed(versions[name])) for name, what in purposes["contenders"].items()],
         ),
         table_of("Scenarios", ("scenario", "measures"), purposes["scenarios"].items()),
@@ -117,7 +117,7 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
 
 
 def installed(versions: Mapping[str, str | None]) -> str:
-    """`torch 2.13.0`, or which distribution lacks."""
+    """Format the versions of distributions as `torch 2.13.0`, or `torch (not installed)`."""
     return ", ".join(f"{name} {version or '(not installed)'}" for name, version in versions.items())
 
 
