@@ -49,9 +49,10 @@ test: $(VENV)/installed-dev tools lint  ## run lint and the tests; needs git and
 slow: $(VENV)/installed-dev  ## run the tests that take minutes each: verification and measurement of every variant
 	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist load --benchmark-skip
 
-lint: $(VENV)/installed-dev  ## run ruff and mypy
+lint: $(VENV)/installed-dev  ## run ruff, mypy and the check of names and phrases (tests/wording.txt); needs git
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/python -m tests.wording
 
 clean:  ## remove everything that make and the tools created, except results/ and .venvs
 	rm -rf $(VENV) $(SITE) .asv build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks .hypothesis
