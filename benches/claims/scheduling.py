@@ -19,7 +19,7 @@ from xibench.record import lines
 from xibench.record.index import AttemptIndex
 from xibench.record.schema import Attempt, Case, Header
 from xibench.record.store import RunFile, read
-from xibench.run.schedule import Schedule
+from xibench.run.schedule import remaining_slots
 from xibench.workers import session
 
 CASES: Final = 400
@@ -84,16 +84,15 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
 def _first_slot(header: Header, attempts: Sequence[Attempt]) -> list[float]:
     """Time how long a run that resumes after `attempts` takes to find its next process, in seconds."""
     index = AttemptIndex(header.plan, header.sampling, attempts)
-    return _timed(lambda: Schedule(index, header.plan).next_slot(), REPEATS)
+    return _timed(lambda: next(remaining_slots(index, header.plan), None), REPEATS)
 
 
 def _whole_schedule(header: Header, attempts: Sequence[Attempt]) -> float:
     """Time the scheduling of a whole run, including updates of the index; return the seconds per process."""
     by_slot: dict[tuple[Case, int], Attempt] = {(attempt.case, attempt.number): attempt for attempt in attempts}
     index = AttemptIndex(header.plan, header.sampling)
-    schedule = Schedule(index, header.plan)
     began = time.perf_counter()
-    while slot := schedule.next_slot():
+    for slot in remaining_slots(index, header.plan):
         index.add(by_slot[slot.case, slot.number])
     return (time.perf_counter() - began) / len(index.attempts)
 

@@ -9,8 +9,7 @@ from xibench.cli.options import SamplingOptions, SelectionOptions
 from xibench.cli.planning import plan_run, plan_search, sampling, selection, selections
 from xibench.errors import UsageError
 from xibench.record.schema import SamplingConfig
-from xibench.run.plan import Selection
-from xibench.run.presets import preset
+from xibench.run.plan import Selection, preset
 
 EVERY_SELECTION_OPTION = SelectionOptions(
     framework=["jax"], model=["xception"], operator=["grouped"], variant=["narrow"], scenario=["server"],
@@ -57,6 +56,17 @@ def test_a_run_keeps_its_presets_name_only_while_it_is_that_preset() -> None:
     assert plan_run("quick", on_cpu, SamplingOptions(processes=2)).preset is None
     assert plan_run("quick", SelectionOptions(device="cpu", batch=[1]), SamplingOptions()).preset is None
     assert plan_run(None, on_cpu, SamplingOptions()).preset is None
+
+
+def test_a_run_is_sampled_as_a_sweep_if_one_of_its_selections_is_one() -> None:
+    assert plan_run(None, SelectionOptions(device="cpu", sweep=True), SamplingOptions()).sampling.sweep
+    assert not plan_run(None, SelectionOptions(device="cpu"), SamplingOptions()).sampling.sweep
+
+
+def test_a_preset_that_options_changed_has_no_total_budget() -> None:
+    assert plan_run("quick", SelectionOptions(device="cpu"), SamplingOptions()).sampling.total_budget_s is not None
+    changed = plan_run("quick", SelectionOptions(device="cpu"), SamplingOptions(processes=2))
+    assert changed.sampling.total_budget_s is None
 
 
 def test_a_network_among_the_operators_is_refused() -> None:

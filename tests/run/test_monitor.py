@@ -12,7 +12,7 @@ from xibench.measure.machine import Machine
 from xibench.measure.nvml import Reading
 from xibench.measure.phase import Phase
 from xibench.record.schema import Surroundings
-from xibench.run.monitor import OWN_ON_CARD, ConditionMonitor
+from xibench.run.monitor import OWN_ON_CARD, ConditionMonitor, WorkerMonitor
 
 
 @dataclass
@@ -55,7 +55,7 @@ def conditions(fake: FakeMachine) -> ConditionMonitor:
 
 
 def worker(conditions: ConditionMonitor, fake: FakeMachine, seconds: float = 10.0, **parts: float) -> Surroundings:
-    observer = conditions.watch_worker()
+    observer = WorkerMonitor(conditions)
     observer.on_phase(Phase.TIMING)
     fake.spend(seconds, **parts)
     observer.on_tick()
@@ -105,7 +105,7 @@ def test_a_resumed_run_holds_clocks_against_those_that_it_had_seen(fake: FakeMac
 
 def test_the_watcher_hears_of_every_phase_but_the_end(conditions: ConditionMonitor) -> None:
     heard: list[str] = []
-    observer = conditions.watch_worker(heard.append)
+    observer = WorkerMonitor(conditions, heard.append)
     for phase in (Phase.IMPORT, Phase.TIMING, Phase.DONE):
         observer.on_phase(phase)
     observer.on_progress("3 queries a second")
@@ -113,7 +113,7 @@ def test_the_watcher_hears_of_every_phase_but_the_end(conditions: ConditionMonit
 
 
 def test_energy_is_that_of_the_window_between_timing_and_done(conditions: ConditionMonitor, fake: FakeMachine) -> None:
-    observer = conditions.watch_worker()
+    observer = WorkerMonitor(conditions)
     fake.clock.advance(100)
     before = observer.energy
     observer.on_phase(Phase.TIMING)
@@ -130,7 +130,7 @@ def test_power_is_read_at_each_tick_only_where_there_is_a_card(
     conditions: ConditionMonitor, fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[float] = []
-    observer = conditions.watch_worker()
+    observer = WorkerMonitor(conditions)
     observer.on_tick()
     observer.on_phase(Phase.TIMING)
     monkeypatch.setattr(conditions.meter, "sample", lambda: read.append(fake.clock.now()))
@@ -152,7 +152,7 @@ def test_the_worker_on_a_card_is_no_stranger_to_it(
     )
     monkeypatch.setattr(conditions.nvml, "absent", None)
     monkeypatch.setattr(conditions.nvml, "read", lambda own=(): [seen])
-    observer = conditions.watch_worker()
+    observer = WorkerMonitor(conditions)
     observer.on_phase(Phase.TIMING)
     observer.on_tick()
     observer.on_phase(Phase.DONE)

@@ -15,10 +15,8 @@ from xibench.errors import UsageError
 from xibench.measure import nvml
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case
-from xibench.run import presets
-from xibench.run.case_costs import costs
-from xibench.run.plan import Selection, all_cases, cases, resolve_device
-from xibench.run.presets import sampling_of, swept
+from xibench.run.ceilings import costs
+from xibench.run.plan import Selection, all_cases, cases, preset, resolve_device, sampling_of
 from xibench.workers import probe
 from xibench.workers.messages import Probe
 
@@ -37,7 +35,7 @@ def test_a_name_given_twice_is_one_case() -> None:
 
 
 def test_the_quick_preset_has_twelve_cases() -> None:
-    quick = presets.preset("quick")
+    quick = preset("quick")
     planned = all_cases([replace(selection, device="cpu") for selection in quick.selections])
     assert len(planned) == 12
     assert {c.batch for c in planned} == {8}
@@ -68,7 +66,7 @@ def test_an_unknown_name_gives_the_nearest(field: str, value: object, nearest: s
 
 def test_an_unknown_preset_gives_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean quick"):
-        presets.preset("quik")
+        preset("quik")
 
 
 @pytest.mark.parametrize("batch", [0, -3])
@@ -150,7 +148,7 @@ def test_auto_is_cuda_where_there_is_a_card_and_a_framework_sees_it(
 
 
 def test_the_nightly_preset_has_thirty_six_cases_of_three_processes() -> None:
-    nightly = presets.preset("nightly")
+    nightly = preset("nightly")
     planned = all_cases([replace(selection, device="cpu") for selection in nightly.selections])
     assert len(planned) == 36
     assert nightly.sampling.processes == 3
@@ -179,8 +177,6 @@ def test_a_batch_is_refused_where_queries_are_one_image_each(scenario: str) -> N
 def test_a_sweep_doubles_its_batches_up_to_the_largest() -> None:
     assert [c.batch for c in selected(sweep=True, max_batch=20)] == [1, 2, 4, 8, 16]
     assert selected(sweep=True)[-1].batch == 1024
-    assert swept(sampling_of([ON_CPU]), [ON_CPU, replace(ON_CPU, sweep=True)]).sweep
-    assert not swept(sampling_of([ON_CPU]), [ON_CPU]).sweep
 
 
 def test_a_sweep_takes_no_other_batches_and_no_other_scenario() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.builders import attempt, failure, small_case
 from xibench.record.index import AttemptIndex, series
 from xibench.record.schema import Attempt, Case, SamplingConfig, Status
-from xibench.run.schedule import ProcessSlot, Schedule, may_repeat, not_tried, round_order
+from xibench.run.schedule import ProcessSlot, may_repeat, not_tried, remaining_slots, round_order
 
 PLAN = [small_case(framework, batch=batch) for framework in ("pytorch", "tensorflow", "jax") for batch in (1, 2, 4)]
 ORDERS = 200
@@ -25,8 +25,7 @@ def taken(
 ) -> list[Attempt]:
     """All attempts of a run whose every process has the given outcome: (case, number, order) -> attempt."""
     index = AttemptIndex(plan, sampling, attempts)
-    schedule = Schedule(index, plan)
-    while slot := schedule.next_slot():
+    for slot in remaining_slots(index, plan):
         order = len(index.attempts)
         index.add(
             outcome(slot.case, slot.number, order)
@@ -90,8 +89,7 @@ def test_a_case_that_failed_is_not_started_again_in_later_rounds() -> None:
 
 def test_only_the_cases_that_are_asked_for_are_taken() -> None:
     index = AttemptIndex(PLAN, SamplingConfig(processes=2))
-    schedule = Schedule(index, PLAN[:1])
-    while slot := schedule.next_slot():
+    for slot in remaining_slots(index, PLAN[:1]):
         index.add(attempt(slot.case, number=slot.number))
     assert [made.case for made in index.attempts] == [PLAN[0]] * 2
 
@@ -179,12 +177,12 @@ def test_every_decision_is_the_one_that_the_whole_list_of_attempts_gives(data: s
         processes=data.draw(st.integers(1, 4)), repeats=data.draw(st.integers(0, 2)), sweep=data.draw(st.booleans())
     )
     oracle, index = StraightforwardRules(plan, sampling), AttemptIndex(plan, sampling)
-    schedule = Schedule(index, todo)
+    slots = remaining_slots(index, todo)
     for order in range(40):
         if data.draw(st.booleans()):  # the run is killed and goes on from its file
             index = AttemptIndex(plan, sampling, oracle.attempts)
-            schedule = Schedule(index, todo)
-        slot = schedule.next_slot()
+            slots = remaining_slots(index, todo)
+        slot = next(slots, None)
         assert slot == oracle.next_slot(todo)
         assert index.settled == oracle.settled()
         assert index.pending() == oracle.pending()
@@ -217,12 +215,12 @@ def test_the_last_process_of_a_large_run_is_scheduled_with_no_more_work_than_the
     plan = [small_case(batch=n + 1) for n in range(100)]
     sampling = SamplingConfig(processes=10)
     index = CountingIndex(plan, sampling)
-    schedule = Schedule(index, plan)
+    slots = remaining_slots(index, plan)
     questions = []
-    while slot := schedule.next_slot():
+    while slot := next(slots, None):
         before = index.asked
         index.add(attempt(slot.case, number=slot.number, order=len(index.attempts)))
-        schedule.next_slot()
+        next(slots, None)
         questions.append(index.asked - before)
     assert len(index.attempts) == 1000
     assert max(questions) <= len(plan) + 4  # at the end of a round its cases are passed over, once
@@ -234,5 +232,5 @@ def test_a_resumed_run_skips_the_rounds_that_are_complete_without_looking_at_the
     sampling = SamplingConfig(processes=10)
     whole = taken(plan, sampling)
     index = CountingIndex(plan, sampling, whole[:-1])
-    assert Schedule(index, plan).next_slot() == ProcessSlot(whole[-1].case, 9)
+    assert next(remaining_slots(index, plan)) == ProcessSlot(whole[-1].case, 9)
     assert index.asked <= 2 * len(plan)

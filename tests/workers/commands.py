@@ -26,7 +26,8 @@ from xibench.analysis.verify_workers import Workers
 from xibench.errors import XibenchError
 from xibench.record.schema import SamplingConfig
 from xibench.record.store import RunFile
-from xibench.run import calibrate, execute, gate
+from xibench.run import execute, gate
+from xibench.run.ceilings import calibrate
 from xibench.workers.messages import ForwardPass
 from xibench.workers.session import WorkerFailed
 
@@ -41,7 +42,7 @@ def install(fault: str, folder: Path, monkeypatch: pytest.MonkeyPatch, time_limi
     pid_file = folder / "pids"
     command = [sys.executable, "-P", str(FAULTY_WORKER), fault, str(pid_file)]
     monkeypatch.setattr("xibench.workers.session.worker_command", lambda framework=None: command)
-    for module in ("xibench.analysis.verify_workers", "xibench.run.calibrate", "xibench.run.gate"):
+    for module in ("xibench.analysis.verify_workers", "xibench.run.ceilings", "xibench.run.gate"):
         monkeypatch.setattr(f"{module}.TIME_LIMIT_S", time_limit_s)
     if fault == "memory limit":
         monkeypatch.setattr("xibench.workers.session.worker_limit_bytes", lambda requested: MEMORY_LIMIT_BYTES)
@@ -78,7 +79,7 @@ def verify(folder: Path, _: float) -> Ended:
 
 def ceilings(folder: Path, _: float) -> Ended:
     """Measure the ceilings of one framework. Their status is not recorded: `null` stands for a missing figure."""
-    found = calibrate.calibrate([CASE], "environment", Quiet(), lambda text: None)
+    found = calibrate([CASE], "environment", Quiet(), lambda text: None)
     (matmul,), (copy,) = found.matmuls, found.copies
     assert matmul.reason == copy.reason
     return "null" if matmul.flops_per_s is copy.bytes_per_s is None else "ok", matmul.reason or ""

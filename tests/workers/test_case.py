@@ -24,7 +24,8 @@ from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case, Compile, Process, Sampled, SamplingConfig, Server
 from xibench.run.plan import execution
-from xibench.scenarios import rotation, server
+from xibench.scenarios import sampling as scenario_sampling
+from xibench.scenarios import server
 from xibench.workers.__main__ import answer_to
 from xibench.workers.case import measure_case
 from xibench.workers.inputs import save_batch
@@ -153,7 +154,7 @@ def samples(process: Process) -> Sampled:
 @pytest.fixture
 def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with an unknown last-level cache, on which the batch is not rotated."""
-    monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: None)
+    monkeypatch.setattr(scenario_sampling, "last_level_cache_bytes", lambda: None)
 
 
 @pytest.mark.usefixtures("no_cache")
@@ -287,7 +288,7 @@ def test_sampling_stops_once_the_median_is_known_well_enough(tmp_path: Path) -> 
 
 def test_the_batch_is_rotated_where_it_would_wait_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake, batch_bytes = FakeFramework(), 2 * 75 * 75 * 3 * 4
-    monkeypatch.setattr(rotation, "last_level_cache_bytes", lambda: 2 * batch_bytes)
+    monkeypatch.setattr(scenario_sampling, "last_level_cache_bytes", lambda: 2 * batch_bytes)
     process = measured(tmp_path, fake, sampling=SamplingConfig(max_warmup_steps=2, min_steps=6, max_steps=6))
     copies = buffers_needed(batch_bytes, 2 * batch_bytes)
     assert samples(process).input_buffers == copies == len(set(fake.seen)) > 1
@@ -301,9 +302,9 @@ def test_a_batch_that_is_not_rotated_is_one_array(tmp_path: Path) -> None:
 
 
 def test_copies_for_rotation_do_not_count_as_the_networks_memory() -> None:
-    assert rotation.without_copies(1000, 300, 500) == 700
-    assert rotation.without_copies(600, 300, 500) == 500
-    assert rotation.without_copies(None, 300, None) is None
+    assert scenario_sampling.without_copies(1000, 300, 500) == 700
+    assert scenario_sampling.without_copies(600, 300, 500) == 500
+    assert scenario_sampling.without_copies(None, 300, None) is None
 
 
 def test_the_devices_own_clock_is_a_second_series(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,14 +159,15 @@ def _take_pairs(
 ) -> None:  # fmt: skip
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
-    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, ConditionMonitor(watch_s=WATCH_S) as conditions:
+    conditions = ConditionMonitor(watch_s=WATCH_S)
+    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, closing(conditions):
         while todo := [state for state in states if state.is_open(limits)]:
             for state in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:
                     return
                 watch.pair_begins(state.case, len(state.pairs), len(todo))
                 batch_file, cache = inputs.batch_file(state.case, Path(folder)), Path(folder) / "compiled"
-                monitor = conditions.watch_worker()
+                monitor = WorkerMonitor(conditions)
                 pair = measure(state.case, sides, len(state.pairs), batch_file, bursts, rng, cache, monitor)
                 pair = _judged(pair, monitor.end(), state.may_repeat(limits))
                 longest_s = max(longest_s, pair.wall_s)

@@ -16,7 +16,7 @@ def inventory() -> dict[str, Any]:
     from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, REFERENCES, THIRD_PARTY
     from frameworks.architectures import MODELS, OPERATORS
     from frameworks.recipes import PRECISIONS, RECIPES
-    from xibench.run.presets import PRESETS
+    from xibench.run.plan import PRESETS
     from xibench.scenarios import SCENARIOS
 
     return {

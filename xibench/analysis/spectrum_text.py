@@ -17,7 +17,7 @@ from xibench.analysis.spectrum import (
     transition,
     transitions,
 )
-from xibench.run.case_costs import NO_CEILINGS
+from xibench.run.ceilings import NO_CEILINGS
 
 WIDTHS_TEXT: Final = {"paper": "at the paper's widths", "equal": "at equal parameters"}
 

@@ -44,7 +44,7 @@ def measure_pending(resume: Path, file: RunFileOptions) -> Path:
 
 def print_plan(new: NewRun, as_json: bool) -> None:
     """Print the planned cases and what a step of each costs."""
-    from xibench.run.case_costs import costs
+    from xibench.run.ceilings import costs
 
     rows = [(case, costs(case)) for case in new.cases]
     if as_json:

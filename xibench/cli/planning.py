@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from frameworks.errors import UnknownName
 from xibench.cli.options import SamplingOptions, SelectionOptions
 from xibench.errors import UsageError
@@ -15,8 +17,7 @@ from xibench.errors import UsageError
 if TYPE_CHECKING:
     from xibench.analysis.tuning_folder import SearchPlan
     from xibench.record.schema import Case, SamplingConfig
-    from xibench.run.plan import Selection
-    from xibench.run.presets import Preset
+    from xibench.run.plan import Preset, Selection
 
 
 def command_line() -> str:
@@ -45,16 +46,16 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
         UsageError, UnknownName: options that name nothing known or contradict each other (see `plan.cases`).
         InputError: a recipe file that cannot be read.
     """
-    from xibench.run import plan, presets
+    from xibench.run import plan
 
-    base = presets.preset(preset) if preset is not None else None
+    base = plan.preset(preset) if preset is not None else None
     chosen_selections = selections(chosen, base.selections if base else (plan.Selection(),))
     cases = plan.all_cases(chosen_selections)
-    config = sampling(sampled, base.sampling if base else presets.sampling_of(chosen_selections))
-    config = presets.swept(config, chosen_selections)
+    config = sampling(sampled, base.sampling if base else plan.sampling_of(chosen_selections))
+    config = msgspec.structs.replace(config, sweep=any(one.sweep for one in chosen_selections))
     name = _preset_name(base, chosen_selections, config)
-    if name is None:  # the total budget is the promise of the preset as it stands
-        config = presets.without_budget(config)
+    if name is None:  # the total budget holds for the unchanged preset only
+        config = msgspec.structs.replace(config, total_budget_s=None)
     return NewRun(cases, config, name)
 
 

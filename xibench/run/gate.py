@@ -7,7 +7,7 @@ process whose error is larger reports no time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession
 
 FACTOR: Final = 3.0
 FLOOR: Final = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
-"""Allowed whatever the error of `default`: it may be 0 in fp64, and tiny for an operator or a kernel without TF32."""
+"""Always allowed, whatever the error of `default`: that may be 0 in fp64, and tiny for an operator without TF32."""
 IMAGES: Final = 1  # of a batch: inference computes each image independently
 TIME_LIMIT_S: Final = 600.0  # for the golden outputs of one case
 
@@ -54,7 +54,7 @@ def golden_case(case: Case) -> Case:
 
 
 def allowed_error(precision: str, error: float) -> float:
-    """Return the largest error that a recipe may have where that of `default` is `error`."""
+    """Return the largest error that a recipe may have if that of `default` is `error`."""
     return max(FACTOR * error, FLOOR.get(precision, 0.0))
 
 
@@ -84,12 +84,14 @@ class EqualityGate:
         self._worker = worker
         self._known: dict[Case, GoldenOutputs | NoGoldenOutputs] = {}
 
-    def needs_computing(self, case: Case) -> bool:
-        """Whether `golden_outputs` would start a worker for the case."""
-        return is_gated(case) and golden_case(case) not in self._known
-
-    def golden_outputs(self, case: Case) -> GoldenOutputs | NoGoldenOutputs | None:
+    def golden_outputs(
+        self, case: Case, on_progress: Callable[[str], None] = lambda text: None
+    ) -> GoldenOutputs | NoGoldenOutputs | None:
         """Return the golden outputs of a case, or why there are none; None if the case is not gated.
+
+        Args:
+            case: The case.
+            on_progress: Called before a worker starts to compute them, with a text for users.
 
         Raises:
             InputError, StoreError: The image of a case cannot be read, or its batch cannot be written.
@@ -98,10 +100,11 @@ class EqualityGate:
             return None
         needed = golden_case(case)
         if needed not in self._known:
-            others = [other for other in self._cases if _shares_worker(other, needed) and other not in self._known]
-            left = list(dict.fromkeys([needed, *others]))
-            while left:
-                left = left[self._compute(left) :]
+            on_progress("float64 reference")
+            pending = [needed, *(other for other in self._cases if other not in self._known and other != needed)]
+            pending = [one for one in pending if (one.framework, one.device) == (needed.framework, needed.device)]
+            while pending:
+                pending = pending[self._compute(pending) :]
         return self._known[needed]
 
     def _compute(self, cases: Sequence[Case]) -> int:
@@ -122,7 +125,12 @@ class EqualityGate:
         try:
             with WorkerSession(command, session.worker_environment(), self._memory_limit_bytes) as worker:
                 for case in cases:
-                    request = self._request(case)
+                    request = ComputeGoldenOutputs(
+                        case=case,
+                        execution=msgspec.to_builtins(plan.execution(case)),
+                        batch_file=str(inputs.batch_file(case, self._folder)),
+                        file=str(self._folder / f"{len(self._known)}.npz"),
+                    )
                     worker.send(request)
                     error = worker.receive(GoldenError, TIME_LIMIT_S).error
                     self._known[case] = GoldenOutputs(file=request.file, allowed=allowed_error(case.precision, error))
@@ -133,18 +141,6 @@ class EqualityGate:
                 self._known[cases[0]] = _refusal(failed.outcome)
                 done = 1
         return done
-
-    def _request(self, case: Case) -> ComputeGoldenOutputs:
-        return ComputeGoldenOutputs(
-            case=case,
-            execution=msgspec.to_builtins(plan.execution(case)),
-            batch_file=str(inputs.batch_file(case, self._folder)),
-            file=str(self._folder / f"{len(self._known)}.npz"),
-        )
-
-
-def _shares_worker(one: Case, other: Case) -> bool:
-    return (one.framework, one.device) == (other.framework, other.device)
 
 
 def _refusal(outcome: WorkerOutcome[Any]) -> NoGoldenOutputs:

@@ -1,14 +1,13 @@
-"""The parent's view of the machine around its workers: conditions, energy, and whether a worker was disturbed.
+"""The machine around the workers as the parent sees it: conditions, energy, and whether a worker was disturbed.
 
-All of it is read in the parent's process, so that the worker does nothing but its work.
+The parent process reads all of it, so the worker does nothing but its job.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -27,7 +26,14 @@ OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before
 
 
 class ConditionMonitor:
-    """Reads the machine's conditions around the workers of one run. A context manager; `close` shuts NVML down."""
+    """Reads the machine's conditions around the workers of one run. `close` shuts NVML down.
+
+    Args:
+        attempts: those that the run has already; clock rates of later workers are compared with theirs.
+        limits: above which a worker counts as disturbed; None for the defaults.
+        watch_s: seconds over which conditions are read before and after each worker.
+        clock, machine: what is read; None for this machine's own.
+    """
 
     def __init__(
         self,
@@ -37,7 +43,6 @@ class ConditionMonitor:
         clock: Clock | None = None,
         machine: Machine | None = None,
     ) -> None:
-        """attempts: those that the run has already; the clock rates of later ones are compared with theirs."""
         self.clock = clock or MonotonicClock()
         self.machine = machine or Machine()
         self.nvml = Monitor()
@@ -46,16 +51,8 @@ class ConditionMonitor:
         self._watch_s = watch_s
         self._earlier: list[HasClockRates] = [attempt.surroundings for attempt in attempts if attempt.surroundings]
 
-    def watch_worker(self, on_progress: Callable[[str], None] = lambda text: None) -> WorkerMonitor:
-        """Reads the conditions before a worker and returns its observer.
-
-        Args:
-            on_progress: called with the worker's phases and progress, in words for people.
-        """
-        return WorkerMonitor(self, self.read(), on_progress)
-
     def read(self) -> conditions.Conditions:
-        """The machine now, while nothing of the run works."""
+        """Read the machine's conditions while the run itself is idle."""
         return conditions.read(self._watch_s, self.nvml, self.clock, self.machine)
 
     def judge(
@@ -76,63 +73,53 @@ class ConditionMonitor:
         """Shut NVML down."""
         self.nvml.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 class WorkerMonitor:
-    """The observer of one worker: follows its phases, measures energy over its timed steps and reads the clocks."""
+    """Observes one worker: reads conditions before it, follows its phases, and measures energy over its timed steps.
 
-    def __init__(
-        self, monitor: ConditionMonitor, before: conditions.Conditions, on_progress: Callable[[str], None]
-    ) -> None:
+    Args:
+        monitor: of the run.
+        on_progress: called with the worker's phases and progress, as shown to users.
+
+    Attributes:
+        on_progress: the same.
+        energy: over the timed steps; None before they end, and if the worker timed none.
+    """
+
+    def __init__(self, monitor: ConditionMonitor, on_progress: Callable[[str], None] = lambda text: None) -> None:
+        self.on_progress = on_progress
+        self.energy: energy.Energy | None = None
         self._monitor = monitor
-        self._before = before
-        self._on_progress = on_progress
-        self._watch = conditions.ConditionSampler(monitor.nvml, monitor.clock, monitor.machine)
+        self._before = monitor.read()
+        self._sampler = conditions.ConditionSampler(monitor.nvml, monitor.clock, monitor.machine)
         self._timing = False
         self._read_s = -math.inf  # when the clocks were read last
-        self._energy: energy.Energy | None = None
 
     def on_phase(self, phase: Phase) -> None:
-        """Opens the window for energy at TIMING and closes it at DONE; every phase but DONE is passed on."""
+        """Start the energy window at TIMING and end it at DONE; pass on every phase but DONE."""
         if phase is Phase.TIMING:
             self._monitor.meter.begin()
             self._timing = True
         elif self._timing:
-            self._energy = self._monitor.meter.end()
+            self.energy = self._monitor.meter.end()
             self._timing = False
         if phase is not Phase.DONE:
-            self._on_progress(phase)
-
-    def on_progress(self, text: str) -> None:
-        """Passes it on."""
-        self._on_progress(text)
+            self.on_progress(phase)
 
     def on_tick(self) -> None:
-        """Reads power at each tick where there is a card, and the clocks once a second."""
+        """Read power at each tick if there is a GPU, and clock rates once a second."""
         if not self._timing:
             return
         due = self._monitor.clock.now() - self._read_s >= CLOCKS_EVERY_S
         if due or self._monitor.meter.gpu:
             self._monitor.meter.sample()
         if due:
-            self._watch.sample()
+            self._sampler.sample()
             self._read_s = self._monitor.clock.now()
 
-    @property
-    def energy(self) -> energy.Energy | None:
-        """Energy over the timed steps; None if the worker timed none."""
-        return self._energy
-
     def end(self) -> Surroundings:
-        """Reads the conditions after the worker, which has ended, and says whether it was disturbed."""
-        during = self._watch.end()
+        """Read the conditions after the worker has ended, and return them with what disturbed it."""
+        during = self._sampler.end()
         after = self._monitor.read()
         return Surroundings(
             before=self._before,
@@ -141,11 +128,10 @@ class WorkerMonitor:
             others_share=during.others_share,
             steal_share=during.steal_share,
             cpu_hz=during.cpu_hz,
-            gpus=[_without_foreign_processes(gpu) for gpu in during.gpus],
+            gpus=[  # the worker itself was on the card meanwhile
+                replace(gpu, foreign_processes=None, absent=gpu.absent | {"foreign_processes": OWN_ON_CARD})
+                for gpu in during.gpus
+            ],
             disturbed=self._monitor.judge(self._before, after, during),
             absent=during.absent,
         )
-
-
-def _without_foreign_processes(gpu: conditions.GpuConditions) -> conditions.GpuConditions:
-    return replace(gpu, foreign_processes=None, absent=gpu.absent | {"foreign_processes": OWN_ON_CARD})

@@ -1,13 +1,18 @@
-"""From a selection of names to cases: everything is checked here, before anything runs. Imports no framework."""
+"""From a selection of names to cases, and the presets. All checks happen here, before anything runs.
+
+Imports no framework.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final, cast
+
+import msgspec
 
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, framework_of
 from frameworks.api import find as find_framework
@@ -17,17 +22,17 @@ from frameworks.recipes import DEVICES, PRECISIONS, RECIPES, Execution
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
-from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision
-from xibench.scenarios import SCENARIOS, Scenario, find
+from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision, SamplingConfig
+from xibench.scenarios import SCENARIOS, find
 from xibench.workers import probe
 from xibench.workers.inputs import NOISE
 
-TASK: Final = "infer"  # what one step of every case computes
+TASK: Final = "infer"  # the task of every case
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Names whose every combination is a case."""
+    """Names; each of their combinations is a case."""
 
     frameworks: tuple[str, ...] = tuple(FRAMEWORKS)  # of IMPLEMENTATIONS
     models: tuple[str, ...] = tuple(name for name, model in MODELS.items() if model.main)  # networks and operators
@@ -35,7 +40,7 @@ class Selection:
     scenarios: tuple[str, ...] = (DEFAULT_SCENARIO,)
     recipes: tuple[str, ...] = ("default",)
     precisions: tuple[str, ...] = ("fp32",)
-    batches: tuple[int, ...] | None = None  # None: each scenario's own: 8, or 1 where queries are one image each
+    batches: tuple[int, ...] | None = None  # None: each scenario's own: 8, or 1 if queries are single images
     sweep: bool = False  # batches double from 1 up to max_batch, until one runs out of memory
     max_batch: int = 1024
     resolutions: tuple[int, ...] | None = None  # None: each model's own
@@ -43,28 +48,79 @@ class Selection:
     weights: str = "seed:0"  # seed:N or the path of a safetensors file
     images: str = "sample"  # sample, noise, or a folder; operators get noise
     seed: int = 0
-    latency_bound_s: float | None = None  # of scenarios that take it; None: a multiple of a query's time alone
+    latency_bound_s: float | None = None  # of scenarios that take one; None: a multiple of a single query's latency
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Named selections, with the sampling configuration that keeps them within the preset's intended time."""
+
+    name: str
+    purpose: str
+    selections: tuple[Selection, ...]
+    sampling: SamplingConfig
+
+
+PRESETS: Final[Mapping[str, Preset]] = {
+    "quick": Preset(
+        "quick",
+        "a newcomer's first five minutes: every framework and network at batch 8, default against tuned",
+        (Selection(recipes=("default", "tuned")),),
+        SamplingConfig(
+            repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100,
+            budget_s=3.0, time_limit_s=120.0, total_budget_s=240.0,
+        ),
+    ),
+    "nightly": Preset(
+        "nightly",
+        "the regression job: inference at batch 1 and 8, default and tuned, fp32 and tuned bf16, 3 processes a case",
+        (
+            Selection(recipes=("default", "tuned"), batches=(1, 8)),
+            Selection(recipes=("tuned",), precisions=("bf16",), batches=(1, 8)),
+        ),
+        SamplingConfig(
+            processes=3, repeats=1, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3,
+            max_steps=200, budget_s=4.0, time_limit_s=180.0,
+        ),
+    ),
+}  # fmt: skip
+
+
+def preset(name: str) -> Preset:
+    """Return a preset by name.
+
+    Raises:
+        UnknownName: no preset has this name; the message gives the nearest names.
+    """
+    if name not in PRESETS:
+        raise UnknownName("preset", name, PRESETS)
+    return PRESETS[name]
 
 
 def all_cases(selections: Sequence[Selection]) -> tuple[Case, ...]:
-    """The cases of several selections, each once, in their order. Raises as `cases` does."""
+    """Return the cases of several selections, each once, in their order. Raises as `cases` does."""
     return tuple(dict.fromkeys(itertools.chain.from_iterable(map(cases, selections))))
 
 
 def cases(selection: Selection) -> tuple[Case, ...]:
-    """Every combination once. The framework varies fastest.
+    """Return every combination of a selection once. The framework varies fastest.
 
-    Raises UnknownName (framework, model, variant, scenario, recipe or choice of one, precision, device),
-    InvalidConfiguration (a resolution that the model cannot take, with the least that works; a value that a recipe's
-    choice does not have), InvalidWeights (a file that is none or does not
-    fit every selected network) or UsageError (batch, sweep, seed, weights, latency bound, nothing selected).
+    Raises:
+        UnknownName: a framework, model, variant, scenario, recipe, choice of a recipe, precision or device.
+        InvalidConfiguration: a resolution that the model cannot take, with the minimum; an invalid value of a choice.
+        InvalidWeights: a file that is not safetensors or does not fit every selected network.
+        UsageError: invalid batch, sweep, seed, weights or latency bound, or nothing selected.
     """
-    _check_names(selection)
-    _check_numbers(selection)
+    _check_values(selection)
     _check_scenarios(selection)
     _check_weights(selection)
     device = resolve_device(selection.frameworks, selection.device)
-    _check_recipes(selection, device)
+    for framework, name in itertools.product(selection.frameworks, selection.recipes):
+        IMPLEMENTATIONS[framework].recipe(name, device)
+
+    batches = selection.batches
+    if selection.sweep:
+        batches = tuple(2**n for n in range(selection.max_batch.bit_length()))
     planned = [
         Case(
             framework=framework,
@@ -86,38 +142,61 @@ def cases(selection: Selection) -> tuple[Case, ...]:
         for scenario in SCENARIOS.values()
         if scenario.name in selection.scenarios
         for precision, batch, recipe, framework in itertools.product(
-            selection.precisions, _batches(selection, scenario), selection.recipes, selection.frameworks
+            selection.precisions, batches or (scenario.default_batch,), selection.recipes, selection.frameworks
         )
     ]
     return tuple(dict.fromkeys(planned))
 
 
+def sampling_of(selections: Sequence[Selection]) -> SamplingConfig:
+    """Return the sampling of a run without a preset: its scenario's; of several, the longest in each field."""
+    rules = [find(name).sampling for selection in selections for name in selection.scenarios]
+    sampling = rules[0]
+    for other in rules[1:]:
+        sampling = msgspec.structs.replace(
+            sampling,
+            processes=max(sampling.processes, other.processes),
+            max_steps=max(sampling.max_steps, other.max_steps),
+            budget_s=max(sampling.budget_s, other.budget_s),
+            half_width=None if None in (sampling.half_width, other.half_width) else sampling.half_width,
+            time_limit_s=max(sampling.time_limit_s, other.time_limit_s),
+        )
+    return sampling
+
+
 @cache
 def execution(case: Case) -> Execution:
-    """How the case runs: its recipe, precision and device, parsed once for all of its processes.
+    """Return the case's recipe, precision and device, parsed once for all of its processes.
 
-    Raises UnknownName or InvalidConfiguration for what is no recipe of the case's framework.
+    Raises:
+        UnknownName, InvalidConfiguration: the case's framework has no such recipe.
     """
     return find_framework(case.framework).execution(case.recipe, case.precision, case.device)
 
 
-def resolve_device(frameworks: Sequence[str], asked: str) -> Device:
-    """The device of a run: cpu or cuda. `auto` is cuda where a framework sees a card, else cpu.
+def resolve_device(frameworks: Sequence[str], requested: str) -> Device:
+    """Return the device of a run: cpu or cuda. `auto` is cuda if one of the frameworks sees a GPU, else cpu.
 
-    Frameworks are asked, each in a process of its own, only on a machine on which NVML knows a card.
-    Raises UnknownName for another name.
+    The frameworks are probed, each in a process of its own, only if NVML finds a GPU.
+
+    Raises:
+        UnknownName: another name.
     """
-    if asked != "auto":
-        _known("device", (asked,), (*DEVICES, "auto"))
-        return "cuda" if asked == "cuda" else "cpu"
+    if requested != "auto":
+        _known("device", (requested,), (*DEVICES, "auto"))
+        return "cuda" if requested == "cuda" else "cpu"
     if nvml.count() == 0:
         return "cpu"
-    asked_of = dict.fromkeys(map(framework_of, frameworks))
-    return "cuda" if any("cuda" in probe.probe(framework).devices for framework in asked_of) else "cpu"
+    probed = dict.fromkeys(map(framework_of, frameworks))
+    return "cuda" if any("cuda" in probe.probe(framework).devices for framework in probed) else "cpu"
 
 
 def weights_seed(weights: str) -> int | None:
-    """N of `seed:N`; None if `weights` is a file. Raises UsageError if N is no whole number from 0 up."""
+    """Return N of `seed:N`; None if `weights` is a file.
+
+    Raises:
+        UsageError: N is not a whole number from 0 up.
+    """
     kind, colon, number = weights.partition(":")
     if kind != "seed" or not colon:
         return None
@@ -126,7 +205,8 @@ def weights_seed(weights: str) -> int | None:
     return int(number)
 
 
-def _check_names(selection: Selection) -> None:
+def _check_values(selection: Selection) -> None:
+    """Check names and numbers, each by itself."""
     _known("framework", selection.frameworks, IMPLEMENTATIONS)
     _known("model", selection.models, NETWORKS)
     _known("scenario", selection.scenarios, SCENARIOS)
@@ -136,24 +216,23 @@ def _check_names(selection: Selection) -> None:
     if selection.resolutions == ():
         raise UsageError("no resolution is selected: name at least one, or none at all for each model's own")
 
-
-def _check_recipes(selection: Selection, device: str) -> None:
-    if not selection.recipes:
-        _known("recipe", (), RECIPES)
-    for framework, name in itertools.product(selection.frameworks, selection.recipes):
-        IMPLEMENTATIONS[framework].recipe(name, device)
-
-
-def _check_numbers(selection: Selection) -> None:
     for batch in (*(selection.batches or ()), selection.max_batch):
         if batch < 1:
             raise UsageError(f"batch {batch}: a step takes at least 1 image; give a whole number from 1 up")
     if selection.seed < 0:
         raise UsageError(f"seed {selection.seed}: expected a whole number from 0 up")
-    _check_batches(selection)
+    if selection.sweep and selection.batches is not None:
+        raise UsageError(
+            f"batch {_listed(selection.batches)} beside a sweep: a sweep takes batches 1, 2, 4, …; "
+            "give its largest as max_batch, or no sweep"
+        )
+    if selection.batches == ():
+        raise UsageError("no batch is selected: name at least one, such as 8")
     bound = selection.latency_bound_s
     if bound is not None and not bound > 0:
         raise UsageError(f"latency bound {bound} s: expected a number of seconds above 0")
+    if not selection.recipes:
+        _known("recipe", (), RECIPES)
 
 
 def _check_scenarios(selection: Selection) -> None:
@@ -174,22 +253,6 @@ def _check_scenarios(selection: Selection) -> None:
     if bound is not None and not any("latency_bound_s" in scenario.options for scenario in chosen):
         others = " and ".join(other.name for other in SCENARIOS.values() if "latency_bound_s" in other.options)
         raise UsageError(f"latency bound {bound} s: only scenario {others} has one; select it, or leave the bound out")
-
-
-def _check_batches(selection: Selection) -> None:
-    if selection.sweep and selection.batches is not None:
-        raise UsageError(
-            f"batch {_listed(selection.batches)} beside a sweep: a sweep takes batches 1, 2, 4, …; "
-            "give its largest as max_batch, or no sweep"
-        )
-    if selection.batches == ():
-        raise UsageError("no batch is selected: name at least one, such as 8")
-
-
-def _batches(selection: Selection, scenario: Scenario) -> tuple[int, ...]:
-    if selection.sweep:
-        return tuple(2**n for n in range(selection.max_batch.bit_length()))
-    return selection.batches or (scenario.default_batch,)
 
 
 def _listed(batches: Sequence[int]) -> str:
@@ -218,7 +281,7 @@ def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
             raise UnknownName(kind, name, known)
 
 
-def _resolutions(model: str, variant: str, asked: tuple[int, ...] | None) -> tuple[int, ...]:
-    if asked is None:
+def _resolutions(model: str, variant: str, requested: tuple[int, ...] | None) -> tuple[int, ...]:
+    if requested is None:
         return (network(model, variant).input_shape[0],)
-    return tuple(network(model, variant, resolution=pixels).input_shape[0] for pixels in asked)
+    return tuple(network(model, variant, resolution=pixels).input_shape[0] for pixels in requested)

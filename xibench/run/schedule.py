@@ -1,85 +1,66 @@
-"""Which worker process comes next: rounds over the cases, each in a seeded random order, so that drift hits all alike.
+"""The order in which a run starts its processes, and how much of the run's total budget each of them gets.
 
-Everything follows from the plan, the sampling and the attempts so far, so that a resumed run continues where it was.
+Processes run in rounds over the cases, each in a seeded random order, so that drift of the machine affects all cases
+alike. The order follows from the plan, the sampling configuration and the attempts so far, so a resumed run continues
+where it stopped.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from xibench.record.index import AttemptIndex, series
-from xibench.record.schema import Case, SamplingConfig
+from xibench.record.schema import Attempt, Case, SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSlot:
-    """One process that a case owes: its `number`, from 0, is also its round."""
+    """One pending process of a case. Its `number`, from 0, is also its round."""
 
     case: Case
     number: int
 
 
-class Schedule:
-    """The order in which a run's remaining processes are taken.
+def remaining_slots(index: AttemptIndex, todo: Collection[Case]) -> Iterator[ProcessSlot]:
+    """Yield the processes that are still pending, one at a time, in the order in which they run.
 
-    A round ends before the next one begins. Within a round every case is tried once before any is tried again: what
-    disturbed a process may have passed by the end of its round.
+    A round ends before the next one begins. Within a round every case is tried once before any is repeated: whatever
+    disturbed a process may have passed by the end of its round. Each slot is yielded until the index has an attempt
+    that settles it, so the caller adds the attempt before it takes the next slot.
 
-    A process that is no longer owed never is again, and one that was tried stays tried. So each case is looked at only
-    until it can be passed over for good, and the whole run costs a few look-ups a process.
+    A settled process is never pending again, and a case that was tried stays tried. Each case is therefore looked at
+    only until it leaves its queue, and scheduling costs a few look-ups per process however long the run is.
 
     Args:
-        index: the run's attempts; it may grow between calls.
-        todo: the cases of the plan to take.
+        index: the run's attempts; it grows between slots.
+        todo: the cases of the plan to run.
     """
-
-    def __init__(self, index: AttemptIndex, todo: Collection[Case]) -> None:
-        self._index = index
-        self._todo = frozenset(todo)
-        self._number = -1
-        self._untried: deque[Case] = deque()
-        self._owing: deque[Case] = deque()
-
-    def next_slot(self) -> ProcessSlot | None:
-        """The next process of the cases in `todo`; None when they owe none."""
-        while True:
-            case = self._first(self._untried, self._is_untried) or self._first(self._owing, self._is_owed)
-            if case is not None:
-                return ProcessSlot(case, self._number)
-            if not self._next_round():
-                return None
-
-    def _next_round(self) -> bool:
-        """Move on to the next round in which a case of the plan owes a process; False after the last round."""
-        plan, sampling = self._index.plan, self._index.sampling
-        for number in range(self._number + 1, sampling.processes):
-            if self._index.owed(number):
-                order = [case for case in round_order(plan, sampling, number) if case in self._todo]
-                self._number, self._untried, self._owing = number, deque(order), deque(order)
-                return True
-        return False
-
-    def _is_owed(self, case: Case) -> bool:
-        return self._index.owes(case, self._number)
-
-    def _is_untried(self, case: Case) -> bool:
-        return self._is_owed(case) and not self._index.was_tried(case, self._number)
-
-    @staticmethod
-    def _first(queue: deque[Case], is_due: Callable[[Case], bool]) -> Case | None:
-        """The first case that is due; those before it leave the queue."""
-        while queue and not is_due(queue[0]):
-            queue.popleft()
-        return queue[0] if queue else None
+    cases = frozenset(todo)
+    for number in range(index.sampling.processes):
+        if not index.owed(number):
+            continue
+        order = [case for case in round_order(index.plan, index.sampling, number) if case in cases]
+        untried, pending = deque(order), deque(order)
+        while untried:
+            if index.owes(untried[0], number) and not index.was_tried(untried[0], number):
+                yield ProcessSlot(untried[0], number)
+            else:
+                untried.popleft()
+        while pending:
+            if index.owes(pending[0], number):
+                yield ProcessSlot(pending[0], number)
+            else:
+                pending.popleft()
 
 
 def round_order(plan: Sequence[Case], sampling: SamplingConfig, number: int) -> list[Case]:
-    """The cases in the order of a round: a permutation drawn from the plan's seed and the round's number.
+    """Return the cases in the order of a round: a permutation seeded by the plan's seed and the round's number.
 
-    In a sweep the batches of one series keep their places in it, but come smallest first.
+    In a sweep, the batches of one series occupy the same places of the permutation, smallest batch first.
     """
     order = list(plan)
     random.Random(f"{plan[0].seed}/{number}").shuffle(order)
@@ -92,13 +73,45 @@ def round_order(plan: Sequence[Case], sampling: SamplingConfig, number: int) -> 
 
 
 def may_repeat(case: Case, index: AttemptIndex) -> bool:
-    """Whether a disturbed process of the case is repeated, or kept because the case was repeated often enough."""
+    """Return whether a disturbed process of the case is repeated; False once its repetitions are used up."""
     return index.superseded(case) < index.sampling.repeats
 
 
 def not_tried(case: Case, index: AttemptIndex) -> str | None:
-    """Why a case of a sweep is not tried: a smaller batch of its series ran out of memory. None if none did."""
+    """Return why a case of a sweep is skipped: a smaller batch of its series ran out of memory. None if none did."""
     smallest = index.batch_out_of_memory(case) if index.sampling.sweep else None
     if smallest is None or smallest >= case.batch:
         return None
     return f"not tried: batch {smallest} had run out of memory"
+
+
+class RunBudget:
+    """The run's total budget of wall time, divided equally among the processes that are still pending.
+
+    Ceilings and golden outputs, which many processes share, come out of the whole budget. A share covers everything
+    else in a process: its start, compilation, warm-up and timed steps. Time that one process does not use goes to the
+    later ones. The worker ends its sampling when its share is used up, but it always takes the minimum numbers of
+    steps: every case gets a result, even if that exceeds the budget.
+
+    Args:
+        sampling: the run's; without `total_budget_s` there are no shares.
+        attempts: the attempts in the run file, whose time a resumed run has already used.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, sampling: SamplingConfig, attempts: Sequence[Attempt], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._ends_s: float | None = None
+        if sampling.total_budget_s is not None:
+            spent_s = sum(attempt.surroundings.wall_s for attempt in attempts if attempt.surroundings)
+            self._ends_s = clock() + sampling.total_budget_s - spent_s
+
+    def share_s(self, pending: int) -> float | None:
+        """Return the share of a process that starts now, in seconds; None if the run has no total budget.
+
+        Args:
+            pending: number of processes that the run still has to measure, including this one.
+        """
+        return None if self._ends_s is None else max(0.0, self._ends_s - self._clock()) / pending

@@ -8,8 +8,7 @@ from frameworks.cost import ITEM_BYTES
 from xibench.measure.loop import measure
 from xibench.record.schema import Steps
 from xibench.scenarios.prepared import PreparedCase, Timed
-from xibench.scenarios.rotation import InputRotation
-from xibench.scenarios.sampling import stopping_rule, warmup_rule
+from xibench.scenarios.sampling import InputRotation, stopping_rule, warmup_rule
 from xibench.scenarios.scenario import Scenario
 
 

@@ -1,34 +1,103 @@
-"""When the warm-up and the timed steps of a process end: by the run's rule, its total budget, or the time limit.
+"""What scenarios share while they sample: rotation of inputs, and the rules that end warm-up and timed steps.
 
-The worker ends the sampling itself before the parent would kill it: what was measured until then is kept, and
-`stopped_by` says `time_limit_s`. A run with a total budget gives each process a share of it; `stopped_by` then says
-`total_budget_s`, if neither another limit nor the precision of the median ended the sampling before.
+Inputs are rotated among as many copies of the batch as it takes to fill the last-level cache.
+
+Sampling ends by the run's sampling configuration, its total budget, or the time limit. The worker ends its sampling
+itself before the parent would kill it: the samples until then are kept, and `stopped_by` says `time_limit_s`. A run
+with a total budget gives each process a share of it; `stopped_by` then says `total_budget_s`, unless another limit or
+the precision of the median ended the sampling first.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
+from xibench.measure.machine import buffers_needed, last_level_cache_bytes
+from xibench.measure.phase import Phase
 from xibench.measure.stopping import AnyOf, Limits, StoppingRule, rule_of
 from xibench.measure.warmup import Warmup, WarmupLimits
+from xibench.scenarios.prepared import Peaks
 
 if TYPE_CHECKING:
     from xibench.record.schema import SamplingConfig
     from xibench.scenarios.prepared import PreparedCase
 
+GPU_CACHE_BYTES: Final = 128 * 2**20
+"""No NVIDIA GPU has a larger L2 cache: 50 MB on an H200, 126 MB on a B200."""
 LIMIT_SHARE: Final = 0.85
-"""Share of a worker's time limit after which it takes no further step: the rest is for its start, answer and end."""
+"""Share of a worker's time limit after which it starts no further step; the rest is for its start and its answer."""
+
+
+class InputRotation:
+    """Copies of the input, made after the first step, and the memory peaks without them.
+
+    The copies are resident from the warm-up on, so they can be subtracted from later peaks.
+
+    Args:
+        prepared: the case.
+        first: the input of the first step, which exists already.
+        another: makes a further copy.
+        host_bytes, device_bytes: size of one copy on the host and on the device; 0 if it takes no memory there.
+
+    """
+
+    def __init__(
+        self, prepared: PreparedCase, first: Any, another: Callable[[], Any], host_bytes: int, device_bytes: int
+    ) -> None:
+        self._prepared = prepared
+        self._inputs = [first]
+        self._another = another
+        self._bytes = (host_bytes, device_bytes)
+        self._before: Peaks | None = None
+        cache_bytes = GPU_CACHE_BYTES if device_bytes else last_level_cache_bytes()
+        self.count = buffers_needed(max(host_bytes, device_bytes), cache_bytes)
+
+    def input(self, number: int) -> Any:
+        """Return the input of step `number`."""
+        return self._inputs[number % len(self._inputs)]
+
+    def on_phase(self, phase: Phase) -> None:
+        """Make the copies before the warm-up; pass on every phase."""
+        if phase is Phase.WARM_UP:
+            self._before = self._now()
+            self._inputs += [self._another() for _ in range(self.count - 1)]
+        self._prepared.on_phase(phase)
+
+    def peaks(self) -> Peaks:
+        """Return the memory peaks until now, without the copies."""
+        now, before = self._now(), self._before
+        assert before is not None
+        host_bytes, device_bytes = (size * (self.count - 1) for size in self._bytes)
+        host = replace(now.host, peak_bytes=without_copies(now.host.peak_bytes, host_bytes, before.host.peak_bytes))
+        if now.device is None or before.device is None:
+            return Peaks(host, now.device)
+        device = {
+            name: without_copies(getattr(now.device, name), device_bytes, getattr(before.device, name))
+            for name in ("peak_allocated_bytes", "peak_reserved_bytes")
+        }
+        return Peaks(host, replace(now.device, **device))
+
+    def _now(self) -> Peaks:
+        return Peaks(self._prepared.mark.read(), self._prepared.program.device_memory())
+
+
+def without_copies(peak: int | None, copies: int, before: int | None) -> int | None:
+    """Return a peak minus the bytes of the copies, but at least the peak before they were made."""
+    if peak is None:
+        return None
+    return max(peak - copies, before or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Moments on the worker's clock, in seconds, by which sampling is to end.
+    """Times on the worker's clock, in seconds, by which sampling has to end.
 
     Attributes:
-        limit_s: the worker's time limit is near: the step that would pass it is not taken.
-        budget_s: the process has used its share of the run's total budget: no step is taken beyond the minimum
-            numbers that the rule asks for. None where the run has no total budget.
+        limit_s: shortly before the worker's time limit; a step that would end later is not started.
+        budget_s: end of the process's share of the run's total budget; afterwards only the minimum numbers of steps
+            are taken. None if the run has no total budget.
 
     """
 
@@ -43,9 +112,12 @@ class Deadlines:
 
 
 class EndsBy:
-    """A stopping rule: finished once a step as long as the last one would end after a moment.
+    """A stopping rule: finished if another step as long as the previous one would end too late.
 
-    share: of the time from the first step's start until that moment; the rest is left for what comes after.
+    Args:
+        moment_s: the deadline, in seconds on the clock that is passed to `begin`.
+        reason: returned by `finished`.
+        share: fraction of the time between `begin` and the deadline that may be used.
     """
 
     def __init__(self, moment_s: float, reason: str, share: float = 1.0) -> None:
@@ -55,52 +127,47 @@ class EndsBy:
         self._last_s = 0.0
 
     def begin(self, now_s: float) -> None:
-        """Start the time that the share is taken of."""
+        """Start the time of which the share may be used."""
         self._ends_s = now_s + self._share * (self._moment_s - now_s)
         self._last_s = 0.0
 
     def add(self, step_s: float) -> None:
-        """Keep the step's length: the next one is expected to take as long."""
+        """Keep the step time: the next step is expected to take as long."""
         self._last_s = step_s
 
     def finished(self, now_s: float) -> str | None:
-        """Return the reason, once there is no time for another step."""
+        """Return the reason if there is no time for another step; None otherwise."""
         return self._reason if now_s + self._last_s > self._ends_s else None
 
 
 def warmup_rule(prepared: PreparedCase) -> StoppingRule:
-    """Return what ends the warm-up: no trend in the discarded steps, a limit of the rule, or a deadline."""
-    sampling, deadlines = prepared.sampling, prepared.deadlines
-    rules: list[StoppingRule] = [
-        Warmup(WarmupLimits(sampling.warmup_steps, sampling.max_warmup_steps, sampling.warmup_budget_s))
-    ]
-    if deadlines.budget_s is not None:
-        share = sampling.warmup_budget_s / (sampling.warmup_budget_s + sampling.budget_s)
-        rules.append(AnyOf([EndsBy(deadlines.budget_s, _budget(sampling), share)], min_steps=sampling.warmup_steps))
-    rules.append(EndsBy(deadlines.limit_s, _limit(sampling)))
-    return AnyOf(rules, min_steps=0)
+    """Return the rule that ends the warm-up: no trend in the discarded steps, a limit of the rule, or a deadline."""
+    sampling = prepared.sampling
+    limits = WarmupLimits(sampling.warmup_steps, sampling.max_warmup_steps, sampling.warmup_budget_s)
+    share = sampling.warmup_budget_s / (sampling.warmup_budget_s + sampling.budget_s)
+    return AnyOf([Warmup(limits), *_deadline_rules(prepared, share, sampling.warmup_steps)], min_steps=0)
 
 
 def stopping_rule(prepared: PreparedCase, half_width: float | None) -> StoppingRule:
-    """Return what ends the timed steps; at least one is taken.
+    """Return the rule that ends the timed steps; at least one is taken.
 
     Args:
-        prepared: the case, with its rule and its deadlines.
-        half_width: as `xibench.measure.stopping.Limits` has it. None for queries: percentiles take a number of samples
-            however well the median is known.
+        prepared: the case, with its sampling configuration and deadlines.
+        half_width: as in `xibench.measure.stopping.Limits`. None for queries: percentiles take a fixed number of
+            samples, however precisely the median is known.
 
     """
+    sampling = prepared.sampling
+    limits = Limits(sampling.min_steps, sampling.max_steps, sampling.budget_s, half_width)
+    return AnyOf([rule_of(limits), *_deadline_rules(prepared, 1.0, sampling.min_steps)])
+
+
+def _deadline_rules(prepared: PreparedCase, budget_share: float, min_steps: int) -> list[StoppingRule]:
+    """Return rules for the share of the total budget, if there is one, and for the time limit."""
     sampling, deadlines = prepared.sampling, prepared.deadlines
-    rules: list[StoppingRule] = [rule_of(Limits(sampling.min_steps, sampling.max_steps, sampling.budget_s, half_width))]
+    rules: list[StoppingRule] = []
     if deadlines.budget_s is not None:
-        rules.append(AnyOf([EndsBy(deadlines.budget_s, _budget(sampling))], min_steps=sampling.min_steps))
-    rules.append(EndsBy(deadlines.limit_s, _limit(sampling)))
-    return AnyOf(rules)
-
-
-def _budget(sampling: SamplingConfig) -> str:
-    return f"total_budget_s {sampling.total_budget_s}"
-
-
-def _limit(sampling: SamplingConfig) -> str:
-    return f"time_limit_s {sampling.time_limit_s}"
+        budget = EndsBy(deadlines.budget_s, f"total_budget_s {sampling.total_budget_s}", budget_share)
+        rules.append(AnyOf([budget], min_steps=min_steps))
+    rules.append(EndsBy(deadlines.limit_s, f"time_limit_s {sampling.time_limit_s}"))
+    return rules

@@ -7,8 +7,7 @@ from typing import Any, Final
 from xibench.measure.loop import measure
 from xibench.record.schema import Queries, SamplingConfig
 from xibench.scenarios.prepared import PreparedCase, Timed
-from xibench.scenarios.rotation import InputRotation
-from xibench.scenarios.sampling import stopping_rule, warmup_rule
+from xibench.scenarios.sampling import InputRotation, stopping_rule, warmup_rule
 from xibench.scenarios.scenario import Scenario
 
 IN_QUERY: Final = "a query is more than what the device does"

@@ -1,4 +1,4 @@
-"""Measure ceilings and idle power before the first case: one worker per framework, then a window of idleness."""
+"""The ceilings of a run, measured before its first case, and what one step of a case costs compared with them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, get_args
 
+import msgspec
+
 from frameworks.api import framework_of
+from frameworks.architectures import network
+from frameworks.cost import as_written, attainable_s, cost, fused_layers
 from frameworks.recipes import Precision
-from xibench.record.schema import Calibration, Case, Copy, Matmul
+from xibench.record.schema import Calibration, Case, Copy, Costs, Matmul
 from xibench.run.monitor import ConditionMonitor
 from xibench.workers import session
 from xibench.workers.messages import Ceilings, MeasureCeilings
 from xibench.workers.session import run_worker
 
-BUDGET_S: Final = 4.0  # for all ceilings of one framework, beyond its import
-MAX_BUDGET_S: Final = 1.0  # for each
+BUDGET_S: Final = 4.0  # for all ceilings of one framework, without its import
+MAX_BUDGET_S: Final = 1.0  # for each of them
 TIME_LIMIT_S: Final = 120.0
+NO_CEILINGS: Final = "the run's ceilings were not measured"
 
 
 def calibrate(
@@ -30,13 +35,13 @@ def calibrate(
 
     Args:
         cases: at least one, all on one device.
-        environment_hash: of the environment that the run is in now.
+        environment_hash: hash of the environment in which the run is now.
         conditions: measures idle power.
-        on_progress: called with what is measured now, in words for people.
+        on_progress: called with the name of each stage, as shown to users.
         worker: a command to start instead of our own worker.
 
     Returns:
-        The calibration. What could not be measured is null in it, with the reason: nothing is raised.
+        The calibration. A figure that could not be measured is null, with the reason; nothing is raised.
     """
     taken_utc = datetime.now(UTC).isoformat(timespec="seconds")
     on_progress("idle power")
@@ -72,4 +77,33 @@ def calibrate(
         matmuls=matmuls,
         copies=copies,
         idle=idle,
+    )
+
+
+def costs(case: Case, calibration: Calibration | None = None) -> Costs:
+    """Return the analytical cost of one step of a case and, given a run's ceilings, its attainable time."""
+    blueprint = network(case.model, case.variant, resolution=case.resolution)
+    total = cost(blueprint, batch=case.batch, precision=case.precision)
+    known = Costs(
+        parameters_trainable=total.parameters_trainable,
+        parameters_total=total.parameters_total,
+        macs=total.macs,
+        activations=total.activations,
+        bytes_moved=total.bytes_moved,
+        elementwise=total.elementwise,
+    )
+
+    # Attainable time takes both ceilings of the case's own device.
+    peak = bandwidth = None
+    missing = NO_CEILINGS
+    if calibration is not None and calibration.device == case.device:
+        peak, bandwidth = calibration.peak_flops_per_s(case.precision), calibration.bytes_per_s
+        ceiling = f"matmul in {case.precision}" if peak is None else "copy"
+        missing = f"no {ceiling} could be measured for the run's ceilings"
+    if peak is None or bandwidth is None:
+        return msgspec.structs.replace(known, absent={"attainable_s": missing, "attainable_as_written_s": missing})
+    return msgspec.structs.replace(
+        known,
+        attainable_s=attainable_s(fused_layers(total), peak, bandwidth),
+        attainable_as_written_s=attainable_s(as_written(total), peak, bandwidth),
     )
