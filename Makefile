@@ -47,7 +47,7 @@ test: $(VENV)/installed-dev tools lint  ## run lint and the tests; needs git and
 	@$(BIN)/python -m pytest -m "alone and not slow"
 
 slow: $(VENV)/installed-dev  ## run the tests that take minutes each: verification and measurement of every variant
-	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist load --benchmark-skip
+	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist worksteal --benchmark-skip
 
 lint: $(VENV)/installed-dev  ## run ruff, mypy and the check of names and phrases (tests/wording.txt); needs git
 	@$(BIN)/ruff check .
