@@ -18,7 +18,7 @@ from tests.builders import (
     serving,
     small_case,
 )
-from xibench.cli.render.run_notes import run_notes
+from xibench.cli.render.run_tables import run_notes
 from xibench.record.schema import Case, RateTrial, Record
 from xibench.record.summary import summarise
 

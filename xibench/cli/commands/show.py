@@ -54,8 +54,7 @@ def show(
 def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     """Print a run's tables, one per scenario, and their notes."""
     from xibench.cli.render import terminal
-    from xibench.cli.render.run_notes import run_notes
-    from xibench.cli.render.run_tables import machine, run_tables
+    from xibench.cli.render.run_tables import machine, run_notes, run_tables
     from xibench.record import format
     from xibench.record.store import resume_command
     from xibench.record.summary import summarise

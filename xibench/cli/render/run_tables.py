@@ -1,54 +1,90 @@
-"""The tables of `run` and `show`: one for each scenario, with the columns that it is about."""
+"""The tables of `run` and `show`, one per scenario, and the notes below them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
 
-from xibench.cli.render.terminal import table_of
+from xibench.cli.render.terminal import case_name, table_of
 from xibench.errors import UsageError
-from xibench.record.format import NONE, count, counted, figure, heading, seconds, size
+from xibench.record.format import NONE, count, counted, few, figure, heading, percent, seconds, size
 from xibench.record.metrics import METRICS
-from xibench.scenarios import Scenario, described, qualifier
+from xibench.record.schema import Server
+from xibench.scenarios import SCENARIOS, Scenario, described, qualifier
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from xibench.record.schema import Case, Costs, Environment, SamplingConfig
+    from xibench.record.metrics import Metric
+    from xibench.record.schema import Calibration, Case, Costs, Environment, SamplingConfig
+    from xibench.record.store import Run
     from xibench.record.summary import Summary
 
 AXES: Final = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
 INSTEAD, DISTURBED, UNSTEADY, CUT_SHORT = "†", "‡", "§", "¶"
 """Marks beside a status: something else ran; processes were disturbed; warm-up, or sampling, was cut off."""
 
+MAX_OVERHEAD: Final = 0.001  # share of a step; a larger overhead of the timing loop is noted
+MAX_LISTED: Final = 3  # a note that applies to more cases than this, and to all of them, says `every case`
+MAX_DISTURBED: Final = 5  # disturbed cases that are listed, each with its disturbances
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A figure of a table: its heading, how it is read from a case's summary, and whether it needs any value at all."""
+    """A column of a run's table: its heading, and the function that formats a case's cell."""
 
     heading: str
     cell: Callable[[Summary], str]
-    shown: Literal["always", "if any"] = "always"
 
 
 def run_tables(summaries: Sequence[Summary], title: str = "") -> list[Table]:
-    """A table for each scenario of the run, a row per case. Axes on which its cases agree stand in the title."""
+    """Return a table per scenario of the run, with a row per case.
+
+    Args:
+        summaries: Summaries of the run's cases.
+        title: Beginning of each title, such as the machine. The title goes on with the axes on which all cases of the
+            table agree, such as the precision; the other axes are columns.
+    """
     scenarios: dict[str, list[Summary]] = {}
     for summary in summaries:
         scenarios.setdefault(summary.case.scenario, []).append(summary)
-    return [_run_table(described(name), group, title) for name, group in scenarios.items()]
+
+    tables = []
+    for name, group in scenarios.items():
+        columns = _columns(described(name), group)
+        cases = [s.case for s in group]
+        axes = [a for a in AXES if a in ("framework", "model") or len({getattr(c, a) for c in cases}) > 1]
+        rows = [
+            (*(str(getattr(s.case, axis)) for axis in axes), *(column.cell(s) for column in columns)) for s in group
+        ]
+
+        # Common values of the other axes, labelled where the value does not speak for itself.
+        common = cases[0]
+        labelled = {
+            "variant": "" if common.variant == "default" else f"variant {common.variant}",
+            "recipe": f"recipe {common.recipe}", "batch": f"batch {common.batch}",
+            "resolution": f"{common.resolution} px",
+        }  # fmt: skip
+        values = (labelled.get(axis, getattr(common, axis)) for axis in AXES if axis not in axes)
+        headings = [column.heading for column in columns]
+        tables.append(table_of(
+            ", ".join(part for part in (title, qualifier(name), *values) if part), (*axes, *headings), rows,
+            right=("batch", "resolution", *headings[:-1]),
+        ))  # fmt: skip
+    return tables
 
 
 def machine(environment: Environment, summaries: Sequence[Summary]) -> str:
-    """What was measured on: the card where cases ran on one, else the processor with the cores that were usable."""
+    """Return the name of the device that was measured: the GPU if a case ran on one, else the CPU and its cores."""
     if environment.gpus and any(s.case.device == "cuda" for s in summaries):
         return environment.gpus[0].name
     return f"{environment.processor}, {environment.cores_usable} cores"
 
 
 def plan_table(rows: Sequence[tuple[Case, Costs]], sampling: SamplingConfig) -> Table:
-    """A plan: each case with what a step of it costs."""
+    """Return the table of a plan: its cases, each with the costs of one step."""
     axes = (*AXES, *(["scenario"] if any(qualifier(case.scenario) for case, _ in rows) else []))
     right = ("", "batch", "resolution", "MACs/step", "bytes/step", "parameters")
     cells = [
@@ -61,36 +97,8 @@ def plan_table(rows: Sequence[tuple[Case, Costs]], sampling: SamplingConfig) -> 
     return table_of(f"{counted(len(rows), 'case')}, {each}", ("", *axes, *right[-3:]), cells, right)
 
 
-def _run_table(scenario: Scenario, summaries: Sequence[Summary], title: str) -> Table:
-    measured = [s.case for s in summaries]
-    axes = [a for a in AXES if a in ("framework", "model") or len({getattr(c, a) for c in measured}) > 1]
-    columns = _columns(scenario, summaries)
-    rows = [
-        (*(str(getattr(s.case, axis)) for axis in axes), *(column.cell(s) for column in columns)) for s in summaries
-    ]
-    common = [_axis(a, measured[0]) for a in AXES if a not in axes and _axis(a, measured[0])]
-    named = [qualifier(scenario.name)] if qualifier(scenario.name) else []
-    headings = [column.heading for column in columns]
-    return table_of(
-        ", ".join([*([title] if title else []), *named, *common]), (*axes, *headings), rows,
-        right=("batch", "resolution", *headings[:-1]),
-    )  # fmt: skip
-
-
-def _axis(axis: str, case: Case) -> str:
-    value = getattr(case, axis)
-    match axis:
-        case "batch" | "recipe":
-            return f"{axis} {value}"
-        case "resolution":
-            return f"{value} px"
-        case "variant":
-            return "" if value == "default" else f"variant {value}"
-    return str(value)
-
-
 def status(summary: Summary) -> str:
-    """The status, with a mark for each thing that must be read beside the figures."""
+    """Return the status of a case with the marks that apply; the notes explain each mark."""
     marks = [
         (INSTEAD, bool(summary.substitutions)), (DISTURBED, bool(summary.disturbed)), (UNSTEADY, summary.unsteady > 0),
         (CUT_SHORT, summary.cut_short > 0),
@@ -99,27 +107,28 @@ def status(summary: Summary) -> str:
 
 
 def _columns(scenario: Scenario, summaries: Sequence[Summary]) -> list[Column]:
-    """What the scenario lists, the registered metrics that every table shows, and the status."""
+    """Return the columns that the scenario lists, then registered metrics that every table shows, then the status."""
     further = [
         name
         for name, metric in METRICS.items()
         if not metric.placed and name not in scenario.metrics and any(metric.applies(s.case) for s in summaries)
     ]
-    found = [*(_column(name, scenario) for name in (*scenario.metrics, *further)), Column("status", status)]
-    return [column for column in found if column.shown == "always" or any(column.cell(s) != NONE for s in summaries)]
+    columns = []
+    for name in (*scenario.metrics, *further):
+        if name in OWN_COLUMNS:
+            columns.append(OWN_COLUMNS[name])
+        elif name not in METRICS:
+            raise UsageError(
+                f"scenario {scenario.name} lists the metric {name}, which is not registered: expected one of "
+                f"{', '.join((*METRICS, *OWN_COLUMNS))}; register it in a module that XIBENCH_PLUGINS names"
+            )
+        elif not METRICS[name].only_if_any or any(s[METRICS[name]] is not None for s in summaries):
+            columns.append(_metric_column(METRICS[name]))
+    return [*columns, Column("status", status)]
 
 
-def _column(name: str, scenario: Scenario) -> Column:
-    """A column by the name under which a scenario lists it: one of this module, or a metric's."""
-    if name in OWN_COLUMNS:
-        return OWN_COLUMNS[name]
-    if name not in METRICS:
-        raise UsageError(
-            f"scenario {scenario.name} lists the metric {name}, which is not registered: expected one of "
-            f"{', '.join((*METRICS, *OWN_COLUMNS))}; register it in a module that XIBENCH_PLUGINS names"
-        )
-    metric = METRICS[name]
-    return Column(heading(metric), lambda s: figure(metric, s[metric]), "if any" if metric.only_if_any else "always")
+def _metric_column(metric: Metric[Any]) -> Column:
+    return Column(heading(metric), lambda s: figure(metric, s[metric]))
 
 
 OWN_COLUMNS: Final[Mapping[str, Column]] = {
@@ -128,4 +137,192 @@ OWN_COLUMNS: Final[Mapping[str, Column]] = {
     "until_first_result": Column("first step\n+ compile", lambda s: seconds(s.until_first_result_s)),
     "peak_bytes": Column("peak\nmemory", lambda s: size(s.peak_memory_bytes)),
 }
-"""Columns that a scenario may list and that are not the value of one metric."""
+"""Columns that a scenario may list and that are not the value of a single metric."""
+
+
+def run_notes(run: Run, summaries: Sequence[Summary]) -> list[str]:
+    """Return the notes below a run's tables: definitions of the figures, marks, empty columns, failures, versions."""
+    # Only a run with several batches can contain a batch sweep.
+    sweeps = _sweeps(summaries) if len({s.case.batch for s in summaries}) > 1 else []
+    failures = [(f"{s.status}: {s.reason or NONE}", s.case) for s in summaries if s.status != "ok"]
+    versions = dict.fromkeys(
+        f"{name} {version}" for r in run.records for p in r.processes for name, version in p.versions.items()
+    )
+    return [
+        *_definitions(run, summaries),
+        *_marks(run, summaries),
+        *_counts(summaries),
+        *sweeps,
+        *_empty(summaries),
+        *_grouped(failures, len(summaries)),
+        f"Versions: {', '.join(versions) or 'unknown, nothing was measured'}.",
+    ]
+
+
+def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
+    """Return the definitions of the figures that the tables show, in the order of the columns."""
+    notes = []
+
+    # Intervals: of the steps of one process, or over several processes.
+    if any(s.processes == 1 and s.step_s for s in summaries):
+        notes.append(
+            "Intervals: 95 %, of the median over the n timed steps of one process. "
+            "They leave out how one process differs from the next."
+        )
+    if any(s.processes > 1 and (s.step_s or s.compile_s) for s in summaries):
+        notes.append(
+            "Intervals of several processes: 95 %, by resampling processes and then the steps of each, "
+            "widened for the few processes that there are."
+        )
+
+    # Percentiles of the latency
+    percentiles = [p for s in summaries if "p50_s" in described(s.case.scenario).metrics for p in s.latency.values()]
+    if percentiles:
+        notes.append("Latency: from an image on the host to its logits on the host, one image at a time, n queries.")
+    if any(p.value is None for p in percentiles):
+        notes.append("A percentile is empty where its interval needs more queries than were timed.")
+
+    # The attained fraction of the roofline, and the roofline's ceilings
+    if any(s.attained is not None for s in summaries):
+        notes.append("attained: the least time that the layers would take at the ceilings, over the median step time.")
+        if run.calibration is not None:
+            notes.append(_ceilings(run.calibration))
+
+    # Memory
+    if any(s.device_peak_bytes is not None for s in summaries):
+        notes.append("Peak memory on a GPU is the framework's own count of what it allocated there.")
+    elif any(s.peak_bytes is not None for s in summaries):
+        notes.append("Peak memory is the worker's resident set above what it held after importing the framework.")
+
+    # Latency bounds of the scenario server
+    bounds = ((record.case, [m.bound_s for p in record.processes if isinstance(m := p.measured, Server)])
+              for record in run.records)  # fmt: skip
+    text = "Highest rate of queries (Poisson arrivals) whose 99th percentile of latency, waiting included, is within"
+    served = [(f"{text} {_bound_range(bounds_s)}", case) for case, bounds_s in bounds if bounds_s]
+    return notes + _grouped(served, len(run.records))
+
+
+def _bound_range(bounds_s: Sequence[float]) -> str:
+    """Format latency bounds in s. They differ if each process took a multiple of its own single-query latency."""
+    low, high = seconds(min(bounds_s)), seconds(max(bounds_s))
+    return low if low == high else f"{low} to {high}, by process"
+
+
+def _ceilings(calibration: Calibration) -> str:
+    """Return the note on the ceilings of a run: the best matmul of each precision and the best copy."""
+
+    def calls(calls_s: Sequence[float]) -> str:
+        if not calls_s:
+            return ""
+        behind = percent(median(calls_s) / min(calls_s) - 1)
+        return f" (fastest of {counted(len(calls_s), 'call')}; their median takes {behind} longer)"
+
+    best = [
+        f"product {count(matmul.flops_per_s, 'FLOP/s')} {matmul.precision}{calls(matmul.calls_s)}"
+        for precision in dict.fromkeys(m.precision for m in calibration.matmuls)
+        if (matmul := calibration.best_matmul(precision)) is not None
+    ]
+    if (copy := calibration.best_copy) is not None:
+        best.append(f"copy {count(copy.bytes_per_s, 'B/s')}{calls(copy.calls_s)}")
+    return f"Ceilings, measured in this run: {', '.join(best)}."
+
+
+def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
+    """Return the notes on measurements that ran differently from what was requested, most of them marked in status."""
+    short = f"{CUT_SHORT} sampling ended early because the time limit was near: fewer steps than the rule asks for"
+    cut_off = f"{UNSTEADY} warm-up ended at a limit, before a trend test found the steps steady"
+    notes = _grouped([
+        *((f"{INSTEAD} wanted {sub.wanted}; {sub.why}; ran {sub.ran}", s.case)
+          for s in summaries for sub in s.substitutions),
+        *((f"{cut_off}, in {counted(s.unsteady, 'process')}", s.case) for s in summaries if s.unsteady),
+        *((f"{short}, in {counted(s.cut_short, 'process')}", s.case) for s in summaries if s.cut_short),
+        *((f"The loop itself takes {percent(s.loop_overhead_share)} of a step, more than 0.1 %", s.case)
+          for s in summaries if (s.loop_overhead_share or 0) > MAX_OVERHEAD),
+        *((f"Settings that differ between the processes of one case: {', '.join(s.settings_differ)}", s.case)
+          for s in summaries if s.settings_differ),
+    ], len(summaries))  # fmt: skip
+
+    # Processes that the total budget of the run ended early
+    total_s = run.header.sampling.total_budget_s
+    if total_s is not None:
+        processes = [process for record in run.records for process in record.processes]
+        ended = sum(p.sampled.stopped_by.startswith("total_budget_s") for p in processes if p.sampled)
+        shared = f"The run's budget of {seconds(total_s)} was shared out over its processes"
+        notes.append(f"{shared}: {ended} of {len(processes)} ended their timed steps by it.")
+
+    # Disturbances have figures of their own, so that every case is a line: only the first cases are listed.
+    disturbed = [s for s in summaries if s.disturbed]
+    listed = disturbed[:MAX_DISTURBED]
+    notes += _grouped([(f"{DISTURBED} disturbed: {few(s.disturbed)}", s.case) for s in listed], 0)
+    if len(disturbed) > len(listed):
+        more = counted(len(disturbed) - len(listed), "case")
+        notes.append(f"{DISTURBED} disturbed: {more} more, `xibench show --json` says by what")
+    return notes
+
+
+def _counts(summaries: Sequence[Summary]) -> list[str]:
+    """Return the notes on repeated processes, failed processes of measured cases, and outliers. None is discarded."""
+    notes = []
+    repeated = sum(s.superseded for s in summaries)
+    if repeated:
+        was = "was" if repeated == 1 else "were"
+        notes.append(
+            f"{counted(repeated, 'process')} {was} disturbed and repeated: kept in the file, left out of the figures."
+        )
+    notes += _grouped([
+        (f"{counted(s.failed, 'process')} of this case failed beside those that were measured", s.case)
+        for s in summaries if s.failed and s.processes
+    ], len(summaries))  # fmt: skip
+    found = [s.outliers for s in summaries if s.outliers is not None]
+    mild, severe, n = (sum(getattr(o, field) for o in found) for field in ("mild", "severe", "n"))
+    if mild or severe:
+        notes.append(f"Outliers: {mild} mild and {severe} severe among {counted(n, 'step')}; they are in all figures.")
+    return notes
+
+
+def _sweeps(summaries: Sequence[Summary]) -> list[str]:
+    """Return a note per batch sweep: its knee, and the batch at which memory ran out."""
+    from xibench.analysis.batch_sweep import KNEE_SHARE, sweeps
+
+    notes = []
+    for sweep in sweeps(summaries):
+        if sweep.knee is None:
+            largest = sweep.points[-1][0]
+            text = f"no knee: throughput still rises at batch {largest}, the largest that was measured"
+        else:
+            text = (
+                f"knee at batch {sweep.knee}, the smallest with {percent(KNEE_SHARE)} of the highest throughput "
+                f"(batch {sweep.best})"
+            )
+        if sweep.out_of_memory is not None:
+            text += f"; memory ran out at batch {sweep.out_of_memory}"
+        name = case_name(sweep.case).replace(f" batch {sweep.case.batch} ", " ")
+        notes.append(f"Sweep: {text} ({name})")
+    return notes
+
+
+def _empty(summaries: Sequence[Summary]) -> list[str]:
+    """Return the reasons for empty columns of measured cases."""
+    listed = dict.fromkeys(name for scenario in SCENARIOS.values() for name in scenario.metrics)
+    further = (name for name, metric in METRICS.items() if not metric.placed)
+    reasons = []
+    for name in dict.fromkeys((*listed, *further)):
+        metric = METRICS.get(name)
+        if metric is None or not metric.heading:
+            continue
+        for s in summaries:
+            in_table = not metric.placed or name in described(s.case.scenario).metrics
+            # Of a metric and its refinement, such as energy and energy above idle, only one gives the reason.
+            repeats = metric.refines and metric.refines not in s.figures
+            if s.processes and s[metric] is None and name in s.absent and in_table and not repeats:
+                reasons.append((f"{metric.label} is empty: {s.absent[name]}", s.case))
+    return _grouped(reasons, len(summaries))
+
+
+def _grouped(notes: Iterable[tuple[str, Case]], total: int) -> list[str]:
+    """Merge equal notes and append the names of their cases, or `every case` if they are all `total` cases."""
+    groups: dict[str, dict[str, None]] = {}
+    for text, case in notes:
+        groups.setdefault(text, {})[case_name(case)] = None
+    everyone = {text for text, names in groups.items() if len(names) == total > MAX_LISTED}
+    return [f"{text} ({'every case' if text in everyone else few(list(names))})" for text, names in groups.items()]

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from xibench.analysis.spectrum import label, transitions
 from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
-from xibench.cli.render.run_notes import run_notes
-from xibench.cli.render.run_tables import status
+from xibench.cli.render.run_tables import run_notes, status
 from xibench.cli.render.terminal import show, table_of
 from xibench.record.format import NONE, count, figures, interval, percent, percentile, size
 
