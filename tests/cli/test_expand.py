@@ -8,8 +8,7 @@ import pytest
 import typer
 
 from xibench.cli.commands.run import run
-from xibench.cli.expand import Only, expand_options
-from xibench.cli.options import RunFileOptions, SamplingOptions, SelectionOptions
+from xibench.cli.options import Only, RunFileOptions, SamplingOptions, SelectionOptions, expand_options
 from xibench.cli.parsers import list_option, whole_number
 
 

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
+from xibench.cli.app import main
 
-def main() -> None:
-    """Run the command that was typed and exit with its code (listed in `xibench.errors`)."""
-    import sys
-    from io import TextIOWrapper
-
-    from xibench.cli.app import call
-
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an ASCII terminal still gets its table
-    raise SystemExit(call())
+__all__ = ["main"]

@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
@@ -32,11 +33,11 @@ class CommandGroup(TyperGroup):
     """The commands of COMMANDS, each imported when it is used or when help lists it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all commands, in order of use."""
+        """Return the names of all commands, in order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by name; None for an unknown name, for which typer then suggests the nearest."""
+        """Return a command by name, or None for an unknown name, for which typer then suggests the nearest."""
         for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
                 found = getattr(importlib.import_module(f"xibench.cli.commands.{name}"), COMMANDS[name])
@@ -77,13 +78,21 @@ def xibench(
         print(context.get_help())
 
 
+def main() -> None:
+    """Run the command of this process's command line and exit with its code (listed in `xibench.errors`)."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an ASCII terminal cannot show every character of a table
+    raise SystemExit(call())
+
+
 def call(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    An expected error becomes one line on stderr; any other keeps its traceback.
+    An expected error is printed as one line on stderr; any other is raised.
 
     Args:
-        arguments: The command and its options; None for those of this process.
+        arguments: The command and its options; None for the command line of this process.
     """
     try:
         plugins.load()
@@ -112,10 +121,10 @@ def _say(message: str, code: int) -> int:
 
 
 def _output_lost(error: OSError) -> int:
-    """Handle a closed pipe, as of `head`, or a full disk; raise any other error of the system again."""
+    """Handle a closed pipe, such as `| head`, or a full disk; raise any other error of the system again."""
     if error.errno not in (errno.EPIPE, errno.ENOSPC):
         raise error
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter fails again while it ends
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise flushing at exit would fail again
     if error.errno == errno.EPIPE:
         return XibenchError.exit_code
     line = "the output cannot be written: no space left on the device; free some space, then try again"

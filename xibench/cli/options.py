@@ -1,16 +1,24 @@
 """The options that several commands share, each with its line of help.
 
-`xibench.cli.expand` turns the fields of `SelectionOptions`, `SamplingOptions` and `RunFileOptions` into options of a
-command; `xibench.cli.planning` turns them into cases and a SamplingConfig.
+Typer reads a command's options from its signature, one parameter per option. Shared options are therefore declared
+once, as fields of a dataclass that are annotated as typer expects its parameters, and `expand_options` replaces a
+parameter of that type by its fields:
+
+    @expand_options
+    def run(*, selection: SelectionOptions, sampling: Annotated[SamplingOptions, Only("processes")]) -> None: ...
+
+`xibench.cli.planning` turns the values into cases and a SamplingConfig.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -45,8 +53,59 @@ Variant = Annotated[
 Runs = Annotated[list[str] | None, typer.Argument(metavar="[RUN]...", help="Run files.  [default: the newest run]")]
 
 
+class Only:
+    """Annotation: the fields of a dataclass that a command offers; the other fields keep their defaults."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+
+def expand_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace each parameter of a command that is a dataclass of options by the dataclass's fields.
+
+    Args:
+        command: A function of keyword arguments, annotated as typer expects; some parameters may be dataclasses, which
+            `Only` may restrict.
+
+    Returns:
+        The same command with one parameter per option, which builds the dataclasses and calls `command` with them.
+    """
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type, list[str]]] = {}  # parameter of the command: its dataclass, and the options offered
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, *extras = get_args(hints[name]) if get_origin(hints[name]) is Annotated else (hints[name],)
+        if not (isinstance(kind, type) and is_dataclass(kind)):
+            parameters.append(parameter.replace(annotation=hints[name]))
+            continue
+
+        # The fields of a dataclass of options, in their order
+        known = {field.name: field for field in fields(kind)}
+        offered = next((extra.names for extra in extras if isinstance(extra, Only)), tuple(known))
+        if unknown := set(offered) - set(known):
+            raise TypeError(f"{kind.__name__} has no option {', '.join(sorted(unknown))}")
+        groups[name] = kind, [option for option in known if option in offered]
+        types = get_type_hints(kind, include_extras=True)
+        parameters += [
+            inspect.Parameter(
+                option, inspect.Parameter.KEYWORD_ONLY, default=known[option].default, annotation=types[option]
+            )
+            for option in groups[name][1]
+        ]
+
+    @functools.wraps(command)
+    def expanded(**values: Any) -> None:
+        for name, (kind, options) in groups.items():
+            values[name] = kind(**{option: values.pop(option) for option in options})
+        command(**values)
+
+    expanded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return expanded
+
+
 def sampling_default(field: str) -> str:
-    """The default of a sampling setting as help shows it, such as `[default: 10; 120 for single-stream]`."""
+    """Return the default of a sampling setting for its help, such as `[default: 10; 120 for single-stream]`."""
     usual = getattr(SamplingConfig(), field)
     others = {s.name: value for s in SCENARIOS.values() if (value := getattr(s.sampling, field)) != usual}
     others = {name: 0 if value is None else value for name, value in others.items()}
@@ -55,7 +114,7 @@ def sampling_default(field: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionOptions:
-    """What is measured: every combination of the values is a case. None: the option was not given."""
+    """Options that select the cases: every combination of their values. None if an option was not given."""
 
     framework: Annotated[
         Names,
@@ -155,7 +214,7 @@ class SelectionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """How long and how often each case is measured. None: as the scenario, preset or search has it."""
+    """Options that set how long and how often each case is measured. None: the default of the scenario or preset."""
 
     processes: Annotated[
         int | None,
@@ -221,7 +280,7 @@ class SamplingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFileOptions:
-    """The run file: written anew, resumed, or only planned."""
+    """Options of the run file: where to create it, which one to resume, or whether to print the plan only."""
 
     no_ceilings: Annotated[
         bool,
@@ -246,12 +305,12 @@ def print_json(document: Any) -> None:
 
 
 def run_paths(names: Iterable[str] | None) -> list[Path]:
-    """The named run files, or the newest of results/runs. Raises StoreError if there is none."""
+    """Return the paths of the named run files, or of the newest one. Raises StoreError if there is none."""
     return [run_path(name) for name in names or ["latest"]]
 
 
 def run_path(name: str) -> Path:
-    """A run file: a path, or `latest` for the newest of results/runs. Raises StoreError if there is none."""
+    """Return the path of a run file; `latest` is the newest of results/runs. Raises StoreError if there is none."""
     from xibench.record.store import latest
 
     return latest(RUNS) if name == "latest" else Path(name)

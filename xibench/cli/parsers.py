@@ -1,7 +1,4 @@
-"""How the values of options are parsed.
-
-Each parser raises typer.BadParameter with the value received and what was expected.
-"""
+"""Parsers of option values. Each raises typer.BadParameter with the value received and the values expected."""
 
 from __future__ import annotations
 
@@ -14,39 +11,61 @@ import typer
 BYTES: Final = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
-def list_option(*names: str, metavar: str, help_text: str, item: Callable[[str], Any] = str) -> Any:
-    """An option that may be repeated and whose values may be lists separated by commas.
+def list_option(
+    *names: str,
+    metavar: str,
+    help_text: str,
+    item: Callable[[str], Any] = str,
+    declare: Callable[..., Any] = typer.Option,
+) -> Any:
+    """Declare an option that may be repeated and whose values may be lists separated by commas.
 
     Args:
-        names: of the option, such as `-f` and `--framework`.
-        metavar: how help names a value.
-        help_text: the option's line in the help.
-        item: parses one value.
+        names: Names of the option, such as `-f` and `--framework`.
+        metavar: Placeholder of a value in the help.
+        help_text: Help of the option.
+        item: Parser of one value.
+        declare: typer.Option, or typer.Argument for arguments.
 
     Returns:
-        What annotates a parameter `list[T] | None`: the values, each once, in the order given; None if the option was
-        not given. An option that was given without any value is refused.
+        The annotation of a parameter `list[T] | None`. The parameter is None if the option was not given, otherwise the
+        distinct values in order. An option without any value is refused.
     """
-    return typer.Option(*names, metavar=metavar, help=help_text, parser=_list_of(item), callback=_join)
+
+    def parsed(text: str) -> tuple[Any, ...]:
+        return tuple(item(part.strip()) for part in text.split(",") if part.strip())
+
+    return declare(*names, metavar=metavar, help=help_text, parser=parsed, callback=_join)
 
 
-def list_argument(metavar: str, help_text: str) -> Any:
-    """Names given as arguments, with or without commas between them; see `list_option`."""
-    return typer.Argument(metavar=metavar, help=help_text, parser=_list_of(str), callback=_join)
+def _join(lists: Iterable[tuple[Any, ...]] | None) -> list[Any] | None:
+    """Join the lists of all occurrences of an option, without duplicates."""
+    if not lists:
+        return None
+    joined = list(dict.fromkeys(value for values in lists for value in values))
+    if not joined:
+        raise typer.BadParameter("received an empty list, expected one or more, separated by commas")
+    return joined
 
 
-def whole_number(text: str | int) -> int:
-    """A number of at least 1."""
-    return _at_least(1, text)
+def whole_number(text: str | int, minimum: int = 1) -> int:
+    """Parse a whole number of at least `minimum`. (The message of typer's own `min` for no number names no range.)"""
+    try:
+        number = int(text)
+    except ValueError:
+        number = minimum - 1
+    if number < minimum:
+        raise typer.BadParameter(f"received {text}, expected a whole number of at least {minimum}")
+    return number
 
 
 def count_from_zero(text: str | int) -> int:
-    """A number of at least 0."""
-    return _at_least(0, text)
+    """Parse a whole number of at least 0."""
+    return whole_number(text, minimum=0)
 
 
 def segments_or_c(text: str) -> int:
-    """A number of segments as an item of a list; C is the network with one segment per channel."""
+    """Parse a number of segments; C stands for one segment per channel."""
     from xibench.analysis.spectrum import EXTREME
 
     if text.upper() == "C":
@@ -57,7 +76,7 @@ def segments_or_c(text: str) -> int:
 
 
 def positive_seconds(text: str | float) -> float:
-    """A finite time above 0."""
+    """Parse a time in seconds, finite and above 0."""
     value = _number(text)
     if not 0 < value < math.inf:
         raise typer.BadParameter(f"received {text}, expected seconds, a number above 0")
@@ -65,7 +84,7 @@ def positive_seconds(text: str | float) -> float:
 
 
 def share(text: str | float) -> float:
-    """A share of something: a number from 0 up and below 1, or a percentage such as 1%."""
+    """Parse a share in [0, 1), as a number or as a percentage such as 1%."""
     given = str(text).strip()
     value = _number(given[:-1]) / 100 if given.endswith("%") else _number(given)
     if not 0 <= value < 1:
@@ -74,7 +93,7 @@ def share(text: str | float) -> float:
 
 
 def byte_count(text: str | int) -> int:
-    """An amount of memory: bytes, or a number with KiB, MiB, GiB or TiB."""
+    """Parse an amount of memory in bytes; the suffixes KiB, MiB, GiB and TiB are understood."""
     given = str(text).strip()
     number = given.rstrip("BKMGTi ")
     value = _number(number) * BYTES.get(given[len(number) :].strip(), math.nan)
@@ -83,37 +102,9 @@ def byte_count(text: str | int) -> int:
     return round(value)
 
 
-def _at_least(minimum: int, text: str | int) -> int:
-    """Typer's own `min` does not say which value it received."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = minimum - 1
-    if number < minimum:
-        raise typer.BadParameter(f"received {text}, expected a whole number of at least {minimum}")
-    return number
-
-
 def _number(text: str | float) -> float:
-    """NaN, which lies in no range, for what is no number."""
+    """Return the number, or NaN, which is in no range, if the text is not a number."""
     try:
         return float(text)
     except ValueError:
         return math.nan
-
-
-def _list_of(item: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
-    def parsed(text: str) -> tuple[Any, ...]:
-        return tuple(item(part.strip()) for part in text.split(",") if part.strip())
-
-    return parsed
-
-
-def _join(values: Iterable[tuple[Any, ...]] | None) -> list[Any] | None:
-    """Each value once, of all times that the option was given."""
-    if not values:
-        return None
-    joined = list(dict.fromkeys(value for some in values for value in some))
-    if not joined:
-        raise typer.BadParameter("received an empty list, expected one or more, separated by commas")
-    return joined

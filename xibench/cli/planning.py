@@ -1,4 +1,4 @@
-"""From options to what is measured: the one place that knows which option sets which field of a plan."""
+"""From options to a plan and its run file: the only place that knows which option sets which field of a plan."""
 
 from __future__ import annotations
 
@@ -6,28 +6,40 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from frameworks.errors import UnknownName
-from xibench.cli.options import SamplingOptions, SelectionOptions
+from xibench.cli.options import RunFileOptions, SamplingOptions, SelectionOptions, print_json
 from xibench.errors import UsageError
 
 if TYPE_CHECKING:
+    import typer
+
     from xibench.analysis.tuning_folder import SearchPlan
     from xibench.record.schema import Case, SamplingConfig
-    from xibench.run.plan import Preset, Selection
+    from xibench.run.plan import Selection
+
+WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
+"""Options that are allowed beside --resume."""
 
 
 def command_line() -> str:
-    """The command as it was typed, which records keep."""
+    """Return the command line of this process, which records keep."""
     return shlex.join(["xibench", *sys.argv[1:]])
 
 
 @dataclass(frozen=True)
 class NewRun:
-    """What a new run file is made from. preset: its name, if the run is exactly what the preset stands for."""
+    """The plan of a new run file.
+
+    Attributes:
+        cases: Cases to measure.
+        sampling: How long and how often each is measured.
+        preset: Name of the preset, if the run is exactly what the preset stands for.
+    """
 
     cases: tuple[Case, ...]
     sampling: SamplingConfig
@@ -35,16 +47,16 @@ class NewRun:
 
 
 def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOptions) -> NewRun:
-    """The run that `xibench run` was asked for.
+    """Plan the run that the options of `xibench run` describe.
 
     Args:
-        preset: the name of a preset, parts of which the options replace.
-        chosen: what is measured.
-        sampled: how long and how often.
+        preset: Name of a preset; the options replace parts of it.
+        chosen: Options that select the cases.
+        sampled: Options that set how long and how often each is measured.
 
     Raises:
-        UsageError, UnknownName: options that name nothing known or contradict each other (see `plan.cases`).
-        InputError: a recipe file that cannot be read.
+        UsageError, UnknownName: Options have an unknown name or contradict each other (see `plan.cases`).
+        InputError: A recipe file cannot be read.
     """
     from xibench.run import plan
 
@@ -53,26 +65,29 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
     cases = plan.all_cases(chosen_selections)
     config = sampling(sampled, base.sampling if base else plan.sampling_of(chosen_selections))
     config = msgspec.structs.replace(config, sweep=any(one.sweep for one in chosen_selections))
-    name = _preset_name(base, chosen_selections, config)
-    if name is None:  # the total budget holds for the unchanged preset only
-        config = msgspec.structs.replace(config, total_budget_s=None)
-    return NewRun(cases, config, name)
+
+    # A run is the preset if the options changed nothing but the device, which is a property of the machine. Only then
+    # does the preset's total budget apply.
+    on_any_device = tuple(replace(one, device="auto") for one in chosen_selections)
+    if base is not None and (config, on_any_device) == (base.sampling, base.selections):
+        return NewRun(cases, config, base.name)
+    return NewRun(cases, msgspec.structs.replace(config, total_budget_s=None))
 
 
 def plan_search(
     target: str | None, options: SelectionOptions, choices: Sequence[str] | None, budget_s: float | None
 ) -> SearchPlan:
-    """The search that `xibench tune` was asked for.
+    """Plan the search that the options of `xibench tune` describe.
 
     Args:
         target: FRAMEWORK/MODEL or FRAMEWORK/MODEL/VARIANT.
-        options: the rest of the case; of several batches the first is tuned for.
-        choices: names of the choices that are searched; None: all that the device leaves open.
-        budget_s: seconds after which no further choice is tried; None: the default.
+        options: The rest of the case. If there are several batches, the search is for the first.
+        choices: Names of the choices to search; None for all that apply on the device.
+        budget_s: Seconds after which no further choice is tried; None for the default.
 
     Raises:
-        UsageError, UnknownName: a target, a choice or an option that names nothing known, or several of what must be
-            one.
+        UsageError, UnknownName: The target, a choice or an option has an unknown name, or there are several values of
+            an option that takes one.
     """
     from frameworks.api import FRAMEWORKS
     from frameworks.architectures import OPERATORS
@@ -109,7 +124,7 @@ def plan_search(
 
 
 def selection(options: SelectionOptions, base: Selection | None = None) -> Selection:
-    """As `selections`, of one selection: `base`, or the default one."""
+    """Return one selection: `base`, or the default, with the parts that the options replace (see `selections`)."""
     from xibench.run import plan
 
     (found,) = selections(options, (base or plan.Selection(),))
@@ -117,21 +132,28 @@ def selection(options: SelectionOptions, base: Selection | None = None) -> Selec
 
 
 def selections(options: SelectionOptions, bases: Sequence[Selection]) -> tuple[Selection, ...]:
-    """Selections with the parts that options replace, each once.
+    """Return selections with the parts that options replace, without duplicates.
 
-    A recipe file stands for the recipe in it; its framework, and its batch where the search was over batches, hold
-    unless others were asked for.
+    A recipe file stands for the recipe in it. Its framework, and its batch if the search compared batches, apply unless
+    the options name others.
 
     Raises:
-        UnknownName: a network among the operators, or the other way round.
-        UsageError: --max-batch without --sweep, or a recipe file for another framework than those asked for.
-        InputError: a recipe file that cannot be read.
+        UnknownName: A network is named as an operator, or the other way round.
+        UsageError: --max-batch without --sweep, or a recipe file for a framework other than those selected.
+        InputError: A recipe file cannot be read.
     """
+    from frameworks.architectures import MODELS, OPERATORS
+    from xibench.record.recipe_file import SUFFIX
+
     if options.max_batch is not None and not options.sweep:
         raise UsageError(f"--max-batch: received {options.max_batch} without --sweep, expected both or neither")
+    for kind, names, known in (("model", options.model, MODELS), ("operator", options.operator, OPERATORS)):
+        for name in names or ():
+            if name not in known:
+                raise UnknownName(kind, name, known)
     given = _given(
         frameworks=options.framework,
-        models=_networks_and_operators(options),
+        models=[*(options.model or ()), *(options.operator or ())] or None,
         variants=options.variant,
         scenarios=options.scenario,
         recipes=options.recipe,
@@ -146,14 +168,16 @@ def selections(options: SelectionOptions, bases: Sequence[Selection]) -> tuple[S
         seed=options.seed,
         latency_bound_s=options.latency_bound,
     )
-    given |= _from_recipe_files(given)
+    if any(name.endswith(SUFFIX) for name in options.recipe or ()):
+        given |= _from_recipe_files(given)
     return tuple(dict.fromkeys(replace(base, **given) for base in bases))
 
 
 def sampling(options: SamplingOptions, base: SamplingConfig) -> SamplingConfig:
-    """A sampling configuration with the parts that options replace. A limit that an option passes moves with it."""
-    import msgspec
+    """Return a sampling configuration with the parts that options replace.
 
+    The limits on steps follow: max_steps is at least --min-steps, and warmup_steps at most --max-warmup-steps.
+    """
     given = _given(
         processes=options.processes,
         repeats=options.repeats,
@@ -175,40 +199,28 @@ def sampling(options: SamplingOptions, base: SamplingConfig) -> SamplingConfig:
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """Those that were given; lists as tuples, which selections hold."""
+    """Return the options that were given. Lists become tuples, which selections hold."""
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items() if value is not None
     }
 
 
-def _networks_and_operators(options: SelectionOptions) -> list[str] | None:
-    from frameworks.architectures import MODELS, OPERATORS
-
-    for kind, names, known in (("model", options.model, MODELS), ("operator", options.operator, OPERATORS)):
-        for name in names or ():
-            if name not in known:
-                raise UnknownName(kind, name, known)
-    return [*(options.model or ()), *(options.operator or ())] or None
-
-
 def _from_recipe_files(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a selection that recipe files among its recipes replace."""
+    """Return the fields of a selection that the recipe files among its recipes replace."""
     from xibench.record.recipe_file import SUFFIX, read
 
-    names = given.get("recipes", ())
+    names = given["recipes"]
     files = {name: read(name) for name in names if name.endswith(SUFFIX)}
-    if not files:
-        return {}
-    wanted = given.get("frameworks") or (next(iter(files.values())).framework,)
+    frameworks = given.get("frameworks") or (next(iter(files.values())).framework,)
     for name, found in files.items():
-        if set(wanted) != {found.framework}:
+        if set(frameworks) != {found.framework}:
             raise UsageError(
-                f"--recipe {name}: it is a recipe for {found.framework}; received --framework {', '.join(wanted)}, "
+                f"--recipe {name}: it is a recipe for {found.framework}; received --framework {', '.join(frameworks)}, "
                 f"expected {found.framework} alone"
             )
     replaced: dict[str, Any] = {
         "recipes": tuple(files[name].recipe if name in files else name for name in names),
-        "frameworks": wanted,
+        "frameworks": frameworks,
     }
     tuned_for = tuple(dict.fromkeys(found.batch for found in files.values() if found.batch))
     if tuned_for and "batches" not in given:
@@ -216,8 +228,60 @@ def _from_recipe_files(given: Mapping[str, Any]) -> dict[str, Any]:
     return replaced
 
 
-def _preset_name(base: Preset | None, chosen: Sequence[Selection], sampling: SamplingConfig) -> str | None:
-    """The preset's name, unless options changed what it stands for; the device is the machine's, not the preset's."""
-    if base is None or sampling != base.sampling or tuple(replace(s, device="auto") for s in chosen) != base.selections:
-        return None
-    return base.name
+def measure(new: NewRun, file: RunFileOptions) -> Path:
+    """Measure a new run and return the path of its run file."""
+    from xibench.cli.render.progress import showing_progress
+    from xibench.run import execute, start
+
+    with (
+        showing_progress() as watch,
+        start.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file,
+    ):
+        execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
+    return run_file.path
+
+
+def measure_pending(resume: Path, file: RunFileOptions) -> Path:
+    """Measure the pending cases of a run file and return its path."""
+    from xibench.cli.render.progress import showing_progress
+    from xibench.run import execute, start
+
+    with showing_progress() as watch, start.resume(resume, watch) as run_file:
+        execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
+    return run_file.path
+
+
+def print_plan(new: NewRun, as_json: bool) -> None:
+    """Print the planned cases with the costs of a step of each."""
+    from xibench.run.ceilings import costs
+
+    rows = [(case, costs(case)) for case in new.cases]
+    if as_json:
+        print_json({"rule": new.sampling, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
+        return
+    from xibench.cli.render import terminal
+    from xibench.cli.render.run_tables import plan_table
+
+    terminal.show(plan_table(rows, new.sampling))
+
+
+def refuse_beside_resume(context: typer.Context, allowed: Sequence[str] = WITH_RESUME, what: str = "file") -> None:
+    """Raise UsageError if --resume is combined with options that would change the plan of its file or folder."""
+    refuse_others(context, allowed, f"--resume continues with the plan of its {what}: received")
+
+
+def refuse_others(context: typer.Context, allowed: Sequence[str], because: str) -> None:
+    """Raise UsageError if the command line has options other than the allowed ones.
+
+    Args:
+        context: Context of the command.
+        allowed: Names of the allowed parameters.
+        because: Beginning of the error message.
+    """
+    sources = {name: context.get_parameter_source(name) for name in context.params if name not in allowed}
+    given = [name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    if given:
+        options = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise UsageError(
+            f"{because} {options} as well, expected no further option; leave {'it' if len(given) == 1 else 'them'} out"
+        )

@@ -9,10 +9,8 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.expand import expand_options
-from xibench.cli.measuring import measure, measure_pending, print_plan, refuse_beside_resume
-from xibench.cli.options import Json, RunFileOptions, SamplingOptions, SelectionOptions, print_json
-from xibench.cli.planning import plan_run
+from xibench.cli.options import Json, RunFileOptions, SamplingOptions, SelectionOptions, expand_options, print_json
+from xibench.cli.planning import measure, measure_pending, plan_run, print_plan, refuse_beside_resume
 from xibench.errors import XibenchError
 
 

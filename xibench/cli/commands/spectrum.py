@@ -10,20 +10,29 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.expand import Only, expand_options
-from xibench.cli.measuring import measure, measure_pending, print_plan, refuse_beside_resume, refuse_others
 from xibench.cli.options import (
     Json,
     Names,
     Numbers,
+    Only,
     RunFileOptions,
     SamplingOptions,
     SelectionOptions,
+    expand_options,
     print_json,
     run_path,
 )
 from xibench.cli.parsers import list_option, positive_seconds, segments_or_c, whole_number
-from xibench.cli.planning import NewRun, sampling, selection
+from xibench.cli.planning import (
+    NewRun,
+    measure,
+    measure_pending,
+    print_plan,
+    refuse_beside_resume,
+    refuse_others,
+    sampling,
+    selection,
+)
 from xibench.errors import XibenchError
 
 

@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from xibench.cli.expand import Only, expand_options
-from xibench.cli.measuring import refuse_beside_resume
-from xibench.cli.options import Json, Names, Numbers, SelectionOptions, print_json
+from xibench.cli.options import Json, Names, Numbers, Only, SelectionOptions, expand_options, print_json
 from xibench.cli.parsers import list_option, positive_seconds, whole_number
-from xibench.cli.planning import plan_search
+from xibench.cli.planning import plan_search, refuse_beside_resume
 
 if TYPE_CHECKING:
     from xibench.analysis.tuning import SearchResult
     from xibench.analysis.tuning_folder import SearchPlan, TuningFolder
 
 WITH_RESUME: Final = ("resume", "budget", "out", "as_json")
-"""The options that are allowed beside --resume."""
+"""Options that are allowed beside --resume."""
 
 
 @dataclass(frozen=True, kw_only=True)

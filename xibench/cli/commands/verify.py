@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from xibench.cli.options import Json, Names, print_json
-from xibench.cli.parsers import list_argument, list_option
+from xibench.cli.parsers import list_option
 from xibench.errors import UsageError
 
 
 def verify(
     models: Annotated[
-        Names, list_argument("[MODEL]...", "Networks and operators.  [default: xception, inception_v3]")
+        Names,
+        list_option(
+            metavar="[MODEL]...",
+            help_text="Networks and operators.  [default: xception, inception_v3]",
+            declare=typer.Argument,
+        ),
     ] = None,
     variant: Annotated[
         Names,
