@@ -164,7 +164,7 @@ class SelectionOptions:
         Numbers,
         list_option(
             "--batch", metavar="N", item=whole_number,
-            help_text=f"Images per step.  [default: {DEFAULT_BATCH}; 1 for {SINGLE_IMAGE}]",
+            help_text=f"Images per step; always 1 for {SINGLE_IMAGE}.  [default: {DEFAULT_BATCH}]",
         ),
     ] = None  # fmt: skip
     sweep: Annotated[

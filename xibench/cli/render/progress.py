@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live bar on a terminal, a line per process elsewhere. All of it on stderr."""
+"""Progress of a run, written to stderr: a live bar on a terminal, otherwise a line per process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from xibench.cli.render import terminal
 from xibench.record import format
@@ -18,17 +18,16 @@ if TYPE_CHECKING:
 
     from xibench.analysis.tuning_folder import SearchListener
     from xibench.record.comparison import Compared
-    from xibench.record.metrics import Metric
     from xibench.record.pairs import Pair
     from xibench.record.schema import Case, Record
-    from xibench.record.summary import Summary
 
 
 @contextmanager
 def showing_progress(output: TextIO | None = None) -> Iterator[SearchListener]:
-    """A watch for a run or a search: live where `output` is a terminal, plain lines elsewhere.
+    """Yield the callbacks that show the progress of a run or a search.
 
-    output: where it is shown; None for the process's stderr as it is now, which a caller may have replaced.
+    Args:
+        output: Where progress is shown, live if it is a terminal, otherwise as plain lines; None for sys.stderr.
     """
     output = output or sys.stderr
     if not output.isatty():
@@ -42,7 +41,7 @@ def showing_progress(output: TextIO | None = None) -> Iterator[SearchListener]:
 
 
 class PlainProgress:
-    """One line per process, when it is finished."""
+    """Progress as one line per finished process."""
 
     def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
@@ -51,32 +50,32 @@ class PlainProgress:
         self._index = self._total = 0
 
     def preparing(self, text: str) -> None:
-        """Says nothing: a log wants results."""
+        """Ignored: a log holds results only."""
 
     def started(self, case: Case, index: int, total: int) -> None:
-        """Keeps the position: the line is written when the process is finished."""
+        """Note the position of a process, whose line is written when it has finished."""
         self._index, self._total, self._began = index, total, self._clock()
 
     def phase(self, case: Case, text: str) -> None:
-        """Says nothing: a log wants results."""
+        """Ignored: a log holds results only."""
 
     def finished(self, record: Record) -> None:
-        """Writes the process's line."""
+        """Write the line of a process."""
         took = format.duration(self._clock() - self._began)
         line = f"[{self._index + 1}/{self._total}] {outcome(record)} ({took})"
         print(line, file=self._output, flush=True)
 
     def warned(self, text: str) -> None:
-        """Writes the warning."""
+        """Write a warning."""
         print(f"warning: {text}", file=self._output, flush=True)
 
     def stage(self, text: str) -> None:
-        """Writes what begins, as a heading of its processes' lines."""
+        """Write the name of a stage as a heading of the lines of its processes."""
         print(text, file=self._output, flush=True)
 
 
 class PairProgress:
-    """One line per pair of a comparison, when it is finished."""
+    """Progress of `ab` as one line per finished pair."""
 
     def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
@@ -85,11 +84,11 @@ class PairProgress:
         self._open = 0
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
-        """Keeps how many cases are open."""
+        """Note how many cases are undecided."""
         self._open = open_cases
 
     def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
-        """Writes what is known of the case."""
+        """Write the ratio and the verdict of the case so far, or the reason for a failure."""
         known = f"failed: {pair.reason}"
         if so_far is not None:
             bounds = "" if so_far.low is None else f" [{so_far.low:.3f}, {so_far.high:.3f}]"
@@ -101,40 +100,40 @@ class PairProgress:
 
 
 class LiveProgress:
-    """A bar: the case being measured, its phase, what is done and about how long the rest takes."""
+    """Progress as a live bar: the current case and phase, the number of finished processes, and the time left."""
 
     def __init__(self, view: ProgressView) -> None:
         self._view = view
 
     def preparing(self, text: str) -> None:
-        """Shows what is measured before the first process."""
+        """Show what is measured before the first process, such as ceilings."""
         self._view.doing = text
 
     def started(self, case: Case, index: int, total: int) -> None:
-        """Shows the case."""
+        """Show the case."""
         self._view.begin(index, total)
         self._view.doing = terminal.case_name(case)
 
     def phase(self, case: Case, text: str) -> None:
-        """Shows what the worker does now."""
+        """Show the current phase of the worker."""
         self._view.doing = f"{terminal.case_name(case)}: {text}"
 
     def finished(self, record: Record) -> None:
-        """Writes the process's line above the bar and moves the bar on."""
+        """Write the line of a process above the bar and advance the bar."""
         self._view.console.print(outcome(record))
         self._view.end()
 
     def warned(self, text: str) -> None:
-        """Writes the warning above the bar."""
+        """Write a warning above the bar."""
         self._view.console.print(f"warning: {text}")
 
     def stage(self, text: str) -> None:
-        """Writes what begins above the bar, as a heading of its processes' lines."""
+        """Write the name of a stage above the bar as a heading of the lines of its processes."""
         self._view.console.print(text)
 
 
 class ProgressView:
-    """What the bar shows: two lines, drawn anew a few times a second so that the times run."""
+    """The two lines of the live bar. rich renders them several times a second, so that the times advance."""
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console
@@ -146,20 +145,20 @@ class ProgressView:
         self._ends: float | None = None
 
     def begin(self, done: int, total: int) -> None:
-        """A process begins; `done` of `total` need not be taken any more. A resumed run begins with some done."""
+        """Start a process when `done` of `total` are finished; in a resumed run, some are from the start."""
         if self._total == 0:
             self._pace_from = self._clock()
         self._done, self._total = done, total
 
     def end(self) -> None:
-        """A process has ended; each of the rest is expected to take as long as those that this view has seen."""
+        """End a process and estimate the time left from the mean duration of the processes so far."""
         self._ended += 1
         self._done = min(self._done + 1, self._total)
         each = (self._clock() - self._pace_from) / self._ended
         self._ends = self._clock() + each * (self._total - self._done)
 
     def times(self) -> str:
-        """`3/12 done, 9 left · 45 s · about 2 min 10 s left`."""
+        """Return the counts and times as text: `3/12 done, 9 left · 45 s · about 2 min 10 s left`."""
         left = self._total - self._done
         parts = [f"{self._done}/{self._total} done, {left} left", format.duration(self._clock() - self._began)]
         if self._ends is not None and left:
@@ -178,32 +177,31 @@ class ProgressView:
 
 
 def outcome(record: Record) -> str:
-    """The case of a process that has ended, in one line: its figure so far, or its status with the reason."""
-    from xibench.record.summary import summarise
-
+    """Return the line of a process that has ended: the figures of its case so far, or its status and reason."""
     name, last = terminal.case_name(record.case), record.attempts[-1]
     if last.status != "ok":
         return f"{name}: {last.status}: {last.reason}"
-    disturbed = last.surroundings.disturbed if last.surroundings else []
-    said = [headline(summarise(record))] if record.counted and not last.superseded else []
-    if disturbed:
+    parts = [_headline(record)] if record.counted and not last.superseded else []
+    if last.surroundings and last.surroundings.disturbed:
         kept = "to be repeated" if last.superseded else "kept and marked"
-        said.append(f"disturbed ({kept}): {'; '.join(disturbed)}")
-    return f"{name}: {'; '.join(said)}"
+        parts.append(f"disturbed ({kept}): {'; '.join(last.surroundings.disturbed)}")
+    return f"{name}: {'; '.join(parts)}"
 
 
-def headline(summary: Summary) -> str:
-    """The figures that the case's scenario is about, and over how many processes if there are several."""
-    named = (METRICS[name] for name in described(summary.case.scenario).headline if name in METRICS)
-    said = ", ".join(text for metric in named if (text := _said(metric, summary)))
-    return said if summary.processes == 1 else f"{said} over {summary.processes} processes"
+def _headline(record: Record) -> str:
+    """Return the headline figures of the case's scenario, and the number of processes if there are several."""
+    from xibench.record.summary import summarise
 
-
-def _said(metric: Metric[Any], summary: Summary) -> str:
-    """A metric with its value; nothing where the case has none, except that a server which kept no rate is said so."""
-    value = summary[metric]
-    if metric is not HIGHEST_RATE_HZ:
-        return "" if value is None else format.sentence(metric, value)
-    if value is None:
-        return "no rate kept the bound" + (" in more than half" if summary.processes > 1 else "")
-    return f"{format.figure(metric, value)} {metric.shown_unit}"
+    summary = summarise(record)
+    several = summary.processes > 1
+    figures = []
+    for name in described(record.case.scenario).headline:
+        metric = METRICS.get(name)
+        value = None if metric is None else summary[metric]
+        if metric is HIGHEST_RATE_HZ:
+            # A server for which no rate met the latency bound is a result, not a missing value.
+            kept = "no rate kept the bound" + (" in more than half" if several else "")
+            figures.append(kept if value is None else f"{format.figure(metric, value)} {metric.shown_unit}")
+        elif metric is not None and value is not None:
+            figures.append(format.sentence(metric, value))
+    return ", ".join(figures) + (f" over {summary.processes} processes" if several else "")

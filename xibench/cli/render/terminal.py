@@ -1,4 +1,4 @@
-"""The form of what the terminal shows: consoles, tables, and the names of cases. Figures: `xibench.record.format`."""
+"""Consoles, tables and names of cases for the terminal. `xibench.record.format` formats figures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from xibench.record.schema import Case
 
 LONGEST_WORD: Final = 16  # characters; longer words, such as paths, are broken in a narrow table
-PLAIN_WIDTH: Final = 160  # characters per line where the output is no terminal: wide enough that nothing is cut
+PLAIN_WIDTH: Final = 160  # characters per line if the output is not a terminal: wide enough that nothing is cut off
 
 
 def console(file: TextIO | None = None, width: int | None = None) -> Console:
-    """A rich console on `file` (stdout), as wide as its terminal, or PLAIN_WIDTH where it is none."""
+    """Return a rich console that writes to `file` (default: stdout), PLAIN_WIDTH wide if that is not a terminal."""
     from rich.console import Console
 
     target = file or sys.stdout
@@ -28,20 +28,20 @@ def console(file: TextIO | None = None, width: int | None = None) -> Console:
 
 
 def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
-    """Prints a table and an empty line."""
+    """Print a table and an empty line."""
     output = console(file, width)
     min_width = sum(column.min_width or 0 for column in table.columns)
     if min_width + 2 * len(table.columns) > output.width:
         table.padding = 0
     if min_width + len(table.columns) > output.width:
         for column in table.columns:
-            column.min_width = None  # better a broken figure than one that is cut off
+            column.min_width = None  # a figure that is broken over lines can still be read, one that is cut off cannot
     output.print(table)
     output.print()
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Table:
-    """A plain table; the columns named in `right` are aligned there."""
+    """Return a plain table. The columns named in `right` are right-aligned."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -62,7 +62,7 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
 
 
 def case_name(case: Case) -> str:
-    """A case in the words of the command line; the scenario only where it is not the default."""
+    """Return the name of a case, in the values of the options that select it. A default scenario is omitted."""
     variant = "" if case.variant == "default" else f"/{case.variant}"
     scenario = f" {qualifier(case.scenario)}".rstrip()
     return (
