@@ -54,7 +54,7 @@ def show(
 def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     """Print a run's tables, one per scenario, and their notes."""
     from xibench.cli.render import terminal
-    from xibench.cli.render.run_tables import machine, run_notes, run_tables
+    from xibench.cli.render.run_tables import run_notes, run_tables
     from xibench.record import format
     from xibench.record.store import resume_command
     from xibench.record.summary import summarise
@@ -64,8 +64,16 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     if not summaries:
         print(f"{path}: {format.counted(len(run.header.plan), 'case')} planned, none measured yet", file=output)
         return
-    for table in run_tables(summaries, machine(run.header.environment, summaries)):
+
+    # Tables, headed by the device that was measured: the GPU if a case ran on one, else the CPU
+    environment = run.header.environment
+    device = f"{environment.processor}, {environment.cores_usable} cores"
+    if environment.gpus and any(summary.case.device == "cuda" for summary in summaries):
+        device = environment.gpus[0].name
+    for table in run_tables(summaries, device):
         terminal.show(table, output)
+
+    # Notes
     notes = run_notes(run, summaries)
     left = len(run.index.pending())
     if left > 0:
@@ -76,7 +84,7 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
 
 
 def document(path: Path, run: Run) -> dict[str, Any]:
-    """The JSON document of `show --json`: `run`, `environment`, `calibration`, and a summary per record."""
+    """Return the JSON document of `show --json`: `run`, `environment`, `calibration`, and a summary per record."""
     from xibench.record.summary import summarise
 
     header = run.header
@@ -102,7 +110,7 @@ def document(path: Path, run: Run) -> dict[str, Any]:
 
 
 def _calibration(calibration: Calibration) -> dict[str, Any]:
-    """The calibration line under the keys that scripts know: matrix multiplications are `products` there."""
+    """Return the calibration under the keys that scripts rely on, where matmuls are `products`."""
     import msgspec
 
     line = msgspec.to_builtins(calibration)
@@ -135,7 +143,7 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
 
 
 def _figures(summary: Summary) -> dict[str, Any]:
-    """Every metric under its key of the document; a server's highest rate comes after the latencies."""
+    """Return the metrics under their keys of the document; the highest rate comes after the latencies."""
     from xibench.record.metrics import HIGHEST_RATE_HZ, METRICS, P99_S
 
     names = [name for name in METRICS if name != HIGHEST_RATE_HZ.name]

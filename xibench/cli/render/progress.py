@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from xibench.cli.render import terminal
@@ -40,38 +41,39 @@ def showing_progress(output: TextIO | None = None) -> Iterator[SearchListener]:
         yield LiveProgress(view)
 
 
+@dataclass
 class PlainProgress:
     """Progress as one line per finished process."""
 
-    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
-        self._output = output
-        self._clock = clock
-        self._began = clock()
-        self._index = self._total = 0
+    output: TextIO
+    clock: Callable[[], float] = time.monotonic  # seconds
+    _index: int = field(default=0, init=False)
+    _total: int = field(default=0, init=False)
+    _began: float = field(default=0.0, init=False)
 
     def preparing(self, text: str) -> None:
         """Ignored: a log holds results only."""
 
     def started(self, case: Case, index: int, total: int) -> None:
         """Note the position of a process, whose line is written when it has finished."""
-        self._index, self._total, self._began = index, total, self._clock()
+        self._index, self._total, self._began = index, total, self.clock()
 
     def phase(self, case: Case, text: str) -> None:
         """Ignored: a log holds results only."""
 
     def finished(self, record: Record) -> None:
         """Write the line of a process."""
-        took = format.duration(self._clock() - self._began)
+        took = format.duration(self.clock() - self._began)
         line = f"[{self._index + 1}/{self._total}] {outcome(record)} ({took})"
-        print(line, file=self._output, flush=True)
+        print(line, file=self.output, flush=True)
 
     def warned(self, text: str) -> None:
         """Write a warning."""
-        print(f"warning: {text}", file=self._output, flush=True)
+        print(f"warning: {text}", file=self.output, flush=True)
 
     def stage(self, text: str) -> None:
         """Write the name of a stage as a heading of the lines of its processes."""
-        print(text, file=self._output, flush=True)
+        print(text, file=self.output, flush=True)
 
 
 class PairProgress:
@@ -178,30 +180,29 @@ class ProgressView:
 
 def outcome(record: Record) -> str:
     """Return the line of a process that has ended: the figures of its case so far, or its status and reason."""
+    from xibench.record.summary import summarise
+
     name, last = terminal.case_name(record.case), record.attempts[-1]
     if last.status != "ok":
         return f"{name}: {last.status}: {last.reason}"
-    parts = [_headline(record)] if record.counted and not last.superseded else []
+    parts = []
+
+    # The headline figures of the scenario, over all processes of the case so far
+    if record.counted and not last.superseded:
+        summary = summarise(record)
+        several = summary.processes > 1
+        figures = []
+        for metric in (METRICS[m] for m in described(record.case.scenario).headline if m in METRICS):
+            value = summary[metric]
+            if value is not None:
+                text = f"{format.figure(metric, value)} {metric.shown_unit}"
+                figures.append(text if metric is HIGHEST_RATE_HZ else format.sentence(metric, value))
+            elif metric is HIGHEST_RATE_HZ:  # that no rate met the latency bound is a result, not a missing value
+                figures.append("no rate kept the bound" + (" in more than half" if several else ""))
+        parts.append(", ".join(figures) + (f" over {summary.processes} processes" if several else ""))
+
+    # Disturbances of the last process
     if last.surroundings and last.surroundings.disturbed:
         kept = "to be repeated" if last.superseded else "kept and marked"
         parts.append(f"disturbed ({kept}): {'; '.join(last.surroundings.disturbed)}")
     return f"{name}: {'; '.join(parts)}"
-
-
-def _headline(record: Record) -> str:
-    """Return the headline figures of the case's scenario, and the number of processes if there are several."""
-    from xibench.record.summary import summarise
-
-    summary = summarise(record)
-    several = summary.processes > 1
-    figures = []
-    for name in described(record.case.scenario).headline:
-        metric = METRICS.get(name)
-        value = None if metric is None else summary[metric]
-        if metric is HIGHEST_RATE_HZ:
-            # A server for which no rate met the latency bound is a result, not a missing value.
-            kept = "no rate kept the bound" + (" in more than half" if several else "")
-            figures.append(kept if value is None else f"{format.figure(metric, value)} {metric.shown_unit}")
-        elif metric is not None and value is not None:
-            figures.append(format.sentence(metric, value))
-    return ", ".join(figures) + (f" over {summary.processes} processes" if several else "")

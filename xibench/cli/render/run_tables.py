@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from xibench.record.metrics import Metric
-    from xibench.record.schema import Calibration, Case, Costs, Environment, SamplingConfig
+    from xibench.record.schema import Calibration, Case, Costs, SamplingConfig
     from xibench.record.store import Run
     from xibench.record.summary import Summary
 
@@ -74,13 +74,6 @@ def run_tables(summaries: Sequence[Summary], title: str = "") -> list[Table]:
             right=("batch", "resolution", *headings[:-1]),
         ))  # fmt: skip
     return tables
-
-
-def machine(environment: Environment, summaries: Sequence[Summary]) -> str:
-    """Return the name of the device that was measured: the GPU if a case ran on one, else the CPU and its cores."""
-    if environment.gpus and any(s.case.device == "cuda" for s in summaries):
-        return environment.gpus[0].name
-    return f"{environment.processor}, {environment.cores_usable} cores"
 
 
 def plan_table(rows: Sequence[tuple[Case, Costs]], sampling: SamplingConfig) -> Table:
