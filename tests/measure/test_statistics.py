@@ -4,15 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, quantile_test
 
 from xibench.measure.statistics import (
+    RESAMPLES,
     Interval,
+    bounding_ranks,
     few_units_factor,
     hierarchical_median,
     median_interval,
     outliers,
     percentile,
+    resampled_means,
     samples_needed,
 )
 
@@ -98,6 +101,29 @@ def test_the_bounds_of_a_percentile_are_order_statistics_that_hold_it() -> None:
     # the number of samples below the true 99th percentile is binomial
     outside = binom.cdf(samples.index(found.low), 1000, 0.99) + binom.sf(samples.index(found.high), 1000, 0.99)
     assert outside <= 0.05
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9, 0.99])
+def test_a_percentile_is_bounded_by_the_order_statistics_that_scipys_quantile_test_takes(q: float) -> None:
+    counts = [*range(samples_needed(q), samples_needed(q) + 200), 1000, 3999, 20_000]
+    for n in counts:
+        bounds = quantile_test(np.arange(n), q=q * (n - 1), p=q).confidence_interval(0.95)
+        assert bounding_ranks(n, q) == (bounds.low, bounds.high), n
+
+
+@pytest.mark.parametrize("lengths", [(1, 1, 1), (1, 4, 1), (3, 3), (5, 20, 7, 200)])
+def test_resamples_are_to_the_last_bit_the_medians_that_numpy_gives_for_the_same_draws(
+    lengths: tuple[int, ...]
+) -> None:
+    rng = np.random.default_rng(3)
+    samples = [np.log(rng.uniform(0.01, 0.02, n)) for n in lengths]
+
+    # The definition, written out: resample the samples of each process, then the processes.
+    rng = np.random.default_rng(0)
+    medians = np.stack([np.median(v[rng.integers(0, len(v), (RESAMPLES, len(v)))], axis=1) for v in samples])
+    shape = (RESAMPLES, len(samples))
+    expected = medians[rng.integers(0, len(samples), shape), rng.integers(0, RESAMPLES, shape)].mean(axis=1)
+    assert np.array_equal(resampled_means(samples, np.random.default_rng(0)), expected)
 
 
 def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:

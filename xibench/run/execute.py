@@ -84,7 +84,7 @@ def run(
     Args:
         todo: cases of the run file's plan.
         run_file: gets one line per process, and one for the ceilings unless it has those of this environment.
-        watch: is told of the run's progress.
+        watch: receives callbacks about the run's progress.
         worker: a command to start instead of our own worker; its outputs are not compared.
         calibrate: whether ceilings and idle power are measured first.
         conditions: replaces the monitor that reads this machine.
