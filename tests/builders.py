@@ -166,4 +166,4 @@ def append(run_file: RunFile, *records: Record) -> None:
     """Append the attempts of records to a run file, numbered in the order of the file."""
     for one in records:
         for line in one.attempts:
-            run_file.append(msgspec.structs.replace(line, order=len(run_file.attempts)))
+            run_file.append(msgspec.structs.replace(line, order=len(run_file.index.attempts)))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xibench.record.variables import speed_variables
+from xibench.record.environment import speed_variables
 from xibench.workers import session
 
 

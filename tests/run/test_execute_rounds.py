@@ -76,7 +76,7 @@ def test_a_run_that_was_cut_off_in_a_round_goes_on_with_its_next_process(
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join(lines[: 1 + kept]) + lines[1 + kept][:50])
     with RunFile.resume(path) as run_file:
-        monitor = Quiet(run_file.attempts, disturbed=[3])
+        monitor = Quiet(run_file.index.attempts, disturbed=[3])
         run(run_file.pending(), run_file, listener, stand_in("ok"), calibrate=False, conditions=monitor)
     assert [(a.case, a.number, a.order, a.superseded) for a in read(path).attempts] == whole
 

@@ -188,7 +188,7 @@ def test_every_decision_is_the_one_that_the_whole_list_of_attempts_gives(data: s
         assert index.pending() == oracle.pending()
         assert [not_tried(case, index) for case in pool] == [oracle.not_tried(case) for case in pool]
         assert [may_repeat(case, index) for case in pool] == [oracle.may_repeat(case) for case in pool]
-        assert [index.owes(case, 0) for case in pool] == [oracle.owes(case, 0) for case in pool]
+        assert [index.is_pending(case, 0) for case in pool] == [oracle.owes(case, 0) for case in pool]
         if slot is None:
             break
         taken_as_scheduled = data.draw(st.integers(0, 9)) > 0  # a file may also hold what no schedule of ours asked for
@@ -206,9 +206,9 @@ class CountingIndex(AttemptIndex):
 
     asked = 0
 
-    def owes(self, case: Case, number: int) -> bool:
+    def is_pending(self, case: Case, number: int) -> bool:
         self.asked += 1
-        return super().owes(case, number)
+        return super().is_pending(case, number)
 
 
 def test_the_last_process_of_a_large_run_is_scheduled_with_no_more_work_than_the_first() -> None:

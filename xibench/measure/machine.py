@@ -18,6 +18,8 @@ MEMORY_FILES: Final = (  # limit, usage and the reclaimable part of the usage in
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
+WIDEST: Final = (("amx_tile", "AMX"), ("avx512f", "AVX512"), ("avx2", "AVX2"), ("sve", "SVE"), ("asimd", "NEON"))
+"""Vector and matrix extensions by the flag that reports them, widest first."""
 _CPUINFO: Final = re.compile(r"^processor\s*:\s*(\d+)$.*?^cpu MHz\s*:\s*([\d.]+)$", re.MULTILINE | re.DOTALL)
 _CACHE: Final = re.compile(r"(?:Data|Unified) (\d+) (\S+) (\d+)([KMG]?)")
 _UNITS: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -53,6 +55,21 @@ def own_cpu_s() -> float:
             continue
         total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def plain_model(cpu_model: str) -> str:
+    """Return a processor's name without trademarks, clock rate and number of cores."""
+    return re.sub(r"\((?:r|tm|c)\)|@.*|\b(?:cpu|processor)\b|\b\d+-core\b", " ", cpu_model, flags=re.IGNORECASE)
+
+
+def distinguishing_extension(cpu_model: str, cpu_flags: Sequence[str]) -> str:
+    """Return the widest vector or matrix extension of a processor whose name has no number; otherwise nothing.
+
+    Virtual machines hide the number, and processors of very different speed then share one name.
+    """
+    if re.search(r"\d", plain_model(cpu_model)):
+        return ""
+    return next((name for flag, name in WIDEST if flag in cpu_flags), "")
 
 
 def usable_cores() -> tuple[int, ...]:

@@ -1,7 +1,9 @@
-"""The machine and software that a run is taken on. No host or user name is read: run files are published.
+"""The machine and software of a run, including the environment variables that affect speed.
 
-What the user typed is in a run file all the same: `Header.command`, `Case.images` and `Case.weights` may hold paths,
-and the output of a worker that did not end well (`Record.reason`, `Record.log`) whatever its libraries print.
+Run files are published, so no host or user name is read, only variables that are known to affect speed are recorded,
+and paths in their values are removed. What the user typed is in a run file all the same: `Header.command`,
+`Case.images` and `Case.weights` may contain paths, and the output of a failed worker (`Record.reason`, `Record.log`)
+contains whatever its libraries print.
 """
 
 from __future__ import annotations
@@ -12,17 +14,22 @@ import platform
 import re
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Final
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
 
 import msgspec
 import psutil
 
 from xibench.measure import nvml
-from xibench.measure.machine import cgroup_limits, last_level_cache_bytes
-from xibench.record.processors import plain, told_apart_by
-from xibench.record.schema import Environment, Gpu
-from xibench.record.variables import speed_variables
+from xibench.measure.machine import (
+    cgroup_limits,
+    distinguishing_extension,
+    last_level_cache_bytes,
+    plain_model,
+    usable_cores,
+)
+from xibench.record.schema import Environment
 
 DISTRIBUTIONS: Final = (
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "numpy", "scipy", "msgspec", "psutil", "pillow",
@@ -33,6 +40,31 @@ FLAGS: Final[tuple[str, ...]] = (
     "amx_bf16", "amx_int8", "asimd", "asimdhp", "bf16", "i8mm", "neon", "sve", "sve2", "svebf16",
 )  # fmt: skip
 GIT_TIME_LIMIT_S: Final = 10.0
+SPEED: Final = (
+    # compilers and kernel libraries
+    "XLA_*", "JAX_*", "LIBTPU_*", "TORCHINDUCTOR_*", "TORCHDYNAMO_*", "TORCH_COMPILE*", "TORCH*_DISABLE", "TRITON_*",
+    "TORCH_BLAS_*", "TORCH_CUDNN_*", "TORCH_ALLOW_*", "TORCH_NNPACK_*", "TORCH_MKLDNN_*", "PYTORCH_*", "ATEN_*",
+    "ONEDNN_*", "DNNL_*", "MKL_*", "MKLDNN_*", "OPENBLAS_*", "BLIS_*", "LRU_CACHE_CAPACITY",
+    # TF_* as a whole would hold Terraform's variables, which may be secrets
+    "TF_XLA_*", "TF_ENABLE_*", "TF_DISABLE_*", "TF_USE_*", "TF_NUM_*", "TF_CUDNN_*", "TF_CUBLAS_*", "TF_GPU_*",
+    "TF_CPU_*", "TF_MKL_*", "TF_ONEDNN_*", "TF_FORCE_*", "TF_AUTOTUNE_*", "TF_DETERMINISTIC_*", "TF_JIT_*",
+    "TF_OVERRIDE_*", "TF_SYNC_*", "TF_ALLOW_*",
+    # threads
+    "OMP_*", "GOMP_*", "KMP_*", "NUMEXPR_*", "VECLIB_*",
+    # devices
+    "NVIDIA_TF32_OVERRIDE", "CUDA_*", "CUBLAS_*", "CUBLASLT_*", "CUDNN_*",
+    # memory, loader and interpreter
+    "LD_PRELOAD", "MALLOC_*", "GLIBC_TUNABLES", "TCMALLOC_*", "MIMALLOC_*", "_RJEM_MALLOC_CONF", "PYTHONMALLOC",
+    "PYTHONOPTIMIZE", "PYTHON_GIL", "PYTHON_JIT",
+)  # fmt: skip
+OF_NO_EFFECT: Final = (
+    "*_HOME", "*_VERSION", "*_PATH", "CUDA_PATH_*", "*_ROOT", "*LOG*", "*DEBUG_DIR*", "*DUMP*", "*_CACHE_DIR_MAX*",
+    "*WARNING*", "*DISPLAY*", "*TRACEBACK*", "*COLOR*",
+)  # fmt: skip
+SECRET: Final = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*", "*API_KEY*", "*AUTH*")
+OVERRIDDEN: Final = ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH", "TORCHINDUCTOR_CACHE_DIR")
+"""xibench sets these for its workers, whatever the user has set: `xibench.workers.session`, `xibench.run.execute`."""
+_PATH: Final = re.compile(r"(?<![\w/.~-])[~.]{0,2}/[^\s,;:=]*")
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -42,7 +74,7 @@ def read(
     own: Path = Path("/proc/self"),
     environ: Mapping[str, str] = os.environ,
 ) -> Environment:
-    """Describe this machine and the parent's interpreter. What cannot be read is null, with the reason in `absent`.
+    """Describe this machine and the parent's interpreter. Unreadable values are null, with reasons in `absent`.
 
     Args:
         interpreters: framework -> the environment its workers run in (`xibench.workers.session.interpreters`).
@@ -53,20 +85,22 @@ def read(
     absent: dict[str, str] = {}
     model, flags = cpu(cpuinfo, absent)
     known_flags = [flag for flag in FLAGS if flag in flags]
-    gpus = _gpus(absent)
-    usable = _usable_cores()
-    commit, dirty = git_state(ROOT, absent)
-    physical = psutil.cpu_count(logical=False)
+    usable = len(usable_cores())
+    physical, cache_bytes = psutil.cpu_count(logical=False), last_level_cache_bytes()
     if physical is None:
         absent["cores_physical"] = "the kernel does not report it"
-    cache_bytes = last_level_cache_bytes()
     if cache_bytes is None:
         absent["cache_bytes"] = "the kernel does not describe the processor's caches"
-    limits = cgroup_limits(own)
-    absent |= dict.fromkeys(
-        (name for name in ("cpu_quota_cores", "memory_limit_bytes") if getattr(limits, name) is None),
-        "no control group sets one",
-    )
+    try:
+        gpus = list(nvml.cards())
+    except nvml.NoNvml as error:
+        gpus = []
+        absent["gpus"] = str(error)
+    try:
+        system = platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        system = platform.platform(terse=True)
+    commit, dirty = git_state(ROOT, absent)
     return Environment(
         machine=machine_name(model, known_flags, usable, [gpu.name for gpu in gpus]),
         cpu_model=model,
@@ -75,7 +109,7 @@ def read(
         cores_logical=psutil.cpu_count() or usable,
         cores_usable=usable,
         memory_bytes=psutil.virtual_memory().total,
-        os=_os_name(),
+        os=system,
         kernel=f"{platform.system()} {platform.release()}",
         python=f"{platform.python_implementation()} {platform.python_version()}",
         packages={name: version(name) for name in DISTRIBUTIONS},
@@ -84,17 +118,33 @@ def read(
         git_dirty=dirty,
         gpus=gpus,
         cache_bytes=cache_bytes,
-        cpus_allowed=_allowed(own, "Cpus", "cpus_allowed", absent),
-        memory_nodes=_allowed(own, "Mems", "memory_nodes", absent),
-        cpu_quota_cores=limits.cpu_quota_cores,
-        memory_limit_bytes=limits.memory_limit_bytes,
         variables=speed_variables(environ),
         absent=absent,
+        **_limits(own, absent),
     )
 
 
+def speed_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of `environ` that affect speed, by name, without paths.
+
+    A preloaded library (LD_PRELOAD) is named without its folder; any other path becomes `<path>`.
+    """
+
+    def matches(name: str, patterns: tuple[str, ...]) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+    found = {}
+    for name in sorted(environ):
+        if matches(name, SPEED) and not matches(name, (*OF_NO_EFFECT, *SECRET, *OVERRIDDEN)):
+            found[name] = _PATH.sub("<path>", environ[name])
+            if name == "LD_PRELOAD":
+                libraries = filter(None, re.split(r"[\s:]+", environ[name]))
+                found[name] = " ".join(PurePosixPath(library).name for library in libraries)
+    return found
+
+
 def fingerprint(environment: Environment) -> str:
-    """A short hash by which records refer to an environment: the first 16 hex digits of the SHA-256 of its JSON."""
+    """Return the hash by which records refer to an environment: the first 16 hex digits of the SHA-256 of its JSON."""
     return hashlib.sha256(msgspec.json.encode(environment, order="deterministic")).hexdigest()[:16]
 
 
@@ -119,7 +169,7 @@ def differences(then: Environment, now: Environment) -> list[str]:
 
 
 def version(distribution: str) -> str | None:
-    """The version of an installed distribution; None if it is not installed in this interpreter."""
+    """Return the version of an installed distribution; None if it is not installed in this interpreter."""
     from importlib import metadata  # takes 20 ms, a tenth of the parent's start
 
     try:
@@ -129,7 +179,7 @@ def version(distribution: str) -> str | None:
 
 
 def cpu(cpuinfo: Path, absent: dict[str, str]) -> tuple[str, set[str]]:
-    """The processor's name and its extensions: from /proc/cpuinfo, else from py-cpuinfo, which takes a second."""
+    """Return the processor's name and extensions: from /proc/cpuinfo, else from py-cpuinfo, which takes a second."""
     try:
         text = cpuinfo.read_text()
     except OSError:
@@ -142,7 +192,7 @@ def cpu(cpuinfo: Path, absent: dict[str, str]) -> tuple[str, set[str]]:
         from cpuinfo import get_cpu_info
 
         described = get_cpu_info()
-    except Exception as error:  # py-cpuinfo raises what it likes on processors that it does not know
+    except Exception as error:  # py-cpuinfo raises various types on unknown processors
         absent["cpu_flags"] = f"neither /proc/cpuinfo nor py-cpuinfo lists them: {error}"
         described = {}
     known = set(flags[1].split()) if flags else set(described.get("flags", ()))
@@ -150,17 +200,18 @@ def cpu(cpuinfo: Path, absent: dict[str, str]) -> tuple[str, set[str]]:
 
 
 def machine_name(cpu_model: str, cpu_flags: Sequence[str], cores: int, gpus: list[str]) -> str:
-    """A short name for this kind of machine, fit for a file name: `intel-xeon-8488c-8c-nvidia-h200`.
+    """Return a short name for this kind of machine, usable in file names: `intel-xeon-8488c-8c-nvidia-h200`.
 
-    A virtual machine's processor may hide its number, and processors of very unlike speed then have one name; the
-    widest vector or matrix extension tells them apart: `amd-epyc-avx2-2c`, `amd-epyc-avx512-2c`.
+    If a virtual machine hides the processor's number, its widest vector or matrix extension distinguishes it:
+    `amd-epyc-avx2-2c`, `amd-epyc-avx512-2c`.
     """
-    extension = told_apart_by(cpu_model, cpu_flags).lower()
-    return "-".join(filter(None, (_slug(plain(cpu_model)), extension, f"{cores}c", _slug(gpus[0]) if gpus else "")))
+    extension = distinguishing_extension(cpu_model, cpu_flags).lower()
+    card = _slug(gpus[0]) if gpus else ""
+    return "-".join(filter(None, (_slug(plain_model(cpu_model)), extension, f"{cores}c", card)))
 
 
 def git_state(root: Path, absent: dict[str, str]) -> tuple[str | None, bool | None]:
-    """Commit of the checkout at `root`, and whether tracked files differ from it. (None, None) outside a checkout."""
+    """Return the commit of the checkout at `root` and whether tracked files differ; (None, None) outside a checkout."""
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
             raise ValueError("xibench does not run from a checkout")
@@ -184,37 +235,24 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _gpus(absent: dict[str, str]) -> list[Gpu]:
+def _limits(own: Path, absent: dict[str, str]) -> dict[str, Any]:
+    """Return the cores (`0-3,8`) and memory nodes that this process may use, and its control groups' limits."""
     try:
-        return list(nvml.cards())
-    except nvml.NoNvml as error:
-        absent["gpus"] = str(error)
-        return []
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _allowed(own: Path, kind: str, field: str, absent: dict[str, str]) -> str | None:
-    """The cores (Cpus) or memory nodes (Mems) that this process may use, as the kernel lists them: `0-3,8`."""
-    try:
-        found = re.search(rf"^{kind}_allowed_list:\s*(\S+)$", (own / "status").read_text(), re.MULTILINE)
+        status = (own / "status").read_text()
     except OSError:
-        found = None
-    if found is None:
-        absent[field] = "the kernel does not report it"
-        return None
-    return found[1]
-
-
-def _os_name() -> str:
-    try:
-        return platform.freedesktop_os_release()["PRETTY_NAME"]
-    except (OSError, KeyError):
-        return platform.platform(terse=True)
+        status = ""
+    found: dict[str, Any] = {}
+    for field, kind in (("cpus_allowed", "Cpus"), ("memory_nodes", "Mems")):
+        listed = re.search(rf"^{kind}_allowed_list:\s*(\S+)$", status, re.MULTILINE)
+        found[field] = listed[1] if listed else None
+        if not listed:
+            absent[field] = "the kernel does not report it"
+    limits = cgroup_limits(own)
+    for field in ("cpu_quota_cores", "memory_limit_bytes"):
+        found[field] = getattr(limits, field)
+        if found[field] is None:
+            absent[field] = "no control group sets one"
+    return found
 
 
 def _slug(text: str) -> str:

@@ -1,8 +1,8 @@
-"""The state of each planned case, kept up to date attempt by attempt.
+"""The state of each planned case, updated with every attempt.
 
-A run asks the same questions before every process: which case still owes one, which process comes next, how many are
-left. Answering them from the list of attempts takes time in proportion to it; the index answers each in constant time,
-so that scheduling the 4,000th process costs what scheduling the first one does.
+A run asks the same questions before every process: which cases have pending processes, which process comes next, how
+many are left. Answering them from the list of attempts would take time proportional to its length; the index answers
+each in constant time, so scheduling the 4,000th process costs no more than scheduling the first.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class _Progress:
     attempts: list[Attempt] = field(default_factory=list)
     tried: set[int] = field(default_factory=set)  # numbers of the processes that were started at least once
     kept: list[int] = field(default_factory=list)  # numbers of the processes that need no repetition
+    settled: set[int] = field(default_factory=set)  # numbers of the plan's processes that need no measurement any more
     superseded: int = 0
     failed: bool = False  # an attempt ended without a measurement; the case is not started again
 
@@ -31,8 +32,13 @@ class AttemptIndex:
 
     Args:
         plan: the run's cases, each once.
-        sampling: the run's, for the number of processes a case takes.
-        attempts: those that the run file holds already, in the order of the file.
+        sampling: the run's, for the number of processes per case.
+        attempts: those that the run file has already, in the order of the file.
+
+    Attributes:
+        plan, sampling: the same.
+        attempts: all attempts, in the order of the file.
+        pending_cases: by the number of a process, how many of the plan's cases have that process pending.
     """
 
     def __init__(self, plan: Sequence[Case], sampling: SamplingConfig, attempts: Iterable[Attempt] = ()) -> None:
@@ -41,19 +47,17 @@ class AttemptIndex:
         self.attempts: list[Attempt] = []
         self._by_case = {case: _Progress() for case in plan}
         self._planned = frozenset(self._by_case)
-        self._owed = [len(self._by_case)] * sampling.processes
+        self.pending_cases = [len(self._by_case)] * sampling.processes
         self._out_of_memory: dict[Case, int] = {}
         self._weights_digests: dict[tuple[object, ...], str] = {}
         for attempt in attempts:
             self.add(attempt)
 
     def add(self, attempt: Attempt) -> None:
-        """Adds an attempt that has been written to the run file."""
+        """Add an attempt that has been written to the run file."""
         case, number = attempt.case, attempt.number
         self.attempts.append(attempt)
         progress = self._by_case.setdefault(case, _Progress())
-        owed_before = self._owed_numbers(progress)
-
         progress.attempts.append(attempt)
         progress.tried.add(number)
         progress.superseded += attempt.superseded
@@ -61,77 +65,74 @@ class AttemptIndex:
         if not attempt.superseded:
             progress.kept.append(number)
 
+        # A failed case is not started again, so none of its processes is pending.
         if case in self._planned:
-            for settled in owed_before - self._owed_numbers(progress):
-                self._owed[settled] -= 1
+            processes = range(self.sampling.processes)
+            settled = set(processes) if progress.failed else set(progress.kept).intersection(processes)
+            for newly_settled in settled - progress.settled:
+                self.pending_cases[newly_settled] -= 1
+            progress.settled = settled
+
         if attempt.process and attempt.process.weights_digest:
             self._weights_digests.setdefault(_weights_of(case), attempt.process.weights_digest)
         if attempt.status == "out_of_memory":
             of_series = series(case)
             self._out_of_memory[of_series] = min(case.batch, self._out_of_memory.get(of_series, case.batch))
 
-    def owes(self, case: Case, number: int) -> bool:
-        """Whether this process of the case is still to be measured. A case that failed once is not started again."""
+    def is_pending(self, case: Case, number: int) -> bool:
+        """Return whether this process of the case is still to be measured; False for all of a case that failed."""
         progress = self._by_case.get(case)
         return progress is None or not (progress.failed or number in progress.kept)
 
     def was_tried(self, case: Case, number: int) -> bool:
-        """Whether this process of the case was started before, so that another one would be a repetition."""
+        """Return whether this process of the case was started before, so that starting it again repeats it."""
         progress = self._by_case.get(case)
         return progress is not None and number in progress.tried
 
     def superseded(self, case: Case) -> int:
-        """How many of the case's processes were disturbed and are repeated."""
+        """Return how many of the case's processes were disturbed and are repeated."""
         progress = self._by_case.get(case)
         return progress.superseded if progress else 0
 
-    def owed(self, number: int) -> int:
-        """How many of the plan's cases still owe the process of this number."""
-        return self._owed[number]
-
     @property
     def settled(self) -> int:
-        """How many of the plan's processes need no further measurement: they are measured, or cannot be."""
-        return len(self._planned) * self.sampling.processes - sum(self._owed)
+        """The number of the plan's processes that are measured or cannot be."""
+        return len(self._planned) * self.sampling.processes - sum(self.pending_cases)
 
     def batch_out_of_memory(self, case: Case) -> int | None:
-        """The smallest batch of the case's series (`series`) that ran out of memory; None if none did."""
+        """Return the smallest batch of the case's `series` that ran out of memory; None if none did."""
         return self._out_of_memory.get(series(case))
 
     def weights_digest(self, case: Case) -> str | None:
-        """The digest of the case's seeded weights, whichever process of the run computed it; None if none did."""
+        """Return the digest of the case's seeded weights; None if no process of the run computed it yet."""
         return self._weights_digests.get(_weights_of(case))
 
-    def is_complete(self, case: Case) -> bool:
-        """Whether the case needs no further process: it has as many as the run takes, or it failed."""
-        progress = self._by_case.get(case)
-        return progress is not None and (progress.failed or len(progress.kept) >= self.sampling.processes)
-
     def pending(self) -> list[Case]:
-        """The planned cases that need a further process, in the order of the plan."""
-        return [case for case in self.plan if not self.is_complete(case)]
+        """Return the planned cases with a pending process, in the order of the plan."""
+        processes = self.sampling.processes
+        return [
+            case
+            for case in self.plan
+            if not (progress := self._by_case[case]).failed and len(progress.kept) < processes
+        ]
 
     def record(self, case: Case) -> Record:
-        """The case with its attempts, in the order of the file. Raises KeyError if it has none."""
+        """Return the case with its attempts, in the order of the file. Raises KeyError if it has none."""
         attempts = self._by_case[case].attempts
         if not attempts:
             raise KeyError(case)
         return Record(case=case, attempts=list(attempts))
 
     def records(self) -> list[Record]:
-        """The cases that have an attempt, in the order of the plan; cases outside the plan come last."""
+        """Return the cases that have an attempt, in the order of the plan; cases outside the plan come last."""
         return [self.record(case) for case, progress in self._by_case.items() if progress.attempts]
-
-    def _owed_numbers(self, progress: _Progress) -> set[int]:
-        """The numbers of a planned case's processes that are still to be measured."""
-        return set() if progress.failed else set(range(self.sampling.processes)).difference(progress.kept)
 
 
 def _weights_of(case: Case) -> tuple[object, ...]:
-    """What the initial weights of a case follow from."""
+    """Return the fields of a case that determine its initial weights."""
     return case.model, case.variant, case.resolution, case.weights
 
 
 def series(case: Case) -> Case:
-    """What the cases of a sweep have in common that differ in nothing but the batch: the case at batch 1."""
+    """Return the case at batch 1, which identifies the cases of a sweep that differ only in the batch."""
     return msgspec.structs.replace(case, batch=1)

@@ -28,8 +28,8 @@ from xibench.measure.conditions import Conditions as Conditions
 from xibench.measure.conditions import GpuConditions as GpuConditions
 from xibench.measure.energy import Energy as Energy
 from xibench.measure.energy import Idle as Idle
+from xibench.measure.machine import distinguishing_extension
 from xibench.measure.nvml import Gpu as Gpu
-from xibench.record import processors
 
 FORMAT_VERSION: Final = 4
 DEFAULT_SCENARIO: Final = "offline"
@@ -394,13 +394,14 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     memory_nodes: str | None = None  # likewise the NUMA nodes whose memory may be used
     cpu_quota_cores: float | None = None  # CPU seconds per second that control groups allow; null: no quota
     memory_limit_bytes: int | None = None  # the strictest memory limit of the control groups; null: none
-    variables: dict[str, str] | None = None  # that bear on speed: `variables`; null: a file of before format 4
+    variables: dict[str, str] | None = None  # that affect speed: `environment.speed_variables`; null before format 4
     absent: dict[str, str] = {}  # field -> why it is null or empty
 
     @property
     def processor(self) -> str:
-        """The processor's name as tables show it: see `processors.shown`."""
-        return processors.shown(self.cpu_model, self.cpu_flags)
+        """The processor's name, followed by its widest extension if it has no number: `AMD EPYC (AVX2)`."""
+        extension = distinguishing_extension(self.cpu_model, self.cpu_flags)
+        return f"{self.cpu_model} ({extension})" if extension else self.cpu_model
 
 
 class InputImages(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,19 +1,18 @@
-"""The run file: JSON lines, a header and then a line per worker process. A line is whole or it is not there.
+"""The run file: JSON lines, a header followed by one line per worker process. Each line is complete or absent.
 
-A line is written, flushed and synced as soon as its process has ended. If it cannot be written, what got there of it is
-cut off again, so that the file stays valid. A process that dies in the middle leaves an unterminated last line: `read`
-leaves it out and `RunFile.resume` cuts it off.
+A line is written, flushed and synced as soon as its process has ended. If writing fails, the incomplete part is cut off
+again, so the file stays valid. If the parent dies while writing, the last line is unterminated: `read` ignores it, and
+`RunFile.resume` cuts it off.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 import msgspec
@@ -57,7 +56,7 @@ class _Tag(msgspec.Struct):
     format_version: int = 0
 
 
-class RunFile:
+class RunFile(AbstractContextManager["RunFile"]):
     """A run file that is being written. Use as a context manager, or call `close`."""
 
     def __init__(self, path: Path, descriptor: int, header: Header, environment_hash: str) -> None:
@@ -125,21 +124,16 @@ class RunFile:
         opened.index, opened.calibrations = run.index, list(run.calibrations)
         return opened
 
-    @property
-    def attempts(self) -> Sequence[Attempt]:
-        """Those in the file, in the order started."""
-        return self.index.attempts
-
     def pending(self) -> list[Case]:
-        """The planned cases that still owe a process, in the order of the plan."""
+        """Return the planned cases with a pending process, in the order of the plan."""
         return self.index.pending()
 
-    def records(self) -> list[Record]:
-        """The cases that have an attempt, with all of them, in the order of the plan."""
-        return self.index.records()
-
     def append(self, line: Line) -> None:
-        """Adds one line and returns when it is on the disk. Raises StoreError; then the file is as it was before."""
+        """Append one line and return when it is on the disk.
+
+        Raises:
+            StoreError: If that fails; the file is then as it was before.
+        """
         self._write(line, f"what it holds is valid: make room, then `{resume_command(self.path)}`")
         if isinstance(line, Attempt):
             self.index.add(line)
@@ -147,17 +141,12 @@ class RunFile:
             self.calibrations.append(line)
 
     def close(self) -> None:
-        """Closes the file; twice does no harm."""
+        """Close the file; closing it again has no effect."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __enter__(self) -> RunFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _write(self, line: Header | Line, cure: str) -> None:
@@ -186,13 +175,33 @@ def read(path: str | Path) -> Run:
         NewerFormat: If a newer xibench wrote it.
     """
     path = Path(path)
-    *whole, rest = _content(path).split(b"\n")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
+    except OSError as error:
+        raise _refused(path, "read", error, "name a file that `xibench run` wrote") from None
+    *whole, rest = content.split(b"\n")
     if not whole:
         raise StoreError(f"run file {path} has no whole header line: nothing was measured; delete it and run anew")
-    version = _format_version(path, whole[0])
-    header = _header(path, whole[0], version)
-    read_line = _line_reader(path, whole[0], version)
-    found = [read_line(number, line) for number, line in enumerate(whole[1:], start=2)]
+
+    # Lines of an older format are migrated one by one, with the file's own header at hand.
+    older = None if _format_version(path, whole[0]) == FORMAT_VERSION else whole[0]
+    number, found = 1, list[Line]()
+    try:
+        if older is None:
+            header = msgspec.json.decode(whole[0], type=Header)
+        else:
+            header = msgspec.convert(migrate.header(msgspec.json.decode(older)), Header)
+            written = msgspec.json.decode(older)
+        for number, line in enumerate(whole[1:], start=2):  # noqa: B007  # names a damaged line
+            if older is not None:
+                line = msgspec.json.encode(migrate.following(msgspec.json.decode(line), written))
+            found.append(_DECODER.decode(line))
+    except migrate.DAMAGE as error:
+        raise StoreError(
+            f"run file {path}, line {number} is damaged: {error}; remove that line, or restore a copy"
+        ) from None
     attempts = sorted((line for line in found if isinstance(line, Attempt)), key=lambda attempt: attempt.order)
     calibrations = tuple(line for line in found if isinstance(line, Calibration))
     return Run(header, tuple(attempts), calibrations, cut_line=bool(rest))
@@ -204,15 +213,6 @@ def latest(folder: str | Path) -> Path:
     if not found:
         raise StoreError(f"no run file in {folder}; `xibench run --preset quick` writes one")
     return found[-1]
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise StoreError(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
-    except OSError as error:
-        raise _refused(path, "read", error, "name a file that `xibench run` wrote") from None
 
 
 def _format_version(path: Path, line: bytes) -> int:
@@ -230,29 +230,6 @@ def _format_version(path: Path, line: bytes) -> int:
     return tag.format_version
 
 
-def _header(path: Path, line: bytes, version: int) -> Header:
-    try:
-        if version == FORMAT_VERSION:
-            return msgspec.json.decode(line, type=Header)
-        return msgspec.convert(migrate.header(msgspec.json.decode(line)), Header)
-    except migrate.DAMAGE as error:
-        raise _damaged(path, 1, error) from None
-
-
-def _line_reader(path: Path, header: bytes, version: int) -> Callable[[int, bytes], Line]:
-    older = None if version == FORMAT_VERSION else msgspec.json.decode(header)
-
-    def read_line(number: int, line: bytes) -> Line:
-        try:
-            if older is None:
-                return _DECODER.decode(line)
-            return _DECODER.decode(msgspec.json.encode(migrate.following(msgspec.json.decode(line), older)))
-        except migrate.DAMAGE as error:
-            raise _damaged(path, number, error) from None
-
-    return read_line
-
-
 def _refuse_older(path: Path) -> None:
     with path.open("rb") as file:
         version = _format_version(path, file.readline())
@@ -261,10 +238,6 @@ def _refuse_older(path: Path) -> None:
             f"run file {path} has format {version}: it can be read but not resumed, this xibench writes "
             f"format {FORMAT_VERSION}; start a new run"
         )
-
-
-def _damaged(path: Path, number: int, error: Exception) -> StoreError:
-    return StoreError(f"run file {path}, line {number} is damaged: {error}; remove that line, or restore a copy")
 
 
 def _refused(path: Path, verb: str, error: OSError, cure: str) -> StoreError:

@@ -98,7 +98,7 @@ def run(
     """
     selected, sampling = set(todo), run_file.header.sampling
     total = len(run_file.header.plan) * sampling.processes
-    budget = RunBudget(sampling, run_file.attempts)
+    budget = RunBudget(sampling, run_file.index.attempts)
     try:
         scratch = tempfile.TemporaryDirectory(prefix="xibench-")
     except OSError as error:
@@ -106,7 +106,7 @@ def run(
             f"no temporary folder for the batch can be made: {error.strerror}; make room, or name a folder in TMPDIR"
         ) from None
     try:
-        with scratch as folder, closing(conditions or ConditionMonitor(run_file.attempts)) as monitor:
+        with scratch as folder, closing(conditions or ConditionMonitor(run_file.index.attempts)) as monitor:
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
             context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
             if todo and calibrate and context.ceilings is None:
@@ -118,12 +118,12 @@ def run(
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"
         raise Interrupted(f"interrupted after {run_file.index.settled} of {total} processes; {cure}") from None
-    return [record for record in run_file.records() if record.case in selected]
+    return [record for record in run_file.index.records() if record.case in selected]
 
 
 def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
     """Run one process, unless there is a reason to skip it, and return its attempt."""
-    case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.attempts)
+    case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.index.attempts)
 
     # A case is skipped if a smaller batch ran out of memory, or if its output could not be checked.
     if reason := not_tried(case, context.run_file.index):
@@ -176,7 +176,7 @@ def _line(
     return Attempt(
         case=slot.case,
         number=slot.number,
-        order=len(run_file.attempts),
+        order=len(run_file.index.attempts),
         status=status,
         reason=reason,
         log=log,

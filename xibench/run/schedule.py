@@ -41,17 +41,17 @@ def remaining_slots(index: AttemptIndex, todo: Collection[Case]) -> Iterator[Pro
     """
     cases = frozenset(todo)
     for number in range(index.sampling.processes):
-        if not index.owed(number):
+        if not index.pending_cases[number]:
             continue
         order = [case for case in round_order(index.plan, index.sampling, number) if case in cases]
         untried, pending = deque(order), deque(order)
         while untried:
-            if index.owes(untried[0], number) and not index.was_tried(untried[0], number):
+            if index.is_pending(untried[0], number) and not index.was_tried(untried[0], number):
                 yield ProcessSlot(untried[0], number)
             else:
                 untried.popleft()
         while pending:
-            if index.owes(pending[0], number):
+            if index.is_pending(pending[0], number):
                 yield ProcessSlot(pending[0], number)
             else:
                 pending.popleft()
