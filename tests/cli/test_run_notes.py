@@ -38,7 +38,7 @@ def in_scenario(scenario: str) -> Case:
 
 
 def test_what_an_interval_holds_depends_on_the_number_of_processes() -> None:
-    assert "leave out how one process differs" in the_one(notes(record(small_case())), "Intervals: 95 %")
+    assert "do not include the variation between processes" in the_one(notes(record(small_case())), "Intervals: 95 %")
     several = the_one(notes(record(small_case(), (0.1, 0.2), (0.1, 0.2))), "Intervals of several processes")
     assert "resampling processes" in several
 
@@ -46,7 +46,7 @@ def test_what_an_interval_holds_depends_on_the_number_of_processes() -> None:
 def test_the_ceilings_of_the_run_are_said_beside_what_is_attained_of_them() -> None:
     found = notes(record(small_case()))
     assert the_one(found, "attained:")
-    assert "product 12.0 GFLOP/s fp32, product 6.00 GFLOP/s bf16, copy 1.00 GB/s" in the_one(found, "Ceilings")
+    assert "matmul 12.0 GFLOP/s fp32, matmul 6.00 GFLOP/s bf16, copy 1.00 GB/s" in the_one(found, "Ceilings")
 
 
 def test_an_empty_column_has_its_reason_below_the_table() -> None:
@@ -100,7 +100,7 @@ def test_a_warm_up_that_was_cut_off_is_said() -> None:
 def test_outliers_are_counted_and_said_to_be_kept() -> None:
     steps = [*(0.1 + 0.001 * i for i in range(20)), 0.5]
     assert the_one(notes(record(small_case(), steps)), "Outliers") == (
-        "Outliers: 0 mild and 1 severe among 21 steps; they are in all figures."
+        "Outliers: 0 mild and 1 severe among 21 steps; all figures include them."
     )
 
 

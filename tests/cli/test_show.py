@@ -57,9 +57,9 @@ def test_the_table_says_what_the_intervals_leave_out_what_ran_instead_and_what_f
     shown = xibench("show", cwd=folder).stdout
     assert "5.00 [" in shown
     assert "ACME CPU (AVX2), 2 cores" in shown
-    assert "leave out how one process differs from the next" in shown
+    assert "do not include the variation between processes" in shown
     assert "ok †" in shown
-    assert "† wanted inductor; no C++ compiler; ran eager (pytorch" in shown
+    assert "† requested inductor; no C++ compiler; ran eager (pytorch" in shown
     assert "failed: the worker exited with code 3 (tensorflow" in shown
     assert "torch 2.13.0" in shown
     assert "25 %" in shown

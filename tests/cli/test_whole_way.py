@@ -32,7 +32,7 @@ def test_a_run_says_its_headline_where_the_file_is_and_what_comes_next(folder: P
     said = (folder / "said.txt").read_text()
     (file,) = (folder / "results/runs").glob("*.jsonl")
     assert "images/s" in said
-    assert "leave out how one process differs from the next" in said
+    assert "do not include the variation between processes" in said
     assert f"xibench report {file.relative_to(folder)}" in said
     assert "[1/1] pytorch xception/narrow default fp32 batch 1 71 px cpu: " in said
 

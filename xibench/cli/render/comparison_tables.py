@@ -1,4 +1,4 @@
-"""A comparison for people: a table on a terminal, Markdown for a pull request, and the exit code."""
+"""Output of a comparison: a table for the terminal, Markdown for a pull request, and the exit code."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from xibench.record.comparison import Compared, Comparison, FigureChange
 
 REGRESSION: Final = 3
-"""The exit code if any case is slower."""
+"""Exit code if any case is slower."""
 ORDER: Final = ("slower", "faster", "unsure", "same")
 COLUMNS: Final = ("case", "new / base\n[95 %]", "change", "verdict", "n", "would find")
 
 
 def check_form(as_json: bool, as_markdown: bool) -> None:
-    """Raises UsageError if two forms are asked for: before anything is measured."""
+    """Raise UsageError if two output formats are requested. Called before anything is measured."""
     if as_json and as_markdown:
         raise UsageError("received --json and --markdown, expected one of them")
 
 
 def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
-    """Prints a comparison in the form asked for."""
+    """Print a comparison in the requested format."""
     if as_json:
         print_json(found)
     elif as_markdown:
@@ -42,9 +42,15 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
 
 
 def end(found: Comparison, refusal_is_failure: bool) -> None:
-    """Ends the command: REGRESSION if a case is slower; else a failure if nothing was compared, or one case failed.
+    """Raise the error of a comparison that found a regression, compared nothing or failed.
 
-    refusal_is_failure: whether a single case without a verdict is a failure. Raises XibenchError, typer.Exit.
+    Args:
+        found: The comparison.
+        refusal_is_failure: Whether a single case that was not compared is a failure.
+
+    Raises:
+        typer.Exit: A case is slower; the exit code is REGRESSION.
+        XibenchError: Nothing was compared, or a case failed.
     """
     if found.slower:
         raise typer.Exit(REGRESSION)
@@ -60,30 +66,30 @@ def end(found: Comparison, refusal_is_failure: bool) -> None:
 
 
 def table(found: Comparison) -> Table:
-    """A row per case, slower ones first."""
+    """Build the table of a comparison, a row per case, slower ones first."""
     limit = format.percent(found.threshold)
     title = f"{found.new} against {found.base}: above 1 is slower; within ±{limit} is the same"
     return terminal.table_of(title, COLUMNS, map(_cells, _in_order(found)), right=COLUMNS[1:3] + COLUMNS[4:])
 
 
 def remarks(found: Comparison) -> list[str]:
-    """What must be read beside the table, each remark once with the cases that it holds for."""
-    said: dict[str, list[str]] = {}
+    """Return the remarks below the table, each once with the cases that it applies to."""
+    cases: dict[str, list[str]] = {}
     for pair in found.pairs:
         for text in (
             *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
             *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
-            said.setdefault(text, []).append(terminal.case_name(pair.case))
+            cases.setdefault(text, []).append(terminal.case_name(pair.case))
     for refused in found.not_compared:
         for why in refused.why:
-            said.setdefault(f"not compared: {why}", []).append(terminal.case_name(refused.case))
-    lines = [f"{text} ({format.few(names)})" for text, names in said.items()]
-    return [*lines, *_reading(found)]
+            cases.setdefault(f"not compared: {why}", []).append(terminal.case_name(refused.case))
+    lines = [f"{text} ({format.few(names)})" for text, names in cases.items()]
+    return [*lines, *_legend(found)]
 
 
 def markdown(found: Comparison) -> str:
-    """The same as a comment for a pull request: the verdict first, the table, remarks folded away."""
+    """Format a comparison as a comment on a pull request: the verdicts, the table, and collapsible remarks."""
     counts = {verdict: sum(pair.verdict == verdict for pair in found.pairs) for verdict in ORDER}
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number) or "nothing compared"
     lines = [f"### xibench: {summary}", "", f"`{found.new}` against `{found.base}`, time per step; above 1 is slower."]
@@ -91,9 +97,9 @@ def markdown(found: Comparison) -> str:
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
     lines += ["| " + " | ".join(_cells(pair)) + " |" for pair in _in_order(found)]
-    said = remarks(found)
-    if said:
-        lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {line}" for line in said), "", "</details>"]
+    notes = remarks(found)
+    if notes:
+        lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {line}" for line in notes), "", "</details>"]
     return "\n".join(lines) + "\n"
 
 
@@ -112,21 +118,24 @@ def _cells(pair: Compared) -> tuple[str, ...]:
 
 
 def _figure(change: FigureChange) -> str:
-    """`slowest step 312 -> 340 ms (+9.0 %, worse)`, in the unit in which the metric is shown."""
+    """Format the change of a metric in its display unit: `slowest step 312 -> 340 ms (+9.0 %, worse)`."""
     from xibench.record.metrics import METRICS
 
     metric = METRICS[change.metric]
     was, now = (format.figure(metric, value) for value in (change.base, change.new))
-    said = "" if change.ratio is None else f"{(change.ratio - 1) * 100:+.1f} %"
-    said += {True: ", better", False: ", worse", None: ""}[change.better]
-    return f"{metric.label} {was} -> {now} {metric.shown_unit}".rstrip() + (f" ({said})" if said else "")
+    change_text = "" if change.ratio is None else f"{(change.ratio - 1) * 100:+.1f} %"
+    change_text += {True: ", better", False: ", worse", None: ""}[change.better]
+    return f"{metric.label} {was} -> {now} {metric.shown_unit}".rstrip() + (f" ({change_text})" if change_text else "")
 
 
-def _reading(found: Comparison) -> Iterable[str]:
+def _legend(found: Comparison) -> Iterable[str]:
     if any(pair.paired for pair in found.pairs):
         yield (
-            "n: pairs of fresh processes, measured alternately. Intervals and verdicts hold however often one looks. "
-            "Would find: the smallest change that n pairs of this spread find 95 times in 100."
+            "n: pairs of fresh processes, measured alternately. Intervals and verdicts stay valid under repeated "
+            "looks. Would find: the smallest change that n pairs with this spread detect with 95 % power."
         )
     elif found.pairs:
-        yield "n: processes of the side that has fewer. The two runs were not interleaved: `xibench ab` is sharper."
+        yield (
+            "n: processes of the side that has fewer. The two runs were not interleaved: `xibench ab` detects smaller "
+            "changes."
+        )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def paper_table(table: PaperTable) -> Table:
-    """A table of the paper with the parameters that are counted here."""
+    """Build a table of the paper with the parameters that xibench counts."""
     stated = [f"{name}\n({unit})" if unit else name for name, unit, _ in table.columns]
     rows = [
         (row.network, *(f"{v:,.{places}f}" for v, (*_, places) in zip(row.values, table.columns, strict=True)),
@@ -31,7 +31,7 @@ def paper_table(table: PaperTable) -> Table:
 
 
 def speed_table(found: Sequence[Speed]) -> Table:
-    """The ratio of speeds that a run measured beside the paper's, a row per framework and recipe."""
+    """Build the table of speed ratios, measured and from the paper, a row per framework and recipe."""
     rows = []
     for speed in found:
         ratio, case = speed.measured, speed.case

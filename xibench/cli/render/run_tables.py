@@ -160,12 +160,12 @@ def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
     if any(s.processes == 1 and s.step_s for s in summaries):
         notes.append(
             "Intervals: 95 %, of the median over the n timed steps of one process. "
-            "They leave out how one process differs from the next."
+            "They do not include the variation between processes."
         )
     if any(s.processes > 1 and (s.step_s or s.compile_s) for s in summaries):
         notes.append(
             "Intervals of several processes: 95 %, by resampling processes and then the steps of each, "
-            "widened for the few processes that there are."
+            "widened because the processes are few."
         )
 
     # Percentiles of the latency
@@ -177,7 +177,7 @@ def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
 
     # The attained fraction of the roofline, and the roofline's ceilings
     if any(s.attained is not None for s in summaries):
-        notes.append("attained: the least time that the layers would take at the ceilings, over the median step time.")
+        notes.append("attained: the minimum time of the layers at the ceilings, divided by the median step time.")
         if run.calibration is not None:
             notes.append(_ceilings(run.calibration))
 
@@ -208,10 +208,10 @@ def _ceilings(calibration: Calibration) -> str:
         if not calls_s:
             return ""
         behind = percent(median(calls_s) / min(calls_s) - 1)
-        return f" (fastest of {counted(len(calls_s), 'call')}; their median takes {behind} longer)"
+        return f" (fastest of {counted(len(calls_s), 'call')}; the median call takes {behind} longer)"
 
     best = [
-        f"product {count(matmul.flops_per_s, 'FLOP/s')} {matmul.precision}{calls(matmul.calls_s)}"
+        f"matmul {count(matmul.flops_per_s, 'FLOP/s')} {matmul.precision}{calls(matmul.calls_s)}"
         for precision in dict.fromkeys(m.precision for m in calibration.matmuls)
         if (matmul := calibration.best_matmul(precision)) is not None
     ]
@@ -222,10 +222,10 @@ def _ceilings(calibration: Calibration) -> str:
 
 def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
     """Return the notes on measurements that ran differently from what was requested, most of them marked in status."""
-    short = f"{CUT_SHORT} sampling ended early because the time limit was near: fewer steps than the rule asks for"
+    short = f"{CUT_SHORT} the time limit was near: sampling ended with fewer steps than the stopping rule asks for"
     cut_off = f"{UNSTEADY} warm-up ended at a limit, before a trend test found the steps steady"
     notes = _grouped([
-        *((f"{INSTEAD} wanted {sub.wanted}; {sub.why}; ran {sub.ran}", s.case)
+        *((f"{INSTEAD} requested {sub.wanted}; {sub.why}; ran {sub.ran}", s.case)
           for s in summaries for sub in s.substitutions),
         *((f"{cut_off}, in {counted(s.unsteady, 'process')}", s.case) for s in summaries if s.unsteady),
         *((f"{short}, in {counted(s.cut_short, 'process')}", s.case) for s in summaries if s.cut_short),
@@ -240,8 +240,8 @@ def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
     if total_s is not None:
         processes = [process for record in run.records for process in record.processes]
         ended = sum(p.sampled.stopped_by.startswith("total_budget_s") for p in processes if p.sampled)
-        shared = f"The run's budget of {seconds(total_s)} was shared out over its processes"
-        notes.append(f"{shared}: {ended} of {len(processes)} ended their timed steps by it.")
+        shared = f"The run's budget of {seconds(total_s)} was divided among its processes"
+        notes.append(f"{shared}: it ended the timed steps of {ended} of {len(processes)}.")
 
     # Disturbances have figures of their own, so that every case is a line: only the first cases are listed.
     disturbed = [s for s in summaries if s.disturbed]
@@ -249,7 +249,7 @@ def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
     notes += _grouped([(f"{DISTURBED} disturbed: {few(s.disturbed)}", s.case) for s in listed], 0)
     if len(disturbed) > len(listed):
         more = counted(len(disturbed) - len(listed), "case")
-        notes.append(f"{DISTURBED} disturbed: {more} more, `xibench show --json` says by what")
+        notes.append(f"{DISTURBED} disturbed: {more} more, `xibench show --json` lists their disturbances")
     return notes
 
 
@@ -263,13 +263,13 @@ def _counts(summaries: Sequence[Summary]) -> list[str]:
             f"{counted(repeated, 'process')} {was} disturbed and repeated: kept in the file, left out of the figures."
         )
     notes += _grouped([
-        (f"{counted(s.failed, 'process')} of this case failed beside those that were measured", s.case)
+        (f"{counted(s.failed, 'process')} of this case failed; the others were measured", s.case)
         for s in summaries if s.failed and s.processes
     ], len(summaries))  # fmt: skip
     found = [s.outliers for s in summaries if s.outliers is not None]
     mild, severe, n = (sum(getattr(o, field) for o in found) for field in ("mild", "severe", "n"))
     if mild or severe:
-        notes.append(f"Outliers: {mild} mild and {severe} severe among {counted(n, 'step')}; they are in all figures.")
+        notes.append(f"Outliers: {mild} mild and {severe} severe among {counted(n, 'step')}; all figures include them.")
     return notes
 
 

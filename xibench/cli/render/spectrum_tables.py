@@ -26,7 +26,7 @@ COLUMNS: Final = (
 
 
 def show_curves(run: Run, curves: Sequence[Curve]) -> None:
-    """Prints a table per curve, then what each says and what must be read beside the figures."""
+    """Print a table per curve, then a finding per curve and the notes."""
     for curve in curves:
         show(curve_table(curve))
     findings = [
@@ -37,7 +37,7 @@ def show_curves(run: Run, curves: Sequence[Curve]) -> None:
 
 
 def curve_table(curve: Curve) -> Table:
-    """A row per number of segments."""
+    """Build the table of a curve, a row per number of segments."""
     case = curve.case
     after = {found.after.segments: found for found in transitions(curve)}
     rows = [_row(point, after.get(point.member.segments)) for point in curve.points]
@@ -60,7 +60,7 @@ def _row(point: Point, found: Transition | None) -> tuple[str, ...]:
 
 
 def curve_notes(run: Run, curves: Sequence[Curve]) -> list[str]:
-    """What must be read beside the tables, each once."""
+    """Return the notes below the tables, each once."""
     points = [point for curve in curves for point in curve.points]
     summaries = {point.record.case: point.throughput for point in points}
     summaries |= {point.single_stream.case: point.latency for point in points if point.single_stream and point.latency}

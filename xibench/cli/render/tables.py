@@ -23,7 +23,7 @@ LAYER_FIGURES: Final = ("output", "parameters", "MACs", "element-wise", "bytes m
 
 
 def cost_table(costs: NetworkCost) -> Table:
-    """A network's sums, exact and rounded."""
+    """Build the table of a network's total costs, exact and rounded."""
     rows = [
         ("parameters, trainable", costs.parameters_trainable, count(costs.parameters_trainable)),
         ("parameters, total", costs.parameters_total, count(costs.parameters_total)),
@@ -40,7 +40,7 @@ def cost_table(costs: NetworkCost) -> Table:
 
 
 def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
-    """One row per layer, in the order in which they run; by a roofline also what each takes at least, and why."""
+    """Build the table of layers in order of execution; with a roofline, also the minimum time of each and its bound."""
     right = (*LAYER_FIGURES, *(["attainable"] if roof else []))
     rows: list[tuple[str, ...]] = list(map(_layer_row, costs.layers))
     bound: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
 
 
 def auxiliary_table(costs: NetworkCost) -> Table:
-    """The layers that only training runs."""
+    """Build the table of the layers of the auxiliary classifier, which only training runs."""
     title = f"{costs.model}/{costs.variant}: auxiliary classifier, in training only"
     return table_of(title, ("layer", "kind", *LAYER_FIGURES), map(_layer_row, costs.auxiliary_layers), LAYER_FIGURES)
 
@@ -77,7 +77,7 @@ def roofline_table(roof: Roofline) -> Table:
 
 
 def counter_table(costs: NetworkCost, checks: Sequence[CounterCheck]) -> Table:
-    """The frameworks' own FLOP counters beside ours, with what explains each difference."""
+    """Build the table that compares the frameworks' own FLOP counters with ours and explains each difference."""
     rows = [
         (check.framework, check.counter, NONE if check.flops is None else f"{check.flops:,.0f}",
          NONE if check.ratio is None else f"{check.ratio:.4f}",
@@ -90,7 +90,7 @@ def counter_table(costs: NetworkCost, checks: Sequence[CounterCheck]) -> Table:
 
 
 def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
-    """The tables of `xibench list`."""
+    """Build the tables of `xibench list`."""
     purposes = names["purposes"]
     versions = names["versions"]
     return [
@@ -100,7 +100,7 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
         ),
         table_of("Frameworks", ("framework", "installed"), [(f, installed(versions[f])) for f in names["frameworks"]]),
         table_of(
-            "Reference: what `verify` compares all of them with; `run` takes it where it is named (-f reference)",
+            "Reference implementation for `verify`; `run` measures it only if named (-f reference)",
             ("reference", "is", "installed"),
             [(name, what, installed(versions[name])) for name, what in purposes["references"].items()],
         ),
@@ -122,7 +122,7 @@ def installed(versions: Mapping[str, str | None]) -> str:
 
 
 def verify_tables(report: EqualityReport) -> list[Table]:
-    """The proof of equality, grouped by pair, and the seeded mistakes by framework; what broke is listed one by one."""
+    """Build the tables of the proof of equality: checks by pair, broken checks, and seeded mistakes by framework."""
     groups: dict[tuple[str, str, str, str, str], list[Any]] = {}
     for check in report.checks:
         key = (check.model, check.variant, check.left, check.right, check.precision)
@@ -155,11 +155,11 @@ def _mistake_table(report: EqualityReport) -> Table:
     for m in report.mistakes:
         caught.setdefault((m.mistake, m.model), {})[m.framework] = "caught" if m.caught else "MISSED"
     rows = [(*seeded, *(found.get(f, NONE) for f in frameworks)) for seeded, found in caught.items()]
-    return table_of("Seeded mistakes: does the proof notice them?", ("mistake", "in", *frameworks), rows)
+    return table_of("Seeded mistakes: are they caught?", ("mistake", "in", *frameworks), rows)
 
 
 def doctor_tables(found: DoctorReport) -> list[Table]:
-    """The tables of `xibench doctor`."""
+    """Build the tables of `xibench doctor`."""
     frameworks = [
         (f.name, installed(f.versions), f.interpreter, ", ".join(f.devices) or NONE, f.problem or "ok")
         for f in found.frameworks
@@ -172,10 +172,10 @@ def doctor_tables(found: DoctorReport) -> list[Table]:
     ]
     if found.findings:
         findings = [(f.what, f.effect, f.cure) for f in found.findings]
-        tables.append(table_of("Lacking", ("what", "what comes of it", "cure"), findings))
+        tables.append(table_of("Findings", ("finding", "effect", "remedy"), findings))
     if found.empty:
         empty = [(", ".join(group.fields), group.why, group.filled_by) for group in found.empty]
-        tables.append(table_of("Fields that stay empty here", ("fields of a record", "why", "what fills them"), empty))
+        tables.append(table_of("Fields that stay empty here", ("fields of a record", "reason", "filled by"), empty))
     return tables
 
 

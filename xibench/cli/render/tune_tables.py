@@ -1,4 +1,4 @@
-"""What `xibench tune` shows of a search."""
+"""The table and text of a search by `xibench tune`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS: Final = ("stage", "tried", "times as fast as\nthe best before", "taken"
 
 
 def search_table(found: SearchResult) -> Table:
-    """A row for everything that was tried, by stage."""
+    """Build the table of a search, a row per candidate, by stage."""
     case = found.best
     title = f"{case.framework} {case.model} {case.precision}, batch {case.batch}, {case.resolution} px, {case.device}"
     rows = [row for result in found.stages for row in _rows(result)]
@@ -29,7 +29,7 @@ def search_table(found: SearchResult) -> Table:
 
 
 def found_lines(found: SearchResult, written: RecipeFile) -> Iterator[str]:
-    """What was found, what it is worth, and what it consists of."""
+    """Yield the lines that describe the recipe that was found: its name, gains and settings."""
     framework = find(written.framework)
     yield f"\nFound: {written.recipe}" + (f" at batch {written.batch}" if written.batch else "")
     for name in ("tuned", "default"):
@@ -41,23 +41,23 @@ def found_lines(found: SearchResult, written: RecipeFile) -> Iterator[str]:
     for setting, reason in framework.recipe(written.recipe, written.case.device).settings:
         yield f"  {setting}: {reason}"
     yield (
-        f"Taken over: what looked at least {percent(MARGIN)} faster in two processes. Intervals: 95 %, over the "
-        "processes of stage confirm."
+        f"A value is adopted if it was at least {percent(MARGIN)} faster in two processes. Intervals: 95 %, over "
+        "the processes of stage confirm."
     )
     if found.left_out:
-        yield f"Not tried, or not again, as the budget was spent: {', '.join(found.left_out)}"
+        yield f"Not tried, or not tried again, because the budget was spent: {', '.join(found.left_out)}"
 
 
 def _rows(step: StageResult) -> Iterator[tuple[str, ...]]:
     for compared in step.compared:
         yield (
-            step.stage.name, _told(step, compared), NONE if compared.ratio is None else figures(compared.ratio),
+            step.stage.name, _tried(step, compared), NONE if compared.ratio is None else figures(compared.ratio),
             "yes" if compared.case == step.best else "", compared.reason or compared.status,
         )  # fmt: skip
 
 
-def _told(step: StageResult, compared: Candidate) -> str:
-    """In the stage of a choice its value; elsewhere the whole recipe, or the batch."""
+def _tried(step: StageResult, compared: Candidate) -> str:
+    """Return what a stage varies: the batch, the whole recipe, or the value of a choice."""
     case, name = compared.case, step.stage.name
     if name == "batch":
         return f"batch {case.batch}"
