@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import said, xibench_process
+from tests.cli.command import error_of, xibench_process
 from xibench import plugins
 from xibench.errors import UsageError
 
@@ -60,4 +60,4 @@ def test_a_command_with_a_missing_plugin_ends_with_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(plugins.VARIABLE, "no_such_plugin")
-    assert "no_such_plugin" in said("--version", cwd=tmp_path, code=2)
+    assert "no_such_plugin" in error_of("--version", cwd=tmp_path, code=2)

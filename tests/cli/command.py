@@ -1,4 +1,4 @@
-"""The command as a user would type it: in this process, which takes milliseconds, or in one of its own."""
+"""Run xibench commands as a user would type them, in this process (fast) or in a process of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Done = subprocess.CompletedProcess[str]
 
 
 def xibench(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
-    """Runs `xibench ...` in this process and a folder; returns its exit code, stdout and stderr."""
+    """Run `xibench ...` in this process, in the folder `cwd`, and return its exit code, stdout and stderr."""
     words = list(map(str, arguments))
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
     with (
@@ -38,7 +38,7 @@ def _written(stream: io.TextIOWrapper) -> str:
 
 
 def xibench_process(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
-    """Runs `python -m xibench ...` in a process of its own: for what an interpreter's state could hide."""
+    """Run `python -m xibench ...` in a fresh process, for tests that depend on the state of the interpreter."""
     return subprocess.run(
         [sys.executable, "-m", "xibench", *map(str, arguments)],
         cwd=cwd,
@@ -51,12 +51,12 @@ def xibench_process(*arguments: str | Path, cwd: Path, **variables: str) -> Done
 
 
 def environment(variables: dict[str, str]) -> dict[str, str]:
-    """What the command and its workers need: this checkout's packages, a wide terminal, and these variables."""
+    """Return variables for the command and its workers: this checkout's packages, a wide terminal, and `variables`."""
     return {"PYTHONPATH": str(ROOT), "COLUMNS": "160", **variables}
 
 
-def said(*arguments: str | Path, cwd: Path, code: int) -> str:
-    """What a command that must fail says: asserts the exit code, one line on stderr, and nothing on stdout."""
+def error_of(*arguments: str | Path, cwd: Path, code: int) -> str:
+    """Run a command that must fail and return its error: exit code `code`, one line on stderr, nothing on stdout."""
     done = xibench(*arguments, cwd=cwd)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""

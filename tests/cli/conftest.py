@@ -9,12 +9,12 @@ from tests.cli.command import xibench
 
 
 @pytest.fixture(scope="session")
-def examined(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What `xibench doctor --json` found: asking every framework takes a while, so that it is done once."""
+def doctor_report(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Report of `xibench doctor --json`. It takes seconds to probe every framework, so all tests share one report."""
     return json.loads(xibench("doctor", "--json", cwd=tmp_path_factory.mktemp("doctor")).stdout)
 
 
 @pytest.fixture(scope="session")
-def shown_to_people(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What `xibench doctor` prints."""
+def doctor_output(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Output of `xibench doctor`."""
     return xibench("doctor", cwd=tmp_path_factory.mktemp("doctor")).stdout

@@ -1,4 +1,4 @@
-"""Tables as text."""
+"""Render tables as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xibench.cli.render.terminal import show
 
 
 def rendered(table: Table, width: int = 160) -> str:
-    """The table as printed in a terminal of this width."""
+    """Return a table as printed in a terminal of `width` characters."""
     output = io.StringIO()
     show(table, output, width)
     return output.getvalue()

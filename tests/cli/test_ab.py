@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ROOT, said, xibench
+from tests.cli.command import ROOT, error_of, xibench
 from tests.processes import GENEROUS_S
 from xibench.record import pair_store
 
@@ -17,7 +17,7 @@ NARROW = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolutio
           "--images", "noise")  # fmt: skip
 
 
-def test_the_commit_against_itself_with_one_pair_leaves_a_doubt_and_a_file_with_the_samples(tmp_path: Path) -> None:
+def test_one_pair_of_a_commit_with_itself_is_unsure_and_the_file_holds_its_samples(tmp_path: Path) -> None:
     done = xibench("ab", "--base", "git:HEAD", "--new", "git:HEAD", *NARROW, "--max-pairs", "1", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -31,7 +31,7 @@ def test_the_commit_against_itself_with_one_pair_leaves_a_doubt_and_a_file_with_
     assert stored.pairs[-1].base.bursts_s
 
 
-def test_recipes_are_sides_too_and_what_differs_is_said(tmp_path: Path) -> None:
+def test_recipes_are_sides_and_their_differences_are_reported(tmp_path: Path) -> None:
     done = xibench(
         "ab", "--base", "recipe:default", "--new", "recipe:default+batch_norm=folded", *NARROW, "--max-pairs", "1",
         cwd=tmp_path,
@@ -44,19 +44,19 @@ def test_recipes_are_sides_too_and_what_differs_is_said(tmp_path: Path) -> None:
     ("side", "message"),
     [("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"), ("git:no-such", "no such commit")],
 )
-def test_a_side_that_cannot_be_meant_is_wrong_usage(tmp_path: Path, side: str, message: str) -> None:
-    assert message in said("ab", "--base", side, *NARROW, cwd=tmp_path, code=2)
+def test_an_invalid_side_is_a_usage_error(tmp_path: Path, side: str, message: str) -> None:
+    assert message in error_of("ab", "--base", side, *NARROW, cwd=tmp_path, code=2)
 
 
-def test_a_recipe_that_a_sides_framework_does_not_have_is_wrong_usage(tmp_path: Path) -> None:
-    line = said("ab", "--base", "tree", "--new", "recipe:tuned+compiler=fast", *NARROW, cwd=tmp_path, code=2)
+def test_a_recipe_that_the_framework_of_a_side_lacks_is_a_usage_error(tmp_path: Path) -> None:
+    line = error_of("ab", "--base", "tree", "--new", "recipe:tuned+compiler=fast", *NARROW, cwd=tmp_path, code=2)
     assert "compiler is 'fast', expected one of none, inductor, frozen" in line
-    timm = said("ab", "--base", "tree", "--new", "recipe:tuned+layout=NCHW", "-f", "timm", "-m", "xception",
+    timm = error_of("ab", "--base", "tree", "--new", "recipe:tuned+layout=NCHW", "-f", "timm", "-m", "xception",
                 cwd=tmp_path, code=2)  # fmt: skip
     assert "unknown recipe 'tuned+layout=NCHW'" in timm
 
 
-def test_a_framework_that_is_missing_on_one_side_is_said_and_nothing_was_compared(tmp_path: Path) -> None:
+def test_a_framework_missing_on_one_side_is_reported_and_nothing_is_compared(tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.write_text("#!/bin/sh\necho no framework here; exit 5\n")
     bare.chmod(0o755)
@@ -66,13 +66,13 @@ def test_a_framework_that_is_missing_on_one_side_is_said_and_nothing_was_compare
     assert done.stderr.splitlines()[-1] == "xibench: nothing was compared: the reasons are above"
 
 
-def test_two_forms_of_output_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
-    line = said("ab", "--base", "tree", *NARROW, "--json", "--markdown", cwd=tmp_path, code=2)
+def test_two_output_formats_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    line = error_of("ab", "--base", "tree", *NARROW, "--json", "--markdown", cwd=tmp_path, code=2)
     assert "--json and --markdown" in line
     assert not (tmp_path / "results").exists()
 
 
-def test_ctrl_c_prints_what_is_known_and_where_the_pairs_are(tmp_path: Path) -> None:
+def test_ctrl_c_prints_the_comparison_so_far_and_the_path_of_the_pairs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xibench", "ab", "--base", "tree", *NARROW, "--out", "pairs.jsonl"]
     running = subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import ROOT, said, xibench, xibench_process
+from tests.cli.command import ROOT, error_of, xibench, xibench_process
 from tests.starting import HEAVY, cpu_time_over_bare, imported
 from xibench.cli import app
 
@@ -24,11 +24,11 @@ def test_no_framework_and_nothing_heavy_is_imported_for(arguments: list[str]) ->
 
 
 @pytest.mark.alone
-def test_help_takes_a_few_times_what_a_bare_command_line_takes() -> None:
+def test_help_takes_at_most_a_few_times_as_long_as_a_bare_typer_application() -> None:
     assert cpu_time_over_bare("from xibench.cli.app import call; call(['--help'])") < 5
 
 
-def test_help_lists_the_commands_in_the_order_of_the_work(tmp_path: Path) -> None:
+def test_help_lists_the_commands_in_order_of_use(tmp_path: Path) -> None:
     listed = xibench("--help", cwd=tmp_path).stdout.partition("Commands:\n")[2]
     assert [line.split()[0] for line in listed.splitlines()] == COMMANDS
 
@@ -38,7 +38,7 @@ def test_every_file_of_a_command_is_listed() -> None:
     assert files == set(app.COMMANDS)
 
 
-def test_help_names_what_a_plugin_has_registered(tmp_path: Path) -> None:
+def test_help_names_the_scenario_of_a_plugin(tmp_path: Path) -> None:
     (tmp_path / "lab.py").write_text(
         "import dataclasses\nfrom xibench.scenarios import OFFLINE, register\n"
         "register(dataclasses.replace(OFFLINE, name='bursts'))\n"
@@ -48,7 +48,7 @@ def test_help_names_what_a_plugin_has_registered(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [[name] for name in COMMANDS if name != "weights"] + [["weights", "init"]])
-def test_every_command_explains_itself_with_an_example(command: list[str], tmp_path: Path) -> None:
+def test_the_help_of_every_command_has_an_example(command: list[str], tmp_path: Path) -> None:
     done = xibench(*command, "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert f"Example:  xibench {' '.join(command)}" in done.stdout
@@ -58,27 +58,27 @@ def test_without_a_command_the_help_is_shown(tmp_path: Path) -> None:
     assert xibench(cwd=tmp_path).stdout == xibench("--help", cwd=tmp_path).stdout
 
 
-def test_the_version_is_said(tmp_path: Path) -> None:
+def test_the_version_is_printed(tmp_path: Path) -> None:
     from xibench import __version__
 
     assert xibench("--version", cwd=tmp_path).stdout == f"xibench {__version__}\n"
 
 
-def test_an_unknown_command_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    line = said("veryfi", cwd=tmp_path, code=2)
+def test_an_unknown_command_is_refused_and_the_nearest_is_suggested(tmp_path: Path) -> None:
+    line = error_of("veryfi", cwd=tmp_path, code=2)
     assert "'veryfi'" in line
     assert "'verify'" in line
 
 
-def test_an_unknown_option_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    line = said("run", "--bach", "3", cwd=tmp_path, code=2)
+def test_an_unknown_option_is_refused_and_the_nearest_is_suggested(tmp_path: Path) -> None:
+    line = error_of("run", "--bach", "3", cwd=tmp_path, code=2)
     assert "--bach" in line
     assert "--batch" in line
     assert "`xibench run --help`" in line
 
 
 def test_a_missing_argument_is_named(tmp_path: Path) -> None:
-    assert "MODEL" in said("cost", cwd=tmp_path, code=2)
+    assert "MODEL" in error_of("cost", cwd=tmp_path, code=2)
 
 
 def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,14 +90,14 @@ def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
         app.call(["cost", "xception"])
 
 
-def test_an_output_that_knows_only_ascii_gets_the_table_all_the_same(tmp_path: Path) -> None:
+def test_a_table_can_be_printed_to_an_ascii_output(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xibench", "cost", "xception"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert "8,357,403,496" in done.stdout
 
 
-def test_a_reader_that_stops_early_sees_no_traceback(tmp_path: Path) -> None:
+def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m xibench cost xception --layers --json | head -1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from tests.builders import append, header, measured, process, record, small_case
-from tests.cli.command import said, xibench
+from tests.cli.command import error_of, xibench
 from xibench.record.schema import Record
 from xibench.record.store import RunFile
 
@@ -37,7 +37,7 @@ def test_a_slower_case_ends_with_exit_code_3_and_the_json_counts_it(tmp_path: Pa
     assert found["pairs"][0]["low"] < 1.1 < found["pairs"][0]["high"]
 
 
-def test_a_faster_run_ends_with_exit_code_0_and_the_table_says_by_how_much(tmp_path: Path) -> None:
+def test_a_faster_run_ends_with_exit_code_0_and_the_table_shows_the_change(tmp_path: Path) -> None:
     base = run_file(tmp_path / "a.jsonl", record(CASE, *STEADY))
     new = run_file(tmp_path / "b.jsonl", record(CASE, *slowed(0.5)))
     done = xibench("compare", base, new, cwd=tmp_path)
@@ -47,7 +47,7 @@ def test_a_faster_run_ends_with_exit_code_0_and_the_table_says_by_how_much(tmp_p
     assert "xibench ab" in done.stdout, "what would be sharper"
 
 
-def test_unlike_settings_are_refused_and_compared_only_on_request(tmp_path: Path) -> None:
+def test_cases_with_different_settings_are_compared_only_on_request(tmp_path: Path) -> None:
     one_thread = [msgspec.structs.replace(process(steps), settings={"threads": 1}) for steps in STEADY]
     base = run_file(tmp_path / "a.jsonl", record(CASE, *STEADY))
     new = run_file(tmp_path / "b.jsonl", measured(CASE, *one_thread))
@@ -72,17 +72,17 @@ def test_markdown_is_a_comment_whose_first_line_is_the_verdict(tmp_path: Path) -
     assert done.returncode == 3
 
 
-def test_two_forms_of_output_at_once_are_refused(tmp_path: Path) -> None:
+def test_two_output_formats_are_refused(tmp_path: Path) -> None:
     base = run_file(tmp_path / "a.jsonl", record(CASE, *STEADY))
-    line = said("compare", base, base, "--json", "--markdown", cwd=tmp_path, code=2)
+    line = error_of("compare", base, base, "--json", "--markdown", cwd=tmp_path, code=2)
     assert "--json and --markdown" in line
 
 
-def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
-    line = said("compare", "nowhere.jsonl", "nowhere.jsonl", cwd=tmp_path, code=1)
+def test_a_missing_run_file_is_named_by_compare(tmp_path: Path) -> None:
+    line = error_of("compare", "nowhere.jsonl", "nowhere.jsonl", cwd=tmp_path, code=1)
     assert "nowhere.jsonl does not exist" in line
 
 
-def test_a_threshold_that_is_no_share_is_refused(tmp_path: Path) -> None:
-    line = said("compare", "a", "b", "--threshold", "two", cwd=tmp_path, code=2)
+def test_a_threshold_that_is_not_a_share_is_refused(tmp_path: Path) -> None:
+    line = error_of("compare", "a", "b", "--threshold", "two", cwd=tmp_path, code=2)
     assert "two" in line

@@ -1,4 +1,4 @@
-"""With which exit code a comparison ends: a check of a pull request must not pass because something broke."""
+"""Exit codes of a comparison: a check of a pull request must not pass because something failed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNTRIED = NotCompared(case=OTHER, why=["the budget was spent before it"])
 BROKEN = NotCompared(case=OTHER, why=["failed: it exited"], failed=True)
 
 
-def test_all_the_same_is_no_failure_and_neither_is_a_case_that_the_budget_left_out() -> None:
+def test_equal_cases_and_cases_that_the_budget_left_out_are_no_failure() -> None:
     end(found(compared()), refusal_is_failure=False)
     end(found(compared(), refused=(UNTRIED,)), refusal_is_failure=False)
 
@@ -47,14 +47,14 @@ def test_all_the_same_is_no_failure_and_neither_is_a_case_that_the_budget_left_o
         (found(), False, "nothing was compared: neither side holds a case"),
     ],
 )
-def test_what_broke_or_was_not_compared_is_a_failure(
+def test_failed_cases_and_cases_that_were_not_compared_are_failures(
     comparison: Comparison, refusal_is_failure: bool, message: str
 ) -> None:
     with pytest.raises(XibenchError, match=message):
         end(comparison, refusal_is_failure)
 
 
-def test_something_slower_goes_before_all_else() -> None:
+def test_a_slower_case_takes_precedence_over_failures() -> None:
     with pytest.raises(typer.Exit) as ended:
         end(found(compared("slower"), refused=(BROKEN,)), refusal_is_failure=False)
     assert ended.value.exit_code == REGRESSION

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.builders import calibration, header, small_case
-from tests.cli.command import said, xibench
+from tests.cli.command import error_of, xibench
 from xibench.analysis.counter_terms import Term
 from xibench.analysis.counters import CounterCheck
 from xibench.cli import app
@@ -28,7 +28,7 @@ def cost(*arguments: str, cwd: Path) -> Any:
         (["inception_v3", "--variant", "batch_norm_scale"], 23_834_568, 5_713_216_096),
     ],
 )
-def test_costs_are_those_of_the_literature(arguments: list[str], trainable: int, macs: int, tmp_path: Path) -> None:
+def test_costs_equal_those_of_the_literature(arguments: list[str], trainable: int, macs: int, tmp_path: Path) -> None:
     found = cost(*arguments, cwd=tmp_path)
     assert found["parameters_trainable"] == trainable
     assert found["macs"] == macs
@@ -60,11 +60,11 @@ def test_the_precision_sets_the_bytes_moved(tmp_path: Path) -> None:
         cost("xception", "--precision", name, cwd=tmp_path)["bytes_moved"] for name in ("fp64", "fp32", "tf32", "bf16")
     )
     assert double == 2 * single
-    assert tf32 == single  # TF32 is how products are computed: in memory it is float32
-    assert single < 2 * half < 1.01 * single  # bf16 keeps batch norm's parameters in float32
+    assert tf32 == single  # TF32 is a mode of matmuls; in memory, values are float32
+    assert single < 2 * half < 1.01 * single  # with bf16, batch norm's parameters stay float32
 
 
-def test_people_get_exact_and_rounded_figures_and_layers_on_demand(tmp_path: Path) -> None:
+def test_tables_have_exact_and_rounded_figures_and_layers_on_request(tmp_path: Path) -> None:
     done = xibench("cost", "xception", "--layers", cwd=tmp_path)
     assert "8,357,403,496" in done.stdout
     assert "8.36 GMAC" in done.stdout
@@ -84,21 +84,21 @@ def test_people_get_exact_and_rounded_figures_and_layers_on_demand(tmp_path: Pat
         (["inception_v3", "--resolution", "74"], ["resolution 74 is too small", "the minimum is 75"]),
     ],
 )
-def test_wrong_usage_is_refused_in_one_line(arguments: list[str], words: list[str], tmp_path: Path) -> None:
-    line = said("cost", *arguments, cwd=tmp_path, code=2)
+def test_a_usage_error_is_one_line(arguments: list[str], words: list[str], tmp_path: Path) -> None:
+    line = error_of("cost", *arguments, cwd=tmp_path, code=2)
     assert all(word in line for word in words), line
 
 
 @pytest.fixture
 def run_file(tmp_path: Path) -> Path:
-    """A run with ceilings in fp32 and bf16, and one without any."""
+    """A run with ceilings in fp32 and bf16, and a run without ceilings."""
     RunFile.create(tmp_path / "bare.jsonl", header([small_case()])).close()
     with RunFile.create(tmp_path / "run.jsonl", header([small_case()])) as file:
         file.append(calibration())
     return tmp_path / "run.jsonl"
 
 
-def test_attainable_times_by_a_runs_ceilings_add_up_over_the_layers(run_file: Path) -> None:
+def test_attainable_times_at_the_ceilings_of_a_run_add_up_over_the_layers(run_file: Path) -> None:
     found = cost("xception", "--run", "run.jsonl", "--batch", "2", cwd=run_file.parent)
     roof = found["roofline"]
     assert (roof["peak_flops_per_s"], roof["bytes_per_s"]) == (12e9, 1e9)
@@ -109,7 +109,7 @@ def test_attainable_times_by_a_runs_ceilings_add_up_over_the_layers(run_file: Pa
     assert bf16["roofline"]["peak_flops_per_s"] == 6e9
 
 
-def test_people_see_what_bounds_each_layer(run_file: Path) -> None:
+def test_the_table_shows_the_bound_of_each_layer(run_file: Path) -> None:
     shown = xibench("cost", "xception", "--layers", "--run", "run.jsonl", cwd=run_file.parent).stdout
     rows = {line.split()[0]: line.split() for line in shown.splitlines() if line.startswith("block5.sepconv2.")}
     assert rows["block5.sepconv2.depthwise"][-1] == "memory"
@@ -118,11 +118,11 @@ def test_people_see_what_bounds_each_layer(run_file: Path) -> None:
     assert "every layer as written" in shown
 
 
-def test_a_run_without_the_ceilings_is_refused_with_what_to_do(run_file: Path) -> None:
-    line = said("cost", "xception", "--run", "bare.jsonl", cwd=run_file.parent, code=1)
+def test_a_run_without_the_ceilings_is_refused_with_a_remedy(run_file: Path) -> None:
+    line = error_of("cost", "xception", "--run", "bare.jsonl", cwd=run_file.parent, code=1)
     assert "no ceilings" in line
     assert "name a run that measured ceilings" in line
-    line = said("cost", "xception", "--run", "run.jsonl", "--precision", "fp64", cwd=run_file.parent, code=1)
+    line = error_of("cost", "xception", "--run", "run.jsonl", "--precision", "fp64", cwd=run_file.parent, code=1)
     assert "no matmul in fp64" in line
 
 

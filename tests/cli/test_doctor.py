@@ -29,15 +29,15 @@ QUIET = Now(
 )  # fmt: skip
 
 
-def test_every_framework_is_asked_in_its_own_interpreter_and_every_lack_has_a_cure(examined: Any) -> None:
-    found = examined
+def test_every_framework_is_probed_in_its_own_interpreter_and_every_finding_has_a_remedy(doctor_report: Any) -> None:
+    found = doctor_report
     assert [f["name"] for f in found["frameworks"]] == ["pytorch", "tensorflow", "jax"]
     assert all("cpu" in f["devices"] for f in found["frameworks"] if f["problem"] is None)
     assert all(finding["what"] and finding["effect"] and finding["cure"] for finding in found["findings"])
     assert {"python", "CPU", "load average, 1 min", "photographs"} <= {fact["name"] for fact in found["facts"]}
 
 
-def test_a_machine_that_has_all_lacks_nothing() -> None:
+def test_a_fully_equipped_machine_has_no_findings() -> None:
     whole = msgspec.structs.replace(ENVIRONMENT, cpu_flags=["amx_bf16"], gpus=[GPU])
     assert list(machine_findings(whole, None, free_bytes=1 << 40)) == []
     assert list(disturbance_findings(QUIET)) == []
@@ -52,7 +52,7 @@ def test_a_machine_that_has_all_lacks_nothing() -> None:
         ({}, None, 100 << 20, ["100 MiB free", "full", "free at least 1024 MiB"]),
     ],
 )
-def test_what_lacks_is_said_with_its_effect_and_cure(
+def test_a_missing_capability_is_a_finding_with_effect_and_remedy(
     environment: dict[str, object], inductor: str | None, free_bytes: int, words: list[str]
 ) -> None:
     whole = msgspec.structs.replace(ENVIRONMENT, **{"cpu_flags": ["avx512_bf16"], "gpus": [GPU], **environment})
@@ -70,26 +70,26 @@ def test_what_lacks_is_said_with_its_effect_and_cure(
         ({"gpus": [replace(CARD, throttle_reasons=["HwThermalSlowdown"])]}, ["throttled, HwThermalSlowdown", "cool"]),
     ],
 )
-def test_what_would_disturb_a_run_is_said_by_the_limits_of_a_run(now: dict[str, Any], words: list[str]) -> None:
+def test_conditions_beyond_the_limits_of_a_run_are_findings(now: dict[str, Any], words: list[str]) -> None:
     (finding,) = disturbance_findings(replace(QUIET, **now))
     assert all(word in f"{finding.what} {finding.effect} {finding.cure}" for word in words), finding
 
 
-def test_the_conditions_of_the_moment_are_shown(examined: Any) -> None:
-    shown = {fact["name"] for fact in examined["facts"]}
+def test_current_conditions_are_shown(doctor_report: Any) -> None:
+    shown = {fact["name"] for fact in doctor_report["facts"]}
     assert {"others' load", "steal", "CPU clock", "governor", "throttle events since boot"} <= shown
     recorded = {field.name for field in msgspec.structs.fields(Conditions)}
-    assert set(examined["conditions"]) == recorded
+    assert set(doctor_report["conditions"]) == recorded
 
 
-def test_a_card_is_shown_with_its_clocks_temperature_power_and_foreign_processes() -> None:
+def test_a_gpu_is_shown_with_its_clocks_temperature_power_and_foreign_processes() -> None:
     (card,) = [fact for fact in condition_facts(replace(QUIET, gpus=[CARD])) if fact.name == "card 0"]
     assert card.value == (
         "SM 1.98 GHz, memory 2.62 GHz, 41 °C, 75 of 700 W, throttled by nothing, foreign processes: 0"
     )
 
 
-def test_a_missing_framework_is_skipped_and_its_cure_is_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remedy_for_a_missing_framework_is_the_install_command(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(framework: str) -> Probe:
         return Probe(framework=framework, versions={"torch": None}, devices=[], problem="pytorch: not installed")
 
@@ -100,7 +100,7 @@ def test_a_missing_framework_is_skipped_and_its_cure_is_the_install_command(monk
     assert finding.cure == "pip install 'xibench[pytorch]'"
 
 
-def test_a_framework_that_does_not_see_the_card_is_said() -> None:
+def test_a_framework_that_does_not_see_the_gpu_is_a_finding() -> None:
     state = doctor.FrameworkState(
         name="jax", interpreter="python", versions={"jax": "1"}, devices=["cpu"], recipes={}, problem=None
     )
@@ -109,15 +109,15 @@ def test_a_framework_that_does_not_see_the_card_is_said() -> None:
     assert framework_findings(state, has_gpu=False) == []
 
 
-def test_torch_compile_that_cannot_work_is_said_as_the_recipe_itself_would_say_it(tmp_path: Path) -> None:
+def test_a_missing_compiler_for_torch_compile_is_reported_as_the_recipe_reports_it(tmp_path: Path) -> None:
     done = xibench("doctor", "--json", cwd=tmp_path, CXX="no-such-compiler")
     whats = [finding["what"] for finding in json.loads(done.stdout)["findings"]]
     assert "TorchInductor needs a C++ compiler, no-such-compiler was not found (apt install g++)" in whats
 
 
-def test_recipes_are_shown_with_their_settings_and_reasons(examined: Any, shown_to_people: str) -> None:
-    shown = " ".join(shown_to_people.split())  # a long reason is wrapped
-    working = [framework for framework in examined["frameworks"] if framework["problem"] is None]
+def test_recipes_are_shown_with_their_settings_and_reasons(doctor_report: Any, doctor_output: str) -> None:
+    shown = " ".join(doctor_output.split())  # a long reason is wrapped
+    working = [framework for framework in doctor_report["frameworks"] if framework["problem"] is None]
     assert working
     for framework in working:
         assert list(framework["recipes"]) == ["default", "compiled", "tuned"]
@@ -126,7 +126,7 @@ def test_recipes_are_shown_with_their_settings_and_reasons(examined: Any, shown_
         assert all(name in shown and why in shown for name, why in settings)
 
 
-def test_fields_that_stay_empty_are_shown(examined: Any, shown_to_people: str) -> None:
-    groups = examined["empty"]
+def test_fields_that_stay_empty_are_shown(doctor_report: Any, doctor_output: str) -> None:
+    groups = doctor_report["empty"]
     assert all(group["fields"] and group["why"] and group["filled_by"] for group in groups)
-    assert not groups or "Fields that stay empty here" in shown_to_people
+    assert not groups or "Fields that stay empty here" in doctor_output

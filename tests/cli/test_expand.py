@@ -20,7 +20,7 @@ class Shared:
 
 
 def called_with(arguments: list[str]) -> dict[str, Any]:
-    """What the command below is called with."""
+    """Call the command below and return the values that it receives."""
     received: dict[str, Any] = {}
 
     @expand_options
@@ -44,7 +44,7 @@ def test_a_command_receives_the_dataclass_built_from_its_options() -> None:
     }  # fmt: skip
 
 
-def test_what_was_not_given_keeps_the_dataclass_defaults() -> None:
+def test_options_that_were_not_given_keep_the_defaults_of_the_dataclass() -> None:
     assert called_with([]) == {"first": "x", "shared": Shared(), "last": False}
 
 
@@ -53,7 +53,7 @@ def test_an_option_that_the_command_does_not_offer_is_refused() -> None:
         called_with(["--other", "1"])
 
 
-def test_offering_a_field_that_the_dataclass_lacks_is_a_mistake_of_ours() -> None:
+def test_offering_an_unknown_field_raises_a_type_error() -> None:
     def command(*, shared: Annotated[Shared, Only("nmaes")]) -> None: ...
 
     command.__annotations__["shared"] = Annotated[Shared, Only("nmaes")]
@@ -61,6 +61,6 @@ def test_offering_a_field_that_the_dataclass_lacks_is_a_mistake_of_ours() -> Non
         expand_options(command)
 
 
-def test_options_stand_in_the_place_of_their_dataclass_in_its_order() -> None:
+def test_options_take_the_place_of_their_dataclass_in_the_order_of_its_fields() -> None:
     shared = [f.name for kind in (SelectionOptions, SamplingOptions, RunFileOptions) for f in fields(kind)]
     assert list(inspect.signature(run).parameters) == ["context", "preset", *shared, "as_json"]

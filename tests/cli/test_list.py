@@ -27,14 +27,14 @@ def test_the_json_has_the_shape_that_scripts_rely_on(tmp_path: Path) -> None:
     assert found["scenarios"] == list(SCENARIOS)
 
 
-def test_a_framework_is_listed_with_the_version_that_is_installed(tmp_path: Path) -> None:
+def test_a_framework_is_listed_with_its_installed_version(tmp_path: Path) -> None:
     from importlib import metadata
 
     found = json.loads(xibench("list", "--json", cwd=tmp_path).stdout)
     assert found["versions"]["jax"]["flax"] == metadata.version("flax")
 
 
-def test_a_framework_with_an_environment_of_its_own_is_looked_up_there(tmp_path: Path) -> None:
+def test_the_version_of_a_framework_comes_from_its_own_environment(tmp_path: Path) -> None:
     site = tmp_path / ".venvs/pytorch/lib/python3.11/site-packages/torch-9.8.7.dist-info"
     site.mkdir(parents=True)
     (site / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 9.8.7\n")
@@ -45,7 +45,7 @@ def test_a_framework_with_an_environment_of_its_own_is_looked_up_there(tmp_path:
     assert found["versions"]["pytorch"] == {"torch": "9.8.7"}
 
 
-def test_people_see_what_each_name_stands_for(tmp_path: Path) -> None:
+def test_the_tables_explain_each_name(tmp_path: Path) -> None:
     shown = xibench("list", cwd=tmp_path).stdout
     assert "batch_norm_scale" in shown
     assert "TF32 off" in shown

@@ -3,12 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.command import ROOT, said, xibench
+from tests.cli.command import ROOT, error_of, xibench
 
 RUN = ROOT / "results/reference/amd-epyc-avx512-2c/quick-0.1.jsonl"
 
 
-def test_tables_are_shown_with_their_source_and_what_is_counted_here(tmp_path: Path) -> None:
+def test_tables_are_shown_with_their_source_and_our_counts(tmp_path: Path) -> None:
     done = xibench("paper", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "23,626,728" in done.stdout
@@ -17,7 +17,7 @@ def test_tables_are_shown_with_their_source_and_what_is_counted_here(tmp_path: P
     assert "`xibench run --preset quick` measures one" in done.stdout
 
 
-def test_a_runs_ratios_stand_beside_that_of_the_paper(tmp_path: Path) -> None:
+def test_the_ratios_of_a_run_are_shown_beside_that_of_the_paper(tmp_path: Path) -> None:
     found = json.loads(xibench("paper", RUN, "--json", cwd=tmp_path).stdout)["speed_ratio"]
     assert round(found["stated"], 3) == 0.903
     assert {(s["case"]["framework"], s["case"]["recipe"]) for s in found["measured"]} == {
@@ -29,5 +29,5 @@ def test_a_runs_ratios_stand_beside_that_of_the_paper(tmp_path: Path) -> None:
     assert "paper, training" in shown
 
 
-def test_a_run_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    assert "nowhere.jsonl" in said("paper", "nowhere.jsonl", cwd=tmp_path, code=1)
+def test_a_missing_run_file_is_one_line(tmp_path: Path) -> None:
+    assert "nowhere.jsonl" in error_of("paper", "nowhere.jsonl", cwd=tmp_path, code=1)

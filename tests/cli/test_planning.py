@@ -45,7 +45,7 @@ def test_without_options_the_base_is_unchanged() -> None:
     assert sampling(SamplingOptions(), preset("nightly").sampling) == preset("nightly").sampling
 
 
-def test_selections_that_options_make_equal_are_one() -> None:
+def test_selections_that_options_make_equal_are_merged() -> None:
     found = selections(SelectionOptions(recipe=["tuned"], precision=["fp32"]), preset("nightly").selections)
     assert len(found) == 1
 
@@ -69,7 +69,7 @@ def test_a_preset_that_options_changed_has_no_total_budget() -> None:
     assert changed.sampling.total_budget_s is None
 
 
-def test_a_network_among_the_operators_is_refused() -> None:
+def test_a_network_named_as_an_operator_is_refused() -> None:
     with pytest.raises(UnknownName, match="operator"):
         selection(SelectionOptions(operator=["xception"]))
     with pytest.raises(UnknownName, match="model"):

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.builders import append, attempt, failure, header, record, small_case
-from tests.cli.command import ROOT, said, xibench
+from tests.cli.command import ROOT, error_of, xibench
 from tests.processes import GENEROUS_S, wait_until
 from xibench.record.schema import FORMAT_VERSION, SamplingConfig
 from xibench.record.store import RunFile, read
@@ -56,10 +56,10 @@ SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch
         (["--scenario", "single-stream", "--batch", "8"], ["batch 8 in scenario single-stream", "one image"]),
     ],
 )
-def test_wrong_usage_is_refused_in_one_line_before_anything_runs(
+def test_a_usage_error_is_one_line_before_anything_runs(
     arguments: list[str], words: list[str], tmp_path: Path
 ) -> None:
-    line = said("run", *arguments, cwd=tmp_path, code=2)
+    line = error_of("run", *arguments, cwd=tmp_path, code=2)
     assert all(word in line for word in words), line
     assert not (tmp_path / "results").exists()
 
@@ -67,14 +67,14 @@ def test_wrong_usage_is_refused_in_one_line_before_anything_runs(
 def test_a_weights_file_that_does_not_fit_is_refused_before_anything_runs(tmp_path: Path) -> None:
     xibench("weights", "init", "xception", "--variant", "narrow", "--out", "narrow.safetensors", cwd=tmp_path)
     (tmp_path / "text.safetensors").write_text("no weights")
-    line = said("run", "-m", "inception_v3", "--weights", "narrow.safetensors", cwd=tmp_path, code=2)
+    line = error_of("run", "-m", "inception_v3", "--weights", "narrow.safetensors", cwd=tmp_path, code=2)
     assert "weights for inception_v3: '" in line
-    line = said("run", "-m", "xception", "--weights", "text.safetensors", "--dry-run", cwd=tmp_path, code=2)
+    line = error_of("run", "-m", "xception", "--weights", "text.safetensors", "--dry-run", cwd=tmp_path, code=2)
     assert "text.safetensors is not a safetensors file that can be read" in line
     assert not (tmp_path / "results").exists()
 
 
-def test_a_run_without_ceilings_says_why_attained_is_empty(tmp_path: Path) -> None:
+def test_a_run_without_ceilings_reports_why_attained_is_empty(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     done = xibench("run", "-f", "pytorch", *SMALL, "--images", "noise", "--no-ceilings", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -87,14 +87,14 @@ def test_a_run_without_ceilings_says_why_attained_is_empty(tmp_path: Path) -> No
 
 def test_an_empty_folder_of_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    line = said("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
+    line = error_of("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
     assert "photos" in line
 
 
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"no photograph")
-    line = said("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
+    line = error_of("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
     assert "photos/cat.jpg" in line
 
 
@@ -117,13 +117,13 @@ def test_names_may_be_repeated_or_separated_by_commas(tmp_path: Path) -> None:
 
 
 def plan_of(*arguments: str, cwd: Path) -> Any:
-    """The JSON of a dry run on the CPU."""
+    """Return the JSON document of a dry run on the CPU."""
     done = xibench("run", "--dry-run", "--json", "--device", "cpu", *arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def test_the_nightly_preset_is_36_cases_in_three_processes_each(tmp_path: Path) -> None:
+def test_the_nightly_preset_is_36_cases_with_three_processes_each(tmp_path: Path) -> None:
     found = plan_of("--preset", "nightly", cwd=tmp_path)
     cases = [entry["case"] for entry in found["plan"]]
     assert len(cases) == 36
@@ -135,7 +135,7 @@ def test_the_nightly_preset_is_36_cases_in_three_processes_each(tmp_path: Path) 
     assert "36 cases, 3 processes each" in xibench(*arguments, cwd=tmp_path).stdout
 
 
-def test_options_replace_parts_of_the_rule(tmp_path: Path) -> None:
+def test_options_replace_parts_of_the_sampling_configuration(tmp_path: Path) -> None:
     sampling = plan_of(
         "--processes", "4", "--repeats", "0", "--half-width", "2%", "--max-warmup-steps", "0", "--min-steps", "500",
         "--budget", "1.5", "--time-limit", "30", "--memory-limit", "8GiB", "-m", "xception", cwd=tmp_path,
@@ -164,7 +164,7 @@ def test_single_stream_takes_enough_queries_for_the_99th_percentile(tmp_path: Pa
     assert found["rule"]["half_width"] is None
 
 
-def test_a_latency_bound_is_the_servers_and_no_other_scenarios(tmp_path: Path) -> None:
+def test_a_latency_bound_applies_to_server_cases_only(tmp_path: Path) -> None:
     found = plan_of("--scenario", "server,offline", "--latency-bound", "0.5", "-m", "xception", cwd=tmp_path)
     bounds = {(entry["case"]["scenario"], entry["case"]["latency_bound_s"]) for entry in found["plan"]}
     assert bounds == {("server", 0.5), ("offline", None)}
@@ -178,13 +178,13 @@ def test_options_replace_parts_of_a_preset(tmp_path: Path) -> None:
     assert {case["recipe"] for case in cases} == {"default", "tuned"}
 
 
-def test_a_plan_for_people_says_what_a_step_costs(tmp_path: Path) -> None:
+def test_a_plan_shows_the_costs_of_a_step(tmp_path: Path) -> None:
     shown = xibench("run", "--dry-run", "-m", "xception", "--device", "cpu", "--batch", "1", cwd=tmp_path).stdout
     assert "3 cases, one process each" in shown
     assert "8.36 G" in shown
 
 
-def test_a_run_in_which_every_case_fails_ends_with_one_and_the_reasons(tmp_path: Path) -> None:
+def test_a_run_in_which_every_case_fails_ends_with_exit_code_1_and_the_reasons(tmp_path: Path) -> None:
     hasty = ("--time-limit", "0.05", "--images", "noise", "--no-ceilings")
     done = xibench("run", "-f", "pytorch", *SMALL, *hasty, cwd=tmp_path)
     assert done.returncode == 1
@@ -193,7 +193,7 @@ def test_a_run_in_which_every_case_fails_ends_with_one_and_the_reasons(tmp_path:
     assert len(list((tmp_path / "results/runs").glob("*.jsonl"))) == 1
 
 
-def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
+def test_resuming_a_finished_run_prints_its_table(tmp_path: Path) -> None:
     case = small_case()
     with RunFile.create(tmp_path / "run.jsonl", header([case])) as run_file:
         append(run_file, record(case))
@@ -203,7 +203,7 @@ def test_a_finished_run_resumes_to_its_table(tmp_path: Path) -> None:
     assert len(read(tmp_path / "run.jsonl").records) == 1
 
 
-def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path: Path) -> None:
+def test_a_resumed_run_measures_only_pending_cases_even_after_a_truncated_line(tmp_path: Path) -> None:
     done, cut = small_case(), small_case(batch=2)
     begun = msgspec.structs.replace(header([done, cut], SamplingConfig(budget_s=0.2)), images=read_images("noise", 2))
     with RunFile.create(tmp_path / "run.jsonl", begun) as run_file:
@@ -216,7 +216,7 @@ def test_a_resumed_run_measures_only_what_is_left_also_after_a_cut_line(tmp_path
     assert "[2/2] pytorch xception/narrow" in answer.stderr
 
 
-def test_ctrl_c_leaves_a_valid_file_and_says_how_to_resume(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_valid_file_and_prints_the_command_that_resumes_it(tmp_path: Path) -> None:
     endless = ("run", "-f", "pytorch", *SMALL, "--min-steps", "1000000", "--no-ceilings", "--out", "run.jsonl")
     command = [sys.executable, "-m", "xibench", *endless]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -234,14 +234,14 @@ def test_ctrl_c_leaves_a_valid_file_and_says_how_to_resume(tmp_path: Path) -> No
 
 
 def test_resume_refuses_to_change_the_plan(tmp_path: Path) -> None:
-    line = said("run", "--resume", "run.jsonl", "-m", "xception", "--batch", "8", cwd=tmp_path, code=2)
+    line = error_of("run", "--resume", "run.jsonl", "-m", "xception", "--batch", "8", cwd=tmp_path, code=2)
     assert "--model, --batch" in line
 
 
-def test_a_run_file_of_a_newer_xibench_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_run_file_of_a_newer_xibench_is_refused_with_a_remedy(tmp_path: Path) -> None:
     newer = msgspec.structs.replace(header([small_case()]), format_version=FORMAT_VERSION + 1)
     (tmp_path / "run.jsonl").write_bytes(msgspec.json.encode(newer) + b"\n")
     for command in (["run", "--resume", "run.jsonl"], ["show", "run.jsonl"], ["export", "run.jsonl", "--out", "x.csv"]):
-        line = said(*command, cwd=tmp_path, code=1)
+        line = error_of(*command, cwd=tmp_path, code=1)
         assert f"has format {FORMAT_VERSION + 1}" in line
         assert "upgrade" in line

@@ -37,19 +37,19 @@ def in_scenario(scenario: str) -> Case:
     return msgspec.structs.replace(small_case(), scenario=scenario)
 
 
-def test_what_an_interval_holds_depends_on_the_number_of_processes() -> None:
+def test_the_definition_of_an_interval_depends_on_the_number_of_processes() -> None:
     assert "do not include the variation between processes" in the_one(notes(record(small_case())), "Intervals: 95 %")
     several = the_one(notes(record(small_case(), (0.1, 0.2), (0.1, 0.2))), "Intervals of several processes")
     assert "resampling processes" in several
 
 
-def test_the_ceilings_of_the_run_are_said_beside_what_is_attained_of_them() -> None:
+def test_the_ceilings_of_the_run_follow_the_definition_of_attained() -> None:
     found = notes(record(small_case()))
     assert the_one(found, "attained:")
     assert "matmul 12.0 GFLOP/s fp32, matmul 6.00 GFLOP/s bf16, copy 1.00 GB/s" in the_one(found, "Ceilings")
 
 
-def test_an_empty_column_has_its_reason_below_the_table() -> None:
+def test_the_reason_for_an_empty_column_is_noted() -> None:
     bare = msgspec.structs.replace(COSTS, attainable_s=None, absent={"attainable_s": "no ceilings were asked for"})
     case = small_case()
     found = notes(Record(case=case, attempts=[msgspec.structs.replace(attempt(case), costs=bare)]), calibrated=False)
@@ -57,34 +57,34 @@ def test_an_empty_column_has_its_reason_below_the_table() -> None:
     assert "RAPL is not readable" in the_one(found, "J/image is empty")
 
 
-def test_energy_that_is_there_is_not_called_empty() -> None:
+def test_measured_energy_is_not_noted_as_empty() -> None:
     known = msgspec.structs.replace(ENERGY, cpu_package_joules=30.0)
     found = notes(measured(small_case(), msgspec.structs.replace(process(), energy=known)))
     assert not [note for note in found if note.startswith("J/image is empty")]
     assert the_one(found, "J/image above idle is empty")
 
 
-def test_a_disturbance_is_said_with_its_figures_and_its_case() -> None:
+def test_a_disturbance_is_noted_with_its_figures_and_its_case() -> None:
     disturbed = attempt(small_case(), disturbed=["others took 9.0% of the usable cores' time (limit 5.0%)"])
     found = notes(Record(case=small_case(), attempts=[disturbed]))
-    said = the_one(found, "‡ disturbed: others took 9.0%")
-    assert said.endswith("(limit 5.0%) (pytorch xception/narrow default fp32 batch 1 75 px cpu)")
+    note = the_one(found, "‡ disturbed: others took 9.0%")
+    assert note.endswith("(limit 5.0%) (pytorch xception/narrow default fp32 batch 1 75 px cpu)")
 
 
-def test_on_a_machine_that_is_never_quiet_only_some_cases_are_named() -> None:
+def test_only_the_first_disturbed_cases_are_listed() -> None:
     cases = [small_case(batch=batch) for batch in range(1, 9)]
     found = notes(*(Record(case=c, attempts=[attempt(c, disturbed=[f"others took {c.batch} %"])]) for c in cases))
     assert len([note for note in found if note.startswith("‡")]) == 6
     assert the_one(found, "‡ disturbed: 3 cases more")
 
 
-def test_an_eager_framework_has_no_compile_time_and_the_reason_is_said() -> None:
+def test_the_reason_for_the_missing_compile_time_of_an_eager_framework_is_noted() -> None:
     found = notes(measured(in_scenario("compile"), process([])))
     assert "nothing is compiled" in the_one(found, "compile is empty")
     assert not [note for note in found if note.startswith("J/image")]
 
 
-def test_processes_that_were_repeated_are_counted() -> None:
+def test_repeated_processes_are_counted() -> None:
     case = small_case()
     first = attempt(case, disturbed=["others took 9 %"], superseded=True)
     found = notes(Record(case=case, attempts=[first, attempt(case, order=1)]))
@@ -92,12 +92,12 @@ def test_processes_that_were_repeated_are_counted() -> None:
     assert not [note for note in found if note.startswith("‡")]
 
 
-def test_a_warm_up_that_was_cut_off_is_said() -> None:
+def test_a_warm_up_that_ended_at_a_limit_is_noted() -> None:
     unsteady = resampled(process(), warmup_stopped_by="warmup_budget_s 10.0")
     assert "in 1 process" in the_one(notes(measured(small_case(), unsteady)), "§ warm-up ended at a limit")
 
 
-def test_outliers_are_counted_and_said_to_be_kept() -> None:
+def test_outliers_are_counted_and_included() -> None:
     steps = [*(0.1 + 0.001 * i for i in range(20)), 0.5]
     assert the_one(notes(record(small_case(), steps)), "Outliers") == (
         "Outliers: 0 mild and 1 severe among 21 steps; all figures include them."
@@ -109,7 +109,7 @@ def test_settings_that_differ_between_processes_of_one_case_are_named() -> None:
     assert "threads" in the_one(notes(measured(small_case(), process(), other)), "Settings that differ")
 
 
-def test_the_bound_of_a_server_case_is_said() -> None:
+def test_the_latency_bound_of_a_server_case_is_noted() -> None:
     trial = RateTrial(rate_hz=1.0, latencies_s=[0.1], p99_s=None, within=False)
     served = serving(process(), 0.25, None, [trial])
     found = notes(measured(in_scenario("server"), served))
@@ -124,7 +124,7 @@ def test_a_percentile_without_enough_queries_is_explained() -> None:
     assert the_one(notes(record(in_scenario("single-stream"))), "A percentile is empty")
 
 
-def test_the_knee_of_a_sweep_and_where_memory_ran_out_are_said() -> None:
+def test_the_knee_of_a_sweep_and_the_batch_that_ran_out_of_memory_are_noted() -> None:
     measured_batches = [record(small_case(batch=b), [s] * 3) for b, s in ((1, 0.1), (2, 0.11), (4, 0.2), (8, 0.41))]
     full = failure(small_case(batch=16))
     ended = msgspec.structs.replace(full.attempts[0], status="out_of_memory", reason="9 GiB above the limit of 8 GiB")
@@ -135,7 +135,7 @@ def test_the_knee_of_a_sweep_and_where_memory_ran_out_are_said() -> None:
     )
 
 
-def test_the_same_reason_is_said_once_for_all_its_cases() -> None:
+def test_equal_notes_are_merged_with_the_names_of_their_cases() -> None:
     cases = [failure(small_case(batch=batch), reason="no room") for batch in (1, 2, 3, 4, 5)]
     assert the_one(notes(*cases), "failed") == "failed: no room (every case)"
     some = the_one(notes(*cases, record(small_case(batch=6))), "failed")

@@ -34,7 +34,7 @@ def table(*records: Record, width: int = 200) -> str:
 
 
 def columns(shown: str) -> str:
-    """The heading of a table as one line: its words may stand on several."""
+    """Return the heading of a table, which may be broken over several lines, as one line."""
     return " ".join(" ".join(line.split()) for line in shown.splitlines()[1:4])
 
 
@@ -46,7 +46,7 @@ def with_fields(one: Process, **fields: object) -> Process:
     return msgspec.structs.replace(one, **fields)
 
 
-def test_axes_on_which_cases_differ_are_columns_and_the_others_stand_in_the_title() -> None:
+def test_axes_on_which_cases_differ_are_columns_and_the_others_are_in_the_title() -> None:
     shown = table(record(small_case(batch=1)), record(small_case(batch=2)))
     assert shown.splitlines()[0].strip() == "ACME CPU, variant narrow, recipe default, fp32, 75 px, cpu"
     assert "batch" in shown.splitlines()[2]
@@ -60,7 +60,7 @@ def test_nothing_is_cut_off_in_a_narrow_terminal(width: int) -> None:
     assert ink(narrow) == ink(wide)
 
 
-def test_the_number_of_processes_and_what_is_attained_of_the_ceilings_stand_beside_the_throughput() -> None:
+def test_the_number_of_processes_and_the_attained_fraction_follow_the_throughput() -> None:
     shown = table(record(small_case(), (0.2, 0.2), (0.2, 0.2), (0.2, 0.2)))
     row = shown.splitlines()[-2].split()
     assert "proc. attained" in columns(shown)
@@ -76,7 +76,7 @@ def test_without_ceilings_attained_is_empty_and_not_zero() -> None:
     assert "0 %" not in shown
 
 
-def test_energy_is_a_column_only_where_some_case_has_it() -> None:
+def test_energy_is_a_column_only_if_a_case_has_it() -> None:
     known = msgspec.structs.replace(ENERGY, cpu_package_joules=30.0)
     with_energy = measured(small_case(), with_fields(process(), energy=known))
     assert "J/image" not in table(record(small_case()))
@@ -86,7 +86,7 @@ def test_energy_is_a_column_only_where_some_case_has_it() -> None:
     assert " 10.0 " in shown
 
 
-def test_marks_stand_beside_the_status() -> None:
+def test_marks_follow_the_status() -> None:
     instead = Substitution(wanted="inductor", why="no C++ compiler", ran="eager")
     strange = resampled(with_fields(process(), substitutions=[instead]), warmup_stopped_by="max_warmup_steps 50")
     disturbed = attempt(small_case(), disturbed=["others took 9 %"], made=strange)
@@ -95,7 +95,7 @@ def test_marks_stand_beside_the_status() -> None:
     assert not set("†‡§") & set(table(record(small_case())))
 
 
-def test_single_stream_shows_percentiles_in_ms_and_how_many_queries_a_missing_one_takes() -> None:
+def test_single_stream_shows_percentiles_in_ms_or_the_number_of_queries_that_they_need() -> None:
     shown = table(record(in_scenario("single-stream"), [0.010 + 0.0001 * i for i in range(40)]))
     assert shown.startswith("ACME CPU, single-stream,")
     assert "p50" in shown
@@ -103,7 +103,7 @@ def test_single_stream_shows_percentiles_in_ms_and_how_many_queries_a_missing_on
     assert "– (needs 368)" in shown
 
 
-def test_server_shows_the_highest_rate_that_kept_the_bound() -> None:
+def test_server_shows_the_highest_rate_within_the_latency_bound() -> None:
     trial = RateTrial(rate_hz=7.25, latencies_s=[0.1], p99_s=0.1, within=True)
     shown = table(measured(in_scenario("server"), serving(process(), 0.5, 7.25, [trial])))
     assert "highest rate" in shown
@@ -119,7 +119,7 @@ def test_compile_shows_intervals_over_processes_and_no_throughput() -> None:
     assert "images/s" not in shown
 
 
-def test_each_scenario_is_a_table_of_its_own() -> None:
+def test_each_scenario_has_its_own_table() -> None:
     both = of(record(small_case()), record(in_scenario("server")))
     titles = [rendered(one).splitlines()[0] for one in run_tables(both)]
     assert len(titles) == 2
@@ -130,11 +130,11 @@ def test_each_scenario_is_a_table_of_its_own() -> None:
     ("sampling", "words"),
     [(SamplingConfig(), "one process each"), (SamplingConfig(processes=3), "3 processes each, interleaved")]
 )
-def test_a_plan_says_how_many_processes_a_case_takes(sampling: SamplingConfig, words: str) -> None:
+def test_the_title_of_a_plan_has_the_number_of_processes_per_case(sampling: SamplingConfig, words: str) -> None:
     shown = rendered(plan_table([(small_case(), COSTS), (small_case("jax"), COSTS)], sampling))
     assert shown.startswith(f"2 cases, {words}")
 
 
 def ink(text: str) -> Sequence[str]:
-    """All characters but spaces and rules, in alphabetical order: the same whatever lines are broken."""
+    """Return all characters but spaces and rules, sorted: they do not depend on line breaks."""
     return sorted(c for c in text if not c.isspace() and c != "─")

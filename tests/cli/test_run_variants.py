@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.command import said, xibench
+from tests.cli.command import error_of, xibench
 
 FRAMEWORKS = ("pytorch", "tensorflow", "jax")
 BRIEF = ("--device", "cpu", "--images", "noise", "--no-ceilings", "--repeats", "0", "--max-warmup-steps", "1",
@@ -58,7 +58,7 @@ def test_an_operator_is_measured_on_noise_of_its_own_channels(tmp_path: Path) ->
     assert records[0]["costs"]["macs"] == 361 * (9 * 16 + 16 * 24)
 
 
-def test_photographs_of_a_run_with_operators_are_those_of_its_networks(tmp_path: Path) -> None:
+def test_operators_in_a_run_do_not_change_the_images_of_its_networks(tmp_path: Path) -> None:
     found = json.loads(
         xibench("run", "-m", "xception", "--operator", "depthwise", "-f", "jax", "--dry-run", "--json",
                 cwd=tmp_path).stdout
@@ -68,11 +68,11 @@ def test_photographs_of_a_run_with_operators_are_those_of_its_networks(tmp_path:
     ]  # fmt: skip
 
 
-def test_what_is_no_variant_or_operator_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_an_unknown_variant_or_operator_is_refused_in_one_line(tmp_path: Path) -> None:
     run = ("run", "-f", "pytorch")
-    assert "did you mean grouped" in said(*run, "--operator", "groupd", cwd=tmp_path, code=2)
-    assert "unknown operator 'xception'" in said(*run, "--operator", "xception", cwd=tmp_path, code=2)
-    assert "segments is 65" in said(*run, "-m", "xception", "--variant", "segments=65", cwd=tmp_path, code=2)
-    assert "classes is 0" in said(*run, "-m", "xception", "--variant", "classes=0", cwd=tmp_path, code=2)
-    assert "too small" in said(*run, "-m", "vgg16", "--resolution", "16", cwd=tmp_path, code=2)
-    assert "unknown variant" in said(*run, "-m", "xception", "--variant", "sparse", cwd=tmp_path, code=2)
+    assert "did you mean grouped" in error_of(*run, "--operator", "groupd", cwd=tmp_path, code=2)
+    assert "unknown operator 'xception'" in error_of(*run, "--operator", "xception", cwd=tmp_path, code=2)
+    assert "segments is 65" in error_of(*run, "-m", "xception", "--variant", "segments=65", cwd=tmp_path, code=2)
+    assert "classes is 0" in error_of(*run, "-m", "xception", "--variant", "classes=0", cwd=tmp_path, code=2)
+    assert "too small" in error_of(*run, "-m", "vgg16", "--resolution", "16", cwd=tmp_path, code=2)
+    assert "unknown variant" in error_of(*run, "-m", "xception", "--variant", "sparse", cwd=tmp_path, code=2)

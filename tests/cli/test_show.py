@@ -10,7 +10,7 @@ import pandas
 import pytest
 
 from tests.builders import append, calibration, failure, header, measured, record, small_case
-from tests.cli.command import ROOT, said, xibench
+from tests.cli.command import ROOT, error_of, xibench
 from xibench.record.schema import SamplingConfig, Substitution
 from xibench.record.store import RunFile
 
@@ -19,7 +19,7 @@ GOOD, BAD, LEFT = small_case("pytorch"), small_case("tensorflow"), small_case("j
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder whose newest run has a good, a failed and a missing case; the good one ran something else instead."""
+    """A folder whose newest run has a measured case with a substitution, a failed case and a pending case."""
     good = record(GOOD, (0.1, 0.2, 0.3, 0.2, 0.2))
     instead = Substitution(wanted="inductor", why="no C++ compiler", ran="eager")
     process = msgspec.structs.replace(good.processes[0], substitutions=[instead])
@@ -53,7 +53,7 @@ def test_the_json_has_the_shape_that_scripts_rely_on(folder: Path) -> None:
     assert bad["absent"]["images_per_s"]
 
 
-def test_the_table_says_what_the_intervals_leave_out_what_ran_instead_and_what_failed(folder: Path) -> None:
+def test_notes_explain_intervals_substitutions_and_failures(folder: Path) -> None:
     shown = xibench("show", cwd=folder).stdout
     assert "5.00 [" in shown
     assert "ACME CPU (AVX2), 2 cores" in shown
@@ -67,7 +67,7 @@ def test_the_table_says_what_the_intervals_leave_out_what_ran_instead_and_what_f
     assert "1 of 3 cases not measured yet: `xibench run --resume results/runs/" in shown
 
 
-def test_the_command_that_goes_on_with_a_run_is_quoted_for_a_shell(folder: Path) -> None:
+def test_the_command_that_resumes_a_run_is_quoted_for_a_shell(folder: Path) -> None:
     (file,) = (folder / "results/runs").glob("*.jsonl")
     file.rename(folder / "my run.jsonl")
     assert "`xibench run --resume 'my run.jsonl'`" in xibench("show", "my run.jsonl", cwd=folder).stdout
@@ -80,40 +80,40 @@ def test_csv_goes_to_stdout_a_line_per_case(folder: Path) -> None:
     assert rows[1]["step_s"] == ""
 
 
-def test_json_and_csv_at_once_are_refused(folder: Path) -> None:
-    assert "--json and --csv" in said("show", "--json", "--csv", cwd=folder, code=2)
+def test_json_and_csv_together_are_refused(folder: Path) -> None:
+    assert "--json and --csv" in error_of("show", "--json", "--csv", cwd=folder, code=2)
 
 
-def test_a_case_that_still_owes_processes_is_not_called_measured(tmp_path: Path) -> None:
+def test_a_case_with_pending_processes_does_not_count_as_measured(tmp_path: Path) -> None:
     with RunFile.create(tmp_path / "run.jsonl", header([GOOD, LEFT], SamplingConfig(processes=3))) as run_file:
         append(run_file, record(GOOD, (0.1, 0.2), (0.1, 0.2)))
     shown = xibench("show", "run.jsonl", cwd=tmp_path).stdout
     assert "2 of 2 cases not measured yet: `xibench run --resume run.jsonl`" in shown
 
 
-def test_a_run_file_of_the_first_format_is_shown_with_its_gaps_explained(tmp_path: Path) -> None:
+def test_a_run_file_of_format_1_is_shown_with_reasons_for_missing_figures(tmp_path: Path) -> None:
     done = xibench("show", ROOT / "results/reference/amd-epyc-avx512-2c/quick-0.1.jsonl", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "attained is empty: files of format 1 do not hold it (every case)" in done.stdout
 
 
-def test_a_run_without_records_says_so(tmp_path: Path) -> None:
+def test_a_run_without_records_is_reported_as_not_measured(tmp_path: Path) -> None:
     RunFile.create(tmp_path / "run.jsonl", header([GOOD])).close()
     assert "1 case planned, none measured yet" in xibench("show", "run.jsonl", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("command", [["show"], ["report"], ["export", "--out", "x.csv"]])
-def test_latest_without_any_run_says_how_to_make_one(command: list[str], tmp_path: Path) -> None:
-    line = said(*command, cwd=tmp_path, code=1)
+def test_latest_without_any_run_is_refused_with_the_command_that_makes_one(command: list[str], tmp_path: Path) -> None:
+    line = error_of(*command, cwd=tmp_path, code=1)
     assert "results/runs" in line
     assert "`xibench run" in line
 
 
 def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
-    assert "nix.jsonl does not exist" in said("show", "nix.jsonl", cwd=tmp_path, code=1)
+    assert "nix.jsonl does not exist" in error_of("show", "nix.jsonl", cwd=tmp_path, code=1)
 
 
-def test_csv_and_parquet_hold_the_same_cases(folder: Path) -> None:
+def test_csv_and_parquet_contain_the_same_cases(folder: Path) -> None:
     for name in ("run.csv", "run.parquet"):
         done = xibench("export", "--out", name, cwd=folder)
         assert done.stdout == f"{name}\n", done.stderr
@@ -127,7 +127,7 @@ def test_samples_are_one_row_per_timed_step(folder: Path) -> None:
     assert list(pandas.read_csv(folder / "steps.csv")["step_s"]) == [0.1, 0.2, 0.3, 0.2, 0.2]
 
 
-def test_an_ending_that_is_neither_csv_nor_parquet_is_refused(folder: Path) -> None:
-    line = said("export", "--out", "run.xlsx", cwd=folder, code=2)
+def test_an_unknown_suffix_of_an_export_is_refused(folder: Path) -> None:
+    line = error_of("export", "--out", "run.xlsx", cwd=folder, code=2)
     assert "run.xlsx" in line
     assert ".parquet" in line

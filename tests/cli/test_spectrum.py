@@ -1,4 +1,4 @@
-"""`xibench spectrum` as typed: a plan, a real small measurement, what it tells, and what it refuses."""
+"""`xibench spectrum`: plans, a small real measurement and its output, and usage errors."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import said, xibench
+from tests.cli.command import error_of, xibench
 from tests.dashboards import examples
 from xibench.analysis.spectrum import SAMPLING
 from xibench.record.schema import Case
 
 
-def test_a_plan_names_every_network_in_both_ways_of_widths(tmp_path: Path) -> None:
+def test_a_plan_has_every_network_with_both_kinds_of_widths(tmp_path: Path) -> None:
     found = json.loads(xibench("spectrum", "--dry-run", "--json", "-f", "jax", cwd=tmp_path).stdout)
     variants = {entry["case"]["variant"] for entry in found["plan"]}
     assert {"default", "segments_1", "segments_2", "segments_3", "segments_4", "segments_8"} < variants
@@ -28,7 +28,7 @@ def test_help_names_the_defaults_that_a_spectrum_uses(option: str, default: floa
 
 
 @pytest.mark.slow
-def test_a_measured_spectrum_is_told_in_a_table_a_sentence_and_json(tmp_path: Path) -> None:
+def test_a_measured_spectrum_is_shown_as_a_table_a_sentence_and_json(tmp_path: Path) -> None:
     run = tmp_path / "spectrum.jsonl"
     done = xibench(
         "spectrum", "-f", "pytorch", "--recipe", "default", "--segments", "4,8,C", "--widths", "equal",
@@ -47,21 +47,22 @@ def test_a_measured_spectrum_is_told_in_a_table_a_sentence_and_json(tmp_path: Pa
     assert max(parameters) / min(parameters) < 1.02
 
 
-def test_what_cannot_be_measured_is_refused_in_one_line(tmp_path: Path) -> None:
-    assert "received zero, expected whole numbers" in said("spectrum", "--segments", "zero", cwd=tmp_path, code=2)
-    assert "segments is 99, expected 1 to 64" in said("spectrum", "--segments", "99", cwd=tmp_path, code=2)
-    assert "did you mean paper" in said("spectrum", "--widths", "papr", cwd=tmp_path, code=2)
-    assert "received 1, C, expected at least 3 numbers" in said("spectrum", "--segments", "1,C", cwd=tmp_path, code=2)
+def test_invalid_segments_or_widths_are_refused_in_one_line(tmp_path: Path) -> None:
+    assert "received zero, expected whole numbers" in error_of("spectrum", "--segments", "zero", cwd=tmp_path, code=2)
+    assert "segments is 99, expected 1 to 64" in error_of("spectrum", "--segments", "99", cwd=tmp_path, code=2)
+    assert "did you mean paper" in error_of("spectrum", "--widths", "papr", cwd=tmp_path, code=2)
+    line = error_of("spectrum", "--segments", "1,C", cwd=tmp_path, code=2)
+    assert "received 1, C, expected at least 3 numbers" in line
 
 
-def test_what_would_be_ignored_is_refused_in_one_line(tmp_path: Path) -> None:
-    line = said("spectrum", "latest", "-f", "jax", "--dry-run", cwd=tmp_path, code=2)
+def test_options_that_would_be_ignored_are_refused_in_one_line(tmp_path: Path) -> None:
+    line = error_of("spectrum", "latest", "-f", "jax", "--dry-run", cwd=tmp_path, code=2)
     assert "received --framework, --dry-run" in line
-    line = said("spectrum", "--resume", "run.jsonl", "--segments", "1,2,C", cwd=tmp_path, code=2)
+    line = error_of("spectrum", "--resume", "run.jsonl", "--segments", "1,2,C", cwd=tmp_path, code=2)
     assert "received --segments" in line
 
 
-def test_a_run_without_the_spectrum_says_what_would_hold_one(tmp_path: Path) -> None:
+def test_a_run_without_a_spectrum_is_refused_with_a_remedy(tmp_path: Path) -> None:
     from tests.cli.test_paper import RUN
 
     done = xibench("spectrum", RUN, cwd=tmp_path)
@@ -71,7 +72,7 @@ def test_a_run_without_the_spectrum_says_what_would_hold_one(tmp_path: Path) -> 
 
 @pytest.fixture
 def with_a_framework_that_fails(tmp_path: Path) -> Path:
-    """A run in which JAX ran out of time on all but one network, and a process of PyTorch's was disturbed."""
+    """A run in which JAX timed out on all but one network and one PyTorch process was disturbed."""
 
     def case(framework: str, variant: str) -> Case:
         return Case(framework=framework, model="xception", variant=variant, recipe="tuned")
@@ -87,7 +88,7 @@ def with_a_framework_that_fails(tmp_path: Path) -> Path:
     return examples.write(tmp_path / "failing.jsonl", head, records, examples.calibration())
 
 
-def test_what_failed_or_was_disturbed_is_told_beside_what_was_measured(
+def test_failed_and_disturbed_cases_are_shown_beside_measured_ones(
     with_a_framework_that_fails: Path, tmp_path: Path
 ) -> None:
     done = xibench("spectrum", with_a_framework_that_fails, cwd=tmp_path)

@@ -8,7 +8,7 @@ from xibench.analysis.verify import EqualityReport
 from xibench.cli.render.tables import verify_tables
 
 
-def test_a_broken_proof_names_the_worst_layer_and_the_mistake_that_went_unnoticed() -> None:
+def test_a_broken_proof_names_the_worst_layer_and_the_mistake_that_was_not_caught() -> None:
     good = Check(
         model="xception", variant="default", left="jax", right="pytorch", precision="fp64", what="inference at 71",
         max_relative_error=3e-15, tolerance=1e-12, ok=True, worst="block2", errors={},

@@ -1,4 +1,4 @@
-"""`xibench tune` as typed: a real small search, stopped and gone on with, and the recipe file that comes of it."""
+"""`xibench tune`: a small real search, interrupted and resumed, and its recipe file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from frameworks.api import FRAMEWORKS
 from tests.builders import small_case
-from tests.cli.command import ROOT, said, xibench
+from tests.cli.command import ROOT, error_of, xibench
 from tests.processes import wait_until
 from xibench.analysis.tuning import SearchResult
 from xibench.cli.render.tune_tables import found_lines
@@ -33,7 +33,7 @@ def written_for(framework: str, path: Path, batch: int | None = None) -> Path:
 
 
 @pytest.mark.slow
-def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_path: Path) -> None:
+def test_an_interrupted_search_resumes_and_its_recipe_can_be_measured(tmp_path: Path) -> None:
     folder = tmp_path / "search"
     arguments = [*SMALL, "--choice", "batch_norm,depthwise", "--folder", str(folder)]
     first = folder / "01-start.jsonl"
@@ -60,7 +60,7 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
     assert found["found"]["framework"] == "jax"
     assert {stage["name"] for stage in found["stages"]} == {"start", "batch_norm", "depthwise", "confirm"}
     again = json.loads(xibench("tune", "--resume", folder, "--json", cwd=tmp_path).stdout)
-    assert again["stages"] == found["stages"]  # all of it was read, nothing measured anew
+    assert again["stages"] == found["stages"]  # everything was read from the folder, nothing was measured again
 
     file = folder / "recipe.json"
     measured = xibench(
@@ -77,7 +77,7 @@ def test_a_search_that_was_stopped_goes_on_and_its_recipe_can_be_measured(tmp_pa
     assert f"xibench run -f jax -m xception --recipe {file}" in table.stderr
 
 
-def test_that_tuned_is_the_fastest_is_said(tmp_path: Path) -> None:
+def test_a_search_that_finds_tuned_reports_it(tmp_path: Path) -> None:
     text = FRAMEWORKS["jax"].written(FRAMEWORKS["jax"].recipe("tuned", "cpu").choices)
     case = replace(small_case("jax"), recipe=text)
     written = recipe_file.read(written_for("jax", tmp_path / "recipe.json"))
@@ -85,7 +85,7 @@ def test_that_tuned_is_the_fastest_is_said(tmp_path: Path) -> None:
     assert "which is what `tuned` chooses" in "\n".join(found_lines(SearchResult(case), replace(written, recipe=text)))
 
 
-def test_what_would_be_searched_is_shown_without_measuring(tmp_path: Path) -> None:
+def test_a_dry_run_shows_the_search_without_measuring(tmp_path: Path) -> None:
     shown = xibench(*SMALL, "--dry-run", cwd=tmp_path)
     assert "  depthwise: grouped, shifted" in shown.stdout.splitlines()
     assert "  pools: windows, shifted" in shown.stdout.splitlines()
@@ -94,29 +94,29 @@ def test_what_would_be_searched_is_shown_without_measuring(tmp_path: Path) -> No
     assert (several["case"]["batch"], several["batches"]) == (1, [1, 8])
 
 
-def test_what_cannot_be_searched_is_refused_in_one_line(tmp_path: Path) -> None:
-    assert "CASE: received none, expected FRAMEWORK/MODEL" in said("tune", cwd=tmp_path, code=2)
-    assert "CASE: received jax, expected FRAMEWORK/MODEL" in said("tune", "jax", cwd=tmp_path, code=2)
-    assert "framework 'keras-jax'" in said("tune", "keras-jax/xception", cwd=tmp_path, code=2)
-    assert "model 'xceptio'" in said("tune", "jax/xceptio", cwd=tmp_path, code=2)
-    assert "choice of a recipe in jax on cpu 'graphs'" in said(*SMALL, "--choice", "graphs", cwd=tmp_path, code=2)
-    line = said("tune", "jax/xception", "--resolution", "75,99", cwd=tmp_path, code=2)
+def test_an_invalid_search_is_refused_in_one_line(tmp_path: Path) -> None:
+    assert "CASE: received none, expected FRAMEWORK/MODEL" in error_of("tune", cwd=tmp_path, code=2)
+    assert "CASE: received jax, expected FRAMEWORK/MODEL" in error_of("tune", "jax", cwd=tmp_path, code=2)
+    assert "framework 'keras-jax'" in error_of("tune", "keras-jax/xception", cwd=tmp_path, code=2)
+    assert "model 'xceptio'" in error_of("tune", "jax/xceptio", cwd=tmp_path, code=2)
+    assert "choice of a recipe in jax on cpu 'graphs'" in error_of(*SMALL, "--choice", "graphs", cwd=tmp_path, code=2)
+    line = error_of("tune", "jax/xception", "--resolution", "75,99", cwd=tmp_path, code=2)
     assert "--resolution: received 75, 99, expected one" in line
-    line = said("tune", "--resume", "nowhere", cwd=tmp_path, code=1)
+    line = error_of("tune", "--resume", "nowhere", cwd=tmp_path, code=1)
     assert "expected a folder that `xibench tune` created" in line
-    line = said("tune", "--resume", "nowhere", "--choice", "pools", cwd=tmp_path, code=2)
+    line = error_of("tune", "--resume", "nowhere", "--choice", "pools", cwd=tmp_path, code=2)
     assert "received --choice" in line
 
 
-def test_a_folder_with_a_search_is_not_begun_again(tmp_path: Path) -> None:
+def test_a_folder_with_a_search_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "search.json").write_text("{}")
-    line = said(*SMALL, "--folder", "search", cwd=tmp_path, code=1)
+    line = error_of(*SMALL, "--folder", "search", cwd=tmp_path, code=1)
     assert "search already contains a search; resume it (`xibench tune --resume search`)" in line
-    assert "is damaged" in said("tune", "--resume", "search", cwd=tmp_path, code=1)
+    assert "is damaged" in error_of("tune", "--resume", "search", cwd=tmp_path, code=1)
 
 
-def test_a_recipe_file_brings_its_framework_and_its_batch(tmp_path: Path) -> None:
+def test_a_recipe_file_sets_the_framework_and_the_batch(tmp_path: Path) -> None:
     file = written_for("jax", tmp_path / "recipe.json", batch=16)
     plan = json.loads(xibench("run", "--recipe", file, "--dry-run", "--json", cwd=tmp_path).stdout)["plan"]
     assert {(entry["case"]["framework"], entry["case"]["batch"]) for entry in plan} == {("jax", 16)}
@@ -130,8 +130,8 @@ def test_a_recipe_file_brings_its_framework_and_its_batch(tmp_path: Path) -> Non
 
 def test_a_recipe_file_of_another_framework_is_refused(tmp_path: Path) -> None:
     file = written_for("jax", tmp_path / "recipe.json")
-    line = said("run", "-f", "pytorch", "--recipe", file, cwd=tmp_path, code=2)
+    line = error_of("run", "-f", "pytorch", "--recipe", file, cwd=tmp_path, code=2)
     assert "it is a recipe for jax; received --framework pytorch, expected jax alone" in line
     other = written_for("pytorch", tmp_path / "other.json")
-    assert "is a recipe for pytorch" in said("run", "--recipe", f"{file},{other}", cwd=tmp_path, code=2)
-    assert "recipe file none.json cannot be read" in said("run", "--recipe", "none.json", cwd=tmp_path, code=1)
+    assert "is a recipe for pytorch" in error_of("run", "--recipe", f"{file},{other}", cwd=tmp_path, code=2)
+    assert "recipe file none.json cannot be read" in error_of("run", "--recipe", "none.json", cwd=tmp_path, code=1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import said
+from tests.cli.command import error_of
 from xibench.analysis.checks import Caught, Check
 from xibench.analysis.verify import EqualityReport
 from xibench.cli import app
@@ -23,21 +23,21 @@ BROKEN = EqualityReport(ok=False, checks=[CHECK], mistakes=[CAUGHT], skipped=["t
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str] | None]:
-    """A proof that is broken without taking minutes; returns the models that it is asked for."""
-    asked: list[Sequence[str] | None] = []
+    """Replace the proof by one that fails at once; returns the list of models that were requested."""
+    requested: list[Sequence[str] | None] = []
 
     def verify(
         models: Sequence[str] | None = None, *, on_progress: Callable[[str], None], **_: object
     ) -> EqualityReport:
-        asked.append(models)
+        requested.append(models)
         on_progress("xception at 71")
         return BROKEN
 
     monkeypatch.setattr("xibench.analysis.verify.verify", verify)
-    return asked
+    return requested
 
 
-def test_a_broken_proof_ends_with_one_and_is_shown(
+def test_a_broken_proof_is_shown_and_ends_with_exit_code_1(
     broken: list[Sequence[str] | None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert app.call(["verify", "xception"]) == 1
@@ -49,7 +49,7 @@ def test_a_broken_proof_ends_with_one_and_is_shown(
     assert broken == [["xception"]]
 
 
-def test_the_json_has_the_shape_that_scripts_rely_on_and_stands_alone_on_stdout(
+def test_the_json_has_the_shape_that_scripts_rely_on_and_is_all_of_stdout(
     broken: list[Sequence[str] | None], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert app.call(["verify", "--json"]) == 1
@@ -60,13 +60,13 @@ def test_the_json_has_the_shape_that_scripts_rely_on_and_stands_alone_on_stdout(
     assert broken == [None]
 
 
-def test_a_proof_that_holds_ends_with_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_complete_proof_ends_with_exit_code_0(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = EqualityReport(ok=True, checks=[], mistakes=[], skipped=[])
     monkeypatch.setattr("xibench.analysis.verify.verify", lambda *_, **__: whole)
     assert app.call(["verify"]) == 0
 
 
-def test_an_unknown_network_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    line = said("verify", "xeption", cwd=tmp_path, code=2)
+def test_an_unknown_network_is_refused_and_the_nearest_is_suggested(tmp_path: Path) -> None:
+    line = error_of("verify", "xeption", cwd=tmp_path, code=2)
     assert "unknown model 'xeption'" in line
     assert "xception" in line

@@ -1,4 +1,4 @@
-"""From nothing to a site: one tiny run with PyTorch, and everything that is made from it."""
+"""End to end: one tiny run with PyTorch, and all output that is made from it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ pytest.importorskip("torch")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the file of one run, and what the command said in said.txt."""
+    """A folder with the file of one run, and the output of the command in output.txt."""
     folder = tmp_path_factory.mktemp("whole-way")
     arguments = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1")
     done = xibench("run", *arguments, "--device", "cpu", "--min-steps", "5", "--budget", "0.5", cwd=folder)
     assert done.returncode == 0, done.stderr
-    (folder / "said.txt").write_text(done.stdout + done.stderr)
+    (folder / "output.txt").write_text(done.stdout + done.stderr)
     return folder
 
 
-def test_a_run_says_its_headline_where_the_file_is_and_what_comes_next(folder: Path) -> None:
-    said = (folder / "said.txt").read_text()
+def test_a_run_prints_its_headline_its_file_and_the_next_commands(folder: Path) -> None:
+    output = (folder / "output.txt").read_text()
     (file,) = (folder / "results/runs").glob("*.jsonl")
-    assert "images/s" in said
-    assert "do not include the variation between processes" in said
-    assert f"xibench report {file.relative_to(folder)}" in said
-    assert "[1/1] pytorch xception/narrow default fp32 batch 1 71 px cpu: " in said
+    assert "images/s" in output
+    assert "do not include the variation between processes" in output
+    assert f"xibench report {file.relative_to(folder)}" in output
+    assert "[1/1] pytorch xception/narrow default fp32 batch 1 71 px cpu: " in output
 
 
-def test_its_figures_agree_with_each_other(folder: Path) -> None:
+def test_the_figures_of_a_run_are_consistent(folder: Path) -> None:
     found = json.loads(xibench("show", "latest", "--json", cwd=folder).stdout)
     assert found["run"]["command"].startswith("xibench run -f pytorch -m xception")
     assert found["environment"]["packages"]["torch"]
@@ -53,7 +53,7 @@ def test_its_figures_agree_with_each_other(folder: Path) -> None:
     assert record["versions"]["torch"] == found["environment"]["packages"]["torch"]
 
 
-def test_the_layers_of_its_network_are_held_against_its_ceilings(folder: Path) -> None:
+def test_cost_compares_the_layers_of_a_network_with_the_ceilings_of_a_run(folder: Path) -> None:
     arguments = ("xception", "--variant", "narrow", "--resolution", "71", "--run", "latest", "--json")
     roof = json.loads(xibench("cost", *arguments, cwd=folder).stdout)["roofline"]
     (record,) = json.loads(xibench("show", "latest", "--json", cwd=folder).stdout)["records"]
@@ -61,7 +61,7 @@ def test_the_layers_of_its_network_are_held_against_its_ceilings(folder: Path) -
 
 
 @pytest.mark.alone
-def test_a_run_beside_a_busy_process_is_marked_disturbed_and_says_why(folder: Path) -> None:
+def test_a_run_beside_a_busy_process_is_marked_as_disturbed_with_the_reason(folder: Path) -> None:
     arguments = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch", "1")
     short = ("--device", "cpu", "--budget", "0.5", "--repeats", "1", "--no-ceilings", "--out", "busy.jsonl")
     loops = max(1, len(os.sched_getaffinity(0)) // 8)  # at least an eighth of the cores
@@ -69,7 +69,8 @@ def test_a_run_beside_a_busy_process_is_marked_disturbed_and_says_why(folder: Pa
         for _ in range(loops):
             busy = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
             stack.callback(busy.kill)
-        done = xibench_process("run", *arguments, *short, cwd=folder)  # here the loops were the run's own children
+        # A process of its own, because the busy loops would count as children of a run in this process.
+        done = xibench_process("run", *arguments, *short, cwd=folder)
     assert "disturbed (to be repeated): others took" in done.stderr
     assert "ok ‡" in done.stdout
     assert "‡ disturbed: others took" in done.stdout
@@ -79,7 +80,7 @@ def test_a_run_beside_a_busy_process_is_marked_disturbed_and_says_why(folder: Pa
     assert "of the usable cores' time (limit 5" in record["disturbed"][0]
 
 
-def test_it_is_exported_and_reported(folder: Path) -> None:
+def test_a_run_can_be_exported_and_reported(folder: Path) -> None:
     assert xibench("export", "latest", "--out", "run.parquet", cwd=folder).returncode == 0
     assert list(pandas.read_parquet(folder / "run.parquet")["status"]) == ["ok"]
     done = xibench("report", "latest", "--out", "charts", cwd=folder)

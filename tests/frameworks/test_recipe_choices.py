@@ -11,7 +11,7 @@ from frameworks.api import FRAMEWORKS, THIRD_PARTY
 from frameworks.errors import InvalidConfiguration, UnknownName
 from frameworks.recipes import DEVICES, RECIPES, Choice, Execution
 from frameworks.task import INFER
-from tests.cli.command import said
+from tests.cli.command import error_of
 from xibench.run.plan import Selection, cases
 
 
@@ -56,7 +56,7 @@ def test_a_third_party_implementation_has_no_choices() -> None:
 
 
 def test_the_command_reports_an_invalid_choice_in_one_line(tmp_path: Path) -> None:
-    line = said("run", "-f", "jax", "--recipe", "tuned+depthwise=fast", cwd=tmp_path, code=2)
+    line = error_of("run", "-f", "jax", "--recipe", "tuned+depthwise=fast", cwd=tmp_path, code=2)
     assert "recipe 'tuned+depthwise=fast' in jax: depthwise is 'fast', expected one of grouped, shifted" in line
 
 

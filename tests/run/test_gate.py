@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.builders import small_case
-from tests.cli.command import ROOT, said, xibench
+from tests.cli.command import ROOT, error_of, xibench
 from xibench.record.schema import Case
 from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case, is_gated
 from xibench.run.plan import execution
@@ -234,5 +234,5 @@ def test_a_recipe_that_computes_something_else_is_not_timed(tmp_path: Path) -> N
 
 
 def test_a_wrong_choice_is_refused_before_golden_outputs_are_computed(tmp_path: Path) -> None:
-    line = said("run", "-f", "pytorch", "--recipe", "tuned+layout=NHCW", *BRIEF[:-1], cwd=tmp_path, code=2)
+    line = error_of("run", "-f", "pytorch", "--recipe", "tuned+layout=NHCW", *BRIEF[:-1], cwd=tmp_path, code=2)
     assert "layout is 'NHCW'" in line

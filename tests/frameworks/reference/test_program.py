@@ -13,7 +13,7 @@ from frameworks.architectures import network
 from frameworks.errors import Unsupported
 from frameworks.manifest import MANIFEST
 from frameworks.weights import initial
-from tests.cli.command import said, xibench
+from tests.cli.command import error_of, xibench
 from tests.frameworks.programs import prepare, step
 from xibench.analysis.checks import OURS
 from xibench.run.plan import Selection
@@ -39,7 +39,7 @@ def test_both_networks_run_through_the_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["compiled", "tuned", "default+threads=2"])
 def test_it_has_no_recipe_but_default(recipe: str, tmp_path: Path) -> None:
-    line = said("run", "-f", "reference", *NARROW, "--recipe", recipe, "--dry-run", cwd=tmp_path, code=2)
+    line = error_of("run", "-f", "reference", *NARROW, "--recipe", recipe, "--dry-run", cwd=tmp_path, code=2)
     assert recipe in line
 
 

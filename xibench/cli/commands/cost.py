@@ -85,7 +85,7 @@ def _counters(costs: NetworkCost) -> Sequence[CounterCheck]:
 
 
 def _document(costs: NetworkCost, roof: Roofline | None, checks: Sequence[CounterCheck]) -> dict[str, Any]:
-    """The costs, and under `roofline` and `counters` what --run and --counters add."""
+    """Return the costs as a document; --run adds `roofline`, and --counters adds `counters`."""
     import msgspec
 
     document: dict[str, Any] = msgspec.to_builtins(costs)

@@ -58,7 +58,7 @@ def paper(
 
 
 def _speeds(run: str) -> tuple[Path | None, list[Speed]]:
-    """The run file and its ratios; (None, []) if the newest run was asked for and there is none."""
+    """Return the run file and its speed ratios, or (None, []) if the newest run is requested and there is none."""
     from xibench.analysis.paper import speeds
     from xibench.record.store import read
 

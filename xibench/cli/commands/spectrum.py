@@ -1,4 +1,4 @@
-"""`xibench spectrum`: Xception from regular to depthwise convolution, measured along the number of segments."""
+"""`xibench spectrum`: Xception from regular to depthwise convolution, measured against the number of segments."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from xibench.errors import XibenchError
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrumOptions(SelectionOptions):
-    """The options of other commands, except that the default recipe is tuned."""
+    """The options that other commands share, with the default recipe tuned."""
 
     recipe: Annotated[
         Names,
@@ -52,7 +52,7 @@ class SpectrumOptions(SelectionOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class SpectrumSampling(SamplingOptions):
-    """The options of other commands with the defaults of `xibench.analysis.spectrum.SAMPLING`."""
+    """The options that other commands share, with the defaults of `xibench.analysis.spectrum.SAMPLING`."""
 
     processes: Annotated[
         int | None,

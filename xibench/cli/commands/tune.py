@@ -24,7 +24,7 @@ WITH_RESUME: Final = ("resume", "budget", "out", "as_json")
 
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions(SelectionOptions):
-    """The options of other commands, except that several batches mean something else."""
+    """The options that other commands share, with another meaning of several batches."""
 
     batch: Annotated[
         Numbers,

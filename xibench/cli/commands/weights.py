@@ -65,6 +65,6 @@ def init(
     except (OSError, SafetensorError) as error:
         raise StoreError(f"weights: cannot write {out}: {error}") from None
     quoted = shlex.quote(str(out))
-    said = f"wrote {len(values)} arrays of {model}/{variant}, seed {seed}; `xibench run --weights {quoted}` uses them"
-    print(said, file=sys.stderr)
+    line = f"wrote {len(values)} arrays of {model}/{variant}, seed {seed}; `xibench run --weights {quoted}` uses them"
+    print(line, file=sys.stderr)
     print(out)
