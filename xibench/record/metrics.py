@@ -65,13 +65,28 @@ class Measurement:
         """The median step with its interval over processes and steps; None without steps."""
         return hierarchical_median(self.steps_s, self.case.seed) if self.steps_s else None
 
+    @cached_property
+    def metered(self) -> list[tuple[Process, float]]:
+        """The processes that computed images while energy was read, each with its joules.
+
+        Joules are those of the cards' counter, else of their integrated power, plus those of the processor's packages.
+        """
+        found = []
+        for process in self.processes:
+            energy = process.energy
+            gpu = energy.gpu_integrated_joules if energy.gpu_counter_joules is None else energy.gpu_counter_joules
+            known = [joules for joules in (gpu, energy.cpu_package_joules) if joules is not None]
+            if known and process.images:
+                found.append((process, sum(known)))
+        return found
+
     def over_processes(self, values: Iterable[float | None]) -> Interval | None:
-        """The median of one value per process: its interval holds what differs from one process to the next."""
+        """Return the median of one value per process; its interval includes the variation between processes."""
         known = [value for value in values if value is not None and value > 0]
         return hierarchical_median([[value] for value in known], self.case.seed) if known else None
 
     def largest(self, of: Callable[[Memory], int | None]) -> int | None:
-        """The largest of the processes' figures of memory, in bytes; None if no process has one."""
+        """Return the largest of the processes' memory figures, in bytes; None if no process has one."""
         return max((value for p in self.processes if (value := of(p.memory)) is not None), default=None)
 
 
@@ -213,10 +228,6 @@ def _no_steps(case: Measurement) -> Unavailable:
     return Unavailable(f"scenario {case.case.scenario} times no step")
 
 
-def _step(case: Measurement) -> Interval | Unavailable:
-    return case.step_s or _no_steps(case)
-
-
 def _throughput(case: Measurement) -> Interval | Unavailable:
     """Images per second of the median step; the bounds swap, as the fastest step is the highest throughput."""
     step, batch = case.step_s, case.case.batch
@@ -241,8 +252,8 @@ def _latency(name: str, q: float) -> Metric[Percentile]:
 
 
 STEP_S: Final = register(Metric(
-    name="step_s", unit="s", better="lower", of=_step, kind="interval", heading="ms/step", scale=1e3,
-    bounds=False, placed=True,
+    name="step_s", unit="s", better="lower", of=lambda case: case.step_s or _no_steps(case), kind="interval",
+    heading="ms/step", scale=1e3, bounds=False, placed=True,
 ))  # fmt: skip
 """Seconds per step of the case's batch."""
 
@@ -333,44 +344,26 @@ ATTAINED: Final = register(Metric(
 
 
 def _joules_per_image(case: Measurement) -> float | Unavailable:
-    """Energy of all processes together, divided by the images that they computed."""
-    known = _with_energy(case)
-    if not known:
+    """Return the energy of all processes together, divided by the number of images that they computed."""
+    if not case.metered:
         reasons = dict.fromkeys(case.processes[0].energy.absent.values())
         return Unavailable("; ".join(reasons) or "nothing was read")
-    return sum(_joules(p.energy) or 0.0 for p in known) / sum(p.images for p in known)
+    return sum(joules for _, joules in case.metered) / sum(p.images for p, _ in case.metered)
 
 
 def _joules_above_idle(case: Measurement) -> float | Unavailable:
     """As `_joules_per_image`, minus what the same sources used in the same time while the machine was idle."""
-    gross = _joules_per_image(case)
-    if isinstance(gross, Unavailable):
-        return gross
-    known = _with_energy(case)
-    idle = [_idle_joules(p.energy, case.calibration) for p in known]
+    if not case.metered:
+        return _joules_per_image(case)
+    idle = [_idle_joules(p.energy, case.calibration) for p, _ in case.metered]
     if any(joules is None for joules in idle):
         return Unavailable("the run has no idle power of the same source")
-    total = sum(_joules(p.energy) or 0.0 for p in known)
-    return (total - sum(joules or 0.0 for joules in idle)) / sum(p.images for p in known)
-
-
-def _with_energy(case: Measurement) -> list[Process]:
-    """The processes whose energy was read while they computed images."""
-    return [p for p in case.processes if _joules(p.energy) is not None and p.images]
-
-
-def _joules(energy: Energy) -> float | None:
-    """Energy of a window: the cards' counter, else their integrated power, plus the processor's packages.
-
-    None where neither is known.
-    """
-    gpu = energy.gpu_integrated_joules if energy.gpu_counter_joules is None else energy.gpu_counter_joules
-    known = [value for value in (gpu, energy.cpu_package_joules) if value is not None]
-    return sum(known) if known else None
+    total = sum(joules for _, joules in case.metered)
+    return (total - sum(joules or 0.0 for joules in idle)) / sum(p.images for p, _ in case.metered)
 
 
 def _idle_joules(energy: Energy, calibration: Calibration | None) -> float | None:
-    """What the same sources would have used in the window while idle; None where their idle power is unknown."""
+    """Return what the same sources would have used in the window while idle; None if their idle power is unknown."""
     if calibration is None:
         return None
     idle = calibration.idle

@@ -1,8 +1,9 @@
-"""The figures of a record, derived from its raw samples by the registry of metrics, and the remarks beside them."""
+"""The figures of a record, derived from its raw samples by the registry of metrics, with what qualifies them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Final, Generic, cast
 
@@ -11,21 +12,21 @@ import msgspec
 from xibench.measure.statistics import Outliers, Percentile, outliers
 from xibench.record import metrics
 from xibench.record.metrics import Measurement, Metric, T, Unavailable, Value, applicable
-from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Status, Substitution
+from xibench.record.schema import Attempt, Calibration, Case, Record, Status, Substitution
 
 CUT_OFF: Final = ("max_warmup_steps", "warmup_budget_s", "total_budget_s", "time_limit_s")
 """How Process.warmup_stopped_by begins where a limit ended the warm-up."""
 TIME_LIMIT: Final = "time_limit_s"  # how Process.stopped_by begins where the worker ended its sampling to be in time
 
 
+@dataclass(frozen=True, slots=True)
 class Figure(Generic[T]):
     """A metric as an attribute of Summary: `summary.step_s` is `summary[metrics.STEP_S]`."""
 
-    def __init__(self, metric: Metric[T]) -> None:
-        self._metric = metric
+    metric: Metric[T]
 
     def __get__(self, summary: Summary, owner: type[Summary]) -> T | None:
-        return summary[self._metric]
+        return summary[self.metric]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +89,15 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
     """
     processes = record.processes
     figures, absent = _figures(record, calibration)
+
+    # Outliers are labelled process by process: a process that is slower as a whole has none for that reason.
+    labelled = [outliers(p.steps_s) for p in processes if p.steps_s]
+    overheads = [
+        p.clock.loop_overhead_s / median(p.steps_s)
+        for p in processes
+        if p.clock.loop_overhead_s is not None and p.steps_s
+    ]
+    settings = dict.fromkeys(name for p in processes for name in p.settings)
     return Summary(
         case=record.case,
         status=record.status,
@@ -97,14 +107,16 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         superseded=len(record.superseded),
         disturbed=disturbances(record.counted),
         figures=figures,
-        outliers=_outliers(processes),
-        loop_overhead_share=_loop_overhead(processes),
+        outliers=Outliers(
+            sum(o.mild for o in labelled), sum(o.severe for o in labelled), sum(o.n for o in labelled)
+        ) if labelled else None,
+        loop_overhead_share=max(overheads, default=None),
         unsteady=sum(p.sampled.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.sampled),
         cut_short=sum(p.sampled.stopped_by.startswith(TIME_LIMIT) for p in processes if p.sampled),
         substitutions=processes[0].substitutions if processes else [],
-        settings_differ=_differing(processes),
+        settings_differ=[name for name in settings if len({repr(p.settings.get(name)) for p in processes}) > 1],
         absent=absent,
-    )
+    )  # fmt: skip
 
 
 def disturbances(attempts: Sequence[Attempt]) -> list[str]:
@@ -118,7 +130,7 @@ _NAMED_AS: Final = {"host_peak_bytes": "peak_bytes", "device_peak_allocated_byte
 
 
 def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str, Value], dict[str, str]]:
-    """The value of each metric that the case has, and why the others are missing."""
+    """Return the value of each metric that the case has, and why the others are missing."""
     if not record.processes:
         reason = record.reason or record.status
         return {}, {metric.name: reason for metric in applicable(record.case) if metric.expected}
@@ -132,25 +144,3 @@ def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str,
         elif value is not None:
             figures[metric.name] = value
     return figures, absent
-
-
-def _outliers(processes: Sequence[Process]) -> Outliers | None:
-    """Label each process on its own: a process that is slower as a whole has no outliers for that reason."""
-    found = [outliers(p.steps_s) for p in processes if p.steps_s]
-    if not found:
-        return None
-    return Outliers(sum(o.mild for o in found), sum(o.severe for o in found), sum(o.n for o in found))
-
-
-def _loop_overhead(processes: Sequence[Process]) -> float | None:
-    shares = [
-        p.clock.loop_overhead_s / median(p.steps_s)
-        for p in processes
-        if p.clock.loop_overhead_s is not None and p.steps_s
-    ]
-    return max(shares, default=None)
-
-
-def _differing(processes: Sequence[Process]) -> list[str]:
-    names = dict.fromkeys(name for p in processes for name in p.settings)
-    return [name for name in names if len({repr(p.settings.get(name)) for p in processes}) > 1]
