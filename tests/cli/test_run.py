@@ -39,6 +39,8 @@ SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch
         (["-m", "inception_v3", "--resolution", "74"], ["resolution 74 is too small", "the minimum is 75"]),
         (["--min-steps", "0"], ["--min-steps", "received 0"]),
         (["--budget", "-1"], ["--budget", "received -1", "seconds"]),
+        (["--budget", "nan"], ["--budget", "received nan", "seconds"]),
+        (["--budget", "inf"], ["--budget", "received inf", "seconds"]),
         (["--time-limit", "soon"], ["--time-limit", "received soon", "seconds"]),
         (["--weights", "nix.safetensors"], ["nix.safetensors", "xibench weights init"]),
         (["--scenario", "ofline"], ["unknown scenario 'ofline'", "offline"]),

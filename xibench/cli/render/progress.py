@@ -194,11 +194,12 @@ def outcome(record: Record) -> str:
         figures = []
         for metric in (METRICS[m] for m in described(record.case.scenario).headline if m in METRICS):
             value = summary[metric]
-            if value is not None:
-                text = f"{format.figure(metric, value)} {metric.shown_unit}"
-                figures.append(text if metric is HIGHEST_RATE_HZ else format.sentence(metric, value))
-            elif metric is HIGHEST_RATE_HZ:  # that no rate met the latency bound is a result, not a missing value
+            if value is None and metric is HIGHEST_RATE_HZ:  # a result: no rate met the latency bound
                 figures.append("no rate kept the bound" + (" in more than half" if several else ""))
+            elif metric is HIGHEST_RATE_HZ:
+                figures.append(f"{format.figure(metric, value)} {metric.shown_unit}")
+            elif value is not None:
+                figures.append(format.sentence(metric, value))
         parts.append(", ".join(figures) + (f" over {summary.processes} processes" if several else ""))
 
     # Disturbances of the last process

@@ -60,7 +60,7 @@ def run_tables(summaries: Sequence[Summary], title: str = "") -> list[Table]:
             (*(str(getattr(s.case, axis)) for axis in axes), *(column.cell(s) for column in columns)) for s in group
         ]
 
-        # Common values of the other axes, labelled where the value does not speak for itself.
+        # Common values of the other axes, labelled unless the value is self-explanatory.
         common = cases[0]
         labelled = {
             "variant": "" if common.variant == "default" else f"variant {common.variant}",
