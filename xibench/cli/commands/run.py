@@ -56,7 +56,8 @@ def run(
 
 def print_result(path: Path, as_json: bool) -> None:
     """Print the figures of a run file and the next commands. Raises XibenchError if no case could be measured."""
-    from xibench.cli.commands.show import document, print_run
+    from xibench.cli.commands.show import document
+    from xibench.cli.render.run_tables import print_run
     from xibench.record import format
     from xibench.record.store import read
 

@@ -48,39 +48,9 @@ def show(
     if as_json:
         print_json(document(path, stored))
     else:
+        from xibench.cli.render.run_tables import print_run
+
         print_run(path, stored)
-
-
-def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
-    """Print a run's tables, one per scenario, and their notes."""
-    from xibench.cli.render import terminal
-    from xibench.cli.render.run_tables import run_notes, run_tables
-    from xibench.record import format
-    from xibench.record.store import resume_command
-    from xibench.record.summary import summarise
-
-    summaries = [summarise(record, run.calibration) for record in run.records]
-    output = sys.stderr if to_stderr else sys.stdout
-    if not summaries:
-        print(f"{path}: {format.counted(len(run.header.plan), 'case')} planned, none measured yet", file=output)
-        return
-
-    # Tables, headed by the device that was measured: the GPU if a case ran on one, else the CPU
-    environment = run.header.environment
-    device = f"{environment.processor}, {environment.cores_usable} cores"
-    if environment.gpus and any(summary.case.device == "cuda" for summary in summaries):
-        device = environment.gpus[0].name
-    for table in run_tables(summaries, device):
-        terminal.show(table, output)
-
-    # Notes
-    notes = run_notes(run, summaries)
-    left = len(run.index.pending())
-    if left > 0:
-        planned = format.counted(len(run.header.plan), "case")
-        notes.append(f"{left} of {planned} not measured yet: `{resume_command(path)}`")
-    for note in notes:
-        print(note, file=output)
 
 
 def document(path: Path, run: Run) -> dict[str, Any]:

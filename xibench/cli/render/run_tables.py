@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from xibench.cli.render.terminal import case_name, table_of
+from xibench.cli.render.terminal import case_name, show, table_of
 from xibench.errors import UsageError
 from xibench.record.format import NONE, count, counted, few, figure, heading, percent, seconds, size
 from xibench.record.metrics import METRICS
@@ -15,6 +16,8 @@ from xibench.record.schema import Server
 from xibench.scenarios import SCENARIOS, Scenario, described, qualifier
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from xibench.record.metrics import Metric
@@ -37,6 +40,35 @@ class Column:
 
     heading: str
     cell: Callable[[Summary], str]
+
+
+def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
+    """Print a run's tables, one per scenario, and their notes."""
+    from xibench.record.store import resume_command
+    from xibench.record.summary import summarise
+
+    summaries = [summarise(record, run.calibration) for record in run.records]
+    output = sys.stderr if to_stderr else sys.stdout
+    if not summaries:
+        print(f"{path}: {counted(len(run.header.plan), 'case')} planned, none measured yet", file=output)
+        return
+
+    # Tables, headed by the device that was measured: the GPU if a case ran on one, else the CPU
+    environment = run.header.environment
+    device = f"{environment.processor}, {environment.cores_usable} cores"
+    if environment.gpus and any(summary.case.device == "cuda" for summary in summaries):
+        device = environment.gpus[0].name
+    for table in run_tables(summaries, device):
+        show(table, output)
+
+    # Notes
+    notes = run_notes(run, summaries)
+    left = len(run.index.pending())
+    if left > 0:
+        planned = counted(len(run.header.plan), "case")
+        notes.append(f"{left} of {planned} not measured yet: `{resume_command(path)}`")
+    for note in notes:
+        print(note, file=output)
 
 
 def run_tables(summaries: Sequence[Summary], title: str = "") -> list[Table]:
