@@ -22,6 +22,19 @@ WITH_RESUME: Final = ("resume", "budget", "out", "as_json")
 """Options that are allowed beside --resume."""
 
 
+SearchedChoices = Annotated[
+    Names,
+    list_option("--choice", metavar="NAME", help_text="Choices to search.  [default: all that apply on the device]"),
+]
+SearchBudget = Annotated[
+    float | None,
+    typer.Option(
+        "--budget", parser=positive_seconds, metavar="S",
+        help="Seconds after which no further choice is tried; the final comparison follows.  [default: 1200]",
+    ),
+]  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions(SelectionOptions):
     """The options that other commands share, with another meaning of several batches."""
@@ -43,22 +56,11 @@ def tune(
         typer.Argument(metavar="[CASE]", help="FRAMEWORK/MODEL or FRAMEWORK/MODEL/VARIANT, such as jax/xception."),
     ] = None,
     *,
-    choice: Annotated[
-        Names,
-        list_option(
-            "--choice", metavar="NAME", help_text="Choices to search.  [default: all that apply on the device]"
-        ),
-    ] = None,
+    choice: SearchedChoices = None,
     chosen: Annotated[
         TuneOptions, Only("precision", "batch", "resolution", "device", "images", "weights", "seed")
     ],
-    budget: Annotated[
-        float | None,
-        typer.Option(
-            "--budget", parser=positive_seconds, metavar="S",
-            help="Seconds after which no further choice is tried; the final comparison follows.  [default: 1200]",
-        ),
-    ] = None,
+    budget: SearchBudget = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="Recipe file to write.  [default: recipe.json in the folder]"),
