@@ -1,4 +1,4 @@
-"""Adapter to the package `frameworks` of any commit, for `xibench ab git:REV`.
+"""Adapter to the package `frameworks` of any commit, for `xibench ab --base git:REV`.
 
 The current package has `frameworks.api`. Commits from before it have `frameworks.runtime`, and those from before
 recipes configured their process have no `frameworks.beginning`. Both sides of a pair use this adapter, and both
