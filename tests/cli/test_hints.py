@@ -13,8 +13,11 @@ import pytest
 import typer
 from typer.core import TyperGroup
 
-from tests.cli.command import ROOT
+from frameworks.recipes import RECIPES
+from tests.cli.command import ROOT, xibench
 from xibench.cli.app import app
+from xibench.run.plan import PRESETS
+from xibench.scenarios import SCENARIOS
 
 FOLDERS = ("xibench", "frameworks", "dashboards", "benches")
 DOCUMENTS = ("README.md", *(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("docs/*.md"))))
@@ -129,3 +132,12 @@ def test_quoted_options_of_messages_exist() -> None:
     quoted = {option for path in sources for text in texts(path.read_text()) for option in QUOTED_OPTION.findall(text)}
     assert quoted
     assert quoted <= known
+
+
+def test_the_help_of_run_names_exactly_the_registered_presets_scenarios_and_recipes() -> None:
+    help_text = " ".join(xibench("run", "--help", cwd=ROOT).stdout.split())
+    (presets,) = re.findall(r"A named set of cases: ([\w, ]+);", help_text)
+    (scenarios,) = re.findall(r"--scenario NAME ([\w, -]+)\.", help_text)
+    (recipes,) = re.findall(r"Execution settings: ([\w, ]+), or a recipe file", help_text)
+    for listed, registered in ((presets, PRESETS), (scenarios, SCENARIOS), (recipes, RECIPES)):
+        assert re.split(r", | or ", listed) == list(registered)

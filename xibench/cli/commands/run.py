@@ -23,7 +23,7 @@ def run(
         typer.Option(
             "--preset",
             metavar="NAME",
-            help="A named set of cases: quick, nightly or full; other options replace its parts.",
+            help="A named set of cases: quick or nightly; other options replace its parts.",
         ),
     ] = None,
     selection: SelectionOptions,
