@@ -4,14 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import binom, quantile_test
 
 from xibench.measure.statistics import (
     RESAMPLES,
     Interval,
-    Outliers,
     bounding_ranks,
     few_units_factor,
     hierarchical_median,
@@ -127,15 +124,6 @@ def test_resamples_are_to_the_last_bit_the_medians_that_numpy_gives_for_the_same
     shape = (RESAMPLES, len(samples))
     expected = medians[rng.integers(0, len(samples), shape), rng.integers(0, RESAMPLES, shape)].mean(axis=1)
     assert np.array_equal(resampled_means(samples, np.random.default_rng(0)), expected)
-
-
-@given(st.lists(st.floats(1e-6, 1e3), min_size=4, max_size=60))
-def test_fences_are_to_the_last_bit_those_of_numpys_quartiles(samples: list[float]) -> None:
-    values = np.asarray(samples)
-    first, third = np.percentile(values, [25, 75])
-    beyond = np.maximum(first - values, values - third)
-    mild, severe = (int(np.count_nonzero(beyond > fence * (third - first))) for fence in (1.5, 3.0))
-    assert outliers(samples) == Outliers(mild - severe, severe, len(samples))
 
 
 def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:
