@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, runtime_c
 from frameworks.blueprint import Network
 from frameworks.errors import InvalidConfiguration, MissingFramework, UnknownName
 from frameworks.manifest import DeviceMemory, Readings, Substitution
-from frameworks.recipes import DEVICES, PRECISIONS, RECIPES, Choice, Device, Execution, Precision, Recipe, Setting
+from frameworks.recipes import RECIPES, Choice, Device, Execution, Precision, Recipe, Setting
 from frameworks.task import INFER, Batch, Result, Task, TaskName
 from frameworks.weights import Weights
 
@@ -76,7 +76,7 @@ class Framework:
     threads_variable: str | None = None
     flop_counter: str | None = None
 
-    def recipe(self, text: str, device: str, task: Task = INFER) -> Recipe:
+    def recipe(self, text: str, device: Device, task: Task = INFER) -> Recipe:
         """Parse a recipe for one device.
 
         Args:
@@ -99,8 +99,7 @@ class Framework:
             return Recipe(text, self.settings[name])
 
         # Defaults first, then what the named recipe chooses, then the choices that the text adds.
-        where = _device(device)
-        named = {"default": {}, "compiled": self.compiled, "tuned": self.tuned.get((task.name, where), {})}
+        named = {"default": {}, "compiled": self.compiled, "tuned": self.tuned.get((task.name, device), {})}
         choices = {**{choice: known.default for choice, known in self.choices.items()}, **named[name]}
         for part in parts:
             choice, equals, value = part.partition("=")
@@ -114,17 +113,15 @@ class Framework:
                 )
             choices[choice] = value
 
-        why = self.conflict(choices, where)
+        why = self.conflict(choices, device)
         if why:
             raise InvalidConfiguration(f"recipe '{text}' in {self.name}: {why}")
         settings = (self.choices[choice].setting(value) for choice, value in choices.items())
         return Recipe(text, tuple(setting for setting in settings if setting), choices)
 
-    def execution(self, text: str, precision: str, device: str, task: Task = INFER) -> Execution:
-        """Parse a recipe for a precision and a device. Raises as `recipe` does, and UnknownName for a precision."""
-        if precision not in PRECISIONS:
-            raise UnknownName("precision", precision, PRECISIONS)
-        return Execution(self.recipe(text, device, task), cast("Precision", precision), _device(device))
+    def execution(self, text: str, precision: Precision, device: Device, task: Task = INFER) -> Execution:
+        """Parse a recipe for a precision and a device. Raises as `recipe` does."""
+        return Execution(self.recipe(text, device, task), precision, device)
 
     def written(self, choices: Mapping[str, str]) -> str:
         """The recipe with these choices as text: `default`, followed by each choice that is not at its default."""
@@ -132,7 +129,7 @@ class Framework:
         return "+".join(["default", *parts])
 
     def open_choices(
-        self, device: str, precision: str = "fp32", task: Task = INFER, threads: Sequence[int] = ()
+        self, device: Device, precision: Precision = "fp32", task: Task = INFER, threads: Sequence[int] = ()
     ) -> Mapping[str, tuple[str, ...]]:
         """The choices to search over: those with an effect here and more than one value.
 
@@ -145,19 +142,12 @@ class Framework:
         Returns:
             The values of each choice, by its name.
         """
-        where = task, _device(device), cast("Precision", precision)
         values = {
             name: (*choice.values, *(map(str, threads) if choice.number else ()))
             for name, choice in self.choices.items()
-            if choice.applies(*where)
+            if choice.applies(task, device, precision)
         }
         return {name: found for name, found in values.items() if len(found) > 1}
-
-
-def _device(name: str) -> Device:
-    if name not in DEVICES:
-        raise UnknownName("device", name, DEVICES)
-    return name
 
 
 class Program(Protocol):

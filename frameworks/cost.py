@@ -130,27 +130,24 @@ def cost(
     )
 
 
-def as_written(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
-    """(FLOPs, bytes) of each layer in order, for a roofline in which every layer reads and writes memory.
+def roofline_layers(costs: NetworkCost, fused: bool) -> tuple[tuple[int, int], ...]:
+    """Return (FLOPs, bytes) of each layer in order, for a roofline.
 
     FLOPs are 2 per multiply-add and nothing else: the roofline's peak is the rate of a matmul.
-    """
-    return tuple((2 * layer.macs, layer.bytes_moved) for layer in costs.layers)
 
-
-def fused_layers(costs: NetworkCost) -> tuple[tuple[int, int], ...]:
-    """(FLOPs, bytes) of each layer in order, for a roofline in which element-wise layers are fused into neighbours.
-
-    Layers of the kinds in FUSED_AWAY move nothing. A residual addition is fused into the layer that computes its first
-    operand, which writes the sum instead: only the second operand is read. Convolutions, pools and dense layers read
-    their input and parameters and write their output, each once.
+    Args:
+        costs: of the network.
+        fused: whether element-wise layers are fused into neighbours. If not, every layer reads and writes memory. If
+            so, layers of the kinds in FUSED_AWAY move nothing. A residual addition is fused into the layer that
+            computes its first operand, which writes the sum instead: only the second operand is read. Convolutions,
+            pools and dense layers read their input and parameters and write their output, each once.
     """
     layers = []
     for layer in costs.layers:
         bytes_moved = layer.bytes_moved
-        if layer.kind in FUSED_AWAY:
+        if fused and layer.kind in FUSED_AWAY:
             bytes_moved = 0
-        elif layer.kind == "add":
+        elif fused and layer.kind == "add":
             bytes_moved = math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
         layers.append((2 * layer.macs, bytes_moved))
     return tuple(layers)

@@ -1,4 +1,4 @@
-"""Tasks: what one step computes, its input and its result, and how much two results differ.
+"""Tasks: what one step computes, its input and its result.
 
 A task is a value that costs and programs take as an argument.
 """
@@ -40,28 +40,3 @@ class Batch(NamedTuple):
 
 Result = dict[str, "NDArray[np.floating[Any]]"]
 """The result of a step, on the host: {"logits": (batch, classes)}, float32, or float64 in fp64."""
-
-
-def relative_error(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> float:
-    """Return max |left - right| / max |right|; infinite if the shapes differ or the quotient is not finite."""
-    import numpy as np
-
-    if left.shape != right.shape:
-        return float("inf")
-    error = float(np.max(np.abs(left.astype(np.float64) - right)) / np.max(np.abs(right)))
-    return error if np.isfinite(error) else float("inf")
-
-
-def rms_error(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> float:
-    """Return the root mean square of the difference, divided by that of `right`.
-
-    Infinite if the shapes differ or the quotient is not finite.
-    """
-    import numpy as np
-
-    if left.shape != right.shape:
-        return float("inf")
-    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        squares = np.mean((left.astype(np.float64) - right) ** 2) / np.mean(right.astype(np.float64) ** 2)
-    error = float(np.sqrt(squares))
-    return error if np.isfinite(error) else float("inf")

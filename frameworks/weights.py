@@ -97,16 +97,30 @@ def digest(weights: Weights) -> str:
 
 def check(network: Network, weights: Weights) -> None:
     """Raise InvalidWeights if a parameter is missing, unexpected, or of the wrong shape; the message names one."""
-    _check_shapes(network, {name: tuple(array.shape) for name, array in weights.items()})
+    expected = {p.name: p.shape for p in parameters(network)}
+    for name, shape in expected.items():
+        if name not in weights:
+            raise InvalidWeights(f"weights for {network.name}: '{name}' is missing, expected an array of shape {shape}")
+        if weights[name].shape != shape:
+            raise InvalidWeights(
+                f"weights for {network.name}: '{name}' has shape {weights[name].shape}, expected {shape}"
+            )
+    left_over = sorted(set(weights) - set(expected))
+    if left_over:
+        raise InvalidWeights(
+            f"weights for {network.name}: '{left_over[0]}' is not a parameter of it ({len(left_over)} unexpected); "
+            "was the file written for another variant?"
+        )
 
 
 def check_file(network: Network, path: str | Path) -> None:
     """Raise InvalidWeights as `load` and `check` do, but read only the header of the safetensors file."""
+    import numpy as np
     from safetensors import safe_open
 
     with _readable(path), safe_open(str(path), framework="numpy") as file:
-        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118  # no mapping
-    _check_shapes(network, shapes)
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118  # no mapping
+    check(network, {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()})  # without memory
 
 
 def running_statistics(weights: Weights) -> dict[str, Array]:
@@ -151,18 +165,3 @@ def _readable(path: str | Path) -> Iterator[None]:
             f"weights: {path} is not a safetensors file that can be read ({error}); "
             "`xibench weights init MODEL` writes one"
         ) from None
-
-
-def _check_shapes(network: Network, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    expected = {p.name: p.shape for p in parameters(network)}
-    for name, shape in expected.items():
-        if name not in shapes:
-            raise InvalidWeights(f"weights for {network.name}: '{name}' is missing, expected an array of shape {shape}")
-        if shapes[name] != shape:
-            raise InvalidWeights(f"weights for {network.name}: '{name}' has shape {shapes[name]}, expected {shape}")
-    left_over = sorted(set(shapes) - set(expected))
-    if left_over:
-        raise InvalidWeights(
-            f"weights for {network.name}: '{left_over[0]}' is not a parameter of it ({len(left_over)} unexpected); "
-            "was the file written for another variant?"
-        )

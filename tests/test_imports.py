@@ -25,7 +25,8 @@ FRAMEWORK_COMMON = (  # modules of `frameworks` that are shared by all framework
 )
 
 WORKER = (
-    "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure", "xibench.run.plan", "xibench.plugins",
+    "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure", "xibench.run.plan", "xibench.run.gate",
+    "xibench.plugins",
     *FRAMEWORK_COMMON, *ERRORS,
 )
 
@@ -68,7 +69,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         "xibench*", "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure.nvml",
         "frameworks.weights", *NAMES, *ERRORS,
     ),
-    "xibench.run.execute": ("xibench.run", "xibench.workers", "xibench.record", *NAMES, *ERRORS),
+    "xibench.run.execute": ("xibench*", "xibench.run", "xibench.workers", "xibench.record", *NAMES, *ERRORS),
     "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),
     "xibench.ab": (
         "xibench*", "xibench.ab", "xibench.run", "xibench.workers", "xibench.record", "xibench.measure.comparing",

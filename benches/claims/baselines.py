@@ -32,7 +32,7 @@ def cases(
         Selection(models=MODELS, frameworks=(name,), recipes=implementation.distinct_recipes, precisions=precisions)
         for name, implementation in THIRD_PARTY.items()
     )
-    return plan.all_cases([replace(selection, batches=batches, device=device) for selection in (*ours, *theirs)])
+    return plan.cases(*(replace(selection, batches=batches, device=device) for selection in (*ours, *theirs)))
 
 
 class RunFigures:

@@ -22,7 +22,7 @@ from xibench.measure.loop import overhead_s
 clock = MonotonicClock()
 print(json.dumps([[overhead_s(clock, lambda output: None, None) for _ in range(21)], read_cost_s(clock)]))
 """
-PARENT: Final = "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"
+PARENT: Final = "import xibench.cli.commands.run, xibench.run.execute"
 
 
 def measure(_: Path) -> Figures:

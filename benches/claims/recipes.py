@@ -9,6 +9,7 @@ from typing import Any, Final
 from benches.claims.claim import Claim, Figures, Target
 from benches.claims.runs import MODELS, measured, ratio, ratio_figures
 from frameworks.api import FRAMEWORKS
+from frameworks.recipes import Device
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run import plan
 from xibench.run.plan import Selection
@@ -17,7 +18,7 @@ BATCHES: Final = (8,)
 DEVICE: Final = "cpu"
 
 
-def without(framework: str, device: str) -> dict[str, str]:
+def without(framework: str, device: Device) -> dict[str, str]:
     """Return the ablations of `tuned`: choice -> recipe in which only that choice is set back to its default.
 
     Args:
@@ -33,7 +34,7 @@ def without(framework: str, device: str) -> dict[str, str]:
 
 def cases() -> tuple[Case, ...]:
     """Plan `default`, `tuned`, and `tuned` without each of its settings, for every framework and network."""
-    return plan.all_cases([
+    return plan.cases(*[
         Selection(
             frameworks=(framework,), models=MODELS, batches=BATCHES,
             recipes=("default", "tuned", *without(framework, DEVICE).values()), device=DEVICE,

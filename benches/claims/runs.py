@@ -11,7 +11,7 @@ from xibench.errors import InputError
 from xibench.measure.comparing import Ratio, unpaired_ratio
 from xibench.record.schema import Case, Record, SamplingConfig
 from xibench.record.store import Run, read
-from xibench.run import execute, start
+from xibench.run import execute
 
 FILE: Final = "run.jsonl"
 MODELS: Final = ("xception", "inception_v3")
@@ -35,14 +35,14 @@ def measured(folder: Path, cases: Sequence[Case], claim: str) -> Run:
     """
     path, observer = folder / FILE, _ProgressLines()
     if path.exists():
-        run_file = start.resume(path, observer)
+        run_file = execute.resume(path, observer)
         if list(run_file.header.plan) != list(cases):
             run_file.close()
             raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to start again")
     else:
-        run_file = start.start(cases, SAMPLING, None, f"python -m benches.claims {claim}", path)
+        run_file = execute.start(cases, SAMPLING, None, f"python -m benches.claims {claim}", path)
     with run_file:
-        execute.run(run_file.pending(), run_file, observer)
+        execute.run(run_file.index.pending(), run_file, observer)
     return read(path)
 
 

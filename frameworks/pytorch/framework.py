@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sysconfig
@@ -67,11 +68,14 @@ def conflict(choices: Mapping[str, str], device: Device) -> str | None:
     return None
 
 
-def missing_toolchain() -> str | None:
-    """Why TorchInductor cannot generate code for this CPU, and what to install; None if it can.
+def missing_toolchain(device: Device = "cpu") -> str | None:
+    """Why TorchInductor cannot generate code for this device, and what to install; None if it can.
 
-    It runs $CXX or g++, and its code includes Python.h.
+    For a CPU it runs $CXX or g++, and its code includes Python.h; for a GPU it needs Triton.
     """
+    if device == "cuda":
+        found = importlib.util.find_spec("triton")
+        return None if found else "TorchInductor needs Triton on a GPU, it is not installed"
     compiler = os.environ.get("CXX", "g++")
     if shutil.which(compiler) is None:
         return f"TorchInductor needs a C++ compiler, {compiler} was not found (apt install g++)"

@@ -5,7 +5,7 @@ Every default in which frameworks differ is explicit here, at the same position 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -30,6 +30,16 @@ def to_canonical(tensor: Tensor) -> np.ndarray:
     wide = tensor.detach().cpu()
     wide = wide if wide.dtype == torch.float64 else wide.float()
     return np.ascontiguousarray(wide.numpy().transpose(TO_CANONICAL[wide.ndim]))
+
+
+class WithoutParameters(nn.Module):
+    """A layer without parameters: it keeps the blueprint's layer, which its forward pass reads."""
+
+    layer: Any
+
+    def __init__(self, layer: blueprint.Layer) -> None:
+        super().__init__()
+        self.layer = layer
 
 
 class Conv(nn.Module):
@@ -85,23 +95,19 @@ class BatchNorm(nn.Module):
         return y
 
 
-class Activation(nn.Module):
+class Activation(WithoutParameters):
     """Never in place: a residual block's input is used again by its shortcut."""
 
-    def __init__(self, layer: blueprint.Activation) -> None:
-        super().__init__()
-        self.layer = layer
+    layer: blueprint.Activation
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x) if self.layer.function == "relu" else F.elu(x)
 
 
-class MaxPool(nn.Module):
+class MaxPool(WithoutParameters):
     """Padded cells count as minus infinity. ceil_mode is the same as one padded cell at the bottom and right."""
 
-    def __init__(self, layer: blueprint.MaxPool) -> None:
-        super().__init__()
-        self.layer = layer
+    layer: blueprint.MaxPool
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
@@ -115,12 +121,10 @@ class MaxPool(nn.Module):
         return F.max_pool2d(x, layer.window, layer.stride)
 
 
-class AveragePool(nn.Module):
+class AveragePool(WithoutParameters):
     """PyTorch divides by all cells of the window unless count_include_pad is off."""
 
-    def __init__(self, layer: blueprint.AveragePool) -> None:
-        super().__init__()
-        self.layer = layer
+    layer: blueprint.AveragePool
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
@@ -128,46 +132,38 @@ class AveragePool(nn.Module):
         return F.avg_pool2d(x, layer.window, layer.stride, edge, count_include_pad=layer.border == "include")
 
 
-class GlobalAveragePool(nn.Module):
+class GlobalAveragePool(WithoutParameters):
     """(N, C, H, W) -> (N, C)."""
 
-    def __init__(self, layer: blueprint.GlobalAveragePool) -> None:
-        super().__init__()
-        self.layer = layer
+    layer: blueprint.GlobalAveragePool
 
     def forward(self, x: Tensor) -> Tensor:
         return x.mean((2, 3))
 
 
-class Flatten(nn.Module):
+class Flatten(WithoutParameters):
     """(N, C, H, W) -> (N, H * W * C): the canonical order is that of channels-last."""
 
-    def __init__(self, layer: blueprint.Flatten) -> None:
-        super().__init__()
-        self.layer = layer
+    layer: blueprint.Flatten
 
     def forward(self, x: Tensor) -> Tensor:
         return x.permute(0, 2, 3, 1).flatten(1)
 
 
-class Slice(nn.Module):
+class Slice(WithoutParameters):
     """Channels [start, stop), as a view."""
 
-    def __init__(self, layer: blueprint.Slice) -> None:
-        super().__init__()
-        self.layer = layer
+    layer: blueprint.Slice
 
     def forward(self, x: Tensor) -> Tensor:
         return x[:, self.layer.start : self.layer.stop]
 
 
-class Dropout(nn.Module):
+class Dropout(WithoutParameters):
     """Kept units are divided by 1 - rate. `mask` (1 keeps, 0 drops), if set, replaces the random one."""
 
-    def __init__(self, layer: blueprint.Dropout) -> None:
-        super().__init__()
-        self.layer = layer
-        self.mask: Tensor | None = None
+    layer: blueprint.Dropout
+    mask: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -20,13 +20,11 @@ from frameworks.pytorch import build, settings
 from frameworks.pytorch.framework import PYTORCH, missing_toolchain
 from frameworks.pytorch.layers import Dropout
 from frameworks.pytorch.model import DTYPES
+from frameworks.pytorch.settings import Compilation
 from frameworks.recipes import AUTOMATIC, Device, Execution, Precision, require_tf32
 from frameworks.rewrites import fold_batch_norm
 from frameworks.task import Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
-
-if TYPE_CHECKING:
-    from frameworks.pytorch.inductor import Compilation
 
 MAX_NETWORKS: Final = 256
 LAYOUTS: Final = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
@@ -86,32 +84,15 @@ def compiled(
         The function that a step calls, its compilation, and what is unavailable: without a compiler the model runs
         eagerly, and there is no compilation.
     """
-    missing = missing_compiler(device)
+    missing = missing_toolchain(device)
     if missing:
-        return model, None, (missing,)
-    # Importing either takes a second.
-    from torch import _dynamo as dynamo
+        return model, None, (Substitution("torch.compile", missing, "eager"),)
 
-    from frameworks.pytorch.inductor import Compilation
+    from torch import _dynamo as dynamo  # importing it takes a second
 
     dynamo.config.recompile_limit = MAX_NETWORKS  # of one class in a process: the next one would run eagerly
     dynamo.config.fail_on_recompile_limit_hit = True
     return torch.compile(model, options=dict(options) or None), Compilation(options), ()
-
-
-def missing_compiler(device: Device) -> Substitution | None:
-    """Eager execution in place of torch.compile if TorchInductor has no compiler for the device; None if it has one.
-
-    It needs a C++ compiler for a CPU, and Triton for a GPU.
-    """
-    if device == "cpu":
-        why = missing_toolchain()
-        return Substitution("torch.compile", why, "eager") if why else None
-    try:
-        import triton  # noqa: F401
-    except ImportError:
-        return Substitution("torch.compile", "TorchInductor needs Triton on a GPU, it is not installed", "eager")
-    return None
 
 
 def set_matmul_precision(precision: Precision, device: Device) -> None:
@@ -221,13 +202,7 @@ def matmul(n: int, precision: Precision, device: Device) -> Callable[[], Tensor]
     set_matmul_precision(precision, device)
     left, right = (torch.from_numpy(operand).to(device, DTYPES[precision]) for operand in matmul_operands(n))
     result = torch.empty_like(left)
-
-    def multiply() -> Tensor:
-        with torch.inference_mode():
-            torch.mm(left, right, out=result)
-        return _synchronised(result)
-
-    return multiply
+    return lambda: _synchronised(torch.mm(left, right, out=result))
 
 
 def copy(size_bytes: int, device: Device) -> Callable[[], Tensor]:

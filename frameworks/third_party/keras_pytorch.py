@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from frameworks.blueprint import Network, has_batch_norm
+from frameworks.manifest import Substitution
 from frameworks.pytorch import program
+from frameworks.pytorch.framework import missing_toolchain
 from frameworks.pytorch.program import PyTorchProgram
 from frameworks.pytorch.program import devices as devices
+from frameworks.pytorch.settings import Compilation
 from frameworks.recipes import Device, Execution
 from frameworks.task import Task
 from frameworks.third_party import keras_model
@@ -34,19 +37,14 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     device, recipe = execution.device, execution.recipe.name
     program.require_device(device)
     program.set_matmul_precision(execution.precision, device)
-    missing = program.missing_compiler(device) if recipe != "default" else None
+    missing = missing_toolchain(device) if recipe != "default" else None
     options = Options(True if recipe != "default" and not missing else None, recipe == "tuned")
     model = keras_model.build("torch", network, weights, execution.precision, options)
-    compilation = None
-    if model.jit_compile:
-        from frameworks.pytorch.inductor import Compilation  # importing TorchInductor takes a second
-
-        compilation = Compilation()
     return PyTorchProgram(
         model, _predict(model), execution, has_batch_norm(network),
         axes="NCHW" if options.channels_first else "NHWC",
-        compilation=compilation,
-        substitutions=(missing,) if missing else (),
+        compilation=Compilation() if model.jit_compile else None,
+        substitutions=(Substitution("torch.compile", missing, "eager"),) if missing else (),
     )  # fmt: skip
 
 

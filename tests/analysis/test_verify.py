@@ -14,15 +14,15 @@ import pytest
 from frameworks.api import FRAMEWORKS
 from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
-from frameworks.task import relative_error, rms_error
 from tests.analysis.reports import verified_networks
 from xibench.analysis import forward
 from xibench.analysis import verify as verify_
-from xibench.analysis.checks import KERAS, OURS, Check, array_errors
+from xibench.analysis.checks import KERAS, OURS, Check, array_errors, relative_error
 from xibench.analysis.mistakes import MISTAKES
 from xibench.analysis.verify import EqualityReport, Part, verify, verify_networks
 from xibench.analysis.verify_workers import Workers
 from xibench.errors import XibenchError
+from xibench.run.gate import rms_error
 from xibench.workers.messages import ForwardPass
 
 SMALL = "channels=24+features=16+segments=3"

@@ -8,8 +8,15 @@ import pytest
 import typer
 
 from xibench.cli.commands.run import run
-from xibench.cli.options import Only, RunFileOptions, SamplingOptions, SelectionOptions, expand_options
-from xibench.cli.parsers import list_option, whole_number
+from xibench.cli.options import (
+    Only,
+    RunFileOptions,
+    SamplingOptions,
+    SelectionOptions,
+    expand_options,
+    list_option,
+    whole_number,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

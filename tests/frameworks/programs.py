@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from frameworks.api import Program, find, load, synchronised_step
 from frameworks.blueprint import Network
+from frameworks.recipes import Device, Precision
 from frameworks.task import INFER, Batch
 from frameworks.weights import Weights, initial
 
 
 def prepare(
-    name: str, network: Network, recipe: str = "default", precision: str = "fp32", device: str = "cpu",
+    name: str, network: Network, recipe: str = "default", precision: Precision = "fp32", device: Device = "cpu",
     weights: Weights | None = None,
 ) -> Program:  # fmt: skip
     execution = find(name).execution(recipe, precision, device)

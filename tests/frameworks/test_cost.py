@@ -15,7 +15,7 @@ from frameworks.blueprint import (
     Network,
     Residual,
 )
-from frameworks.cost import ITEM_BYTES, LayerCost, NetworkCost, as_written, cost, fused_layers
+from frameworks.cost import ITEM_BYTES, LayerCost, NetworkCost, cost, roofline_layers
 from frameworks.errors import Unsupported
 from frameworks.task import INFER
 
@@ -165,7 +165,7 @@ def tiny() -> Network:
 def test_a_fused_network_moves_only_what_its_convolutions_pools_and_second_summands_move() -> None:
     costs = cost(tiny(), batch=2)
     picture, kernel = 4 * 2 * 4 * 4 * 3, 4 * 3 * 3 * 3 * 3
-    assert dict(zip((layer.name for layer in costs.layers), fused_layers(costs), strict=True)) == {
+    assert dict(zip((layer.name for layer in costs.layers), roofline_layers(costs, fused=True), strict=True)) == {
         "block.conv": (2 * 2 * 4 * 4 * 3 * 3 * 3 * 3, 2 * picture + kernel),
         "block.bn": (0, 0),
         "block.relu": (0, 0),
@@ -178,9 +178,8 @@ def test_a_fused_network_moves_only_what_its_convolutions_pools_and_second_summa
 
 def test_fused_branches_write_directly_into_their_concatenation() -> None:
     costs = cost(network("inception_v3"))
-    concatenations = [
-        work for layer, work in zip(costs.layers, fused_layers(costs), strict=True) if layer.kind == "concat"
-    ]
+    layers = zip(costs.layers, roofline_layers(costs, fused=True), strict=True)
+    concatenations = [work for layer, work in layers if layer.kind == "concat"]
     assert len(concatenations) == 15
     assert set(concatenations) == {(0, 0)}
 
@@ -189,7 +188,7 @@ def test_fused_branches_write_directly_into_their_concatenation() -> None:
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
 def test_as_written_does_the_same_multiply_adds_and_moves_every_layers_bytes(model: str, precision: str) -> None:
     costs = cost(network(model), batch=2, precision=precision)
-    fused, written = fused_layers(costs), as_written(costs)
+    fused, written = roofline_layers(costs, fused=True), roofline_layers(costs, fused=False)
     assert [flops for flops, _ in fused] == [flops for flops, _ in written]
     assert sum(flops for flops, _ in written) == 2 * costs.macs
     assert sum(moved for _, moved in written) == costs.bytes_moved

@@ -73,7 +73,3 @@ def test_a_choice_applies_only_to_its_tasks_devices_and_precisions() -> None:
 def test_an_execution_survives_encoding_and_decoding() -> None:
     execution = FRAMEWORKS["jax"].execution("tuned+threads=2", "bf16", "cpu")
     assert msgspec.json.decode(msgspec.json.encode(execution), type=Execution) == execution
-    with pytest.raises(UnknownName, match="unknown precision 'fp31': did you mean fp32"):
-        FRAMEWORKS["jax"].execution("tuned", "fp31", "cpu")
-    with pytest.raises(UnknownName, match="unknown device 'tpu': did you mean cpu"):
-        FRAMEWORKS["jax"].execution("tuned", "fp32", "tpu")

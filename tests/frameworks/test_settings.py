@@ -197,17 +197,23 @@ def test_torch_compile_reports_its_graphs_cache_and_scratch_memory(
 
 
 def test_scratch_memory_of_torch_compile_is_the_peak_of_live_buffers_without_outputs() -> None:
+    from torch._inductor import memory
     from torch._inductor.memory import BufferInfo
 
-    from frameworks.pytorch import inductor
+    from frameworks.pytorch import settings
 
     kept, first, second, last = (BufferInfo(None, size, size, *span) for size, span in (  # type: ignore[arg-type]
         (1000, (0, -1)), (10, (0, 1)), (20, (1, 2)), (25, (2, 2))
     ))  # fmt: skip
     timeline: tuple[list[BufferInfo], dict[Any, Any], dict[Any, Any]] = ([kept, first, second, last], {}, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch._inductor.memory.compute_memory_timeline", lambda *_: timeline)
-        assert inductor._scratch_bytes([None] * 3, set()) == 45
+        patch.setattr(memory, "compute_memory_timeline", lambda *_: timeline)
+        patch.setattr(memory, "reorder_for_peak_memory", lambda nodes, *_: nodes)
+        patch.setattr(settings, "_planned", [])
+        settings._observe_schedules.__wrapped__()
+        schedule: Any = memory.reorder_for_peak_memory
+        assert schedule([None] * 3, {}, {}, set(), set()) == [None] * 3
+        assert settings._planned == [45]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

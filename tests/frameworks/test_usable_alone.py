@@ -10,6 +10,7 @@ import pytest
 
 from frameworks.architectures import network
 from frameworks.blueprint import parameters
+from frameworks.recipes import Precision
 from frameworks.weights import initial, save
 
 SIZE = 75
@@ -160,7 +161,7 @@ def test_jax_training_changes_running_statistics_and_draws_another_mask_each_tim
 
 
 @pytest.mark.parametrize("precision", ["fp64", "fp32", "bf16"])
-def test_every_precision_gives_the_same_answer_to_its_own_accuracy(precision: str) -> None:
+def test_every_precision_gives_the_same_answer_to_its_own_accuracy(precision: Precision) -> None:
     from tests.frameworks.programs import prepare, step
 
     built = network("xception", "narrow", resolution=SIZE)

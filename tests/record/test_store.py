@@ -84,9 +84,9 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 def test_a_resumed_file_has_the_cases_without_a_record_pending(written: Path) -> None:
     with RunFile.resume(written) as run_file:
-        assert run_file.pending() == [PLAN[2]]
+        assert run_file.index.pending() == [PLAN[2]]
         append(run_file, record(PLAN[2]))
-        assert run_file.pending() == []
+        assert run_file.index.pending() == []
     assert len(read(written).records) == 3
 
 
@@ -97,7 +97,7 @@ def test_a_file_cut_in_mid_line_is_read_without_that_line_and_resumed(written: P
     assert run.cut_line
     assert run.records == (record(PLAN[0]),)
     with RunFile.resume(written) as run_file:
-        assert run_file.pending() == PLAN[1:]
+        assert run_file.index.pending() == PLAN[1:]
         append(run_file, record(PLAN[1]))
     assert [r.status for r in read(written).records] == ["ok", "ok"]
     assert not read(written).cut_line
@@ -168,7 +168,7 @@ try:
         append(run_file, record(case))
 except StoreError as error:
     print(error)
-    print(len(plan) - len(run_file.pending()))
+    print(len(plan) - len(run_file.index.pending()))
 """
 
 
@@ -201,7 +201,7 @@ def test_ctrl_c_between_two_partial_writes_leaves_no_half_line(written: Path, mo
         with pytest.raises(KeyboardInterrupt):
             append(run_file, record(PLAN[2]))
         monkeypatch.undo()
-        assert run_file.pending() == [PLAN[2]]
+        assert run_file.index.pending() == [PLAN[2]]
     assert written.read_bytes() == before
 
 
@@ -221,11 +221,11 @@ def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_asi
     with RunFile.create(tmp_path, header([case], SamplingConfig(processes=2, repeats=1))) as run_file:
         run_file.append(attempt(case, number=0))
         run_file.append(attempt(case, number=1, order=1, disturbed=["load 9"], superseded=True))
-        assert run_file.pending() == [case]
+        assert run_file.index.pending() == [case]
     with RunFile.resume(run_file.path) as run_file:
-        assert run_file.pending() == [case]
+        assert run_file.index.pending() == [case]
         run_file.append(attempt(case, number=1, order=2))
-        assert run_file.pending() == []
+        assert run_file.index.pending() == []
     (stored,) = read(run_file.path).records
     assert [p.order for p in stored.processes] == [0, 2]
     assert [a.order for a in stored.superseded] == [1]
@@ -234,7 +234,7 @@ def test_a_case_is_pending_until_it_has_its_processes_not_counting_those_set_asi
 def test_a_case_that_failed_owes_no_further_process(tmp_path: Path) -> None:
     with RunFile.create(tmp_path, header(PLAN[:1], SamplingConfig(processes=3))) as run_file:
         append(run_file, failure(PLAN[0]))
-        assert run_file.pending() == []
+        assert run_file.index.pending() == []
 
 
 def test_calibrations_are_kept_and_the_last_one_counts(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_resumed_run_measures_only_what_is_missing(
     path = tmp_path / "run.jsonl"
     os.truncate(path, path.stat().st_size - 5)
     with RunFile.resume(path) as run_file:
-        cut_off = run_file.pending()
+        cut_off = run_file.index.pending()
         records = run(cut_off, run_file, listener, stand_in("exit,ok,exit"), calibrate=False, conditions=Quiet())
     assert [(r.case.batch, r.status) for r in records] == [(2, "ok")]
     assert [r.status for r in read(path).records] == ["ok", "ok", "ok"]

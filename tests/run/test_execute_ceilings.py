@@ -39,7 +39,7 @@ def test_ceilings_come_before_the_first_case_once_and_again_in_another_environme
     plan = [small_case("pytorch"), small_case("jax")]
     with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
         (first,) = run(plan[:1], run_file, listener, stand_in("ok"), conditions=Quiet())
-        run(run_file.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
+        run(run_file.index.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
     assert len(read(run_file.path).calibrations) == 1
     assert listener.heard[:3] == ["idle power", "ceilings in pytorch", "1/2"]
     assert first.costs.attainable_s is not None
@@ -51,7 +51,7 @@ def test_ceilings_come_before_the_first_case_once_and_again_in_another_environme
     with RunFile.create(tmp_path / "more.jsonl", header(more)) as run_file:
         run(more[:1], run_file, listener, stand_in("ok"), conditions=Quiet())
     with RunFile.resume(tmp_path / "more.jsonl", "another environment") as run_file:
-        (_, last) = run(run_file.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
+        (_, last) = run(run_file.index.pending(), run_file, listener, stand_in("ok"), conditions=Quiet())
     here, there = read(tmp_path / "more.jsonl").calibrations
     assert here.environment != there.environment == last.environment == "another environment"
     assert [p.reason for p in there.matmuls] == ["the worker exited with code 3 during start, without a result"]

@@ -21,7 +21,7 @@ from xibench.run.execute import run
 ROOT = Path(__file__).parents[2]
 MANY = "msgspec.structs.replace(small_case(), weights=f'seed:{n}') for n in range(20)"
 
-PARENT = "import xibench.cli.commands.run, xibench.run.execute, xibench.run.start"
+PARENT = "import xibench.cli.commands.run, xibench.run.execute"
 
 RUN = """
 import sys

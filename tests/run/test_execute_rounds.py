@@ -21,7 +21,7 @@ def test_a_sweep_ends_where_memory_ran_out_and_that_is_a_result(
     with RunFile.create(tmp_path / "run.jsonl", header(plan, sampling)) as run_file:
         behaviour = stand_in("ok,ok,ok,hoard:600")
         records = run(plan, run_file, listener, behaviour, calibrate=False, conditions=Quiet())
-        assert run_file.pending() == []
+        assert run_file.index.pending() == []
     for record in records:
         batch, attempts = record.case.batch, record.attempts
         if batch < 4:
@@ -77,7 +77,7 @@ def test_a_run_that_was_cut_off_in_a_round_goes_on_with_its_next_process(
     path.write_bytes(b"".join(lines[: 1 + kept]) + lines[1 + kept][:50])
     with RunFile.resume(path) as run_file:
         monitor = Quiet(run_file.index.attempts, disturbed=[3])
-        run(run_file.pending(), run_file, listener, stand_in("ok"), calibrate=False, conditions=monitor)
+        run(run_file.index.pending(), run_file, listener, stand_in("ok"), calibrate=False, conditions=monitor)
     assert [(a.case, a.number, a.order, a.superseded) for a in read(path).attempts] == whole
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.builders import small_case
 from tests.cli.command import ROOT, error_of, xibench
 from xibench.record.schema import Case
-from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case, is_gated
+from xibench.run.gate import FACTOR, EqualityGate, NoGoldenOutputs, allowed_error, golden_case
 from xibench.run.plan import execution
 from xibench.workers import case as job
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenOutputs
@@ -28,10 +28,10 @@ BRIEF = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--image
 
 
 def test_ours_are_gated_unless_they_are_what_others_are_held_against() -> None:
-    assert is_gated(TUNED)
-    assert is_gated(msgspec.structs.replace(TUNED, recipe="default+layout=NHWC"))
-    assert not is_gated(small_case())
-    assert not is_gated(msgspec.structs.replace(TUNED, framework="keras-jax"))
+    assert golden_case(TUNED)
+    assert golden_case(msgspec.structs.replace(TUNED, recipe="default+layout=NHWC"))
+    assert not golden_case(small_case())
+    assert not golden_case(msgspec.structs.replace(TUNED, framework="keras-jax"))
 
 
 def test_batches_scenarios_and_recipes_share_the_golden_outputs_of_their_first_image() -> None:
@@ -39,8 +39,9 @@ def test_batches_scenarios_and_recipes_share_the_golden_outputs_of_their_first_i
         msgspec.structs.replace(TUNED, batch=batch, recipe=recipe, scenario=scenario) for batch in (1, 3, 64)
         for recipe in ("tuned", "compiled") for scenario in ("offline", "compile")
     ]  # fmt: skip
-    assert {(golden_case(case).batch, golden_case(case).recipe) for case in cases} == {(1, "default")}
-    assert len({golden_case(case) for case in cases}) == 1
+    (golden,) = {golden_case(case) for case in cases}
+    assert golden is not None
+    assert (golden.batch, golden.recipe) == (1, "default")
 
 
 def test_golden_outputs_are_float64_and_allows_three_times_what_default_has(tmp_path: Path) -> None:
@@ -185,8 +186,10 @@ def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
             return {"logits": output}
 
     np.save(tmp_path / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
+    case = golden_case(TUNED)
+    assert case is not None
     request = ComputeGoldenOutputs(
-        case=golden_case(TUNED), execution=msgspec.to_builtins(execution(golden_case(TUNED))),
+        case=case, execution=msgspec.to_builtins(execution(case)),
         batch_file=str(tmp_path / "batch.npy"), file=str(tmp_path / "reference.npz"),
     )  # fmt: skip
     with pytest.raises(ArithmeticError, match="recipe default gives logits in fp32 or fp64 that are not finite"):

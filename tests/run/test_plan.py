@@ -16,7 +16,7 @@ from xibench.measure import nvml
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case
 from xibench.run.ceilings import costs
-from xibench.run.plan import Selection, all_cases, cases, preset, resolve_device, sampling_of
+from xibench.run.plan import Selection, cases, preset, resolve_device, sampling_of
 from xibench.workers import probe
 from xibench.workers.messages import Probe
 
@@ -36,7 +36,7 @@ def test_a_name_given_twice_is_one_case() -> None:
 
 def test_the_quick_preset_has_twelve_cases() -> None:
     quick = preset("quick")
-    planned = all_cases([replace(selection, device="cpu") for selection in quick.selections])
+    planned = cases(*(replace(selection, device="cpu") for selection in quick.selections))
     assert len(planned) == 12
     assert {c.batch for c in planned} == {8}
     assert {c.recipe for c in planned} == {"default", "tuned"}
@@ -149,7 +149,7 @@ def test_auto_is_cuda_where_there_is_a_card_and_a_framework_sees_it(
 
 def test_the_nightly_preset_has_thirty_six_cases_of_three_processes() -> None:
     nightly = preset("nightly")
-    planned = all_cases([replace(selection, device="cpu") for selection in nightly.selections])
+    planned = cases(*(replace(selection, device="cpu") for selection in nightly.selections))
     assert len(planned) == 36
     assert nightly.sampling.processes == 3
     assert {c.batch for c in planned} == {1, 8}

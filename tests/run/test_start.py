@@ -18,8 +18,7 @@ from xibench.errors import InputError, UsageError
 from xibench.record import environment
 from xibench.record.schema import FORMAT_VERSION, Case, SamplingConfig
 from xibench.record.store import RunFile, read
-from xibench.run.execute import run
-from xibench.run.start import resume, start
+from xibench.run.execute import resume, run, start
 
 QUICK = SamplingConfig(warmup_steps=1, max_warmup_steps=1, min_steps=2, max_steps=2, time_limit_s=1800)
 
@@ -52,7 +51,7 @@ def test_resuming_in_the_same_environment_warns_of_nothing(tmp_path: Path, liste
     started = start([small_case()], QUICK, None, "xibench run", tmp_path)
     started.close()
     with resume(started.path, listener) as run_file:
-        assert run_file.pending() == [small_case()]
+        assert run_file.index.pending() == [small_case()]
     assert listener.warnings == []
 
 
@@ -139,7 +138,7 @@ def test_a_run_that_is_complete_needs_no_images_to_be_resumed(tmp_path: Path, li
         append(run_file, record(case))
     (images / "a.png").unlink()
     with resume(run_file.path, listener) as resumed:
-        assert resumed.pending() == []
+        assert resumed.index.pending() == []
 
 
 def test_frameworks_measure_in_processes_of_their_own_and_agree_on_the_output(
@@ -160,7 +159,7 @@ def test_a_missing_framework_is_unsupported_with_its_install_command_and_the_res
     run_file_with_a_missing_framework: RunFile, listener: Listener
 ) -> None:
     run_file = run_file_with_a_missing_framework
-    missing, other = run(run_file.pending(), run_file, listener, calibrate=False, conditions=Quiet())
+    missing, other = run(run_file.index.pending(), run_file, listener, calibrate=False, conditions=Quiet())
     assert missing.status == "unsupported"
     assert missing.reason == "jax: module 'jax' is not installed; pip install 'xibench[jax]'"
     assert missing.processes == []

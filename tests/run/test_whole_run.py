@@ -20,9 +20,8 @@ from tests.run.conftest import Listener, Quiet
 from xibench.record.schema import Case, Record, SamplingConfig, Server
 from xibench.record.store import read
 from xibench.record.summary import summarise
-from xibench.run.execute import run
+from xibench.run.execute import run, start
 from xibench.run.monitor import ConditionMonitor
-from xibench.run.start import start
 
 pytestmark = pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="PyTorch is not installed")
 BRIEF = SamplingConfig(warmup_steps=1, max_warmup_steps=2, min_steps=3, max_steps=3, time_limit_s=1800)

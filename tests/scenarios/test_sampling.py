@@ -19,7 +19,8 @@ SAMPLING = SamplingConfig(
 
 def prepared(share_s: float | None = None, sampling: SamplingConfig = SAMPLING) -> PreparedCase:
     """What the rules read of a prepared case, in a worker that started at 100 s."""
-    return cast(PreparedCase, SimpleNamespace(sampling=sampling, deadlines=Deadlines.after(100.0, sampling, share_s)))
+    deadlines = Deadlines(100.0 + LIMIT_SHARE * sampling.time_limit_s, None if share_s is None else 100.0 + share_s)
+    return cast(PreparedCase, SimpleNamespace(sampling=sampling, deadlines=deadlines))
 
 
 def taken(rule: StoppingRule, step_s: float, now_s: float) -> tuple[int, str, float]:

@@ -27,7 +27,7 @@ from xibench.record.comparison import Compared, Comparison, NotCompared, compare
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
-from xibench.run import plan, start
+from xibench.run import execute, plan
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection
 from xibench.workers import inputs, session
@@ -160,7 +160,7 @@ def _take_pairs(
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
     conditions = ConditionMonitor(watch_s=WATCH_S)
-    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, closing(conditions):
+    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, closing(conditions.nvml):
         while todo := [state for state in states if state.is_open(limits)]:
             for state in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:
@@ -193,8 +193,8 @@ def header(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
         environment=environment.read(session.interpreters()), plan=list(cases),
-        procedure=_procedure(bursts or BurstConfig(), limits), images=start.input_images_of(cases),
-        weights_digest=start.weights_digest(cases[0].weights),
+        procedure=_procedure(bursts or BurstConfig(), limits), images=execute.input_images_of(cases),
+        weights_digest=execute.weights_digest(cases[0].weights),
     )  # fmt: skip
 
 

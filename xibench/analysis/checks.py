@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from frameworks.api import FRAMEWORKS, REFERENCES
 from frameworks.blueprint import Network
-from frameworks.task import relative_error, rms_error
 from frameworks.third_party import keras_layers
 from xibench.analysis.forward import Arrays
 from xibench.analysis.verify_workers import Workers
-from xibench.run.gate import FACTOR
+from xibench.run.gate import FACTOR, rms_error
 from xibench.workers.messages import ForwardPass
+
+Array = NDArray[np.floating[Any]]
 
 TOLERANCE: Final = {"fp64": 1e-12, "fp32": 1e-5}
 OURS: Final = (*FRAMEWORKS, *REFERENCES)
@@ -56,6 +58,14 @@ class Caught(msgspec.Struct, frozen=True, kw_only=True):
     max_relative_error: float
     tolerance: float
     caught: bool  # max_relative_error > tolerance
+
+
+def relative_error(left: Array, right: Array) -> float:
+    """Return max |left - right| / max |right|; infinite if the shapes differ or the quotient is not finite."""
+    if left.shape != right.shape:
+        return float("inf")
+    error = float(np.max(np.abs(left.astype(np.float64) - right)) / np.max(np.abs(right)))
+    return error if np.isfinite(error) else float("inf")
 
 
 def array_errors(left: Arrays, right: Arrays) -> dict[str, float]:

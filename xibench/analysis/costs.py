@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from frameworks.architectures import OPERATORS, network
 from frameworks.blueprint import min_resolution
-from frameworks.cost import LayerCost, NetworkCost, as_written, attainable_s, cost, fused_layers, layer_s
+from frameworks.cost import LayerCost, NetworkCost, attainable_s, cost, layer_s, roofline_layers
 from xibench.errors import InputError
 from xibench.record.schema import Calibration
 
@@ -119,10 +119,10 @@ def roofline(costs: NetworkCost, calibration: Calibration | None) -> Roofline:
             f"attainable times of {costs.model}: the run has {missing}; "
             "name a run that measured ceilings and has cases in that precision"
         )
-    fused = zip(costs.layers, fused_layers(costs), strict=True)
+    fused = zip(costs.layers, roofline_layers(costs, fused=True), strict=True)
     return Roofline(
         peak, bandwidth, tuple(_roof(layer, *work, peak, bandwidth) for layer, work in fused),
-        attainable_s(as_written(costs), peak, bandwidth),
+        attainable_s(roofline_layers(costs, fused=False), peak, bandwidth),
     )
 
 

@@ -21,7 +21,7 @@ from xibench.measure import comparing
 from xibench.measure.comparing import Ratio
 from xibench.record.schema import Calibration, Case, Record, SamplingConfig
 from xibench.record.summary import Summary, summarise
-from xibench.run.plan import Selection, all_cases
+from xibench.run.plan import Selection, cases
 from xibench.scenarios import OFFLINE, SINGLE_STREAM
 
 Widths = Literal["paper", "equal"]
@@ -150,7 +150,7 @@ def plan_spectrum(
             f"segments: received {', '.join(labels)}, expected at least {MIN_POINTS} numbers for a curve; "
             "`xibench run --variant` measures single networks"
         )
-    return all_cases(selections(chosen, found))
+    return cases(*selections(chosen, found))
 
 
 def selections(chosen: Selection, found: Sequence[Member]) -> tuple[Selection, Selection]:

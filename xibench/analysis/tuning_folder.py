@@ -21,7 +21,7 @@ from xibench.record import lines, recipe_file
 from xibench.record.recipe_file import Gain, RecipeFile
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
-from xibench.run import execute, start
+from xibench.run import execute
 from xibench.run.execute import RunObserver
 
 PLAN_FILE: Final = "search.json"
@@ -160,13 +160,13 @@ class TuningFolder:
         calibrate = stage.name == "confirm"
         try:
             if path.exists():
-                run_file = start.resume(path, self._listener)
+                run_file = execute.resume(path, self._listener)
             else:
-                run_file = start.start(stage.cases, stage.sampling, None, self.plan.command, path)
+                run_file = execute.start(stage.cases, stage.sampling, None, self.plan.command, path)
             with run_file:
                 if tuple(run_file.header.plan) != stage.cases:
                     raise InputError(f"{path} has another plan than the search of this version; start a new search")
-                pending = run_file.pending()
+                pending = run_file.index.pending()
                 if pending:
                     n, processes = len(stage.cases), stage.sampling.processes
                     self._listener.stage(

@@ -62,7 +62,7 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
 
     base = plan.preset(preset) if preset is not None else None
     chosen_selections = selections(chosen, base.selections if base else (plan.Selection(),))
-    cases = plan.all_cases(chosen_selections)
+    cases = plan.cases(*chosen_selections)
     config = sampling(sampled, base.sampling if base else plan.sampling_of(chosen_selections))
     config = msgspec.structs.replace(config, sweep=any(one.sweep for one in chosen_selections))
 
@@ -231,23 +231,23 @@ def _from_recipe_files(given: Mapping[str, Any]) -> dict[str, Any]:
 def measure(new: NewRun, file: RunFileOptions) -> Path:
     """Measure a new run and return the path of its run file."""
     from xibench.cli.render.progress import showing_progress
-    from xibench.run import execute, start
+    from xibench.run import execute
 
     with (
         showing_progress() as watch,
-        start.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file,
+        execute.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file,
     ):
-        execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
+        execute.run(run_file.index.pending(), run_file, watch, calibrate=not file.no_ceilings)
     return run_file.path
 
 
 def measure_pending(resume: Path, file: RunFileOptions) -> Path:
     """Measure the pending cases of a run file and return its path."""
     from xibench.cli.render.progress import showing_progress
-    from xibench.run import execute, start
+    from xibench.run import execute
 
-    with showing_progress() as watch, start.resume(resume, watch) as run_file:
-        execute.run(run_file.pending(), run_file, watch, calibrate=not file.no_ceilings)
+    with showing_progress() as watch, execute.resume(resume, watch) as run_file:
+        execute.run(run_file.index.pending(), run_file, watch, calibrate=not file.no_ceilings)
     return run_file.path
 
 

@@ -169,7 +169,8 @@ def outliers(samples: Sequence[float]) -> Outliers:
 
 def _around(centre: float, resampled: NDArray[np.float64], units: int) -> tuple[float, float]:
     """The 95 % bounds of a percentile bootstrap, their distances from the estimate widened for few units."""
-    low, high = np.percentile(resampled, _tails())
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(resampled, [tail, 100 - tail])
     factor = few_units_factor(units)
     return centre - factor * max(centre - float(low), 0.0), centre + factor * max(float(high) - centre, 0.0)
 
@@ -189,8 +190,3 @@ def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
         ordered[..., half] if values.shape[-1] % 2 else (ordered[..., half - 1] + ordered[..., half]) / 2
     )
     return medians
-
-
-def _tails() -> list[float]:
-    tail = 50 * (1 - CONFIDENCE)
-    return [tail, 100 - tail]

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio, Verdict
-from xibench.record.metrics import Measurement, Metric, Unavailable, applicable, central
+from xibench.record.metrics import METRICS, Measurement, Metric, Unavailable, central
 from xibench.record.schema import Case, Environment, Record, Server, Setting
 from xibench.record.store import Run
 from xibench.record.summary import disturbances
@@ -102,7 +102,9 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
             record.case, ratio, verdict, unlike,
             differing_versions(record.processes[0].versions, other.processes[0].versions) + around,
             _notes(record, other),
-            figures=_figures(Measurement(record, base.calibration), Measurement(other, new.calibration)),
+            figures=_figures(*(
+                Measurement(r.case, r.costs, r.processes, run.calibration) for r, run in ((record, base), (other, new))
+            )),
         )
         for (record, other, unlike), ratio, verdict in zip(
             alike, ratios, comparing.verdicts(ratios, threshold), strict=True
@@ -247,8 +249,8 @@ def _samples(record: Record) -> list[list[float]]:
 def _figures(base: Measurement, new: Measurement) -> list[FigureChange]:
     """The metrics that are not placed by scenarios or pages, if either run has them."""
     changes = []
-    for metric in applicable(base.case):
-        if metric.placed:
+    for metric in METRICS.values():
+        if metric.placed or not metric.applies(base.case):
             continue
         was, now = (None if isinstance(v, Unavailable) else central(v) for v in (metric.value(base), metric.value(new)))
         if was is not None or now is not None:

@@ -129,13 +129,13 @@ def speed_variables(environ: Mapping[str, str]) -> dict[str, str]:
 
     A preloaded library (LD_PRELOAD) is named without its folder; any other path becomes `<path>`.
     """
-
-    def matches(name: str, patterns: tuple[str, ...]) -> bool:
-        return any(fnmatchcase(name, pattern) for pattern in patterns)
-
     found = {}
     for name in sorted(environ):
-        if matches(name, SPEED) and not matches(name, (*OF_NO_EFFECT, *SECRET, *OVERRIDDEN)):
+        affects_speed, excluded = (
+            any(fnmatchcase(name, pattern) for pattern in patterns)
+            for patterns in (SPEED, (*OF_NO_EFFECT, *SECRET, *OVERRIDDEN))
+        )
+        if affects_speed and not excluded:
             found[name] = _PATH.sub("<path>", environ[name])
             if name == "LD_PRELOAD":
                 libraries = filter(None, re.split(r"[\s:]+", environ[name]))
@@ -205,9 +205,9 @@ def machine_name(cpu_model: str, cpu_flags: Sequence[str], cores: int, gpus: lis
     If a virtual machine hides the processor's number, its widest vector or matrix extension distinguishes it:
     `amd-epyc-avx2-2c`, `amd-epyc-avx512-2c`.
     """
-    extension = distinguishing_extension(cpu_model, cpu_flags).lower()
-    card = _slug(gpus[0]) if gpus else ""
-    return "-".join(filter(None, (_slug(plain_model(cpu_model)), extension, f"{cores}c", card)))
+    extension = distinguishing_extension(cpu_model, cpu_flags)
+    description = " ".join([plain_model(cpu_model), extension, f"{cores}c", *gpus[:1]])
+    return re.sub(r"[^a-z0-9]+", "-", description.lower()).strip("-")
 
 
 def git_state(root: Path, absent: dict[str, str]) -> tuple[str | None, bool | None]:
@@ -253,7 +253,3 @@ def _limits(own: Path, absent: dict[str, str]) -> dict[str, Any]:
         if found[field] is None:
             absent[field] = "no control group sets one"
     return found
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -283,12 +283,14 @@ def joules(value: float) -> str:
 
 def counted(amount: int, noun: str) -> str:
     """`1 step`, `12 steps`, `3 processes`, `4 queries`."""
-    return f"{amount} {_plural_of(noun) if amount != 1 else noun}"
+    if amount == 1:
+        return f"1 {noun}"
+    return f"{amount} {noun[:-1]}ies" if noun.endswith("y") else f"{amount} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def plural(amount: int, noun: str) -> str:
     """As `counted`, with thousands separated: `1,200 steps`."""
-    return f"{grouped(amount)} {_plural_of(noun) if amount != 1 else noun}"
+    return f"{grouped(amount)} {counted(amount, noun).partition(' ')[2]}"
 
 
 def span(low: int, high: int, noun: str) -> str:
@@ -309,9 +311,3 @@ def listing(words: Sequence[str]) -> str:
 def few(names: Sequence[str], most: int = 3) -> str:
     """Some names and how many more there are: `a; b; c; and 4 more`."""
     return "; ".join(names[:most]) + (f"; and {len(names) - most} more" if len(names) > most else "")
-
-
-def _plural_of(noun: str) -> str:
-    if noun.endswith("y"):
-        return f"{noun[:-1]}ies"
-    return f"{noun}es" if noun.endswith("s") else f"{noun}s"

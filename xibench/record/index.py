@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Final, Literal
 
 import msgspec
 
 from xibench.record.schema import Attempt, Case, Record, SamplingConfig
+
+weights_key: Final = attrgetter("model", "variant", "resolution", "weights")
+"""The fields of a case that determine its initial weights."""
 
 
 @dataclass(slots=True)
@@ -74,25 +79,27 @@ class AttemptIndex:
             progress.settled = settled
 
         if attempt.process and attempt.process.weights_digest:
-            self._weights_digests.setdefault(_weights_of(case), attempt.process.weights_digest)
+            self._weights_digests.setdefault(weights_key(case), attempt.process.weights_digest)
         if attempt.status == "out_of_memory":
             of_series = series(case)
             self._out_of_memory[of_series] = min(case.batch, self._out_of_memory.get(of_series, case.batch))
 
-    def is_pending(self, case: Case, number: int) -> bool:
-        """Return whether this process of the case is still to be measured; False for all of a case that failed."""
-        progress = self._by_case.get(case)
-        return progress is None or not (progress.failed or number in progress.kept)
+    def state(self, case: Case, number: int) -> Literal["untried", "disturbed", "settled"]:
+        """Return whether this process of the case was never started, is to be repeated, or needs no measurement.
 
-    def was_tried(self, case: Case, number: int) -> bool:
-        """Return whether this process of the case was started before, so that starting it again repeats it."""
+        All processes of a case that failed are settled.
+        """
         progress = self._by_case.get(case)
-        return progress is not None and number in progress.tried
+        if progress is None:
+            return "untried"
+        if progress.failed or number in progress.kept:
+            return "settled"
+        return "disturbed" if number in progress.tried else "untried"
 
-    def superseded(self, case: Case) -> int:
-        """Return how many of the case's processes were disturbed and are repeated."""
-        progress = self._by_case.get(case)
-        return progress.superseded if progress else 0
+    def may_repeat(self, case: Case) -> bool:
+        """Return whether a disturbed process of the case is repeated; False once its repetitions are used up."""
+        progress = self._by_case.get(case, _Progress())
+        return progress.superseded < self.sampling.repeats
 
     @property
     def settled(self) -> int:
@@ -105,7 +112,7 @@ class AttemptIndex:
 
     def weights_digest(self, case: Case) -> str | None:
         """Return the digest of the case's seeded weights; None if no process of the run computed it yet."""
-        return self._weights_digests.get(_weights_of(case))
+        return self._weights_digests.get(weights_key(case))
 
     def pending(self) -> list[Case]:
         """Return the planned cases with a pending process, in the order of the plan."""
@@ -126,11 +133,6 @@ class AttemptIndex:
     def records(self) -> list[Record]:
         """Return the cases that have an attempt, in the order of the plan; cases outside the plan come last."""
         return [self.record(case) for case, progress in self._by_case.items() if progress.attempts]
-
-
-def _weights_of(case: Case) -> tuple[object, ...]:
-    """Return the fields of a case that determine its initial weights."""
-    return case.model, case.variant, case.resolution, case.weights
 
 
 def series(case: Case) -> Case:

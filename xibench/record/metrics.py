@@ -20,7 +20,7 @@ from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from xibench.measure.statistics import Interval, Percentile, hierarchical_median, percentile
-from xibench.record.schema import Calibration, Case, Costs, Energy, Memory, Process, Record, Server
+from xibench.record.schema import Calibration, Case, Costs, Energy, Memory, Process, Server
 
 Value = Interval | Percentile | float | int
 """What a metric may be: an estimate with its interval, a percentile of all steps, or a number without an interval."""
@@ -39,6 +39,7 @@ class Unavailable:
     reason: str
 
 
+@dataclass(frozen=True)
 class Measurement:
     """A case that was measured: the input of every metric, with the values that several metrics share.
 
@@ -49,11 +50,10 @@ class Measurement:
         calibration: The run's ceilings and idle power; None if they were not measured.
     """
 
-    def __init__(self, record: Record, calibration: Calibration | None = None) -> None:
-        self.case: Case = record.case
-        self.costs: Costs = record.costs
-        self.processes: list[Process] = record.processes
-        self.calibration = calibration
+    case: Case
+    costs: Costs
+    processes: list[Process]
+    calibration: Calibration | None
 
     @cached_property
     def steps_s(self) -> list[list[float]]:
@@ -192,11 +192,6 @@ def register(metric: Metric[T]) -> Metric[T]:
     return metric
 
 
-def applicable(case: Case) -> list[Metric[Any]]:
-    """The metrics that a case of this scenario and task may have, in the order of the registry."""
-    return [metric for metric in METRICS.values() if metric.applies(case)]
-
-
 def central(value: Value | None) -> float | None:
     """The value itself: the median of an estimate, the value of a percentile; None where there is none."""
     match value:
@@ -240,14 +235,11 @@ def _throughput(case: Measurement) -> Interval | Unavailable:
 
 def _latency(name: str, q: float) -> Metric[Percentile]:
     """The q-th percentile of the steps of all processes together."""
-
-    def of(case: Measurement) -> Percentile | None:
-        pooled = [seconds for steps in case.steps_s for seconds in steps]
-        return percentile(pooled, q) if pooled else None
-
     return Metric(
-        name=f"{name}_s", unit="s", better="lower", of=of, kind="percentile", heading=name,
-        shown_unit="ms", scale=1e3, expected=False, placed=True, path=("latency_s", name),
+        name=f"{name}_s", unit="s", better="lower",
+        of=lambda case: percentile([s for steps in case.steps_s for s in steps], q) if case.steps_s else None,
+        kind="percentile", heading=name, shown_unit="ms", scale=1e3, expected=False, placed=True,
+        path=("latency_s", name),
     )  # fmt: skip
 
 
@@ -287,15 +279,12 @@ FIRST_STEP_S: Final = register(Metric(
 # Memory: the largest of the processes.
 
 
-def _above_baseline(memory: Memory) -> int | None:
-    if memory.host_peak_bytes is None or memory.host_baseline_bytes is None:
-        return None
-    return memory.host_peak_bytes - memory.host_baseline_bytes
-
-
 PEAK_BYTES: Final = register(Metric(
-    name="peak_bytes", unit="B", better="lower", of=lambda case: case.largest(_above_baseline), style="bytes",
-    placed=True,
+    name="peak_bytes", unit="B", better="lower", style="bytes", placed=True,
+    of=lambda case: case.largest(
+        lambda memory: None if memory.host_peak_bytes is None or memory.host_baseline_bytes is None
+        else memory.host_peak_bytes - memory.host_baseline_bytes
+    ),
 ))  # fmt: skip
 """Peak resident memory of the host above the resident set after importing the framework."""
 
@@ -317,10 +306,6 @@ COMPILED_TEMPORARY_BYTES: Final = register(Metric(
 # Efficiency: the rate of arithmetic, and the attained fraction of the roofline.
 
 
-def _macs_per_s(case: Measurement) -> float | Unavailable:
-    return case.costs.macs / case.step_s.median if case.step_s else _no_steps(case)
-
-
 def _attained(case: Measurement) -> float | Unavailable:
     """Attainable time by the run's own ceilings over the median step time; 1 is the roofline."""
     if case.step_s is None:
@@ -331,7 +316,8 @@ def _attained(case: Measurement) -> float | Unavailable:
 
 
 MACS_PER_S: Final = register(Metric(
-    name="macs_per_s", unit="1/s", better="higher", of=_macs_per_s, placed=True,
+    name="macs_per_s", unit="1/s", better="higher",
+    of=lambda case: case.costs.macs / case.step_s.median if case.step_s else _no_steps(case), placed=True,
 ))  # fmt: skip
 
 ATTAINED: Final = register(Metric(

@@ -292,31 +292,27 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def status(self) -> Status:
         """`ok` if any process counts, else how the last attempt ended."""
-        return "ok" if self.counted else self._last.status
+        return "ok" if self.counted else self.attempts[-1].status
 
     @property
     def reason(self) -> str | None:
         """Why there is no result, in one line; None when ok."""
-        return None if self.counted else self._last.reason
+        return None if self.counted else self.attempts[-1].reason
 
     @property
     def log(self) -> str | None:
         """Last output of the worker that ended the case without a result; None when ok."""
-        return None if self.counted else self._last.log
+        return None if self.counted else self.attempts[-1].log
 
     @property
     def costs(self) -> Costs:
         """What one step costs."""
-        return self._last.costs
+        return (self.counted or self.attempts)[-1].costs
 
     @property
     def environment(self) -> str:
         """Hash of the environment of the last attempt."""
-        return self._last.environment
-
-    @property
-    def _last(self) -> Attempt:
-        return (self.counted or self.attempts)[-1]
+        return (self.counted or self.attempts)[-1].environment
 
 
 class Matmul(msgspec.Struct, frozen=True, kw_only=True):

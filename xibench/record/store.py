@@ -20,7 +20,7 @@ import msgspec
 from xibench.errors import NewerFormat, StoreError
 from xibench.record import lines, migrate
 from xibench.record.index import AttemptIndex
-from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Case, Header, Record
+from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Header, Record
 
 Line = Attempt | Calibration
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
@@ -56,16 +56,16 @@ class _Tag(msgspec.Struct):
     format_version: int = 0
 
 
+@dataclass
 class RunFile(AbstractContextManager["RunFile"]):
     """A run file that is being written. Use as a context manager, or call `close`."""
 
-    def __init__(self, path: Path, descriptor: int, header: Header, environment_hash: str) -> None:
-        self.path = path
-        self.header = header
-        self.environment_hash = environment_hash  # the header's, unless the run is resumed in another environment
-        self.index = AttemptIndex(header.plan, header.sampling)  # of the attempts in the file
-        self.calibrations: list[Calibration] = []
-        self._descriptor = descriptor
+    path: Path
+    header: Header
+    environment_hash: str  # the header's, unless the run is resumed in another environment
+    index: AttemptIndex  # of the attempts in the file
+    calibrations: list[Calibration]
+    _descriptor: int
 
     @classmethod
     def create(cls, where: str | Path, header: Header) -> RunFile:
@@ -91,13 +91,15 @@ class RunFile(AbstractContextManager["RunFile"]):
                 ) from None
             raise _refused(path, "made", error, "name a folder that can be written") from None
         try:
-            made = cls(path, descriptor, header, header.environment_hash)
-            made._write(header, "make room, then run again")
-        except BaseException:  # Ctrl-C, too: a file without a header would be the latest run
+            lines.append(descriptor, header)
+        except BaseException as error:  # Ctrl-C, too: a file without a header would be the latest run
             path.unlink()
             os.close(descriptor)
+            if isinstance(error, OSError):
+                raise _refused(path, "written", error, "make room, then run again") from None
             raise
-        return made
+        index = AttemptIndex(header.plan, header.sampling)
+        return cls(path, header, header.environment_hash, index, [], descriptor)
 
     @classmethod
     def resume(cls, path: str | Path, environment_hash: str | None = None) -> RunFile:
@@ -120,13 +122,8 @@ class RunFile(AbstractContextManager["RunFile"]):
                 os.ftruncate(descriptor, path.read_bytes().rfind(b"\n") + 1)
         except OSError as error:
             raise _refused(path, "written", error, "copy it to where it can be") from None
-        opened = cls(path, descriptor, run.header, environment_hash or run.header.environment_hash)
-        opened.index, opened.calibrations = run.index, list(run.calibrations)
-        return opened
-
-    def pending(self) -> list[Case]:
-        """Return the planned cases with a pending process, in the order of the plan."""
-        return self.index.pending()
+        now_in = environment_hash or run.header.environment_hash
+        return cls(path, run.header, now_in, run.index, list(run.calibrations), descriptor)
 
     def append(self, line: Line) -> None:
         """Append one line and return when it is on the disk.
@@ -134,26 +131,23 @@ class RunFile(AbstractContextManager["RunFile"]):
         Raises:
             StoreError: If that fails; the file is then as it was before.
         """
-        self._write(line, f"what it holds is valid: make room, then `{resume_command(self.path)}`")
+        try:
+            lines.append(self._descriptor, line)
+        except OSError as error:
+            cure = f"what it holds is valid: make room, then `{resume_command(self.path)}`"
+            raise _refused(self.path, "written", error, cure) from None
         if isinstance(line, Attempt):
             self.index.add(line)
         else:
             self.calibrations.append(line)
 
-    def close(self) -> None:
-        """Close the file; closing it again has no effect."""
+    def close(self, *_: object) -> None:
+        """Close the file; closing it again has no effect. A with statement passes arguments, which are ignored."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _write(self, line: Header | Line, cure: str) -> None:
-        try:
-            lines.append(self._descriptor, line)
-        except OSError as error:
-            raise _refused(self.path, "written", error, cure) from None
+    __exit__ = close
 
 
 def resume_command(path: str | Path) -> str:

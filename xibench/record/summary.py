@@ -11,7 +11,7 @@ import msgspec
 
 from xibench.measure.statistics import Outliers, Percentile, outliers
 from xibench.record import metrics
-from xibench.record.metrics import Measurement, Metric, T, Unavailable, Value, applicable
+from xibench.record.metrics import METRICS, Measurement, Metric, T, Unavailable, Value
 from xibench.record.schema import Attempt, Calibration, Case, Record, Status, Substitution
 
 CUT_OFF: Final = ("max_warmup_steps", "warmup_budget_s", "total_budget_s", "time_limit_s")
@@ -131,13 +131,14 @@ _NAMED_AS: Final = {"host_peak_bytes": "peak_bytes", "device_peak_allocated_byte
 
 def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str, Value], dict[str, str]]:
     """Return the value of each metric that the case has, and why the others are missing."""
+    applicable = [metric for metric in METRICS.values() if metric.applies(record.case)]
     if not record.processes:
         reason = record.reason or record.status
-        return {}, {metric.name: reason for metric in applicable(record.case) if metric.expected}
-    measured = Measurement(record, calibration)
+        return {}, {metric.name: reason for metric in applicable if metric.expected}
+    measured = Measurement(record.case, record.costs, record.processes, calibration)
     figures: dict[str, Value] = {}
     absent = {_NAMED_AS.get(field, field): why for field, why in measured.processes[0].absent.items()}
-    for metric in applicable(record.case):
+    for metric in applicable:
         value = metric.value(measured)
         if isinstance(value, Unavailable):
             absent[metric.name] = value.reason

@@ -10,7 +10,7 @@ import msgspec
 
 from frameworks.api import framework_of
 from frameworks.architectures import network
-from frameworks.cost import as_written, attainable_s, cost, fused_layers
+from frameworks.cost import attainable_s, cost, roofline_layers
 from frameworks.recipes import Precision
 from xibench.record.schema import Calibration, Case, Copy, Costs, Matmul
 from xibench.run.monitor import ConditionMonitor
@@ -104,6 +104,6 @@ def costs(case: Case, calibration: Calibration | None = None) -> Costs:
         return msgspec.structs.replace(known, absent={"attainable_s": missing, "attainable_as_written_s": missing})
     return msgspec.structs.replace(
         known,
-        attainable_s=attainable_s(fused_layers(total), peak, bandwidth),
-        attainable_as_written_s=attainable_s(as_written(total), peak, bandwidth),
+        attainable_s=attainable_s(roofline_layers(total, fused=True), peak, bandwidth),
+        attainable_as_written_s=attainable_s(roofline_layers(total, fused=False), peak, bandwidth),
     )

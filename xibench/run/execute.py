@@ -1,33 +1,53 @@
-"""The parent process of a run: it starts one fresh worker at a time and appends a line to the run file after each.
+"""A run, in the parent process: start it or resume it from its file, then measure the pending processes.
 
-It imports no framework and keeps no batch in memory.
+`start` and `resume` fix what holds for the whole run. `run` starts one fresh worker at a time and appends a line to the
+run file after each. The parent imports no framework and keeps no batch in memory.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from frameworks.api import IMPLEMENTATIONS
 from frameworks.process import process_environment
-from xibench.errors import Interrupted, StoreError
-from xibench.record.schema import Attempt, Calibration, Case, Process, Record, Status, Surroundings
+from xibench import __version__
+from xibench.errors import InputError, Interrupted, StoreError, UsageError
+from xibench.record import environment as environments
+from xibench.record.schema import (
+    FORMAT_VERSION,
+    Attempt,
+    Calibration,
+    Case,
+    Header,
+    InputImages,
+    Process,
+    Record,
+    SamplingConfig,
+    Status,
+    Surroundings,
+)
 from xibench.record.store import RunFile, resume_command
 from xibench.run import plan
 from xibench.run.ceilings import calibrate as measure_ceilings
 from xibench.run.ceilings import costs
 from xibench.run.gate import EqualityGate, NoGoldenOutputs
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
-from xibench.run.schedule import ProcessSlot, RunBudget, may_repeat, not_tried, remaining_slots
+from xibench.run.schedule import ProcessSlot, RunBudget, not_tried, remaining_slots
 from xibench.workers import inputs, session
 from xibench.workers.messages import MeasureCase, Measured
 from xibench.workers.session import run_worker
+
+MAX_SHOWN: Final = 3  # changes of the environment that the warning on resuming names
 
 
 class RunObserver(Protocol):
@@ -47,6 +67,74 @@ class RunObserver(Protocol):
 
     def warned(self, text: str) -> None:
         """Called with a one-line warning for the user; the run continues."""
+
+
+def start(
+    cases: Sequence[Case], sampling: SamplingConfig, preset: str | None, command: str,
+    where: str | Path = "results/runs",
+) -> RunFile:  # fmt: skip
+    """Create a run file with its header.
+
+    Args:
+        cases: The run's plan, at least one case. They agree on the source of images and on the weights.
+        sampling: How long each case is sampled.
+        preset: Name of the preset, recorded as it is; None without one.
+        command: What the user typed, recorded as it is.
+        where: The folder of the run file or, ending in .jsonl, the file itself.
+
+    Raises:
+        UsageError: If the plan is empty.
+        InputError: If images or weights cannot be read.
+        StoreError: If the file exists already or cannot be written.
+    """
+    if not cases:
+        raise UsageError("nothing to run: the selection has no case; name at least one framework and model")
+    machine = environments.read(session.interpreters())
+    header = Header(
+        format_version=FORMAT_VERSION,
+        xibench=__version__,
+        run_id=uuid.uuid4().hex,
+        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        preset=preset,
+        command=command,
+        sampling=sampling,
+        images=input_images_of(cases),
+        weights_digest=weights_digest(cases[0].weights),
+        environment=machine,
+        environment_hash=environments.fingerprint(machine),
+        plan=list(cases),
+    )
+    return RunFile.create(where, header)
+
+
+def resume(path: str | Path, watch: RunObserver) -> RunFile:
+    """Open a run file to resume it: `index.pending()` has the cases that still need a process.
+
+    Args:
+        path: The run file.
+        watch: Is warned if the machine or the software has changed; new attempts then carry the hash of the new
+            environment.
+
+    Raises:
+        InputError: If the images or the weights file have changed.
+        NewerFormat, StoreError: As `RunFile.resume` raises them.
+    """
+    now = environments.read(session.interpreters())
+    run_file = RunFile.resume(path, environments.fingerprint(now))
+    try:
+        changed = environments.differences(run_file.header.environment, now)
+        if changed:
+            shown = ", ".join(changed[:MAX_SHOWN])
+            more = f" and {len(changed) - MAX_SHOWN} more" if len(changed) > MAX_SHOWN else ""
+            watch.warned(
+                f"the environment is not the one that the run began in: {shown}{more}; its new processes are marked"
+            )
+        if run_file.index.pending():
+            _refuse_other_inputs(run_file.header)
+    except BaseException:
+        run_file.close()
+        raise
+    return run_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +194,8 @@ def run(
             f"no temporary folder for the batch can be made: {error.strerror}; make room, or name a folder in TMPDIR"
         ) from None
     try:
-        with scratch as folder, closing(conditions or ConditionMonitor(run_file.index.attempts)) as monitor:
+        monitor = conditions or ConditionMonitor(run_file.index.attempts)
+        with scratch as folder, closing(monitor.nvml):
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
             context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
             if todo and calibrate and context.ceilings is None:
@@ -184,6 +273,36 @@ def _line(
         environment=run_file.environment_hash,
         surroundings=surroundings,
         process=process,
-        superseded=disturbed and may_repeat(slot.case, run_file.index),
+        superseded=disturbed and run_file.index.may_repeat(slot.case),
     )
 
+
+def input_images_of(cases: Sequence[Case]) -> InputImages:
+    """The input images of a plan. Raises InputError."""
+    # A plan has one source of images; operators among its cases get noise whatever it is.
+    source = next((case.images for case in cases if case.images != inputs.NOISE), inputs.NOISE)
+    return inputs.read_images(source, max(case.batch for case in cases))
+
+
+def _refuse_other_inputs(header: Header) -> None:
+    images, weights = header.images, header.plan[0].weights
+    if inputs.read_images(images.source, max(case.batch for case in header.plan)) != images:
+        raise InputError(
+            f"images {images.source}: these are not the images that the run began with; "
+            "put those back, or start a new run"
+        )
+    if weights_digest(weights) != header.weights_digest:
+        raise InputError(
+            f"weights {weights}: this is not the file that the run began with; put it back, or start a new run"
+        )
+
+
+def weights_digest(weights: str) -> str | None:
+    """The SHA-256 of the weights file's bytes; None for seeded weights. Raises InputError."""
+    if plan.weights_seed(weights) is not None:
+        return None
+    try:
+        with Path(weights).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"weights {weights} cannot be read: {error.strerror}; name a file that can be") from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -20,6 +20,10 @@ from xibench.run import plan
 from xibench.workers import inputs, session
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, GoldenOutputs
 from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 FACTOR: Final = 3.0
 FLOOR: Final = {"fp64": 1e-12, "fp32": 2.0**-23, "tf32": 2.0**-10}
@@ -41,13 +45,13 @@ class NoGoldenOutputs:
     reason: str
 
 
-def is_gated(case: Case) -> bool:
-    """Whether the gate checks the case: one of our own implementations, by a recipe other than `default`."""
-    return case.framework not in THIRD_PARTY and case.recipe != "default"
+def golden_case(case: Case) -> Case | None:
+    """Return the case whose golden outputs apply: recipe `default` on the batch's first image.
 
-
-def golden_case(case: Case) -> Case:
-    """Return the case whose golden outputs apply: recipe `default` on the batch's first image."""
+    None if the gate does not check the case: it checks our own implementations, by recipes other than `default`.
+    """
+    if case.framework in THIRD_PARTY or case.recipe == "default":
+        return None
     return msgspec.structs.replace(
         case, recipe="default", scenario=DEFAULT_SCENARIO, batch=IMAGES, latency_bound_s=None
     )
@@ -56,6 +60,21 @@ def golden_case(case: Case) -> Case:
 def allowed_error(precision: str, error: float) -> float:
     """Return the largest error that a recipe may have if that of `default` is `error`."""
     return max(FACTOR * error, FLOOR.get(precision, 0.0))
+
+
+def rms_error(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]]) -> float:
+    """Return the root mean square of the difference, divided by that of `right`.
+
+    Infinite if the shapes differ or the quotient is not finite.
+    """
+    import numpy as np
+
+    if left.shape != right.shape:
+        return float("inf")
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        squares = np.mean((left.astype(np.float64) - right) ** 2) / np.mean(right.astype(np.float64) ** 2)
+    error = float(np.sqrt(squares))
+    return error if np.isfinite(error) else float("inf")
 
 
 class EqualityGate:
@@ -80,7 +99,7 @@ class EqualityGate:
     ) -> None:
         self._folder = folder / "golden"  # apart from the batches, of which a sweep keeps one at a time
         self._memory_limit_bytes = memory_limit_bytes
-        self._cases = list(dict.fromkeys(golden_case(case) for case in cases if is_gated(case)))
+        self._cases = list(dict.fromkeys(golden for case in cases if (golden := golden_case(case))))
         self._worker = worker
         self._known: dict[Case, GoldenOutputs | NoGoldenOutputs] = {}
 
@@ -96,9 +115,9 @@ class EqualityGate:
         Raises:
             InputError, StoreError: The image of a case cannot be read, or its batch cannot be written.
         """
-        if not is_gated(case):
-            return None
         needed = golden_case(case)
+        if needed is None:
+            return None
         if needed not in self._known:
             on_progress("float64 reference")
             pending = [needed, *(other for other in self._cases if other not in self._known and other != needed)]

@@ -26,7 +26,7 @@ OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before
 
 
 class ConditionMonitor:
-    """Reads the machine's conditions around the workers of one run. `close` shuts NVML down.
+    """Reads the machine's conditions around the workers of one run. Its user closes `nvml` in the end.
 
     Args:
         attempts: those that the run has already; clock rates of later workers are compared with theirs.
@@ -68,10 +68,6 @@ class ConditionMonitor:
         at_once = energy.idle(self.meter, self.clock, energy.COUNTER_PERIOD_S)
         readable = self.meter.gpu or at_once.cpu_package_watts is not None
         return energy.idle(self.meter, self.clock, IDLE_S) if readable else at_once
-
-    def close(self) -> None:
-        """Shut NVML down."""
-        self.nvml.close()
 
 
 class WorkerMonitor:

@@ -97,13 +97,10 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def all_cases(selections: Sequence[Selection]) -> tuple[Case, ...]:
-    """Return the cases of several selections, each once, in their order. Raises as `cases` does."""
-    return tuple(dict.fromkeys(itertools.chain.from_iterable(map(cases, selections))))
+def cases(*selections: Selection) -> tuple[Case, ...]:
+    """Return every combination of each selection, in the order of the selections and each once.
 
-
-def cases(selection: Selection) -> tuple[Case, ...]:
-    """Return every combination of a selection once. The framework varies fastest.
+    Within a selection the framework varies fastest.
 
     Raises:
         UnknownName: a framework, model, variant, scenario, recipe, choice of a recipe, precision or device.
@@ -111,40 +108,43 @@ def cases(selection: Selection) -> tuple[Case, ...]:
         InvalidWeights: a file that is not safetensors or does not fit every selected network.
         UsageError: invalid batch, sweep, seed, weights or latency bound, or nothing selected.
     """
-    _check_values(selection)
-    _check_scenarios(selection)
-    _check_weights(selection)
-    device = resolve_device(selection.frameworks, selection.device)
-    for framework, name in itertools.product(selection.frameworks, selection.recipes):
-        IMPLEMENTATIONS[framework].recipe(name, device)
+    planned: list[Case] = []
+    for selection in selections:
+        _check_values(selection)
+        _check_scenarios(selection)
+        _check_weights(selection)
+        device = resolve_device(selection.frameworks, selection.device)
+        for framework, name in itertools.product(selection.frameworks, selection.recipes):
+            IMPLEMENTATIONS[framework].recipe(name, device)
 
-    batches = selection.batches
-    if selection.sweep:
-        batches = tuple(2**n for n in range(selection.max_batch.bit_length()))
-    planned = [
-        Case(
-            framework=framework,
-            model=model,
-            variant=variant,
-            scenario=scenario.name,
-            recipe=recipe,
-            precision=cast("Precision", precision),  # one of PRECISIONS: checked above
-            batch=batch,
-            resolution=resolution,
-            device=device,
-            weights=selection.weights,
-            images=NOISE if model in OPERATORS else selection.images,
-            seed=selection.seed,
-            latency_bound_s=selection.latency_bound_s if "latency_bound_s" in scenario.options else None,
-        )
-        for model, variant in itertools.product(selection.models, selection.variants)
-        for resolution in _resolutions(model, variant, selection.resolutions)
-        for scenario in SCENARIOS.values()
-        if scenario.name in selection.scenarios
-        for precision, batch, recipe, framework in itertools.product(
-            selection.precisions, batches or (scenario.default_batch,), selection.recipes, selection.frameworks
-        )
-    ]
+        batches = selection.batches
+        if selection.sweep:
+            batches = tuple(2**n for n in range(selection.max_batch.bit_length()))
+        sizes = [{"resolution": pixels} for pixels in selection.resolutions or ()] or [{}]  # {}: each model's own
+        planned += [
+            Case(
+                framework=framework,
+                model=model,
+                variant=variant,
+                scenario=scenario.name,
+                recipe=recipe,
+                precision=cast("Precision", precision),  # one of PRECISIONS: checked above
+                batch=batch,
+                resolution=resolution,
+                device=device,
+                weights=selection.weights,
+                images=NOISE if model in OPERATORS else selection.images,
+                seed=selection.seed,
+                latency_bound_s=selection.latency_bound_s if "latency_bound_s" in scenario.options else None,
+            )
+            for model, variant in itertools.product(selection.models, selection.variants)
+            for resolution in [network(model, variant, **size).input_shape[0] for size in sizes]
+            for scenario in SCENARIOS.values()
+            if scenario.name in selection.scenarios
+            for precision, batch, recipe, framework in itertools.product(
+                selection.precisions, batches or (scenario.default_batch,), selection.recipes, selection.frameworks
+            )
+        ]
     return tuple(dict.fromkeys(planned))
 
 
@@ -268,8 +268,8 @@ def _check_weights(selection: Selection) -> None:
             "`xibench weights init MODEL` writes one"
         )
     for model, variant in itertools.product(selection.models, selection.variants):
-        for pixels in _resolutions(model, variant, selection.resolutions):
-            check_file(network(model, variant, resolution=pixels), selection.weights)
+        for size in [{"resolution": pixels} for pixels in selection.resolutions or ()] or [{}]:
+            check_file(network(model, variant, **size), selection.weights)
 
 
 def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
@@ -279,9 +279,3 @@ def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise UnknownName(kind, name, known)
-
-
-def _resolutions(model: str, variant: str, requested: tuple[int, ...] | None) -> tuple[int, ...]:
-    if requested is None:
-        return (network(model, variant).input_shape[0],)
-    return tuple(network(model, variant, resolution=pixels).input_shape[0] for pixels in requested)

@@ -46,12 +46,12 @@ def remaining_slots(index: AttemptIndex, todo: Collection[Case]) -> Iterator[Pro
         order = [case for case in round_order(index.plan, index.sampling, number) if case in cases]
         untried, pending = deque(order), deque(order)
         while untried:
-            if index.is_pending(untried[0], number) and not index.was_tried(untried[0], number):
+            if index.state(untried[0], number) == "untried":
                 yield ProcessSlot(untried[0], number)
             else:
                 untried.popleft()
         while pending:
-            if index.is_pending(pending[0], number):
+            if index.state(pending[0], number) != "settled":
                 yield ProcessSlot(pending[0], number)
             else:
                 pending.popleft()
@@ -70,11 +70,6 @@ def round_order(plan: Sequence[Case], sampling: SamplingConfig, number: int) -> 
     for case in sorted(plan, key=lambda case: case.batch, reverse=True):
         largest_first.setdefault(series(case), []).append(case)
     return [largest_first[series(case)].pop() for case in order]
-
-
-def may_repeat(case: Case, index: AttemptIndex) -> bool:
-    """Return whether a disturbed process of the case is repeated; False once its repetitions are used up."""
-    return index.superseded(case) < index.sampling.repeats
 
 
 def not_tried(case: Case, index: AttemptIndex) -> str | None:

@@ -10,8 +10,9 @@ the precision of the median ended the sampling first.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from xibench.measure.machine import buffers_needed, last_level_cache_bytes
@@ -21,7 +22,6 @@ from xibench.measure.warmup import Warmup, WarmupLimits
 from xibench.scenarios.prepared import Peaks
 
 if TYPE_CHECKING:
-    from xibench.record.schema import SamplingConfig
     from xibench.scenarios.prepared import PreparedCase
 
 GPU_CACHE_BYTES: Final = 128 * 2**20
@@ -61,13 +61,13 @@ class InputRotation:
     def on_phase(self, phase: Phase) -> None:
         """Make the copies before the warm-up; pass on every phase."""
         if phase is Phase.WARM_UP:
-            self._before = self._now()
+            self._before = Peaks(self._prepared.mark.read(), self._prepared.program.device_memory())
             self._inputs += [self._another() for _ in range(self.count - 1)]
         self._prepared.on_phase(phase)
 
     def peaks(self) -> Peaks:
         """Return the memory peaks until now, without the copies."""
-        now, before = self._now(), self._before
+        now, before = Peaks(self._prepared.mark.read(), self._prepared.program.device_memory()), self._before
         assert before is not None
         host_bytes, device_bytes = (size * (self.count - 1) for size in self._bytes)
         host = replace(now.host, peak_bytes=without_copies(now.host.peak_bytes, host_bytes, before.host.peak_bytes))
@@ -78,9 +78,6 @@ class InputRotation:
             for name in ("peak_allocated_bytes", "peak_reserved_bytes")
         }
         return Peaks(host, replace(now.device, **device))
-
-    def _now(self) -> Peaks:
-        return Peaks(self._prepared.mark.read(), self._prepared.program.device_memory())
 
 
 def without_copies(peak: int | None, copies: int, before: int | None) -> int | None:
@@ -104,13 +101,9 @@ class Deadlines:
     limit_s: float
     budget_s: float | None = None
 
-    @classmethod
-    def after(cls, started_s: float, sampling: SamplingConfig, share_s: float | None) -> Deadlines:
-        """Return the deadlines of a worker that started at `started_s` with `share_s` seconds of the run's budget."""
-        budget_s = None if share_s is None else started_s + share_s
-        return cls(started_s + LIMIT_SHARE * sampling.time_limit_s, budget_s)
 
 
+@dataclass(slots=True)
 class EndsBy:
     """A stopping rule: finished if another step as long as the previous one would end too late.
 
@@ -120,15 +113,15 @@ class EndsBy:
         share: fraction of the time between `begin` and the deadline that may be used.
     """
 
-    def __init__(self, moment_s: float, reason: str, share: float = 1.0) -> None:
-        self._moment_s = self._ends_s = moment_s
-        self._reason = reason
-        self._share = share
-        self._last_s = 0.0
+    moment_s: float
+    reason: str
+    share: float = 1.0
+    _ends_s: float = field(default=math.inf, init=False)
+    _last_s: float = field(default=0.0, init=False)
 
     def begin(self, now_s: float) -> None:
         """Start the time of which the share may be used."""
-        self._ends_s = now_s + self._share * (self._moment_s - now_s)
+        self._ends_s = now_s + self.share * (self.moment_s - now_s)
         self._last_s = 0.0
 
     def add(self, step_s: float) -> None:
@@ -137,7 +130,7 @@ class EndsBy:
 
     def finished(self, now_s: float) -> str | None:
         """Return the reason if there is no time for another step; None otherwise."""
-        return self._reason if now_s + self._last_s > self._ends_s else None
+        return self.reason if now_s + self._last_s > self._ends_s else None
 
 
 def warmup_rule(prepared: PreparedCase) -> StoppingRule:

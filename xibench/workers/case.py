@@ -20,7 +20,7 @@ from frameworks.api import IMPLEMENTATIONS, Prepares, Program, load, synchronise
 from frameworks.architectures import network
 from frameworks.manifest import CompiledMemory, DeviceMemory
 from frameworks.recipes import Execution
-from frameworks.task import INFER, Batch, Result, rms_error
+from frameworks.task import INFER, Batch, Result
 from frameworks.weights import digest, resolve
 from xibench.measure import nvml
 from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
@@ -29,10 +29,11 @@ from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.environment import version
 from xibench.record.schema import Case, ClockProperties, Energy, Equality, Memory, Process, Sampled, Substitution
+from xibench.run.gate import rms_error
 from xibench.run.plan import weights_seed
 from xibench.scenarios import find
 from xibench.scenarios.prepared import PreparedCase, Timed
-from xibench.scenarios.sampling import Deadlines
+from xibench.scenarios.sampling import LIMIT_SHARE, Deadlines
 from xibench.workers.messages import ComputeGoldenOutputs, GoldenError, MeasureCase, Measured
 
 ON_CPU: Final = "the case runs on the CPU"
@@ -79,7 +80,11 @@ def measure_case(
         age_s: Age of this process in seconds: its time limit and its share of the budget include its start.
     """
     case, execution = request.case, msgspec.convert(request.execution, Execution)
-    deadlines = Deadlines.after(clock.now() - age_s, request.sampling, request.share_s)
+    process_began_s = clock.now() - age_s
+    deadlines = Deadlines(
+        limit_s=process_began_s + LIMIT_SHARE * request.sampling.time_limit_s,
+        budget_s=None if request.share_s is None else process_began_s + request.share_s,
+    )
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
 
     listener.on_phase(Phase.IMPORT)

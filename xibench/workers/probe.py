@@ -10,7 +10,7 @@ from typing import Final
 from frameworks.api import IMPLEMENTATIONS, CountsFlops, framework_of, load
 from frameworks.architectures import network
 from frameworks.errors import MissingFramework, Unsupported
-from frameworks.recipes import RECIPES
+from frameworks.recipes import RECIPES, Device
 from frameworks.weights import initial
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.environment import version
@@ -46,7 +46,7 @@ def describe_framework(request: ProbeFramework, listener: PhaseListener) -> Prob
     problem = None
     try:
         devices = list(load(framework).devices())
-        best = "cuda" if "cuda" in devices else "cpu"
+        best: Device = "cuda" if "cuda" in devices else "cpu"
         recipes = {
             name: [(setting.what, setting.reason) for setting in description.recipe(name, best).settings]
             for name in description.settings or RECIPES

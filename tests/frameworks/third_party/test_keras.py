@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from frameworks.api import THIRD_PARTY
-from frameworks.task import relative_error
 from tests.cli.command import xibench
+from xibench.analysis.checks import relative_error
 from xibench.analysis.verify_workers import Workers
 from xibench.workers.messages import ForwardPass
 

@@ -9,8 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from xibench.cli.commands.compare import Markdown, Threshold
-from xibench.cli.options import Json, Only, SelectionOptions, expand_options
-from xibench.cli.parsers import positive_seconds, whole_number
+from xibench.cli.options import Json, Only, SelectionOptions, expand_options, positive_seconds, whole_number
 from xibench.cli.planning import command_line, selection
 from xibench.errors import Interrupted
 

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Json, run_path
-from xibench.cli.parsers import share
+from xibench.cli.options import Json, run_path, share
 
 Markdown = Annotated[bool, typer.Option("--markdown", help="Write a Markdown comment for a pull request to stdout.")]
 Threshold = Annotated[

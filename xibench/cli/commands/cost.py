@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from frameworks.errors import UnknownName
-from xibench.cli.options import Json, Model, Variant, print_json, run_path
-from xibench.cli.parsers import whole_number
+from xibench.cli.options import Json, Model, Variant, print_json, run_path, whole_number
 
 if TYPE_CHECKING:
     from frameworks.cost import NetworkCost

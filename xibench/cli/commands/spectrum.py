@@ -19,10 +19,13 @@ from xibench.cli.options import (
     SamplingOptions,
     SelectionOptions,
     expand_options,
+    list_option,
+    positive_seconds,
     print_json,
     run_path,
+    segments_or_c,
+    whole_number,
 )
-from xibench.cli.parsers import list_option, positive_seconds, segments_or_c, whole_number
 from xibench.cli.planning import (
     NewRun,
     measure,

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from xibench.cli.options import Json, Names, Numbers, Only, SelectionOptions, expand_options, print_json
-from xibench.cli.parsers import list_option, positive_seconds, whole_number
+from xibench.cli.options import (
+    Json,
+    Names,
+    Numbers,
+    Only,
+    SelectionOptions,
+    expand_options,
+    list_option,
+    positive_seconds,
+    print_json,
+    whole_number,
+)
 from xibench.cli.planning import plan_search, refuse_beside_resume
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Json, Names, print_json
-from xibench.cli.parsers import list_option
+from xibench.cli.options import Json, Names, list_option, print_json
 from xibench.errors import UsageError
 
 

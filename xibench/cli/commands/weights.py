@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from xibench.cli.options import Model, Variant
-from xibench.cli.parsers import count_from_zero, whole_number
+from xibench.cli.options import Model, Variant, count_from_zero, whole_number
 from xibench.errors import StoreError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=False)

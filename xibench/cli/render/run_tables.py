@@ -176,7 +176,6 @@ def run_notes(run: Run, summaries: Sequence[Summary]) -> list[str]:
     return [
         *_definitions(run, summaries),
         *_marks(run, summaries),
-        *_counts(summaries),
         *sweeps,
         *_empty(summaries),
         *_grouped(failures, len(summaries)),
@@ -235,25 +234,25 @@ def _bound_range(bounds_s: Sequence[float]) -> str:
 
 def _ceilings(calibration: Calibration) -> str:
     """Return the note on the ceilings of a run: the best matmul of each precision and the best copy."""
-
-    def calls(calls_s: Sequence[float]) -> str:
-        if not calls_s:
-            return ""
-        behind = percent(median(calls_s) / min(calls_s) - 1)
-        return f" (fastest of {counted(len(calls_s), 'call')}; the median call takes {behind} longer)"
-
-    best = [
-        f"matmul {count(matmul.flops_per_s, 'FLOP/s')} {matmul.precision}{calls(matmul.calls_s)}"
+    rates = [
+        (f"matmul {count(matmul.flops_per_s, 'FLOP/s')} {matmul.precision}", matmul.calls_s)
         for precision in dict.fromkeys(m.precision for m in calibration.matmuls)
         if (matmul := calibration.best_matmul(precision)) is not None
     ]
     if (copy := calibration.best_copy) is not None:
-        best.append(f"copy {count(copy.bytes_per_s, 'B/s')}{calls(copy.calls_s)}")
+        rates.append((f"copy {count(copy.bytes_per_s, 'B/s')}", copy.calls_s))
+    best = []
+    for rate, calls_s in rates:
+        calls = ""
+        if calls_s:
+            behind = percent(median(calls_s) / min(calls_s) - 1)
+            calls = f" (fastest of {counted(len(calls_s), 'call')}; the median call takes {behind} longer)"
+        best.append(rate + calls)
     return f"Ceilings, measured in this run: {', '.join(best)}."
 
 
 def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
-    """Return the notes on measurements that ran differently from what was requested, most of them marked in status."""
+    """Return the notes on what qualifies the measurements: marks in status, repeated processes, failures, outliers."""
     short = f"{CUT_SHORT} the time limit was near: sampling ended with fewer steps than the stopping rule asks for"
     cut_off = f"{UNSTEADY} warm-up ended at a limit, before a trend test found the steps steady"
     notes = _grouped([
@@ -282,12 +281,8 @@ def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
     if len(disturbed) > len(listed):
         more = counted(len(disturbed) - len(listed), "case")
         notes.append(f"{DISTURBED} disturbed: {more} more, `xibench show --json` lists their disturbances")
-    return notes
 
-
-def _counts(summaries: Sequence[Summary]) -> list[str]:
-    """Return the notes on repeated processes, failed processes of measured cases, and outliers. None is discarded."""
-    notes = []
+    # Repeated processes, failed processes of measured cases, and outliers; nothing is discarded.
     repeated = sum(s.superseded for s in summaries)
     if repeated:
         was = "was" if repeated == 1 else "were"
