@@ -48,6 +48,15 @@ def _overhead(figures: Figures) -> str:
     )
 
 
+def _scheduling(figures: Figures) -> str:
+    opened, shown = figures["open_s"], figures["show_s"]
+    return (
+        f"next process {figures['last_slot_s']['median'] * 1e3:.2f} ms; "
+        f"opening {opened['median']:.2f} s [{opened['low']:.2f}, {opened['high']:.2f}] (n = {opened['n']}); "
+        f"`show` {shown['median']:.2f} s [{shown['low']:.2f}, {shown['high']:.2f}] (n = {shown['n']})"
+    )
+
+
 def _noise_floor(figures: Figures) -> str:
     cases = figures["by_case"].values()
     found = [case["detectable_with_20_pairs"] for case in cases]
@@ -109,8 +118,8 @@ def _times(ratio: float | None) -> str:
 
 
 FIGURES_TEXT: Final = {
-    "overhead": _overhead, "noise_floor": _noise_floor, "detection": _detection, "speed": _speed,
-    "latency": _latency, "recipes": _recipes, "speed_gpu": _speed_gpu,
+    "overhead": _overhead, "scheduling": _scheduling, "noise_floor": _noise_floor, "detection": _detection,
+    "speed": _speed, "latency": _latency, "recipes": _recipes, "speed_gpu": _speed_gpu,
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from benches.claims import latency, readme, recipes_doc, speed, speed_gpu
+from benches.claims.__main__ import CLAIMS
 from benches.claims.runs import MODELS
 from frameworks.api import FRAMEWORKS
 from tests.benches.test_speed import fake_record
@@ -90,3 +91,7 @@ def test_without_a_measurement_the_text_names_the_command_that_measures() -> Non
 def test_a_document_without_markers_is_refused() -> None:
     with pytest.raises(InputError, match="has no place for the recipes"):
         embed("nothing", "text", "recipes")
+
+
+def test_every_claim_has_figures_in_the_readmes_table() -> None:
+    assert set(readme.FIGURES_TEXT) == set(CLAIMS)

@@ -1,4 +1,4 @@
-"""`xibench ab`: two sides, pair by pair, until every case is decided or the budget is spent."""
+"""`xibench ab`: compare two sides, pair by pair, until every case has a verdict or the budget is spent."""
 
 from __future__ import annotations
 
@@ -39,23 +39,36 @@ Measure = Callable[[Case, tuple[Side, Side], int, Path, BurstConfig, random.Rand
 
 @dataclass(frozen=True, slots=True)
 class DecisionLimits:
-    """When a case is decided, and when enough has been spent."""
+    """When a case counts as decided, and when the comparison ends without a decision.
 
-    threshold: float = comparing.THRESHOLD  # a change within this share is the same
-    budget_s: float | None = None  # no pair starts that would end after this time; None: until decided
-    min_pairs: int = 3  # a case, whatever the verdict
-    max_pairs: int = 30  # a case; then it stays unsure
-    repeats: int = 3  # pairs a case that are repeated because they were disturbed
-    seed: int = 0  # of the order of cases and bursts
+    Attributes:
+        threshold: A change within this share counts as the same.
+        budget_s: No pair starts that is expected to end after this time; None: no budget.
+        min_pairs: Pairs of a case that are measured whatever the verdict.
+        max_pairs: Pairs of a case after which it stays unsure.
+        repeats: Disturbed pairs of a case that are repeated at most.
+        seed: Of the order of cases and bursts.
+    """
+
+    threshold: float = comparing.THRESHOLD
+    budget_s: float | None = None
+    min_pairs: int = 3
+    max_pairs: int = 30
+    repeats: int = 3
+    seed: int = 0
 
     @classmethod
     def of(cls, **given: Any) -> DecisionLimits:
-        """The default limits with those replaced that are not None."""
+        """Return the default limits, replaced by those arguments that are not None."""
         return replace(cls(), **{name: value for name, value in given.items() if value is not None})
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a comparison. found: what its pairs said until then; they are in the file."""
+    """Ctrl-C ended a comparison.
+
+    Attributes:
+        found: The verdicts from the pairs until then, all of which are in the file.
+    """
 
     def __init__(self, found: Comparison) -> None:
         super().__init__()
@@ -73,7 +86,7 @@ class ComparisonObserver(Protocol):
 
 
 class _Undecided:
-    """One case: its pairs so far and what they say."""
+    """The state of one case: its pairs so far, and the verdict that follows from them."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -82,22 +95,25 @@ class _Undecided:
 
     @property
     def counted(self) -> list[Pair]:
+        """The pairs that count: measured, and not repeated."""
         return [pair for pair in self.pairs if pair.log_ratio is not None and not pair.superseded]
 
     @property
     def log_ratios(self) -> list[float]:
+        """The estimates of the pairs that count."""
         return [pair.log_ratio for pair in self.counted if pair.log_ratio is not None]
 
     @property
     def failed(self) -> Pair | None:
+        """The pair that failed; None if none did."""
         return next((pair for pair in self.pairs if pair.log_ratio is None), None)
 
     def may_repeat(self, limits: DecisionLimits) -> bool:
-        """Whether a disturbed pair may be repeated once more."""
+        """Return whether a disturbed pair is repeated; False once the repetitions are used up."""
         return sum(pair.superseded for pair in self.pairs) < limits.repeats
 
     def is_open(self, limits: DecisionLimits) -> bool:
-        """Whether another pair could help."""
+        """Return whether the case needs another pair."""
         if self.failed or len(self.counted) >= limits.max_pairs:
             return False
         return self.verdict == "unsure" or len(self.counted) < limits.min_pairs
@@ -107,22 +123,22 @@ def compare_selection(
     selection: Selection, sides: tuple[str, str], limits: DecisionLimits, out: Path, command: str,
     watch: ComparisonObserver,
 ) -> tuple[Comparison, Path, bool]:
-    """Compares two sides by name and writes a file of pairs.
+    """Compare two sides, given as text, and write a file of pairs.
 
     Args:
-        selection: what is measured on either side.
-        sides: base and new, as `ab.sides.resolve` takes them.
-        limits: when a case is decided, and when enough has been spent.
-        out: the file of pairs, or the folder that it is written to.
-        command: recorded as it is.
-        watch: is called before and after each pair.
+        selection: The cases to measure on both sides.
+        sides: Base and new, as `ab.sides.resolve` takes them.
+        limits: When a case counts as decided, and when the comparison ends.
+        out: The file of pairs, or the folder for it.
+        command: The command line, recorded as it is.
+        watch: Called before and after each pair.
 
     Returns:
         The verdicts, the file of pairs, and whether Ctrl-C ended the comparison early.
 
     Raises:
-        UsageError, UnknownName, InvalidConfiguration: a selection, a side or a side's recipe that does not exist.
-        InputError, StoreError: inputs that cannot be read, or a file that cannot be written.
+        UsageError, UnknownName, InvalidConfiguration: A name of the selection, a side or its recipe does not exist.
+        InputError, StoreError: The inputs cannot be read, or the file cannot be written.
     """
     planned = plan.cases(selection)
     with tempfile.TemporaryDirectory(prefix="xibench-sides-") as scratch:
@@ -139,10 +155,23 @@ def compare_sides(
     watch: ComparisonObserver,
     bursts: BurstConfig | None = None, measure: Measure = measure_pair,
 ) -> Comparison:  # fmt: skip
-    """Measures base against new and returns the verdicts; each pair is in the file before the next begins.
+    """Measure base against new and return the verdicts. Each pair is in the file before the next begins.
 
-    Round by round, every case that is not decided yet gets a pair, in random order. Verdicts hold however often they
-    are looked at (`measure.comparing`). measure: what measures a pair. Raises Stopped, InputError, StoreError.
+    In each round, every case that is not decided yet gets one pair, in random order. The verdicts stay valid although
+    they are evaluated after every pair (`measure.comparing`).
+
+    Args:
+        cases: The cases to compare.
+        sides: Base and new.
+        limits: When a case counts as decided, and when the comparison ends.
+        pairs_file: Gets a line per pair.
+        watch: Called before and after each pair.
+        bursts: How the two processes of a pair alternate; None: the defaults.
+        measure: Measures one pair.
+
+    Raises:
+        Stopped: On Ctrl-C.
+        InputError, StoreError: The inputs cannot be read, or the file cannot be written.
     """
     states = [_Undecided(case) for case in cases]
     try:
@@ -181,9 +210,19 @@ def header(
     cases: Sequence[Case], sides: tuple[Side, Side], limits: DecisionLimits, command: str,
     bursts: BurstConfig | None = None,
 ) -> PairsHeader:  # fmt: skip
-    """The first line of a file of pairs.
+    """Return the first line of a file of pairs.
 
-    Raises UsageError without a case, UnknownName or InvalidConfiguration for a side's recipe, InputError.
+    Args:
+        cases: The plan.
+        sides: Base and new.
+        limits: When a case counts as decided, and when the comparison ends.
+        command: The command line, recorded as it is.
+        bursts: How the two processes of a pair alternate; None: the defaults.
+
+    Raises:
+        UsageError: There is no case.
+        UnknownName, InvalidConfiguration: The framework does not have the recipe of a side.
+        InputError: The images or the weights cannot be read.
     """
     if not cases:
         raise UsageError("nothing to compare: the selection has no case; name at least one framework and model")
@@ -213,7 +252,7 @@ def _judged(pair: Pair, around: Surroundings, may_repeat: bool) -> Pair:
 
 
 def decide(states: Sequence[_Undecided], limits: DecisionLimits) -> None:
-    """Every case's verdict from what there is of all."""
+    """Set the verdict of every case from the pairs so far; cases are corrected for each other (multiple testing)."""
     known = [state for state in states if state.counted]
     ratios = [comparing.paired_ratio(state.log_ratios) for state in known]
     for state, verdict in zip(known, comparing.verdicts(ratios, limits.threshold), strict=True):
@@ -223,7 +262,14 @@ def decide(states: Sequence[_Undecided], limits: DecisionLimits) -> None:
 def _comparison(
     states: Sequence[_Undecided], sides: tuple[Side, Side], limits: DecisionLimits, ended: str = SPENT
 ) -> Comparison:
-    """ended: why a case was not begun."""
+    """Return the verdicts of all cases.
+
+    Args:
+        states: The cases with their pairs.
+        sides: Base and new.
+        limits: The limits of the comparison.
+        ended: Why cases without a pair have none.
+    """
     pairs = [_compared(state, sides, limits) for state in states if state.counted]
     return Comparison(
         base=sides[0].name, new=sides[1].name, threshold=limits.threshold, pairs=pairs,

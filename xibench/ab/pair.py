@@ -1,4 +1,4 @@
-"""One pair of processes, one of either side: both alive, only one of them working, in short bursts in random order."""
+"""One pair of processes, one per side: both are alive, and they work in turns, in short bursts in random order."""
 
 from __future__ import annotations
 
@@ -24,18 +24,27 @@ from xibench.workers.session import Observer, Unobserved, WorkerFailed, WorkerSe
 
 @dataclass(frozen=True, slots=True)
 class BurstConfig:
-    """How a pair alternates."""
+    """How the two processes of a pair alternate.
 
-    burst_s: float = 0.01  # timed steps of one burst go on for so long
-    min_steps: int = 1  # and are at least so many
-    pair_s: float = 3.0  # timed steps of a pair, both sides together, about so long
-    min_bursts: int = 5  # a side
+    Attributes:
+        burst_s: Minimum duration of a burst's timed steps, in seconds.
+        min_steps: Minimum number of timed steps in a burst.
+        pair_s: Approximate duration of the timed steps of a pair, both sides together, in seconds.
+        min_bursts, max_bursts: Limits on the number of bursts per side.
+        warmup_budget_s: Duration of the warm-up of each side, in seconds.
+        time_limit_s: Limit for each answer of a worker, in seconds.
+    """
+
+    burst_s: float = 0.01
+    min_steps: int = 1
+    pair_s: float = 3.0
+    min_bursts: int = 5
     max_bursts: int = 100
-    warmup_budget_s: float = 0.4  # of either side, before its first burst
-    time_limit_s: float = 300.0  # for any one answer of a worker
+    warmup_budget_s: float = 0.4
+    time_limit_s: float = 300.0
 
     def count(self, step_s: float) -> int:
-        """How many bursts a side: as many as fit into `pair_s`; the uncounted step before each is in that, too."""
+        """Return the number of bursts per side that fit into `pair_s`, each with one untimed step before it."""
         one = max(self.burst_s, self.min_steps * step_s) + step_s
         return min(self.max_bursts, max(self.min_bursts, round(self.pair_s / (2 * one))))
 
@@ -44,14 +53,25 @@ def measure_pair(
     case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: BurstConfig, rng: random.Random,
     cache: Path, observer: Observer | None = None,
 ) -> Pair:  # fmt: skip
-    """Starts a fresh worker of either side, alternates them, ends them. A failure is the pair's result.
+    """Measure one pair: start a fresh worker per side, let them alternate, and end them.
 
-    sides: base and new. Both import their framework at the same time, for nothing is timed then; from there on only
-    one works at a time. Which is started and warmed up first is drawn for each pair: it has an effect of its own
-    (docs/decisions.md). So is the core on which the main threads of both begin, again before every burst: cores are
-    not equally fast, and a process that stayed on the slower one would be the slower one.
-    cache: a folder for what compilers keep; each worker gets one of its own in it. observer: looks at the machine
-    between bursts, when neither side works.
+    Both workers import their framework at the same time, because nothing is timed then. Afterwards only one works at a
+    time. Which one is started and warmed up first is random for each pair, because the order has an effect of its own
+    (docs/decisions.md). The core on which the main threads of both start every burst is random too: cores are not
+    equally fast, and a process that stayed on the slower one would appear slower.
+
+    Args:
+        case: The case to measure.
+        sides: Base and new.
+        number: Number of the pair among those of its case, from 0.
+        batch_file: The input.
+        bursts: How the two processes alternate.
+        rng: Source of randomness.
+        cache: Folder for compiler caches; each worker gets a subfolder of its own.
+        observer: Reads the machine's conditions between bursts, while neither side works.
+
+    Returns:
+        The pair; if a worker failed, with its status and reason instead of an estimate.
     """
     observer = observer or Unobserved()
     began = time.monotonic()
@@ -89,7 +109,7 @@ def measure_pair(
 
 
 def log_ratio(base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -> float:
-    """A pair's estimate: the median over its bursts of log(median step of new / median step of base)."""
+    """Return a pair's estimate: the median over its bursts of log(median step of new / median step of base)."""
     medians = [(statistics.median(b), statistics.median(n)) for b, n in zip(base, new, strict=True)]
     return statistics.median(math.log(n / b) for b, n in medians)
 
@@ -112,7 +132,7 @@ def _prepare(worker: WorkerSession, bursts: BurstConfig, core: int) -> Ready:
 def _alternate(
     workers: Sequence[WorkerSession], new_first: Sequence[bool], bursts: BurstConfig, core: int, observer: Observer
 ) -> list[list[list[float]]]:
-    """Per side the timed steps of each burst."""
+    """Run all bursts and return, per side, the timed steps of each burst in seconds."""
     timed: list[list[list[float]]] = [[], []]
     burst = Burst(seconds=bursts.burst_s, min_steps=bursts.min_steps, core=core)
     for first in new_first:

@@ -22,36 +22,45 @@ from xibench.record.schema import Case
 from xibench.workers import session
 
 FORMS: Final = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
-GIT_PATIENCE_S: Final = 60.0
+GIT_TIME_LIMIT_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side, ready to be started. None: as the other side and every run has it."""
+    """One side of a comparison. A field that is None does not differ from an ordinary run.
+
+    Attributes:
+        name: The side as text, such as `git:v0.1`.
+        commit: The commit whose `frameworks` is measured.
+        frameworks_in: Folder with the `frameworks` package that is measured instead of the checkout's.
+        python: Interpreter of the workers.
+        recipe: Recipe of all cases.
+        slowdown: Artificial slowdown that tests the comparison itself, as a share of each step's duration.
+    """
 
     name: str
     commit: str | None = None
-    frameworks_in: Path | None = None  # a folder whose `frameworks` is measured instead of the checkout's
-    python: str | None = None  # an interpreter
+    frameworks_in: Path | None = None
+    python: str | None = None
     recipe: str | None = None
-    slowdown: float = 0.0  # planted, to test the comparison itself: share of each step's own length
+    slowdown: float = 0.0
 
     @property
     def line(self) -> SideLine:
-        """As it stands in the file of pairs."""
+        """The side as recorded in a file of pairs."""
         return SideLine(name=self.name, commit=self.commit, slowdown=self.slowdown)
 
     def case(self, case: Case) -> Case:
-        """What this side runs for a case of the plan."""
+        """Return the case that this side runs for a case of the plan."""
         return case if self.recipe is None else msgspec.structs.replace(case, recipe=self.recipe)
 
     def command(self, case: Case) -> list[str]:
-        """The command that starts a worker of a pair."""
+        """Return the command that starts a worker of this side."""
         interpreter, *rest = session.worker_command(case.framework)
         return [self.python or interpreter, *rest]
 
     def environment(self) -> dict[str, str]:
-        """The worker's environment variables."""
+        """Return the environment variables of a worker of this side."""
         variables = session.worker_environment()
         if self.frameworks_in is not None:
             variables["PYTHONPATH"] = os.pathsep.join([str(self.frameworks_in), variables.get("PYTHONPATH", "")])
@@ -59,9 +68,15 @@ class Side:
 
 
 def resolve(text: str, scratch: Path) -> Side:
-    """A side from what was typed: `tree`, `git:REV`, `python:PATH` or `recipe:NAME`.
+    """Parse a side.
 
-    scratch: where a commit's `frameworks` is unpacked. Raises UsageError, or UnknownName for a recipe.
+    Args:
+        text: `tree`, `git:REV`, `python:PATH`, `recipe:NAME` or `recipe:FILE`.
+        scratch: Folder into which the `frameworks` package of a commit is unpacked.
+
+    Raises:
+        UsageError: The text has another form, or its commit or interpreter does not exist.
+        UnknownName: There is no such recipe.
     """
     if text == "tree":
         return Side(text)
@@ -101,13 +116,13 @@ def _git(revision: str, *arguments: str) -> bytes:
     command = ["git", "--no-optional-locks", "-C", str(session.ROOT), *arguments]
     try:
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=GIT_PATIENCE_S
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=GIT_TIME_LIMIT_S
         ).stdout
     except FileNotFoundError:
         raise UsageError(f"side 'git:{revision}': git is not installed; install it, or name another side") from None
     except subprocess.TimeoutExpired:
         raise UsageError(
-            f"side 'git:{revision}': git took longer than {GIT_PATIENCE_S:.0f} s; if the clone is partial, "
+            f"side 'git:{revision}': git took longer than {GIT_TIME_LIMIT_S:.0f} s; if the clone is partial, "
             "fetch the commit beforehand"
         ) from None
     except subprocess.CalledProcessError as error:

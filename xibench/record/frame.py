@@ -69,7 +69,7 @@ def samples(*paths: str | Path) -> DataFrame:
 
 
 def export_csv(table: DataFrame, path: str | Path) -> None:
-    """Writes a frame as CSV, without the index. Raises StoreError if the file cannot be written."""
+    """Write a frame as CSV, without its index. Raises StoreError if the file cannot be written."""
     try:
         table.to_csv(path, index=False)
     except OSError as error:
@@ -77,9 +77,10 @@ def export_csv(table: DataFrame, path: str | Path) -> None:
 
 
 def export_parquet(table: DataFrame, path: str | Path) -> None:
-    """Writes a frame as Parquet, without the index.
+    """Write a frame as Parquet, without its index.
 
-    Raises StoreError if the file cannot be written or pyarrow, which writes it, is not installed.
+    Raises:
+        StoreError: The file cannot be written, or pyarrow is not installed.
     """
     try:
         table.to_parquet(path, index=False)
@@ -91,7 +92,7 @@ def export_parquet(table: DataFrame, path: str | Path) -> None:
 
 
 def _processes(record: Record) -> list[tuple[Process, bool]]:
-    """Every process that measured, and whether it was superseded by another one that has measured."""
+    """Return the processes with a measurement, each with whether it was superseded by a later one."""
     counted = {id(attempt) for attempt in record.counted}
     return [(a.process, id(a) not in counted) for a in record.attempts if a.process is not None]
 
@@ -149,7 +150,7 @@ def _ceilings(record: Record, calibration: Calibration | None) -> dict[str, floa
 
 
 def _figures(summary: Summary) -> dict[str, float | None]:
-    """A column for every metric, also for those that this case does not have; for intervals also their bounds."""
+    """Return a column per metric, with further columns for the bounds of intervals; None where there is no value."""
     found: dict[str, float | None] = {}
     for metric in METRICS.values():
         value = summary[metric]

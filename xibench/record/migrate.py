@@ -1,7 +1,7 @@
-"""Older formats of the run file, made into the present one while a file is read: plain dictionaries in and out.
+"""Migration of older formats of run files and files of pairs to the present one, while a file is read.
 
-The history of the format stands in `schema`. Nothing is made up: what an older format did not hold is null, and
-`absent` says so.
+All functions take and return decoded JSON. `xibench.record.schema` has the history of the format. Values that an older
+format did not have are null, with the reason in `absent`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from xibench.record.schema import FORMAT_VERSION
 
 Line = dict[str, Any]
 DAMAGE: Final = (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError)
-"""What a damaged line makes a migration raise."""
+"""The exceptions that a migration raises for a damaged line."""
 
 NOT_IN_1: Final = "files of format 1 do not hold it"
 NOT_IN_2: Final = "files of format 2 do not hold it"
@@ -27,12 +27,12 @@ SAMPLED: Final = ("warmup_s", "warmup_stopped_by", "steps_s", "device_steps_s", 
 
 
 def header(line: Line) -> Line:
-    """The header of an older file as the present format has it."""
+    """Migrate the header of a run file."""
     return _header_3(_header_1(line) if line["format_version"] == 1 else line)
 
 
 def following(line: Line, header: Line) -> Line:
-    """A later line of an older file as the present format has it. header: of the same file, before its migration."""
+    """Migrate a line that follows the header. header: of the same file, before its migration."""
     version = header["format_version"]
     if version == 1:
         line = _record_1(line, header)
@@ -42,7 +42,7 @@ def following(line: Line, header: Line) -> Line:
 
 
 def pairs_header(line: Line) -> Line:
-    """The header of a file of pairs of version 1 as the present version has it."""
+    """Migrate the header of a file of pairs of version 1."""
     line = _renamed(line, pictures="images")
     if line.get("procedure"):
         renamed = {
@@ -53,7 +53,7 @@ def pairs_header(line: Line) -> Line:
 
 
 def pair(line: Line) -> Line:
-    """A pair of version 1 as the present version has it."""
+    """Migrate a pair of version 1."""
     line = _renamed(line, set_aside="superseded")
     if line.get("surroundings"):
         line["surroundings"] = surroundings(line["surroundings"])
@@ -61,14 +61,14 @@ def pair(line: Line) -> Line:
 
 
 def environment(machine: Line) -> Line:
-    """An environment of before format 4 as the present format has it; of pairs files and claims, too."""
+    """Migrate the environment of a run file before format 4, of a file of pairs of version 1, or of a claim."""
     new = ("cpus_allowed", "memory_nodes", "cpu_quota_cores", "memory_limit_bytes", "variables")
     missing = {field: NOT_IN_3 for field in new if field not in machine}
     return machine | {"absent": machine.get("absent", {}) | missing}
 
 
 def surroundings(around: Line) -> Line:
-    """Surroundings of before format 4: other people's processes on a card had another name."""
+    """Migrate surroundings before format 4, which had another name for the foreign processes on a GPU."""
     moments = {moment: around[moment] | {"gpus": _cards(around[moment]["gpus"])} for moment in ("before", "after")}
     return around | moments | {"gpus": _cards(around.get("gpus", []))}
 
@@ -82,7 +82,7 @@ def _cards(gpus: list[Line]) -> list[Line]:
 
 
 def _renamed(line: Line, **names: str) -> Line:
-    """The same entries, those with an old name under their new one."""
+    """Return the same entries under new names. names: old name = new name."""
     return {names.get(name, name): value for name, value in line.items()}
 
 
@@ -105,7 +105,7 @@ def _attempt_3(line: Line) -> Line:
 
 
 def _process_3(process: Line, scenario: str) -> Line:
-    """The samples become a member of the union; how many images they computed is theirs, not the energy's."""
+    """Migrate a process of format 3: the samples and their number of images become a member of a tagged union."""
     kind = KINDS[scenario]
     samples: Line = {name: process.pop(name) for name in SAMPLED if name in process}
     server, images = process.pop("server"), process["energy"].pop("images")
@@ -127,7 +127,7 @@ def _header_1(line: Line) -> Line:
 
 
 def _record_1(line: Line, header: Line) -> Line:
-    """A record had at most one process, so it is the case's only attempt."""
+    """Migrate a record of format 1. It has at most one process, which becomes the case's only attempt."""
     processes = line.get("processes", [])
     case = line["case"]
     process = _process_1(processes[0], case["batch"], header["rule"]["warmup_steps"]) if processes else None
@@ -177,7 +177,7 @@ def _process_1(process: Line, batch: int, warmup_steps: int) -> Line:
 
 
 def _clock_1(text: str) -> Line:
-    """`time.perf_counter, clock_gettime(CLOCK_MONOTONIC), resolution 1e-09 s`: name and resolution were one text."""
+    """Migrate a clock of format 1, a text such as `time.perf_counter, …(CLOCK_MONOTONIC), resolution 1e-09 s`."""
     stated = re.search(r", resolution (\S+) s$", text)
     return {
         "name": text[: stated.start()] if stated else text,

@@ -1,4 +1,4 @@
-"""Files of pairs: what `xibench ab` measured, a line per pair as soon as it has ended."""
+"""Files of pairs, which `xibench ab` writes: a header, then a line per pair, written as soon as the pair has ended."""
 
 from __future__ import annotations
 
@@ -26,9 +26,14 @@ class PairsFile:
     """A file of pairs that is being written. Use as a context manager."""
 
     def __init__(self, where: str | Path, header: PairsHeader) -> None:
-        """A new file: `where` itself if it ends in .jsonl, else a file in the folder `where`, named after the time.
+        """Create a file with its header.
 
-        Raises StoreError if it exists already or cannot be written.
+        Args:
+            where: The file itself if it ends in .jsonl, else the folder, in which the file is named after the time.
+            header: The first line.
+
+        Raises:
+            StoreError: The file exists already or cannot be written.
         """
         path = Path(where)
         self.path = path if path.suffix == ".jsonl" else path / _file_name(header)
@@ -50,7 +55,11 @@ class PairsFile:
             raise _unwritable(self.path, error) from None
 
     def append(self, pair: Pair) -> None:
-        """Adds a pair and returns when it is on the disk. Raises StoreError; then the file is as it was before."""
+        """Append a pair and return when it is on the disk.
+
+        Raises:
+            StoreError: The pair cannot be written; the file is then as it was before.
+        """
         try:
             lines.append(self._descriptor, pair)
         except OSError as error:
@@ -64,7 +73,12 @@ class PairsFile:
 
 
 def read(path: str | Path) -> Pairs:
-    """A file of pairs. Raises StoreError if there is none, NewerFormat if a newer xibench wrote it."""
+    """Read a file of pairs; one of an older format is migrated.
+
+    Raises:
+        StoreError: There is no such file, or it is not a file of pairs.
+        NewerFormat: A newer xibench wrote it.
+    """
     path = Path(path)
     try:
         content = path.read_bytes()

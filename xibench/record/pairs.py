@@ -1,6 +1,6 @@
-"""What `xibench ab` measures, line by line: a header, then each pair of processes as soon as it has ended.
+"""The lines of a file of pairs, which `xibench ab` writes: a header, then one line per pair of processes.
 
-The same rules as for run files: JSON lines, SI units named in the field, raw samples kept, null with a reason.
+The rules of run files apply: JSON lines, SI units in the names of fields, raw samples, a reason for every null.
 
 Format history
   1  first format (files that were written before `core`, `surroundings`, `warmup_stopped_by`, `procedure`, `pictures`
@@ -21,26 +21,26 @@ PAIRS_VERSION: Final = 2
 
 
 class SideLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the two sides, as it was resolved."""
+    """One of the two sides."""
 
-    name: str  # as it was asked for: tree, git:REV, python:PATH, recipe:NAME
-    commit: str | None  # of a side that is a checkout
-    slowdown: float = 0.0  # planted: each step is followed by a busy wait of this share of its own length
+    name: str  # as given: tree, git:REV, python:PATH, recipe:NAME
+    commit: str | None  # of a side git:REV
+    slowdown: float = 0.0  # artificial: a busy wait after each step, as a share of the step's duration
 
 
 class Procedure(msgspec.Struct, frozen=True, kw_only=True):
-    """How pairs were taken, and when a case had enough."""
+    """How pairs were measured, and when a case counted as decided."""
 
-    burst_s: float  # timed steps of one burst go on for so long
-    min_steps: int  # and are at least so many
-    pair_s: float  # timed steps of a pair, both sides together, about so long
-    min_bursts: int  # a side
+    burst_s: float  # minimum duration of a burst's timed steps
+    min_steps: int  # minimum number of timed steps in a burst
+    pair_s: float  # approximate duration of a pair's timed steps, both sides together
+    min_bursts: int  # per side
     max_bursts: int
-    warmup_budget_s: float  # of either side
+    warmup_budget_s: float  # per side
     budget_s: float | None  # of the whole comparison; null: none
-    min_pairs: int  # a case
+    min_pairs: int  # per case
     max_pairs: int
-    repeats: int  # pairs a case that are repeated because they were disturbed
+    repeats: int  # disturbed pairs of a case that are repeated at most
     seed: int  # of the order of cases and bursts
 
 
@@ -83,7 +83,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     new_started_first: bool  # which side was started, built and warmed up first
     core: int | None = None  # on which the main threads of both began every burst
     new_first: list[bool]  # per burst, which side went first
-    base: PairSide | None  # null where the pair failed
+    base: PairSide | None  # null if the pair failed
     new: PairSide | None
     log_ratio: float | None  # median over the bursts of log(median of new / median of base)
     surroundings: Surroundings | None = None  # conditions before, during and after it
