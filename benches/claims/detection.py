@@ -28,7 +28,7 @@ CASE: Final = Case(
     framework="pytorch", model="xception", variant="narrow", recipe="tuned+compiler=none", batch=1, resolution=128,
     images="noise",
 )  # fmt: skip
-"""Without a compiler: TorchInductor takes 20 s for it in each of a pair's processes, and the claim takes 500 pairs."""
+"""Without a compiler, because compilation would take most of the time of each pair (docs/decisions.md)."""
 
 
 def measure(folder: Path) -> Figures:

@@ -102,7 +102,6 @@ class Deadlines:
     budget_s: float | None = None
 
 
-
 @dataclass(slots=True)
 class EndsBy:
     """A stopping rule: finished if another step as long as the previous one would end too late.
