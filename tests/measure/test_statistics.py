@@ -17,6 +17,7 @@ from xibench.measure.statistics import (
     percentile,
     resampled_means,
     samples_needed,
+    typical_value,
 )
 
 
@@ -70,6 +71,13 @@ def test_a_process_with_many_steps_weighs_as_much_as_one_with_few() -> None:
 
 def test_one_process_gives_the_interval_of_its_own_median() -> None:
     assert hierarchical_median([[1.0, 2.0, 3.0, 4.0]], seed=3) == median_interval([1.0, 2.0, 3.0, 4.0], seed=3)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (4,), (1, 1, 1), (3, 3), (5, 20, 7, 200)])
+def test_the_typical_value_is_the_estimate_of_the_interval(lengths: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    processes = [list(rng.uniform(0.01, 0.02, n)) for n in lengths]
+    assert typical_value(processes) == hierarchical_median(processes).median
 
 
 def test_without_samples_there_is_no_median() -> None:
@@ -128,6 +136,12 @@ def test_resamples_are_to_the_last_bit_the_medians_that_numpy_gives_for_the_same
 
 def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:
     samples = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 2.6, 9.0]
-    found = outliers(samples)
+    found = outliers([samples])
     assert (found.mild, found.severe, found.n) == (1, 1, 10)
     assert percentile(samples, 0.5).n == 10
+
+    # Processes are labelled one by one, whether or not they have equally many samples.
+    slower = [10 * value for value in samples]
+    short = [1.0, 9.0, 1.0]
+    together = outliers([samples, slower, samples[:9], short])
+    assert (together.mild, together.severe, together.n) == (3, 2, 32)

@@ -61,6 +61,21 @@ def test_a_name_that_is_taken_or_no_identifier_is_refused(name: str, registry: d
     assert list(registry) == list(METRICS)
 
 
+def test_a_metric_is_derived_once_and_only_if_somebody_asks_for_it(registry: dict[str, Metric[Any]]) -> None:
+    derived = []
+
+    def of(case: Measurement) -> float:
+        derived.append(case.case)
+        return 1.0
+
+    toy = register(metric(of=of))
+    summary = summarise(record(small_case()))
+    assert derived == []
+    assert [summary[toy], summary[toy]] == [1.0, 1.0]
+    assert toy.name not in summary.absent
+    assert len(derived) == 1
+
+
 def test_a_registered_metric_is_a_figure_of_every_summary_and_its_reason_is_reported(
     registry: dict[str, Metric[Any]],
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -93,6 +93,13 @@ def hierarchical_median(processes: Sequence[Sequence[float]], seed: int = 0) -> 
     return Interval(math.exp(centre), math.exp(low), math.exp(high), sum(map(len, samples)), len(samples))
 
 
+def typical_value(processes: Sequence[Sequence[float]]) -> float:
+    """The estimate of `hierarchical_median` alone, without the resamples that its interval takes."""
+    if len(processes) == 1:
+        return float(np.median(processes[0]))
+    return math.exp(_centre([np.log(np.asarray(steps, dtype=np.float64)) for steps in processes]))
+
+
 def resampled_means(samples: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> NDArray[np.float64]:
     """RESAMPLES hierarchical resamples: processes with replacement, then samples within each; the mean of medians."""
     shape = (RESAMPLES, len(samples))
@@ -100,14 +107,15 @@ def resampled_means(samples: Sequence[NDArray[np.float64]], rng: np.random.Gener
         drawn = np.concatenate(samples)[rng.integers(0, len(samples), shape)]
     else:
         banks = np.stack([_resampled_medians(values, rng) for values in samples])
-        drawn = banks[rng.integers(0, len(samples), shape), rng.integers(0, RESAMPLES, shape)]
+        process = rng.integers(0, len(samples), shape)
+        drawn = np.take(banks, process * RESAMPLES + rng.integers(0, RESAMPLES, shape))
     means: NDArray[np.float64] = drawn.mean(axis=1)
     return means
 
 
 def widened(means: NDArray[np.float64], samples: Sequence[NDArray[np.float64]]) -> tuple[float, float, float]:
     """Estimate and 95 % bounds from resampled means, widened for few processes as `hierarchical_median` says."""
-    centre = float(np.mean([_medians(values) for values in samples]))
+    centre = _centre(samples)
     return centre, *_around(centre, means, len(samples))
 
 
@@ -156,15 +164,24 @@ def samples_needed(q: float) -> int:
     return math.ceil(math.log(0.5 - CONFIDENCE / 2) / math.log(max(q, 1 - q)))
 
 
-def outliers(samples: Sequence[float]) -> Outliers:
-    """How many samples lie outside Tukey's fences. None do among fewer than 4."""
-    values = np.asarray(samples, dtype=np.float64)
-    if len(values) < 4:
-        return Outliers(0, 0, len(values))
-    first, third = np.percentile(values, [25, 75])
-    beyond = np.maximum(first - values, values - third)
-    severe = int(np.count_nonzero(beyond > SEVERE * (third - first)))
-    return Outliers(int(np.count_nonzero(beyond > MILD * (third - first))) - severe, severe, len(values))
+def outliers(processes: Iterable[Sequence[float]]) -> Outliers:
+    """How many samples lie outside Tukey's fences, labelled process by process.
+
+    A process that is slower as a whole has none for that reason. Nor has a process with fewer than 4 samples.
+    """
+    by_count: dict[int, list[Sequence[float]]] = {}
+    for samples in processes:
+        by_count.setdefault(len(samples), []).append(samples)
+    mild = severe = 0
+    for count, alike in by_count.items():
+        if count < 4:
+            continue
+        values = np.asarray(alike, dtype=np.float64)  # a row per process
+        first, third = np.percentile(values, [25, 75], axis=1, keepdims=True)
+        beyond = np.maximum(first - values, values - third)
+        mild += int(np.count_nonzero((beyond > MILD * (third - first)) & (beyond <= SEVERE * (third - first))))
+        severe += int(np.count_nonzero(beyond > SEVERE * (third - first)))
+    return Outliers(mild, severe, sum(count * len(alike) for count, alike in by_count.items()))
 
 
 def _around(centre: float, resampled: NDArray[np.float64], units: int) -> tuple[float, float]:
@@ -175,18 +192,25 @@ def _around(centre: float, resampled: NDArray[np.float64], units: int) -> tuple[
     return centre - factor * max(centre - float(low), 0.0), centre + factor * max(float(high) - centre, 0.0)
 
 
+def _centre(samples: Sequence[NDArray[np.float64]]) -> float:
+    """The mean of the processes' medians; those are np.median's to the last bit, which takes ten times as long."""
+    halves = ((np.sort(values), len(values) // 2) for values in samples)
+    return float(np.mean([v[half] if len(v) % 2 else (v[half - 1] + v[half]) / 2 for v, half in halves]))
+
+
 def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the medians of RESAMPLES resamples with replacement."""
-    if len(values) == 1:  # drawing from a single value leaves the state of the generator unchanged
+    """Return the medians of RESAMPLES resamples with replacement, to the last bit those of np.median.
+
+    Ranks are drawn and sorted instead of the values, which takes half the time: a few ranks sort fastest as bytes, more
+    of them as 32-bit integers.
+    """
+    n = len(values)
+    if n == 1:  # drawing from a single value leaves the state of the generator unchanged
         return np.full(RESAMPLES, values[0])
-    return _medians(values[rng.integers(0, len(values), size=(RESAMPLES, len(values)))])
-
-
-def _medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median of each row, bit-identical to np.median, which is slower for short rows."""
-    ordered = np.sort(values, axis=-1)
-    half = values.shape[-1] // 2
-    medians: NDArray[np.float64] = (
-        ordered[..., half] if values.shape[-1] % 2 else (ordered[..., half - 1] + ordered[..., half]) / 2
-    )
-    return medians
+    order = np.argsort(values)
+    ranks = np.empty(n, dtype=np.uint8 if n <= 8 else np.int32)
+    ranks[order] = np.arange(n)
+    drawn = np.sort(ranks[rng.integers(0, n, size=(RESAMPLES, n))], axis=1)
+    ordered = values[order]
+    upper: NDArray[np.float64] = ordered[drawn[:, n // 2]]
+    return upper if n % 2 else (ordered[drawn[:, n // 2 - 1]] + upper) / 2

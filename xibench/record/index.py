@@ -28,6 +28,7 @@ class _Progress:
     tried: set[int] = field(default_factory=set)  # numbers of the processes that were started at least once
     kept: list[int] = field(default_factory=list)  # numbers of the processes that need no repetition
     settled: set[int] = field(default_factory=set)  # numbers of the plan's processes that need no measurement any more
+    planned: bool = False
     superseded: int = 0
     failed: bool = False  # an attempt ended without a measurement; the case is not started again
 
@@ -50,9 +51,9 @@ class AttemptIndex:
         self.plan = plan
         self.sampling = sampling
         self.attempts: list[Attempt] = []
-        self._by_case = {case: _Progress() for case in plan}
-        self._planned = frozenset(self._by_case)
-        self.pending_cases = [len(self._by_case)] * sampling.processes
+        self._by_case = {case: _Progress(planned=True) for case in plan}
+        self._planned = len(self._by_case)
+        self.pending_cases = [self._planned] * sampling.processes
         self._out_of_memory: dict[Case, int] = {}
         self._weights_digests: dict[tuple[object, ...], str] = {}
         for attempt in attempts:
@@ -62,21 +63,23 @@ class AttemptIndex:
         """Add an attempt that has been written to the run file."""
         case, number = attempt.case, attempt.number
         self.attempts.append(attempt)
-        progress = self._by_case.setdefault(case, _Progress())
+        progress = self._by_case.get(case)
+        if progress is None:
+            progress = self._by_case[case] = _Progress()
         progress.attempts.append(attempt)
         progress.tried.add(number)
         progress.superseded += attempt.superseded
-        progress.failed |= attempt.status != "ok"
         if not attempt.superseded:
             progress.kept.append(number)
 
         # A failed case is not started again, so none of its processes is pending.
-        if case in self._planned:
-            processes = range(self.sampling.processes)
-            settled = set(processes) if progress.failed else set(progress.kept).intersection(processes)
-            for newly_settled in settled - progress.settled:
-                self.pending_cases[newly_settled] -= 1
-            progress.settled = settled
+        progress.failed |= attempt.status != "ok"
+        if progress.planned:
+            newly_settled = range(self.sampling.processes) if progress.failed else progress.kept[-1:]
+            for settled in newly_settled:
+                if settled not in progress.settled and settled < self.sampling.processes:
+                    progress.settled.add(settled)
+                    self.pending_cases[settled] -= 1
 
         if attempt.process and attempt.process.weights_digest:
             self._weights_digests.setdefault(weights_key(case), attempt.process.weights_digest)
@@ -104,7 +107,7 @@ class AttemptIndex:
     @property
     def settled(self) -> int:
         """The number of the plan's processes that are measured or cannot be."""
-        return len(self._planned) * self.sampling.processes - sum(self.pending_cases)
+        return self._planned * self.sampling.processes - sum(self.pending_cases)
 
     def batch_out_of_memory(self, case: Case) -> int | None:
         """Return the smallest batch of the case's `series` that ran out of memory; None if none did."""

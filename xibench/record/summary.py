@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Generic, cast
-
-import msgspec
 
 from xibench.measure.statistics import Outliers, Percentile, outliers
 from xibench.record import metrics
@@ -29,8 +27,12 @@ class Figure(Generic[T]):
         return summary[self.metric]
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One case's figures. `summary[metric]` gives the value of any metric; None where the case has none."""
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """One case's figures. `summary[metric]` derives the value of any metric once, when it is first asked for.
+
+    Tables show few of the metrics, and an interval takes 2,000 resamples.
+    """
 
     case: Case
     status: Status
@@ -39,17 +41,42 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failed: int  # that ended without a measurement
     superseded: int  # that were disturbed and repeated
     disturbed: list[str]  # what disturbed processes that count, each phrase once
-    figures: dict[str, Value]  # metric -> its value; those that the case has. Intervals are 95 %
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
     loop_overhead_share: float | None  # of the median step, in the process where it is largest
     unsteady: int  # processes whose warm-up was cut off before a trend test found the steps steady
     cut_short: int  # processes that ended their sampling because their time limit was near: fewer steps than the rule's
     substitutions: list[Substitution]
     settings_differ: list[str]  # settings on which the processes of this one case differ
-    absent: dict[str, str]  # metric, or field of the record -> why there is none
+    measured: Measurement | None  # the input of the metrics; None if no process was measured
+    _values: dict[str, Value | Unavailable | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getitem__(self, metric: Metric[T]) -> T | None:
-        return cast("T | None", self.figures.get(metric.name))
+        """The value of a metric, intervals at 95 %; None where the case has none: `why_none` has the reason."""
+        if metric.name not in self._values:
+            applies = metric.applies(self.case)
+            self._values[metric.name] = metric.value(self.measured) if self.measured and applies else None
+        value = self._values[metric.name]
+        return None if isinstance(value, Unavailable) else cast("T | None", value)
+
+    def why_none(self, metric: Metric[T]) -> str | None:
+        """Return the reason why the case has no value of a metric; None if it has one, or none was to be expected."""
+        if self.measured is None:
+            return (self.reason or self.status) if metric.expected and metric.applies(self.case) else None
+        if self[metric] is None and isinstance(value := self._values[metric.name], Unavailable):
+            return value.reason
+        return self._unread.get(metric.name)
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """Metrics and fields of the record that the case does not have, with the reasons. Derives every metric."""
+        reasons = {metric.name: self.why_none(metric) for metric in METRICS.values()}
+        return self._unread | {name: reason for name, reason in reasons.items() if reason is not None}
+
+    @property
+    def _unread(self) -> dict[str, str]:
+        """What the first process could not read, with the reasons, under the names of the metrics."""
+        absent = self.measured.processes[0].absent if self.measured else {}
+        return {_NAMED_AS.get(name, name): why for name, why in absent.items()}
 
     step_s = Figure(metrics.STEP_S)
     images_per_s = Figure(metrics.IMAGES_PER_S)
@@ -66,8 +93,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def until_first_result_s(self) -> float | None:
         """Seconds of compiling ahead of time, where a framework does so, and of the first step; medians added."""
-        known = [part.median for part in (self.compile_s, self.first_step_s) if part]
-        return sum(known) if self.first_step_s else None
+        if self.measured is None:
+            return None
+        compiling = self.measured.typical(p.compile_s for p in self.measured.processes)
+        first_step = self.measured.typical(p.first_step_s for p in self.measured.processes)
+        return None if first_step is None else (compiling or 0.0) + first_step
 
     @property
     def peak_memory_bytes(self) -> int | None:
@@ -88,16 +118,14 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         calibration: The run's ceilings and idle power, for the energy above idle.
     """
     processes = record.processes
-    figures, absent = _figures(record, calibration)
-
-    # Outliers are labelled process by process: a process that is slower as a whole has none for that reason.
-    labelled = [outliers(p.steps_s) for p in processes if p.steps_s]
+    steps_s = [p.steps_s for p in processes if p.steps_s]
     overheads = [
         p.clock.loop_overhead_s / median(p.steps_s)
         for p in processes
         if p.clock.loop_overhead_s is not None and p.steps_s
     ]
-    settings = dict.fromkeys(name for p in processes for name in p.settings)
+    alike = len({repr(p.settings) for p in processes}) <= 1  # of most cases; spares comparing them one by one
+    settings = dict.fromkeys(name for p in processes if not alike for name in p.settings)
     return Summary(
         case=record.case,
         status=record.status,
@@ -106,16 +134,13 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         failed=sum(a.process is None for a in record.attempts),
         superseded=len(record.superseded),
         disturbed=disturbances(record.counted),
-        figures=figures,
-        outliers=Outliers(
-            sum(o.mild for o in labelled), sum(o.severe for o in labelled), sum(o.n for o in labelled)
-        ) if labelled else None,
+        outliers=outliers(steps_s) if steps_s else None,
         loop_overhead_share=max(overheads, default=None),
         unsteady=sum(p.sampled.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.sampled),
         cut_short=sum(p.sampled.stopped_by.startswith(TIME_LIMIT) for p in processes if p.sampled),
         substitutions=processes[0].substitutions if processes else [],
         settings_differ=[name for name in settings if len({repr(p.settings.get(name)) for p in processes}) > 1],
-        absent=absent,
+        measured=Measurement(record.case, record.costs, processes, calibration) if processes else None,
     )  # fmt: skip
 
 
@@ -128,20 +153,3 @@ def disturbances(attempts: Sequence[Attempt]) -> list[str]:
 _NAMED_AS: Final = {"host_peak_bytes": "peak_bytes", "device_peak_allocated_bytes": "device_peak_bytes"}
 """Fields of a record that have another name as a metric."""
 
-
-def _figures(record: Record, calibration: Calibration | None) -> tuple[dict[str, Value], dict[str, str]]:
-    """Return the value of each metric that the case has, and why the others are missing."""
-    applicable = [metric for metric in METRICS.values() if metric.applies(record.case)]
-    if not record.processes:
-        reason = record.reason or record.status
-        return {}, {metric.name: reason for metric in applicable if metric.expected}
-    measured = Measurement(record.case, record.costs, record.processes, calibration)
-    figures: dict[str, Value] = {}
-    absent = {_NAMED_AS.get(field, field): why for field, why in measured.processes[0].absent.items()}
-    for metric in applicable:
-        value = metric.value(measured)
-        if isinstance(value, Unavailable):
-            absent[metric.name] = value.reason
-        elif value is not None:
-            figures[metric.name] = value
-    return figures, absent

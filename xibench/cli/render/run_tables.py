@@ -333,9 +333,9 @@ def _empty(summaries: Sequence[Summary]) -> list[str]:
         for s in summaries:
             in_table = not metric.placed or name in described(s.case.scenario).metrics
             # Of a metric and its refinement, such as energy and energy above idle, only one gives the reason.
-            repeats = metric.refines and metric.refines not in s.figures
-            if s.processes and s[metric] is None and name in s.absent and in_table and not repeats:
-                reasons.append((f"{metric.label} is empty: {s.absent[name]}", s.case))
+            repeats = metric.refines in METRICS and s[METRICS[metric.refines]] is None
+            if s.processes and in_table and not repeats and s[metric] is None and (why := s.why_none(metric)):
+                reasons.append((f"{metric.label} is empty: {why}", s.case))
     return _grouped(reasons, len(summaries))
 
 

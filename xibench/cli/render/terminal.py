@@ -30,6 +30,9 @@ def console(file: TextIO | None = None, width: int | None = None) -> Console:
 def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
     """Print a table and an empty line."""
     output = console(file, width)
+    if sum(column.max_width or output.width for column in table.columns) + 2 * len(table.columns) <= output.width:
+        for column in table.columns:
+            column.width = column.max_width  # rich would measure every cell again
     min_width = sum(column.min_width or 0 for column in table.columns)
     if min_width + 2 * len(table.columns) > output.width:
         table.padding = 0
@@ -43,6 +46,7 @@ def show(table: Table, file: TextIO | None = None, width: int | None = None) -> 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Table:
     """Return a plain table. The columns named in `right` are right-aligned."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
@@ -52,10 +56,14 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
     )  # fmt: skip
     cells = [tuple(row) for row in rows]
     for i, column in enumerate(columns):
-        words = " ".join((column, *(row[i] for row in cells))).split()
+        texts = (column, *(row[i] for row in cells))
+        longest = max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
+        words = " ".join(texts).split()
         min_width = min(max(map(len, words), default=1), LONGEST_WORD)  # a figure is not broken in a narrow terminal
         side: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(Text(column), justify=side, overflow="fold", min_width=min_width)
+        table.add_column(
+            Text(column), justify=side, overflow="fold", min_width=min_width, max_width=max(longest, min_width)
+        )
     for row in cells:
         table.add_row(*map(Text, row))
     return table
