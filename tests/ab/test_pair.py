@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -78,6 +79,16 @@ def test_a_side_in_another_recipe_reads_back_its_own_settings(batch: Path) -> No
     assert (watching.phases, watching.ticks) == ([Phase.TIMING, Phase.DONE], len(pair.new_first))
     assert pair.base.warmup_stopped_by
     assert (pair.base.settings["batch_norm_folded"], pair.new.settings["batch_norm_folded"]) == (False, True)
+
+
+def test_implementations_whose_outputs_differ_are_not_timed(batch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = (Side("framework:reference", framework="reference"), Side("framework:pytorch", framework="pytorch"))
+    monkeypatch.setattr("xibench.ab.pair.SAME_OUTPUT", {"fp32": 0.0})
+    pair = pair_of(*sides, batch)
+    assert (pair.status, pair.log_ratio, pair.new_first) == ("failed", None, [])
+    assert re.search(r"the outputs of reference and pytorch differ by .* allowed are 0e\+00 in fp32", pair.reason or "")
+    assert pair.output_error is not None
+    assert 0 < pair.output_error < 1e-4
 
 
 def test_an_interpreter_without_the_framework_is_the_pairs_result(batch: Path, tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_an_interpreter_runs_the_same_worker(tmp_path: Path) -> None:
     assert side.command(CASE)[0] == str(Path(sys.executable).absolute())
 
 
+def test_an_implementation_replaces_that_of_the_case_and_its_recipe_if_it_names_one(tmp_path: Path) -> None:
+    plain, tuned = (sides.resolve(f"framework:jax{recipe}", tmp_path) for recipe in ("", "+tuned+threads=1"))
+    assert (plain.case(CASE).framework, plain.case(CASE).recipe) == ("jax", CASE.recipe)
+    assert (tuned.case(CASE).framework, tuned.case(CASE).recipe) == ("jax", "tuned+threads=1")
+    assert plain.command(CASE) == session.worker_command("pytorch")
+    assert plain.command(plain.case(CASE)) == session.worker_command("jax")
+
+
 def test_a_recipe_replaces_that_of_the_case(tmp_path: Path) -> None:
     assert sides.resolve("recipe:tuned", tmp_path).case(CASE).recipe == "tuned"
     file = tmp_path / "recipe.json"

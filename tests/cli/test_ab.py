@@ -42,10 +42,69 @@ def test_recipes_are_sides_and_their_differences_are_reported(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("side", "message"),
-    [("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"), ("git:no-such", "no such commit")],
+    [
+        ("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME"),
+        ("git:no-such", "no such commit"),
+    ],
 )
 def test_an_invalid_side_is_a_usage_error(tmp_path: Path, side: str, message: str) -> None:
     assert message in error_of("ab", "--base", side, *NARROW, cwd=tmp_path, code=2)
+
+
+IMPLEMENTATIONS = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--batch", "1", "--images", "noise")
+
+
+def test_two_implementations_are_sides_whose_outputs_are_compared_and_the_answer_is_a_sentence(tmp_path: Path) -> None:
+    sides = ("--base", "framework:reference", "--new", "framework:pytorch+default+batch_norm=folded")
+    done = xibench("ab", *sides, *IMPLEMENTATIONS, "--max-pairs", "1", "--out", "pairs.jsonl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "xception/narrow fp32 batch 1 75 px cpu: 1 pair: too few for a conclusion" in done.stdout
+    stored = pair_store.read(tmp_path / "pairs.jsonl")
+    assert (stored.header.base.name, stored.header.new.name) == (sides[1], sides[3])
+    pair = stored.pairs[-1]
+    assert pair.case.framework == "reference"
+    assert pair.base is not None
+    assert pair.new is not None
+    assert "torch" in pair.new.versions
+    assert "torch" not in pair.base.versions
+    assert pair.new.settings["batch_norm_folded"] is True
+    assert pair.output_error is not None
+    assert 0 < pair.output_error < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("sides", "words"),
+    [
+        (("framework:jax", "tree"), "expected framework:NAME for both, or for neither"),
+        (("framework:jx", "framework:jax"), "unknown framework 'jx': did you mean jax"),
+        (("framework:jax+fast", "framework:jax"), "unknown recipe 'fast'"),
+        (("framework:torchvision", "framework:pytorch"), "torchvision has no xception"),
+    ],
+)
+def test_an_implementation_that_cannot_be_a_side_is_refused(
+    sides: tuple[str, str], words: str, tmp_path: Path
+) -> None:
+    line = error_of("ab", "--base", sides[0], "--new", sides[1], *IMPLEMENTATIONS, cwd=tmp_path, code=2)
+    assert words in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--base", "tree"), "received tree for both"),
+        (("--base", "recipe:tuned", "--new", "recipe:tuned"), "received recipe:tuned for both"),
+        (("--base", "git:HEAD", "--base", "recipe:tuned"), "'--base': it was given more than once"),
+        (("--base", "recipe:default", "--new", "recipe:tuned", "--recipe", "tuned"), "beside side recipe:default"),
+        (("--base", "framework:jax", "--new", "framework:pytorch"), "--framework: received pytorch beside side"),
+        (("--base", "git:HEAD", "--precision", "tf32", "--device", "cpu"), "a CPU has no TF32"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_and_leave_no_file(
+    options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    assert words in error_of("ab", *options, *NARROW, cwd=tmp_path, code=2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recipe_that_the_framework_of_a_side_lacks_is_a_usage_error(tmp_path: Path) -> None:
@@ -73,7 +132,7 @@ def test_two_output_formats_are_refused_before_anything_is_measured(tmp_path: Pa
 
 
 def test_ctrl_c_prints_the_comparison_so_far_and_the_path_of_the_pairs(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "xibench", "ab", "--base", "tree", *NARROW, "--out", "pairs.jsonl"]
+    command = [sys.executable, "-m", "xibench", "ab", "--base", "git:HEAD", *NARROW, "--out", "pairs.jsonl"]
     running = subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, start_new_session=True,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
+import msgspec
 import pytest
 import typer
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.builders import small_case
-from xibench.cli.render.comparison_tables import REGRESSION, end
+from xibench.cli.render.comparison_tables import REGRESSION, conclusion, end
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Verdict
 from xibench.record.comparison import Compared, Comparison, NotCompared
@@ -29,6 +34,35 @@ def found(*pairs: Compared, refused: tuple[NotCompared, ...] = ()) -> Comparison
 
 UNTRIED = NotCompared(case=OTHER, why=["the budget was spent before it"])
 BROKEN = NotCompared(case=OTHER, why=["failed: it exited"], failed=True)
+
+
+@given(
+    ratio=st.floats(0.01, 100), spread=st.floats(1.0, 5.0),
+    verdict=st.sampled_from(["slower", "faster", "same", "unsure"]),
+    of_implementations=st.booleans(),
+)  # fmt: skip
+def test_a_conclusion_says_how_many_times_as_fast_the_faster_side_is(
+    ratio: float, spread: float, verdict: Verdict, of_implementations: bool
+) -> None:
+    pair = msgspec.structs.replace(compared(verdict), ratio=ratio, low=ratio / spread, high=ratio * spread)
+    prefix = "framework:" if of_implementations else "git:"
+    comparison = msgspec.structs.replace(found(pair), base=f"{prefix}old", new=f"{prefix}new")
+    said = conclusion(comparison, pair)
+    names = ("old", "new") if of_implementations else ("git:old", "git:new")
+    faster, slower = names if ratio > 1 else names[::-1]
+    matched = re.search(rf"{faster} is (\S+) times as fast as {slower} \[(\S+), (\S+)\], 7 pairs", said)
+    assert matched, said
+    speed, low, high = map(float, matched.groups())
+    assert low <= speed <= high
+    assert speed == pytest.approx(max(ratio, 1 / ratio), rel=0.01)
+    assert ("not certain" in said) == (verdict == "unsure")
+    assert ("take the same time" in said) == (verdict == "same")
+    assert ("pytorch" in said) != of_implementations
+
+
+def test_a_slower_implementation_is_no_regression() -> None:
+    comparison = msgspec.structs.replace(found(compared("slower")), base="framework:a", new="framework:b")
+    end(comparison, refusal_is_failure=False)
 
 
 def test_equal_cases_and_cases_that_the_budget_left_out_are_no_failure() -> None:

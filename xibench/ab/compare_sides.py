@@ -17,7 +17,7 @@ import msgspec
 
 from frameworks.api import find
 from xibench import __version__
-from xibench.ab.pair import BurstConfig, measure_pair
+from xibench.ab.pair import SAME_OUTPUT, BurstConfig, measure_pair
 from xibench.ab.sides import Side, resolve
 from xibench.errors import UsageError
 from xibench.measure import comparing
@@ -140,6 +140,11 @@ def compare_selection(
         UsageError, UnknownName, InvalidConfiguration: A name of the selection, a side or its recipe does not exist.
         InputError, StoreError: The inputs cannot be read, or the file cannot be written.
     """
+    frameworks = [text.partition(":")[2].partition("+")[0] for text in sides if text.startswith("framework:")]
+    if len(frameworks) == 1:
+        raise UsageError(f"sides {sides[0]} and {sides[1]}: expected framework:NAME for both, or for neither")
+    if frameworks:
+        selection = replace(selection, frameworks=(frameworks[0],))
     planned = plan.cases(selection)
     with tempfile.TemporaryDirectory(prefix="xibench-sides-") as scratch:
         both = (resolve(sides[0], Path(scratch)), resolve(sides[1], Path(scratch)))
@@ -220,14 +225,17 @@ def header(
         bursts: How the two processes of a pair alternate; None: the defaults.
 
     Raises:
-        UsageError: There is no case.
+        UsageError: There is no case, or none that a side can measure on this machine.
         UnknownName, InvalidConfiguration: The framework does not have the recipe of a side.
         InputError: The images or the weights cannot be read.
     """
     if not cases:
         raise UsageError("nothing to compare: the selection has no case; name at least one framework and model")
-    for case in (side.case(case) for side in sides for case in cases):
-        find(case.framework).recipe(case.recipe, case.device)
+    for side in sides:
+        of_side = [side.case(case) for case in cases]
+        for case in of_side:
+            find(case.framework).recipe(case.recipe, case.device)
+        plan.require_possible(of_side)
     return PairsHeader(
         pairs_version=PAIRS_VERSION, xibench=__version__, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command, base=sides[0].line, new=sides[1].line, threshold=limits.threshold,
@@ -298,9 +306,13 @@ def _compared(state: _Undecided, sides: tuple[Side, Side], limits: DecisionLimit
     if ratio.n > 2:
         detectable = comparing.detectable(statistics.stdev(state.log_ratios), ratio.n)
     commits = [] if sides[0].commit == sides[1].commit else [f"commit {_commit(sides[0])} -> {_commit(sides[1])}"]
+    unlike, changed = unlike_settings(first.base.settings, first.new.settings), list[str]()
+    if sides[0].framework is None:
+        changed = commits + differing_versions(first.base.versions, first.new.versions)
+    else:  # implementations differ in all of these
+        unlike = []
     return compared(
-        state.case, ratio, state.verdict, unlike_settings(first.base.settings, first.new.settings),
-        commits + differing_versions(first.base.versions, first.new.versions), _notes(state, limits), detectable,
+        state.case, ratio, state.verdict, unlike, changed, _notes(state, limits), detectable,
         failed=state.failed is not None,
     )  # fmt: skip
 
@@ -314,6 +326,9 @@ def _notes(state: _Undecided, limits: DecisionLimits) -> list[str]:
     aside = sum(pair.superseded for pair in state.pairs)
     if aside:
         notes.append(f"{aside} disturbed pairs were repeated and left out")
+    errors = [pair.output_error for pair in state.counted if pair.output_error is not None]
+    if errors and max(errors) > SAME_OUTPUT[state.case.precision]:
+        notes.append(f"the outputs of the sides differ by {max(errors):.2g} (relative RMS): not the same computation")
     least = comparing.min_pairs()
     if limits.max_pairs < least:
         notes.append(f"at most {limits.max_pairs} pairs were allowed: a change takes at least {least} to be called")

@@ -6,20 +6,28 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
+import numpy as np
+
+from frameworks.api import THIRD_PARTY
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
 from xibench.measure.phase import Phase
 from xibench.record.pairs import Pair, PairSide
-from xibench.record.schema import Case, Status
+from xibench.record.schema import Case, Precision, Status
+from xibench.run.gate import rms_error
 from xibench.run.plan import weights_seed
 from xibench.workers.messages import Burst, Finish, Imported, PairReport, Prepare, Ready, StartPairSide, Steps
-from xibench.workers.session import Observer, Unobserved, WorkerFailed, WorkerSession
+from xibench.workers.session import Observer, Unobserved, WorkerFailed, WorkerOutcome, WorkerSession
+
+SAME_OUTPUT: Final[Mapping[Precision, float]] = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 1e-2, "bf16": 5e-2}
+"""Relative RMS difference of the logits up to which two frameworks compute the same network, by precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +84,10 @@ def measure_pair(
     observer = observer or Unobserved()
     began = time.monotonic()
     started_utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-    measured: list[PairSide] = []
-    new_first: list[bool] = []
+    measured, new_first = list[PairSide](), list[bool]()
     order, core = rng.sample((0, 1), 2), rng.choice(usable_cores())
     status: Status = "ok"
-    reason, log = None, None
+    reason, log, error = None, None, None
     try:
         with ExitStack() as stack:
             started = {
@@ -91,6 +98,8 @@ def measure_pair(
                 worker.receive(Imported, bursts.time_limit_s)
             prepared = {i: _prepare(workers[i], bursts, core) for i in order}
             ready = [prepared[0], prepared[1]]
+            error = rms_error(np.array(ready[1].logits), np.array(ready[0].logits))
+            _require_same_network(case, sides, error)
             step_s = max(statistics.median(side.warmup_s) for side in ready)
             new_first = [rng.random() < 0.5 for _ in range(bursts.count(step_s))]
             observer.on_phase(Phase.TIMING)
@@ -103,6 +112,7 @@ def measure_pair(
         case=case, number=number, started_utc=started_utc, wall_s=time.monotonic() - began,
         new_started_first=order[0] == 1, core=core, new_first=new_first,
         base=measured[0] if measured else None, new=measured[1] if measured else None,
+        output_error=error,
         log_ratio=log_ratio(measured[0].bursts_s, measured[1].bursts_s) if measured else None,
         disturbed=[], superseded=False, status=status, reason=reason, log=log,
     )  # fmt: skip
@@ -112,6 +122,18 @@ def log_ratio(base: Sequence[Sequence[float]], new: Sequence[Sequence[float]]) -
     """Return a pair's estimate: the median over its bursts of log(median step of new / median step of base)."""
     medians = [(statistics.median(b), statistics.median(n)) for b, n in zip(base, new, strict=True)]
     return statistics.median(math.log(n / b) for b, n in medians)
+
+
+def _require_same_network(case: Case, sides: tuple[Side, Side], error: float) -> None:
+    """Raise WorkerFailed if two of our implementations differ in their outputs, before anything is timed."""
+    names = [side.case(case).framework for side in sides]
+    if names[0] == names[1] or any(name in THIRD_PARTY for name in names) or error <= SAME_OUTPUT[case.precision]:
+        return
+    allowed = f"{SAME_OUTPUT[case.precision]:.0e} in {case.precision}"
+    raise WorkerFailed(WorkerOutcome("failed", (
+        f"the outputs of {names[0]} and {names[1]} differ by {error:.2g} (relative RMS), allowed are {allowed}: "
+        f"not the same network; `xibench verify {case.model}` finds the layer"
+    )))  # fmt: skip
 
 
 def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> WorkerSession:

@@ -1,4 +1,4 @@
-"""The two sides of `xibench ab`: the checkout as it is, a commit, an interpreter or a recipe."""
+"""The two sides of `xibench ab`: the checkout as it is, a commit, an interpreter, a recipe or an implementation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from frameworks.api import find
 from frameworks.errors import UnknownName
 from frameworks.recipes import RECIPES
 from xibench.errors import UsageError
@@ -21,7 +22,7 @@ from xibench.record.pairs import SideLine
 from xibench.record.schema import Case
 from xibench.workers import session
 
-FORMS: Final = "tree, git:REV, python:PATH, recipe:NAME or recipe:FILE"
+FORMS: Final = "tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME, such as framework:jax+tuned"
 GIT_TIME_LIMIT_S: Final = 60.0
 
 
@@ -35,6 +36,7 @@ class Side:
         frameworks_in: Folder with the `frameworks` package that is measured instead of the checkout's.
         python: Interpreter of the workers.
         recipe: Recipe of all cases.
+        framework: Implementation of all cases.
         slowdown: Artificial slowdown that tests the comparison itself, as a share of each step's duration.
     """
 
@@ -43,6 +45,7 @@ class Side:
     frameworks_in: Path | None = None
     python: str | None = None
     recipe: str | None = None
+    framework: str | None = None
     slowdown: float = 0.0
 
     @property
@@ -52,7 +55,9 @@ class Side:
 
     def case(self, case: Case) -> Case:
         """Return the case that this side runs for a case of the plan."""
-        return case if self.recipe is None else msgspec.structs.replace(case, recipe=self.recipe)
+        return msgspec.structs.replace(
+            case, framework=self.framework or case.framework, recipe=self.recipe or case.recipe
+        )
 
     def command(self, case: Case) -> list[str]:
         """Return the command that starts a worker of this side."""
@@ -71,17 +76,20 @@ def resolve(text: str, scratch: Path) -> Side:
     """Parse a side.
 
     Args:
-        text: `tree`, `git:REV`, `python:PATH`, `recipe:NAME` or `recipe:FILE`.
+        text: `tree`, `git:REV`, `python:PATH`, `recipe:NAME`, `recipe:FILE` or `framework:NAME`, the last optionally
+            with a recipe, as in `framework:jax+tuned`.
         scratch: Folder into which the `frameworks` package of a commit is unpacked.
 
     Raises:
         UsageError: The text has another form, or its commit or interpreter does not exist.
-        UnknownName: There is no such recipe.
+        UnknownName: There is no such recipe or framework.
     """
     if text == "tree":
         return Side(text)
     kind, _, value = text.partition(":")
-    makers: dict[str, Callable[[str, Path], Side]] = {"git": _commit, "python": _interpreter, "recipe": _recipe}
+    makers: dict[str, Callable[[str, Path], Side]] = {
+        "git": _commit, "python": _interpreter, "recipe": _recipe, "framework": _framework,
+    }  # fmt: skip
     if kind not in makers or not value:
         raise UsageError(f"side '{text}': expected {FORMS}")
     return replace(makers[kind](value, scratch), name=text)
@@ -110,6 +118,12 @@ def _recipe(name: str, _: Path) -> Side:
     if name.split("+")[0] not in RECIPES:
         raise UnknownName("recipe", name, RECIPES)
     return Side("", recipe=name)
+
+
+def _framework(text: str, _: Path) -> Side:
+    name, *recipe_parts = text.split("+")
+    recipe = "+".join(recipe_parts)
+    return Side("", framework=find(name).name, recipe=recipe or None)
 
 
 def _git(revision: str, *arguments: str) -> bytes:

@@ -23,7 +23,7 @@ PAIRS_VERSION: Final = 2
 class SideLine(msgspec.Struct, frozen=True, kw_only=True):
     """One of the two sides."""
 
-    name: str  # as given: tree, git:REV, python:PATH, recipe:NAME
+    name: str  # as given: tree, git:REV, python:PATH, recipe:NAME, framework:NAME+RECIPE
     commit: str | None  # of a side git:REV
     slowdown: float = 0.0  # artificial: a busy wait after each step, as a share of the step's duration
 
@@ -85,6 +85,7 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     new_first: list[bool]  # per burst, which side went first
     base: PairSide | None  # null if the pair failed
     new: PairSide | None
+    output_error: float | None = None  # relative RMS difference of the sides' logits; null in older files
     log_ratio: float | None  # median over the bursts of log(median of new / median of base)
     surroundings: Surroundings | None = None  # conditions before, during and after it
     disturbed: list[str]  # what disturbed it, each with figure and limit

@@ -136,6 +136,7 @@ class Prepare(_Message, frozen=True, kw_only=True, tag=True):
 class Ready(_Message, frozen=True, kw_only=True, tag=True):
     """The program is built, compiled and warmed up."""
 
+    logits: list[float]  # of the batch's first image
     first_step_s: float
     warmup_s: list[float]
     warmup_stopped_by: str

@@ -98,6 +98,7 @@ class _Side:
         self._program.compile(self._batch)
         self._listener.on_phase(Phase.FIRST_STEP)
         first_step_s = self._timed()
+        logits = np.asarray(self._program.result(self._output)["logits"][0], dtype=np.float64).tolist()
         self._listener.on_phase(Phase.WARM_UP)
         warmup_s: list[float] = []
         warmup = Warmup(WarmupLimits(MIN_WARMUP_STEPS, MAX_WARMUP_STEPS, budget_s))
@@ -105,7 +106,7 @@ class _Side:
         while (stopped_by := warmup.finished(self._clock.now())) is None:
             warmup_s.append(self._timed())
             warmup.add(warmup_s[-1])
-        return Ready(first_step_s=first_step_s, warmup_s=warmup_s, warmup_stopped_by=stopped_by)
+        return Ready(logits=logits, first_step_s=first_step_s, warmup_s=warmup_s, warmup_stopped_by=stopped_by)
 
     def burst(self, seconds: float, min_steps: int) -> list[float]:
         """Time steps, after an untimed one, because the other side has just used the caches and the cores."""

@@ -11,9 +11,12 @@ import typer
 from xibench.cli.commands.compare import Markdown, Threshold
 from xibench.cli.options import Json, Only, SelectionOptions, expand_options, positive_seconds, whole_number
 from xibench.cli.planning import command_line, selection
-from xibench.errors import Interrupted
+from xibench.errors import Interrupted, UsageError
 
-SIDE: Final = "tree (the working tree), git:REV, python:PATH (an interpreter), recipe:NAME or recipe:FILE."
+SIDE: Final = (
+    "tree (the working tree), git:REV, python:PATH (an interpreter), recipe:NAME, recipe:FILE, or framework:NAME, "
+    "optionally with a recipe, as in framework:jax+tuned."
+)
 PAIRS: Final = Path("results/ab")
 
 ComparedOptions = Annotated[
@@ -52,21 +55,23 @@ def ab(
     as_json: Json = False,
     as_markdown: Markdown = False,
 ) -> None:
-    """Compare two commits, interpreters or recipes, measured interleaved.
+    """Compare two commits, interpreters, recipes or implementations, measured interleaved.
 
     A pair is one fresh process of each side; both stay alive and run alternately in short bursts of steps, in random
-    order. Pairs are added until each case has a verdict or the budget is spent. Exit code 3 if any case is slower, 1 if
-    a case failed.
+    order. Pairs are added until each case has a verdict or the budget is spent. Exit code 3 if any case is slower
+    (never for two implementations), 1 if a case failed.
 
     \b
     Example:  xibench ab --base git:HEAD~1 -f pytorch -m xception --batch 1
               xibench ab --base recipe:default --new recipe:tuned -f jax
+              xibench ab --base framework:tensorflow+tuned --new framework:jax+tuned -m xception --batch 1
     """
     from xibench.ab.compare_sides import DecisionLimits, compare_selection
     from xibench.cli.render import comparison_tables
     from xibench.cli.render.progress import PairProgress
 
     comparison_tables.check_form(as_json, as_markdown)
+    _refuse_contradictions(base, new, compared)
     limits = DecisionLimits.of(threshold=threshold, budget_s=budget, max_pairs=max_pairs, seed=compared.seed)
     found, path, stopped = compare_selection(
         selection(compared), (base, new), limits, out, command_line(), PairProgress(sys.stderr)
@@ -76,3 +81,17 @@ def ab(
         raise Interrupted(f"interrupted; the pairs measured so far are in {path}")
     print(f"\nFile of pairs:  {path}", file=sys.stderr)
     comparison_tables.end(found, refusal_is_failure=False)
+
+
+def _refuse_contradictions(base: str, new: str, compared: SelectionOptions) -> None:
+    """Raise UsageError if the sides are the same, or if an option is void because a side sets it."""
+    if base == new and not base.startswith(("git:", "python:")):  # one of those against itself tests for noise
+        raise UsageError(f"--base and --new: received {base} for both, expected two different sides")
+    for option, values, sides in (
+        ("--recipe", compared.recipe, [s for s in (base, new) if s.startswith("recipe:") or "+" in s]),
+        ("--framework", compared.framework, [s for s in (base, new) if s.startswith("framework:")]),
+    ):
+        if values and sides:
+            raise UsageError(
+                f"{option}: received {', '.join(values)} beside side {sides[0]}, which sets it as well; leave one out"
+            )

@@ -39,6 +39,8 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
         terminal.show(table(found))
         for line in remarks(found):
             print(line)
+        for pair in found.pairs:
+            print(conclusion(found, pair))
 
 
 def end(found: Comparison, refusal_is_failure: bool) -> None:
@@ -49,10 +51,10 @@ def end(found: Comparison, refusal_is_failure: bool) -> None:
         refusal_is_failure: Whether a single case that was not compared is a failure.
 
     Raises:
-        typer.Exit: A case is slower; the exit code is REGRESSION.
+        typer.Exit: A case is slower, and the sides are not two implementations; the exit code is REGRESSION.
         XibenchError: Nothing was compared, or a case failed.
     """
-    if found.slower:
+    if found.slower and not of_implementations(found):
         raise typer.Exit(REGRESSION)
     if not found.pairs and not found.not_compared:
         raise XibenchError("nothing was compared: neither side holds a case that was measured")
@@ -69,7 +71,35 @@ def table(found: Comparison) -> Table:
     """Build the table of a comparison, a row per case, slower ones first."""
     limit = format.percent(found.threshold)
     title = f"{found.new} against {found.base}: above 1 is slower; within ±{limit} is the same"
-    return terminal.table_of(title, COLUMNS, map(_cells, _in_order(found)), right=COLUMNS[1:3] + COLUMNS[4:])
+    rows = [_cells(found, pair) for pair in _in_order(found)]
+    return terminal.table_of(title, COLUMNS, rows, right=COLUMNS[1:3] + COLUMNS[4:])
+
+
+def of_implementations(found: Comparison) -> bool:
+    """Whether the sides are two implementations, of which neither is a later version of the other."""
+    return found.base.startswith("framework:")
+
+
+def conclusion(found: Comparison, pair: Compared) -> str:
+    """Return what can be concluded about a case, as a sentence.
+
+    A ratio of step times is given as people say it: `jax+tuned is 1.43 times as fast as tensorflow+tuned [1.31, 1.56]`.
+    """
+    base, new = (side.removeprefix("framework:") for side in (found.base, found.new))
+    where = terminal.case_name(pair.case, not of_implementations(found))
+    runs = format.counted(pair.n, "pair" if pair.paired else "process")
+    if pair.low is None or pair.high is None:
+        return f"{where}: {runs}: too few for a conclusion."
+    limit = format.percent(found.threshold)
+    fast, slow, speed = (new, base, 1 / pair.ratio) if pair.ratio <= 1 else (base, new, pair.ratio)
+    low, high = sorted((1 / pair.low, 1 / pair.high)) if pair.ratio <= 1 else (pair.low, pair.high)
+    times = f"{fast} is {speed:.3g} times as fast as {slow} [{low:.3g}, {high:.3g}], {runs}"
+    match pair.verdict:
+        case "slower" | "faster":
+            return f"{where}: {times}."
+        case "same":
+            return f"{where}: {new} and {base} take the same time within {limit}: {times}."
+    return f"{where}: it is not certain which is faster, or whether they are the same within {limit}: {times}."
 
 
 def remarks(found: Comparison) -> list[str]:
@@ -80,10 +110,11 @@ def remarks(found: Comparison) -> list[str]:
             *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
             *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
-            cases.setdefault(text, []).append(terminal.case_name(pair.case))
+            cases.setdefault(text, []).append(terminal.case_name(pair.case, not of_implementations(found)))
     for refused in found.not_compared:
         for why in refused.why:
-            cases.setdefault(f"not compared: {why}", []).append(terminal.case_name(refused.case))
+            name = terminal.case_name(refused.case, not of_implementations(found))
+            cases.setdefault(f"not compared: {why}", []).append(name)
     lines = [f"{text} ({format.few(names)})" for text, names in cases.items()]
     return [*lines, *_legend(found)]
 
@@ -96,7 +127,8 @@ def markdown(found: Comparison) -> str:
     lines.append("")
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
-    lines += ["| " + " | ".join(_cells(pair)) + " |" for pair in _in_order(found)]
+    lines += ["| " + " | ".join(_cells(found, pair)) + " |" for pair in _in_order(found)]
+    lines += ["", *(conclusion(found, pair) for pair in _in_order(found))]
     notes = remarks(found)
     if notes:
         lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {line}" for line in notes), "", "</details>"]
@@ -107,13 +139,14 @@ def _in_order(found: Comparison) -> list[Compared]:
     return sorted(found.pairs, key=lambda pair: ORDER.index(pair.verdict))
 
 
-def _cells(pair: Compared) -> tuple[str, ...]:
+def _cells(found: Comparison, pair: Compared) -> tuple[str, ...]:
     bounds = "too few" if pair.low is None or pair.high is None else f"{pair.low:.3f}, {pair.high:.3f}"
     mark = " †" if pair.unlike else ""
-    found = format.NONE if pair.detectable is None else format.percent(pair.detectable)
+    name = terminal.case_name(pair.case, not of_implementations(found))
+    least = format.NONE if pair.detectable is None else format.percent(pair.detectable)
     return (
-        terminal.case_name(pair.case), f"{pair.ratio:.3f} [{bounds}]", f"{(pair.ratio - 1) * 100:+.1f} %",
-        f"{pair.verdict}{mark}", str(pair.n), found,
+        name, f"{pair.ratio:.3f} [{bounds}]", f"{(pair.ratio - 1) * 100:+.1f} %",
+        f"{pair.verdict}{mark}", str(pair.n), least,
     )  # fmt: skip
 
 

@@ -69,11 +69,17 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
     return table
 
 
-def case_name(case: Case) -> str:
-    """Return the name of a case, in the values of the options that select it. A default scenario is omitted."""
+def case_name(case: Case, of_implementation: bool = True) -> str:
+    """Return the name of a case, in the values of the options that select it. A default scenario is omitted.
+
+    Args:
+        case: The case.
+        of_implementation: Whether the framework and the recipe are part of the name.
+    """
     variant = "" if case.variant == "default" else f"/{case.variant}"
     scenario = f" {qualifier(case.scenario)}".rstrip()
+    framework, recipe = (f"{case.framework} ", f" {case.recipe}") if of_implementation else ("", "")
     return (
-        f"{case.framework} {case.model}{variant} {case.recipe} {case.precision} "
+        f"{framework}{case.model}{variant}{recipe} {case.precision} "
         f"batch {case.batch} {case.resolution} px {case.device}{scenario}"
     )
