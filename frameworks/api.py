@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, runtime_c
 from frameworks.blueprint import Network
 from frameworks.errors import InvalidConfiguration, MissingFramework, UnknownName
 from frameworks.manifest import DeviceMemory, Readings, Substitution
-from frameworks.recipes import RECIPES, Choice, Device, Execution, Precision, Recipe, Setting
+from frameworks.recipes import DEVICES, PRECISIONS, RECIPES, Choice, Device, Execution, Precision, Recipe, Setting
 from frameworks.task import INFER, Batch, Result, Task, TaskName
 from frameworks.weights import Weights
 
@@ -51,6 +51,8 @@ class Framework:
     conflict: returns why a combination of choices is impossible on a device, None if it is possible.
     settings: by recipe, for an implementation whose recipes have no choices: third-party ones and the reference.
     distinct_recipes: recipes that differ from all before them.
+    networks: for an implementation that has only some networks, the variants of each that it has; None: all.
+    precisions, devices: those that it has.
     missing_toolchain: returns why its compiler cannot generate code on this machine and what to do, None if it can.
     threads_variable: environment variable with the number of threads that the framework reads when it is imported;
     None if the number is set later. flop_counter: name of the framework's own FLOP counter; None without one.
@@ -72,6 +74,9 @@ class Framework:
     conflict: Callable[[Mapping[str, str], Device], str | None] = no_conflict
     settings: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
     distinct_recipes: tuple[str, ...] = tuple(RECIPES)
+    networks: Mapping[str, tuple[str, ...]] | None = None
+    precisions: tuple[Precision, ...] = tuple(PRECISIONS)
+    devices: tuple[Device, ...] = DEVICES
     missing_toolchain: Callable[[], str | None] = no_toolchain_needed
     threads_variable: str | None = None
     flop_counter: str | None = None

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, Literal, NamedTuple, cast, get_args
 
-from frameworks.errors import Unsupported
+from frameworks.errors import UnknownName, Unsupported
 from frameworks.task import Task, TaskName
 
 Device = Literal["cpu", "cuda"]
@@ -99,6 +99,13 @@ class Execution:
     recipe: Recipe
     precision: Precision
     device: Device
+
+
+def known_precision(text: str) -> Precision:
+    """Return a precision by name. Raises UnknownName, which suggests the nearest names."""
+    if text not in PRECISIONS:
+        raise UnknownName("precision", text, PRECISIONS)
+    return cast("Precision", text)
 
 
 def require_tf32(framework: str, capability: tuple[int, int] | None) -> None:

@@ -67,7 +67,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     ),
     "xibench.run": (
         "xibench*", "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.record", "xibench.measure.nvml",
-        "frameworks.weights", *NAMES, *ERRORS,
+        "xibench.measure.memory", "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.run.execute": ("xibench*", "xibench.run", "xibench.workers", "xibench.record", *NAMES, *ERRORS),
     "xibench.run.monitor": ("xibench.run", "xibench.workers", "xibench.record", "xibench.measure"),

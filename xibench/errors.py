@@ -2,8 +2,9 @@
 
 XibenchError                 1  an expected failure
 ├── UsageError               2  a usage error: an unknown name, an invalid value or conflicting options
-├── InputError               1  images or weights that cannot be read, or have changed
-├── StoreError               1  a run file that cannot be written or read
+├── InputError               2  a file that the command line names cannot be read, or has changed
+├── StoreError               1  a run file that cannot be written, or is damaged
+│   ├── NoSuchFile           2  a run file that the command line names does not exist
 │   └── NewerFormat          1  a run file written by a newer xibench
 └── Interrupted            130  Ctrl-C; the message says how to resume
 
@@ -28,11 +29,19 @@ class UsageError(XibenchError):
 
 
 class InputError(XibenchError):
-    """Images or weights are missing, unreadable or not those of the run; the message names them."""
+    """Images, weights or a recipe are missing, unreadable or not those of the run; the message names them."""
+
+    exit_code = 2
 
 
 class StoreError(XibenchError):
     """A run file cannot be written or read; its content until then stays valid."""
+
+
+class NoSuchFile(StoreError):
+    """There is no such run file."""
+
+    exit_code = 2
 
 
 class NewerFormat(StoreError):

@@ -42,11 +42,11 @@ class Folder:
         self._path = path
         self._done_file = path / "done.jsonl"
         content = self._done_file.read_bytes() if self._done_file.exists() else b""
-        *found, cut = content.split(b"\n")
+        found, cut = lines.split(content)
         if cut:  # an incomplete last line: its comparison is measured again
-            os.truncate(self._done_file, len(content) - len(cut))
+            os.truncate(self._done_file, content.rfind(b"\n") + 1)
         self._here = environment.read(session.interpreters())
-        self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for text in found)}
+        self._done = {line.name: line for line in (msgspec.json.decode(text, type=_Line) for _, text in found)}
 
     def compare(self, name: str, case: Case, sides: tuple[Side, Side], limits: DecisionLimits, progress: str) -> Done:
         """Return a finished comparison from disk, or measure it.

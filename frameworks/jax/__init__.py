@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Network
-from frameworks.recipes import Precision
+from frameworks.recipes import Precision, known_precision
 from frameworks.weights import WeightSource, resolve
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def build(
     from frameworks.jax.layers import DEFAULT_LOWERING
     from frameworks.jax.model import Model, numeric_policy
 
-    if precision == "fp64":
+    if known_precision(precision) == "fp64":
         jax.config.update("jax_enable_x64", True)
     network = find_network(name, variant) if isinstance(name, str) else name
     return Model(network, resolve(network, weights), numeric_policy(precision), lowering or DEFAULT_LOWERING)

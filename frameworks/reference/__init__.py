@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Network
-from frameworks.recipes import Precision
+from frameworks.recipes import Precision, known_precision
 from frameworks.weights import WeightSource, resolve
 
 if TYPE_CHECKING:
@@ -36,4 +36,4 @@ def build(
     from frameworks.reference.model import Model
 
     network = find_network(name, variant) if isinstance(name, str) else name
-    return Model(network, resolve(network, weights), precision)
+    return Model(network, resolve(network, weights), known_precision(precision))

@@ -26,4 +26,6 @@ REFERENCE: Final = Framework(
     origin="reference",
     settings={"default": DEFINITION},
     distinct_recipes=("default",),
+    precisions=("fp64", "fp32"),
+    devices=("cpu",),
 )

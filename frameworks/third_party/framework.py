@@ -80,6 +80,22 @@ TORCH_MODULES: Final = {
 }
 """ON_PYTORCH, ON_TENSORFLOW, ON_JAX and TORCH_MODULES: the settings of each recipe."""
 
+KERAS_NETWORKS: Final = dict.fromkeys(
+    ("xception", "inception_v3", "resnet50", "resnet101", "resnet152", "vgg16"), ("default",)
+)
+TORCHVISION_NETWORKS: Final = {
+    "inception_v3": ("torchvision", "default", "batch_norm_scale"),
+    "resnet50": ("torchvision",),
+    "resnet101": ("torchvision",),
+    "resnet152": ("torchvision",),
+    "vgg16": ("default",),
+}
+TIMM_NETWORKS: Final = {
+    "xception": ("default",),
+    **{name: variants for name, variants in TORCHVISION_NETWORKS.items() if name != "vgg16"},
+}
+"""KERAS_NETWORKS, TORCHVISION_NETWORKS and TIMM_NETWORKS: what each library has. The modules hold how each differs."""
+
 KERAS_ON_PYTORCH: Final = Framework(
     name="keras-pytorch",
     label="Keras on PyTorch",
@@ -92,6 +108,7 @@ KERAS_ON_PYTORCH: Final = Framework(
     origin="third_party",
     backend=PYTORCH.name,
     settings=ON_PYTORCH,
+    networks=KERAS_NETWORKS,
 )
 KERAS_ON_TENSORFLOW: Final = Framework(
     name="keras-tensorflow",
@@ -105,6 +122,7 @@ KERAS_ON_TENSORFLOW: Final = Framework(
     origin="third_party",
     backend=TENSORFLOW.name,
     settings=ON_TENSORFLOW,
+    networks=KERAS_NETWORKS,
     distinct_recipes=("default", "compiled"),
 )
 KERAS_ON_JAX: Final = Framework(
@@ -119,6 +137,7 @@ KERAS_ON_JAX: Final = Framework(
     origin="third_party",
     backend=JAX.name,
     settings=ON_JAX,
+    networks=KERAS_NETWORKS,
     distinct_recipes=("default",),
 )
 TORCHVISION: Final = Framework(
@@ -133,6 +152,7 @@ TORCHVISION: Final = Framework(
     origin="third_party",
     backend=PYTORCH.name,
     settings=TORCH_MODULES,
+    networks=TORCHVISION_NETWORKS,
 )
 TIMM: Final = Framework(
     name="timm",
@@ -146,5 +166,6 @@ TIMM: Final = Framework(
     origin="third_party",
     backend=PYTORCH.name,
     settings=TORCH_MODULES,
+    networks=TIMM_NETWORKS,
 )
 THIRD_PARTY: Final = (KERAS_ON_PYTORCH, KERAS_ON_TENSORFLOW, KERAS_ON_JAX, TORCHVISION, TIMM)

@@ -79,7 +79,7 @@ def test_two_output_formats_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_run_file_is_named_by_compare(tmp_path: Path) -> None:
-    line = error_of("compare", "nowhere.jsonl", "nowhere.jsonl", cwd=tmp_path, code=1)
+    line = error_of("compare", "nowhere.jsonl", "nowhere.jsonl", cwd=tmp_path, code=2)
     assert "nowhere.jsonl does not exist" in line
 
 

@@ -30,4 +30,4 @@ def test_the_ratios_of_a_run_are_shown_beside_that_of_the_paper(tmp_path: Path) 
 
 
 def test_a_missing_run_file_is_one_line(tmp_path: Path) -> None:
-    assert "nowhere.jsonl" in error_of("paper", "nowhere.jsonl", cwd=tmp_path, code=1)
+    assert "nowhere.jsonl" in error_of("paper", "nowhere.jsonl", cwd=tmp_path, code=2)

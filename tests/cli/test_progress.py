@@ -6,9 +6,17 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from tests.ab.test_compare_sides import made_pair
 from tests.builders import attempt, failure, record, small_case
 from xibench.cli.render import terminal
-from xibench.cli.render.progress import LiveProgress, PlainProgress, ProgressView, outcome, showing_progress
+from xibench.cli.render.progress import (
+    LiveProgress,
+    PairProgress,
+    PlainProgress,
+    ProgressView,
+    outcome,
+    showing_progress,
+)
 from xibench.record.schema import Record
 
 CASE = small_case()
@@ -42,6 +50,23 @@ def test_each_process_is_one_line_if_stderr_is_not_a_terminal(clock: FakeClock) 
     assert first.startswith("[3/12] pytorch xception/narrow default fp32 batch 1 75 px cpu: 5.00 [")
     assert first.endswith("images/s (1 min 5 s)")
     assert second == "warning: another kernel"
+
+
+@pytest.mark.parametrize("superseded", [False, True])
+@pytest.mark.parametrize("measured", [False, True])
+def test_the_line_of_a_pair_says_what_became_of_it_and_nothing_else(
+    clock: FakeClock, superseded: bool, measured: bool
+) -> None:
+    output = io.StringIO()
+    progress = PairProgress(output, clock)
+    progress.pair_begins(CASE, 0, 2)
+    pair = made_pair(CASE, 0, 0.01 if measured else None)
+    progress.pair_ended(msgspec.structs.replace(pair, superseded=superseded), None)
+    (line,) = output.getvalue().splitlines()
+    assert "None" not in line
+    assert ("failed: it exited" in line) == (not measured)
+    assert ("disturbed, to be repeated" in line) == superseded
+    assert line.endswith("(2 cases open, 0 s)")
 
 
 def test_a_stage_of_a_search_is_a_heading_above_the_lines_of_its_processes(clock: FakeClock) -> None:

@@ -56,6 +56,25 @@ SMALL = ("-m", "xception", "--variant", "narrow", "--resolution", "71", "--batch
         (["--sweep", "--batch", "8"], ["batch 8 beside a sweep"]),
         (["--sweep", "--scenario", "server"], ["sweep", "scenario server", "offline"]),
         (["--scenario", "single-stream", "--batch", "8"], ["batch 8 in scenario single-stream", "one image"]),
+        (["--memory-limit", "8"], ["--memory-limit", "received 8", "without a unit", "8GiB", "8B"]),
+        (["--scenario", "server", "--latency-bound", "200"], ["--latency-bound", "received 200", "200ms", "200s"]),
+        (["--budget", "5 parsecs"], ["--budget", "received 5 parsecs", "ms, s, min or h"]),
+        (["-m", "xception", "--variant", "width=0.5,classes=10"], ["2 variants", "width=0.5+classes=10"]),
+        (["--seed", "1", "--budget", "2", "--seed", "2"], ["--seed", "more than once"]),
+        (["--images", "nowhere"], ["images nowhere", "no such folder"]),
+        (["--recipe", "none.json"], ["recipe file none.json cannot be read"]),
+        (["--resume", "none.jsonl"], ["run file none.jsonl does not exist"]),
+        # What cannot be measured on this machine
+        (["-f", "torchvision", "-m", "xception"], ["torchvision has no xception", "inception_v3"]),
+        (["-f", "reference", "--precision", "bf16"], ["reference has no bf16", "fp64 or fp32"]),
+        (["-f", "reference", "--device", "cuda"], ["reference has no device cuda", "expected cpu"]),
+        (["--precision", "tf32", "--device", "cpu"], ["none of the 6 cases", "a CPU has no TF32", "fp32"]),
+        (["-m", "xception", "--batch", "1000000000"], ["none of the 3 cases", "on disk", "free in", "smaller batch"]),
+        (["-m", "xception", "--resolution", "1000000", "--batch", "1"], ["on disk", "are free in"]),
+        (
+            ["-m", "xception", "--batch", "64", "--memory-limit", "200MiB", "--device", "cpu"],
+            ["largest layer alone take", "more than the limit of 200 MiB"],
+        ),
     ],
 )
 def test_a_usage_error_is_one_line_before_anything_runs(
@@ -89,14 +108,14 @@ def test_a_run_without_ceilings_reports_why_attained_is_empty(tmp_path: Path) ->
 
 def test_an_empty_folder_of_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
-    line = error_of("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
+    line = error_of("run", *SMALL, "--images", "photos", cwd=tmp_path, code=2)
     assert "photos" in line
 
 
 def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").write_bytes(b"no photograph")
-    line = error_of("run", *SMALL, "--images", "photos", cwd=tmp_path, code=1)
+    line = error_of("run", *SMALL, "--images", "photos", cwd=tmp_path, code=2)
     assert "photos/cat.jpg" in line
 
 
@@ -184,6 +203,36 @@ def test_a_plan_shows_the_costs_of_a_step(tmp_path: Path) -> None:
     shown = xibench("run", "--dry-run", "-m", "xception", "--device", "cpu", "--batch", "1", cwd=tmp_path).stdout
     assert "3 cases, one process each" in shown
     assert "8.36 G" in shown
+
+
+def test_two_values_of_a_list_may_be_given_by_repeating_the_option(tmp_path: Path) -> None:
+    both = ("--variant", "width=0.5", "--variant", "classes=10", "-f", "jax", "-f", "pytorch", "--batch", "1,2")
+    done = xibench("run", "-m", "xception", *both, "--dry-run", "--json", cwd=tmp_path)
+    planned = {(e["case"]["variant"], e["case"]["framework"]) for e in json.loads(done.stdout)["plan"]}
+    assert planned == {(variant, name) for variant in ("width=0.5", "classes=10") for name in ("jax", "pytorch")}
+
+
+def test_units_of_times_and_memory_are_understood(tmp_path: Path) -> None:
+    given = ("--budget", "500ms", "--time-limit", "2min", "--memory-limit", "1.5GiB", "-m", "xception")
+    rule = json.loads(xibench("run", *given, "--dry-run", "--json", cwd=tmp_path).stdout)["rule"]
+    assert (rule["budget_s"], rule["time_limit_s"], rule["memory_limit_bytes"]) == (0.5, 120.0, 3 << 29)
+
+
+def test_a_plan_says_which_of_its_cases_cannot_be_measured_here(tmp_path: Path) -> None:
+    shown = xibench("run", "--dry-run", "-m", "xception", "-f", "jax,torchvision", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "Cannot be measured on this machine (2): torchvision has no xception" in shown.stdout
+
+
+def test_what_an_implementation_lacks_is_recorded_without_a_process_and_the_rest_is_measured(tmp_path: Path) -> None:
+    both = ("-f", "torchvision,reference", "--no-ceilings", "--images", "noise")
+    done = xibench("run", *both, *SMALL, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    lacking, measured = json.loads(done.stdout)["records"]
+    assert (lacking["status"], measured["status"]) == ("unsupported", "ok")
+    assert "torchvision has no xception" in lacking["reason"]
+    (path,) = (tmp_path / "results/runs").glob("*.jsonl")
+    assert read(path).attempts[0].surroundings is None
 
 
 def test_a_run_in_which_every_case_fails_ends_with_exit_code_1_and_the_reasons(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_latest_without_any_run_is_refused_with_the_command_that_makes_one(comma
 
 
 def test_a_missing_run_file_is_named(tmp_path: Path) -> None:
-    assert "nix.jsonl does not exist" in error_of("show", "nix.jsonl", cwd=tmp_path, code=1)
+    assert "nix.jsonl does not exist" in error_of("show", "nix.jsonl", cwd=tmp_path, code=2)
 
 
 def test_csv_and_parquet_contain_the_same_cases(folder: Path) -> None:

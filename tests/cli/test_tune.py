@@ -102,7 +102,7 @@ def test_an_invalid_search_is_refused_in_one_line(tmp_path: Path) -> None:
     assert "choice of a recipe in jax on cpu 'graphs'" in error_of(*SMALL, "--choice", "graphs", cwd=tmp_path, code=2)
     line = error_of("tune", "jax/xception", "--resolution", "75,99", cwd=tmp_path, code=2)
     assert "--resolution: received 75, 99, expected one" in line
-    line = error_of("tune", "--resume", "nowhere", cwd=tmp_path, code=1)
+    line = error_of("tune", "--resume", "nowhere", cwd=tmp_path, code=2)
     assert "expected a folder that `xibench tune` created" in line
     line = error_of("tune", "--resume", "nowhere", "--choice", "pools", cwd=tmp_path, code=2)
     assert "received --choice" in line
@@ -113,7 +113,7 @@ def test_a_folder_with_a_search_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "search" / "search.json").write_text("{}")
     line = error_of(*SMALL, "--folder", "search", cwd=tmp_path, code=1)
     assert "search already contains a search; resume it (`xibench tune --resume search`)" in line
-    assert "is damaged" in error_of("tune", "--resume", "search", cwd=tmp_path, code=1)
+    assert "is damaged" in error_of("tune", "--resume", "search", cwd=tmp_path, code=2)
 
 
 def test_a_recipe_file_sets_the_framework_and_the_batch(tmp_path: Path) -> None:
@@ -134,4 +134,4 @@ def test_a_recipe_file_of_another_framework_is_refused(tmp_path: Path) -> None:
     assert "it is a recipe for jax; received --framework pytorch, expected jax alone" in line
     other = written_for("pytorch", tmp_path / "other.json")
     assert "is a recipe for pytorch" in error_of("run", "--recipe", f"{file},{other}", cwd=tmp_path, code=2)
-    assert "recipe file none.json cannot be read" in error_of("run", "--recipe", "none.json", cwd=tmp_path, code=1)
+    assert "recipe file none.json cannot be read" in error_of("run", "--recipe", "none.json", cwd=tmp_path, code=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from frameworks.api import FRAMEWORKS, HasCeilings, load
 from frameworks.architectures import network
-from frameworks.errors import Unsupported
+from frameworks.errors import UnknownName, Unsupported
 from tests.frameworks.programs import prepare
 
 BUILT = network("xception", "narrow+dense", resolution=75)
@@ -25,6 +26,13 @@ def test_tf32_on_a_cpu_is_unsupported_and_says_what_to_do(framework: str) -> Non
         prepare(framework, BUILT, precision="tf32")
     with pytest.raises(Unsupported, match=expected):
         implementation.matmul(8, "tf32", "cpu")
+
+
+@pytest.mark.parametrize("framework", [*FRAMEWORKS, "reference"])
+def test_an_unknown_precision_is_refused_with_those_that_there_are(framework: str) -> None:
+    package = importlib.import_module(f"frameworks.{framework}")
+    with pytest.raises(UnknownName, match=r"unknown precision 'fp16': did you mean .*bf16"):
+        package.build(BUILT, precision="fp16")
 
 
 def test_pytorch_switches_tf32_on_for_tf32_and_off_for_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:

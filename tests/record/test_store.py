@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -142,10 +143,51 @@ def test_a_missing_file_is_refused_with_what_writes_one(tmp_path: Path) -> None:
         read(tmp_path / "run.jsonl")
 
 
-def test_the_latest_file_is_the_newest_by_name(tmp_path: Path) -> None:
-    for name in ("20250102T000000Z-a.jsonl", "20250103T000000Z-a.jsonl", "20240103T000000Z-a.jsonl"):
-        (tmp_path / name).touch()
+def test_the_latest_file_is_that_of_the_newest_run_whatever_its_name(tmp_path: Path) -> None:
+    began = {"monday": "2025-01-06T08:00:00+00:00", "20250103T000000Z-a": "2025-01-07T08:00:00+00:00",
+             "20250109T000000Z-a": "2025-01-05T23:00:00-08:00"}  # fmt: skip
+    for name, created_utc in began.items():
+        made = msgspec.structs.replace(header(PLAN), created_utc=created_utc)
+        RunFile.create(tmp_path / f"{name}.jsonl", made).close()
     assert latest(tmp_path).name == "20250103T000000Z-a.jsonl"
+
+    # Of runs that began in the same second, the file that was written last; a file that is no run file by its own time.
+    again = tmp_path / "again.jsonl"
+    RunFile.create(again, msgspec.structs.replace(header(PLAN), created_utc=began["20250103T000000Z-a"])).close()
+    os.utime(again, (2e9, 2e9))
+    assert latest(tmp_path) == again
+    (tmp_path / "broken.jsonl").write_bytes(b"{")
+    os.utime(tmp_path / "broken.jsonl", (1e9, 1e9))
+    assert latest(tmp_path) == again
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content + b"\n",
+        lambda content: b"\n \n" + content,
+        lambda content: content.replace(b"\n", b"\n\n\t\n"),
+        lambda content: content.replace(b"\n", b"\r\n"),
+        lambda content: b"\xef\xbb\xbf" + content,
+    ],
+    ids=["an empty line at the end", "at the beginning", "between", "carriage returns", "a byte order mark"],
+)
+def test_what_an_editor_or_a_merge_adds_does_no_harm(written: Path, damage: Callable[[bytes], bytes]) -> None:
+    records = read(written).records
+    written.write_bytes(damage(written.read_bytes()))
+    assert read(written).records == records
+    assert not read(written).cut_line
+    with RunFile.resume(written) as run_file:
+        append(run_file, record(PLAN[2]))
+    *earlier, added = read(written).records
+    assert (tuple(earlier), added.case) == (records, PLAN[2])
+
+
+def test_a_damaged_line_is_named_by_its_number_in_the_file(written: Path) -> None:
+    header_line, first, *rest = written.read_bytes().splitlines(keepends=True)
+    written.write_bytes(b"".join([header_line, b"\n", first, b"{}\n", *rest]))
+    with pytest.raises(StoreError, match="line 4 is damaged"):
+        read(written)
 
 
 def test_a_folder_without_run_files_says_what_writes_one(tmp_path: Path) -> None:

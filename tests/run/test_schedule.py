@@ -102,15 +102,18 @@ def test_batches_of_a_sweep_come_smallest_first_while_their_series_are_mixed() -
     assert [case.framework for case in order] == [case.framework for case in round_order(PLAN, SamplingConfig(), 0)]
 
 
-def test_a_larger_batch_is_not_tried_once_a_smaller_one_of_its_series_ran_out_of_memory() -> None:
-    full = msgspec.structs.replace(failure(small_case("jax", batch=2)).attempts[0], status="out_of_memory")
+@pytest.mark.parametrize(
+    ("status", "words"), [("out_of_memory", "had run out of memory"), ("timeout", "had exceeded its time limit")]
+)
+def test_a_larger_batch_is_not_tried_once_a_smaller_one_of_its_series_was_too_large(status: Status, words: str) -> None:
+    full = msgspec.structs.replace(failure(small_case("jax", batch=2)).attempts[0], status=status)
     failed = msgspec.structs.replace(full, status="failed")
 
-    def refused(case: Case, sampling: SamplingConfig, *attempts: Attempt) -> str | None:
+    def refused(case: Case, sampling: SamplingConfig, *attempts: Attempt) -> tuple[Status, str] | None:
         return not_tried(case, AttemptIndex(PLAN, sampling, attempts))
 
     sweep = SamplingConfig(sweep=True)
-    assert refused(small_case("jax", batch=4), sweep, full) == "not tried: batch 2 had run out of memory"
+    assert refused(small_case("jax", batch=4), sweep, full) == (status, f"not tried: batch 2 {words}")
     assert refused(small_case("jax", batch=1), sweep, full) is None
     assert refused(small_case("pytorch", batch=4), sweep, full) is None
     assert refused(small_case("jax", batch=4), SamplingConfig(), full) is None
@@ -155,10 +158,14 @@ class StraightforwardRules:
     def settled(self) -> int:
         return sum(not self.owes(case, n) for case in self.plan for n in range(self.sampling.processes))
 
-    def not_tried(self, case: Case) -> str | None:
-        full = [a for a in self.attempts if a.status == "out_of_memory" and series(a.case) == series(case)]
-        smaller = [a.case.batch for a in full if a.case.batch < case.batch]
-        return f"not tried: batch {min(smaller)} had run out of memory" if self.sampling.sweep and smaller else None
+    def not_tried(self, case: Case) -> tuple[Status, str] | None:
+        words = {"out_of_memory": "had run out of memory", "timeout": "had exceeded its time limit"}
+        full = [a for a in self.attempts if a.status in words and series(a.case) == series(case)]
+        smaller = [(a.case.batch, a.status) for a in full if a.case.batch < case.batch]
+        if not self.sampling.sweep or not smaller:
+            return None
+        batch, status = min(smaller)
+        return status, f"not tried: batch {batch} {words[status]}"
 
     def pending(self) -> list[Case]:
         def is_complete(made: Sequence[Attempt]) -> bool:
@@ -195,7 +202,7 @@ def test_every_decision_is_the_one_that_the_whole_list_of_attempts_gives(data: s
         taken_as_scheduled = data.draw(st.integers(0, 9)) > 0  # a file may also hold what no schedule of ours asked for
         case = slot.case if taken_as_scheduled else data.draw(st.sampled_from(pool))
         number = slot.number if taken_as_scheduled else data.draw(st.integers(0, 4))
-        status: Status = data.draw(st.sampled_from(["ok", "ok", "ok", "ok", "failed", "out_of_memory"]))
+        status: Status = data.draw(st.sampled_from(["ok", "ok", "ok", "ok", "failed", "out_of_memory", "timeout"]))
         superseded = status == "ok" and data.draw(st.booleans()) and oracle.may_repeat(case)
         made = msgspec.structs.replace(attempt(case, number=number, order=order, superseded=superseded), status=status)
         oracle.attempts.append(made)

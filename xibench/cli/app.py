@@ -16,7 +16,7 @@ from io import TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from frameworks.errors import InvalidRequest, MissingFramework, Unsupported
 from xibench import __version__, plugins
@@ -28,6 +28,18 @@ COMMANDS: Final[Mapping[str, str]] = {
     "report": "report", "export": "export",
 }  # fmt: skip
 """Commands in order of use: name, and the function or typer application in xibench.cli.commands.<name>."""
+
+
+class Command(TyperCommand):
+    """A command that refuses two values for an option that takes one; the last would replace the first in silence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; raises typer.BadParameter as typer does."""
+        given: list[Any] = self.make_parser(ctx).parse_args(args=list(args))[2]
+        for option in given:
+            if given.count(option) > 1 and not (option.multiple or option.is_flag):
+                raise typer.BadParameter("it was given more than once, expected one value", ctx=ctx, param=option)
+        return super().parse_args(ctx, args)
 
 
 class CommandGroup(TyperGroup):
@@ -45,6 +57,8 @@ class CommandGroup(TyperGroup):
                 if not isinstance(found, typer.Typer):
                     function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
                     found.command(name)(function)
+                for command in found.registered_commands:
+                    command.cls = Command
                 self.commands[name] = typer.main.get_command(found)
         return self.commands.get(cmd_name)
 

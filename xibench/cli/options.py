@@ -18,7 +18,7 @@ import functools
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
@@ -32,6 +32,9 @@ from xibench.scenarios import SCENARIOS
 from xibench.scenarios.scenario import DEFAULT_BATCH
 
 BYTES: Final = {"": 1, "B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+FEW_BYTES: Final = 2**20  # a smaller number without a unit is hardly meant as bytes
+SECONDS: Final = {"": 1.0, "s": 1.0, "ms": 1e-3, "min": 60.0, "h": 3600.0}
+LONG_LATENCY_S: Final = 10.0  # a larger number without a unit may be meant as milliseconds
 RUNS: Final = Path("results/runs")
 """Where runs are written and looked for, relative to the current directory."""
 
@@ -54,6 +57,7 @@ def list_option(
     metavar: str,
     help_text: str,
     item: Callable[[str], Any] = str,
+    check: Callable[[Sequence[str]], None] | None = None,
     declare: Callable[..., Any] = typer.Option,
 ) -> Any:
     """Declare an option that may be repeated and whose values may be lists separated by commas.
@@ -63,6 +67,7 @@ def list_option(
         metavar: Placeholder of a value in the help.
         help_text: Help of the option.
         item: Parser of one value.
+        check: Raises typer.BadParameter if a list separated by commas cannot be meant as one; None: any list can.
         declare: typer.Option, or typer.Argument for arguments.
 
     Returns:
@@ -71,7 +76,10 @@ def list_option(
     """
 
     def parsed(text: str) -> tuple[Any, ...]:
-        return tuple(item(part.strip()) for part in text.split(",") if part.strip())
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        if check:
+            check(parts)
+        return tuple(item(part) for part in parts)
 
     return declare(*names, metavar=metavar, help=help_text, parser=parsed, callback=_join)
 
@@ -84,6 +92,19 @@ def _join(lists: Iterable[tuple[Any, ...]] | None) -> list[Any] | None:
     if not joined:
         raise typer.BadParameter("received an empty list, expected one or more, separated by commas")
     return joined
+
+
+def no_comma_for_plus(variants: Sequence[str]) -> None:
+    """Refuse variants of which several only set a field, and not the same one: + was meant, as in width=0.5+classes=10.
+
+    Both are meant if the option is repeated, as in `--variant width=0.5 --variant classes=10`.
+    """
+    fields = {text.partition("=")[0] for text in variants if "=" in text and "+" not in text}
+    if len(fields) > 1:
+        raise typer.BadParameter(
+            f"received {','.join(variants)}, which is {len(variants)} variants; write {'+'.join(variants)} for one "
+            "variant with these settings, or repeat the option for several"
+        )
 
 
 def whole_number(text: str | int, minimum: int = 1) -> int:
@@ -114,10 +135,20 @@ def segments_or_c(text: str) -> int:
 
 
 def positive_seconds(text: str | float) -> float:
-    """Parse a time in seconds, finite and above 0."""
-    value = _number(text)
+    """Parse a time, finite and above 0, as seconds or with one of the units ms, s, min and h."""
+    given = str(text).strip()
+    number = given.rstrip("himns ")
+    value = _number(number) * SECONDS.get(given[len(number) :].strip(), math.nan)
     if not 0 < value < math.inf:
-        raise typer.BadParameter(f"received {text}, expected seconds, a number above 0")
+        raise typer.BadParameter(f"received {text}, expected seconds above 0, or a number with ms, s, min or h")
+    return value
+
+
+def latency_seconds(text: str | float) -> float:
+    """Parse a bound of a latency: as `positive_seconds`, but a large number must have its unit."""
+    value, plain = positive_seconds(text), not math.isnan(_number(text))
+    if plain and value >= LONG_LATENCY_S:
+        raise typer.BadParameter(f"received {text} without a unit: write {text}ms or {text}s")
     return value
 
 
@@ -131,9 +162,11 @@ def share(text: str | float) -> float:
 
 
 def byte_count(text: str | int) -> int:
-    """Parse an amount of memory in bytes; the suffixes KiB, MiB, GiB and TiB are understood."""
+    """Parse an amount of memory: a number with B, KiB, MiB, GiB or TiB, or a large number of bytes."""
     given = str(text).strip()
     number = given.rstrip("BKMGTi ")
+    if number == given and 0 < _number(given) < FEW_BYTES:
+        raise typer.BadParameter(f"received {text} without a unit: write {text}GiB, or {text}B if it is bytes")
     value = _number(number) * BYTES.get(given[len(number) :].strip(), math.nan)
     if not 1 <= value < math.inf:
         raise typer.BadParameter(f"received {text}, expected bytes, or a number with MiB or GiB, such as 8GiB")
@@ -233,7 +266,7 @@ class SelectionOptions:
     variant: Annotated[
         Names,
         list_option(
-            "--variant", metavar="NAME",
+            "--variant", metavar="NAME", check=no_comma_for_plus,
             help_text="Variants, or names and settings joined by +, such as jft+width=0.5.  [default: default]",
         ),
     ] = None  # fmt: skip
@@ -300,9 +333,9 @@ class SelectionOptions:
     latency_bound: Annotated[
         float | None,
         typer.Option(
-            parser=positive_seconds, metavar="S",
-            help=f"For {LATENCY_BOUND}: upper bound of the p99 latency, in seconds.  [default: a multiple of the "
-            "latency of a single query]",
+            parser=latency_seconds, metavar="S",
+            help=f"For {LATENCY_BOUND}: upper bound of the p99 latency, in seconds, or such as 200ms.  "
+            "[default: a multiple of the latency of a single query]",
         ),
     ] = None  # fmt: skip
 

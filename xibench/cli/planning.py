@@ -252,8 +252,9 @@ def measure_pending(resume: Path, file: RunFileOptions) -> Path:
 
 
 def print_plan(new: NewRun, as_json: bool) -> None:
-    """Print the planned cases with the costs of a step of each."""
+    """Print the planned cases with the costs of a step of each, and which of them cannot be measured here."""
     from xibench.run.ceilings import costs
+    from xibench.run.plan import impossible
 
     rows = [(case, costs(case)) for case in new.cases]
     if as_json:
@@ -263,6 +264,12 @@ def print_plan(new: NewRun, as_json: bool) -> None:
     from xibench.cli.render.run_tables import plan_table
 
     terminal.show(plan_table(rows, new.sampling))
+    refused: dict[str, list[str]] = {}
+    for number, case in enumerate(new.cases, start=1):
+        if known := impossible(case, new.sampling.memory_limit_bytes):
+            refused.setdefault(known[1], []).append(str(number))
+    for reason, numbers in refused.items():
+        print(f"Cannot be measured on this machine ({', '.join(numbers)}): {reason}")
 
 
 def refuse_beside_resume(context: typer.Context, allowed: Sequence[str] = WITH_RESUME, what: str = "file") -> None:

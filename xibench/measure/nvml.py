@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, closing, suppress
@@ -168,6 +169,15 @@ def count() -> int:
     """Return how many GPUs CUDA may use; 0 without NVML."""
     with closing(Monitor()) as monitor:
         return len(monitor.handles)
+
+
+def driver_is_loadable() -> bool:
+    """Whether the CUDA driver's library can be loaded; some machines with a GPU, such as Jetson, have no NVML."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def process_bytes(pid: int) -> int:

@@ -7,17 +7,23 @@ each in constant time, so scheduling the 4,000th process costs no more than sche
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, Literal
 
 import msgspec
 
-from xibench.record.schema import Attempt, Case, Record, SamplingConfig
+from xibench.record.schema import Attempt, Case, Record, SamplingConfig, Status
 
 weights_key: Final = attrgetter("model", "variant", "resolution", "weights")
 """The fields of a case that determine its initial weights."""
+
+
+TOO_LARGE: Final[Mapping[Status, str]] = {
+    "out_of_memory": "had run out of memory", "timeout": "had exceeded its time limit",
+}  # fmt: skip
+"""Failures that the size of a batch explains, so that a larger batch of the series would fail as well."""
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ class AttemptIndex:
         self._by_case = {case: _Progress(planned=True) for case in plan}
         self._planned = len(self._by_case)
         self.pending_cases = [self._planned] * sampling.processes
-        self._out_of_memory: dict[Case, int] = {}
+        self._too_large: dict[Case, tuple[int, Status]] = {}
         self._weights_digests: dict[tuple[object, ...], str] = {}
         for attempt in attempts:
             self.add(attempt)
@@ -83,9 +89,9 @@ class AttemptIndex:
 
         if attempt.process and attempt.process.weights_digest:
             self._weights_digests.setdefault(weights_key(case), attempt.process.weights_digest)
-        if attempt.status == "out_of_memory":
-            of_series = series(case)
-            self._out_of_memory[of_series] = min(case.batch, self._out_of_memory.get(of_series, case.batch))
+        if attempt.status in TOO_LARGE:
+            found = (case.batch, attempt.status)
+            self._too_large[series(case)] = min(found, self._too_large.get(series(case), found))
 
     def state(self, case: Case, number: int) -> Literal["untried", "disturbed", "settled"]:
         """Return whether this process of the case was never started, is to be repeated, or needs no measurement.
@@ -109,9 +115,9 @@ class AttemptIndex:
         """The number of the plan's processes that are measured or cannot be."""
         return self._planned * self.sampling.processes - sum(self.pending_cases)
 
-    def batch_out_of_memory(self, case: Case) -> int | None:
-        """Return the smallest batch of the case's `series` that ran out of memory; None if none did."""
-        return self._out_of_memory.get(series(case))
+    def too_large(self, case: Case) -> tuple[int, Status] | None:
+        """Return the smallest batch of the case's `series` that was too large, and its status; None if none was."""
+        return self._too_large.get(series(case))
 
     def weights_digest(self, case: Case) -> str | None:
         """Return the digest of the case's seeded weights; None if no process of the run computed it yet."""

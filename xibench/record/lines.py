@@ -1,4 +1,4 @@
-"""Writing lines and files of results so that each is complete or absent."""
+"""Files of results as lines: written so that each is complete or absent, read in spite of harmless damage."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 APPENDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
 
@@ -37,6 +38,17 @@ def append(descriptor: int, line: msgspec.Struct) -> None:
     except BaseException:  # Ctrl-C between two partial writes, too, must not leave half a line
         os.ftruncate(descriptor, before)
         raise
+
+
+def split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """The lines of a file with their numbers, from 1, and the unterminated last line, empty if there is none.
+
+    What an editor, a merge or a transfer may have added is left out: blank lines, carriage returns and a byte order
+    mark.
+    """
+    *whole, last = content.removeprefix(BYTE_ORDER_MARK).split(b"\n")
+    numbered = [(number, line) for number, line in enumerate(whole, start=1) if line and not line.isspace()]
+    return numbered, last.strip()
 
 
 def put(path: Path, content: bytes) -> None:

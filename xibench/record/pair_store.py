@@ -84,7 +84,7 @@ def read(path: str | Path) -> Pairs:
         content = path.read_bytes()
     except OSError as error:
         raise StoreError(f"file of pairs {path} cannot be read: {error.strerror}; name one of `xibench ab`") from None
-    first, *rest = content.split(b"\n")[:-1] or [b""]
+    first, *rest = [line for _, line in lines.split(content)[0]] or [b""]
     try:
         version = msgspec.json.decode(first, type=dict).get("pairs_version", 0)
         if version > PAIRS_VERSION:

@@ -11,13 +11,14 @@ import os
 import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from xibench.errors import NewerFormat, StoreError
+from xibench.errors import NewerFormat, NoSuchFile, StoreError
 from xibench.record import lines, migrate
 from xibench.record.index import AttemptIndex
 from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Header, Record
@@ -54,6 +55,7 @@ class Run:
 class _Tag(msgspec.Struct):
     type: str = ""
     format_version: int = 0
+    created_utc: str = ""
 
 
 @dataclass
@@ -172,23 +174,24 @@ def read(path: str | Path) -> Run:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise StoreError(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
+        raise NoSuchFile(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
     except OSError as error:
         raise _refused(path, "read", error, "name a file that `xibench run` wrote") from None
-    *whole, rest = content.split(b"\n")
+    whole, rest = lines.split(content)
     if not whole:
         raise StoreError(f"run file {path} has no whole header line: nothing was measured; delete it and run anew")
 
     # Lines of an older format are migrated one by one, with the file's own header at hand.
-    older = None if _format_version(path, whole[0]) == FORMAT_VERSION else whole[0]
-    number, found = 1, list[Line]()
+    (number, first), *following = whole
+    older = None if _format_version(path, first) == FORMAT_VERSION else first
+    found = list[Line]()
     try:
         if older is None:
-            header = msgspec.json.decode(whole[0], type=Header)
+            header = msgspec.json.decode(first, type=Header)
         else:
             header = msgspec.convert(migrate.header(msgspec.json.decode(older)), Header)
             written = msgspec.json.decode(older)
-        for number, line in enumerate(whole[1:], start=2):  # noqa: B007  # names a damaged line
+        for number, line in following:  # noqa: B007  # names a damaged line
             if older is not None:
                 line = msgspec.json.encode(migrate.following(msgspec.json.decode(line), written))
             found.append(_DECODER.decode(line))
@@ -202,11 +205,26 @@ def read(path: str | Path) -> Run:
 
 
 def latest(folder: str | Path) -> Path:
-    """The newest run file of a folder, by name. Raises StoreError if there is none."""
-    found = sorted(Path(folder).glob("*.jsonl"))
+    """The newest run file of a folder, by the time at which its run began, whatever its name.
+
+    Raises:
+        StoreError: If there is none.
+    """
+    found = sorted(Path(folder).glob("*.jsonl"), key=_began)
     if not found:
         raise StoreError(f"no run file in {folder}; `xibench run --preset quick` writes one")
     return found[-1]
+
+
+def _began(path: Path) -> tuple[float, float]:
+    """When a run began and when its file was changed, in seconds since 1970; twice the latter if it is no run file."""
+    changed = path.stat().st_mtime
+    try:
+        with path.open("rb") as file:
+            tag = msgspec.json.decode(file.readline().removeprefix(lines.BYTE_ORDER_MARK), type=_Tag)
+        return datetime.fromisoformat(tag.created_utc).timestamp(), changed
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return changed, changed
 
 
 def _format_version(path: Path, line: bytes) -> int:
@@ -225,8 +243,8 @@ def _format_version(path: Path, line: bytes) -> int:
 
 
 def _refuse_older(path: Path) -> None:
-    with path.open("rb") as file:
-        version = _format_version(path, file.readline())
+    whole, _ = lines.split(path.read_bytes())
+    version = _format_version(path, whole[0][1])
     if version != FORMAT_VERSION:
         raise StoreError(
             f"run file {path} has format {version}: it can be read but not resumed, this xibench writes "

@@ -83,12 +83,13 @@ def start(
         where: The folder of the run file or, ending in .jsonl, the file itself.
 
     Raises:
-        UsageError: If the plan is empty.
+        UsageError: If the plan is empty, or none of its cases can be measured on this machine.
         InputError: If images or weights cannot be read.
         StoreError: If the file exists already or cannot be written.
     """
     if not cases:
         raise UsageError("nothing to run: the selection has no case; name at least one framework and model")
+    plan.require_possible(cases, sampling.memory_limit_bytes)
     machine = environments.read(session.interpreters())
     header = Header(
         format_version=FORMAT_VERSION,
@@ -214,9 +215,12 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
     """Run one process, unless there is a reason to skip it, and return its attempt."""
     case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.index.attempts)
 
-    # A case is skipped if a smaller batch ran out of memory, or if its output could not be checked.
-    if reason := not_tried(case, context.run_file.index):
-        return _line(slot, context, "out_of_memory", reason)
+    # A case is skipped if a smaller batch was too large, if it cannot be measured here, or if its output could not be
+    # checked. What a fake worker can do is not known.
+    if known := not_tried(case, context.run_file.index):
+        return _line(slot, context, *known)
+    if not context.worker and (known := plan.impossible(case, sampling.memory_limit_bytes)):
+        return _line(slot, context, *known)
     golden = context.gate.golden_outputs(case, lambda text: context.watch.phase(case, text)) if context.gate else None
     if isinstance(golden, NoGoldenOutputs):
         return _line(slot, context, golden.status, golden.reason)

@@ -6,6 +6,9 @@ Imports no framework.
 from __future__ import annotations
 
 import itertools
+import math
+import shutil
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,12 +20,15 @@ import msgspec
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, framework_of
 from frameworks.api import find as find_framework
 from frameworks.architectures import MODELS, NETWORKS, OPERATORS, network
+from frameworks.cost import ITEM_BYTES, cost
 from frameworks.errors import UnknownName
 from frameworks.recipes import DEVICES, PRECISIONS, RECIPES, Execution
 from frameworks.weights import check_file
 from xibench.errors import UsageError
 from xibench.measure import nvml
-from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision, SamplingConfig
+from xibench.measure.memory import worker_limit_bytes
+from xibench.record.format import size
+from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision, SamplingConfig, Status
 from xibench.scenarios import SCENARIOS, find
 from xibench.workers import probe
 from xibench.workers.inputs import NOISE
@@ -174,6 +180,64 @@ def execution(case: Case) -> Execution:
     return find_framework(case.framework).execution(case.recipe, case.precision, case.device)
 
 
+def impossible(case: Case, memory_limit_bytes: int | None = None) -> tuple[Status, str] | None:
+    """Return why a case cannot be measured on this machine, as far as that is known without a process.
+
+    Args:
+        case: The case.
+        memory_limit_bytes: The user's limit for a worker; None: see `worker_limit_bytes`.
+
+    Returns:
+        The status and the reason of an attempt; None if nothing is known that prevents it.
+    """
+    described = find_framework(case.framework)
+    variants = described.networks
+    if variants is not None and case.variant not in variants.get(case.model, ()):
+        known = ", ".join(f"{name} ({', '.join(has)})" for name, has in variants.items())
+        return "unsupported", f"{case.framework} has no {case.model}, {case.variant}; expected one of {known}"
+    if case.precision not in described.precisions:
+        expected = " or ".join(described.precisions)
+        return "unsupported", f"{case.framework} has no {case.precision}; expected {expected}"
+    if case.device not in described.devices:
+        expected = " or ".join(described.devices)
+        return "unsupported", f"{case.framework} has no device {case.device}; expected {expected}"
+    if case.precision == "tf32" and case.device == "cpu":
+        return "unsupported", f"{case.framework}: a CPU has no TF32; expected an NVIDIA GPU; use fp32"
+    if case.device == "cuda" and nvml.count() == 0 and not nvml.driver_is_loadable():
+        return "unsupported", f"{case.framework}: this machine has no NVIDIA driver; expected device cpu"
+
+    # Size: the batch is a file, and every implementation holds it and the output of its largest layer in memory.
+    blueprint = network(case.model, case.variant, resolution=case.resolution)
+    batch_bytes = 4 * case.batch * math.prod(blueprint.input_shape)
+    temporary = tempfile.gettempdir()
+    free_bytes = shutil.disk_usage(temporary).free
+    if batch_bytes > free_bytes:
+        room = f"{size(batch_bytes)} on disk, {size(free_bytes)} are free in {temporary}"
+        return "unsupported", f"its batch takes {room}; choose a smaller batch or resolution, or a folder in TMPDIR"
+    if case.device == "cpu":
+        largest = max(math.prod(layer.output_shape) for layer in cost(blueprint).layers)
+        min_bytes = batch_bytes + ITEM_BYTES[case.precision] * case.batch * largest
+        limit_bytes = worker_limit_bytes(memory_limit_bytes)
+        if min_bytes > limit_bytes:
+            return "out_of_memory", (
+                f"not tried: its batch and the output of its largest layer alone take {size(min_bytes)}, "
+                f"more than the limit of {size(limit_bytes)}"
+            )
+    return None
+
+
+def require_possible(cases: Sequence[Case], memory_limit_bytes: int | None = None) -> None:
+    """Raise UsageError if none of the cases can be measured on this machine; see `impossible`."""
+    reasons = []
+    for case in cases:
+        if (known := impossible(case, memory_limit_bytes)) is None:
+            return
+        reasons.append(known[1])
+    first = f"{cases[0].framework} {cases[0].model} batch {cases[0].batch} {cases[0].resolution} px: {reasons[0]}"
+    others = f"none of the {len(cases)} cases can be measured on this machine; " if len(cases) > 1 else ""
+    raise UsageError(f"{others}{first}")
+
+
 def resolve_device(frameworks: Sequence[str], requested: str) -> Device:
     """Return the device of a run: cpu or cuda. `auto` is cuda if one of the frameworks sees a GPU, else cpu.
 
@@ -268,8 +332,8 @@ def _check_weights(selection: Selection) -> None:
             "`xibench weights init MODEL` writes one"
         )
     for model, variant in itertools.product(selection.models, selection.variants):
-        for size in [{"resolution": pixels} for pixels in selection.resolutions or ()] or [{}]:
-            check_file(network(model, variant, **size), selection.weights)
+        for field in [{"resolution": pixels} for pixels in selection.resolutions or ()] or [{}]:
+            check_file(network(model, variant, **field), selection.weights)
 
 
 def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:

@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from xibench.record.index import AttemptIndex, series
-from xibench.record.schema import Attempt, Case, SamplingConfig
+from xibench.record.index import TOO_LARGE, AttemptIndex, series
+from xibench.record.schema import Attempt, Case, SamplingConfig, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,16 @@ def round_order(plan: Sequence[Case], sampling: SamplingConfig, number: int) -> 
     return [largest_first[series(case)].pop() for case in order]
 
 
-def not_tried(case: Case, index: AttemptIndex) -> str | None:
-    """Return why a case of a sweep is skipped: a smaller batch of its series ran out of memory. None if none did."""
-    smallest = index.batch_out_of_memory(case) if index.sampling.sweep else None
-    if smallest is None or smallest >= case.batch:
+def not_tried(case: Case, index: AttemptIndex) -> tuple[Status, str] | None:
+    """Return the status and the reason of a case of a sweep that is skipped, because a smaller batch was too large.
+
+    None if the case is tried: no smaller batch of its series ran out of memory or exceeded its time limit.
+    """
+    smaller = index.too_large(case) if index.sampling.sweep else None
+    if smaller is None or smaller[0] >= case.batch:
         return None
-    return f"not tried: batch {smallest} had run out of memory"
+    batch, status = smaller
+    return status, f"not tried: batch {batch} {TOO_LARGE[status]}"
 
 
 class RunBudget:

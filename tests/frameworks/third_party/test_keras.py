@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from frameworks.api import THIRD_PARTY
-from tests.cli.command import xibench
+from frameworks.architectures import MODELS
+from frameworks.third_party.keras_layers import covers
+from tests.cli.command import error_of, xibench
 from xibench.analysis.checks import relative_error
 from xibench.analysis.verify_workers import Workers
 from xibench.workers.messages import ForwardPass
@@ -25,6 +27,15 @@ def workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workers]:
     with Workers(("pytorch", *KERAS), tmp_path_factory.mktemp("third_party")) as started:
         yield started
         assert not started.missing
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_the_descriptor_names_the_networks_that_keras_has(name: str) -> None:
+    assert THIRD_PARTY[name].networks == {
+        model: tuple(variant for variant in known.variants if covers(model, variant))
+        for model, known in MODELS.items()
+        if covers(model, "default")
+    }
 
 
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
@@ -58,17 +69,10 @@ def test_keras_is_measured_like_our_implementations_with_its_settings_read_back(
     assert np.ptp(means or [0.0]) < 1e-4
 
 
-def test_tf32_on_a_cpu_is_unsupported_with_what_to_do(tmp_path: Path) -> None:
-    done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", "--precision", "tf32", *BRIEF, cwd=tmp_path)
-    records = json.loads(done.stdout)["records"]
-    assert [r["status"] for r in records] == ["unsupported"] * len(KERAS)
-    reasons = [r["reason"] for r in records]
-    assert [why.partition(": ")[0] for why in reasons] == [THIRD_PARTY[name].backend for name in KERAS]
-    assert all("this device has no TF32; expected an NVIDIA GPU of compute capability 8.0" in why for why in reasons)
-
-
-def test_a_variant_that_keras_does_not_have_is_unsupported_in_one_line(tmp_path: Path) -> None:
-    done = xibench("run", "-f", "keras-jax", "-m", "xception", "--variant", "jft", *BRIEF, cwd=tmp_path)
-    (record,) = json.loads(done.stdout)["records"]
-    assert record["status"] == "unsupported"
-    assert "keras.applications has no xception, jft; expected the default variant of xception, " in record["reason"]
+@pytest.mark.parametrize("name", KERAS)
+def test_what_keras_does_not_have_is_refused_with_what_it_has(name: str, tmp_path: Path) -> None:
+    xception = ("run", "-f", name, "-m", "xception", *BRIEF)
+    line = error_of(*xception, "--precision", "tf32", cwd=tmp_path, code=2)
+    assert f"{name}: a CPU has no TF32; expected an NVIDIA GPU" in line
+    line = error_of(*xception, "--variant", "jft", cwd=tmp_path, code=2)
+    assert f"{name} has no xception, jft; expected one of xception (default), " in line

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frameworks.api import FRAMEWORKS, load
-from frameworks.architectures import network
+from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, load
+from frameworks.architectures import MODELS, network
 from frameworks.blueprint import Network
 from frameworks.errors import MissingFramework, Unsupported
 from frameworks.task import INFER
@@ -27,6 +27,16 @@ from tests.frameworks.programs import prepare, step
 
 RESOLUTION = 64
 BATCH = np.random.default_rng(0).uniform(-1, 1, (2, RESOLUTION, RESOLUTION, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize("library", [torchvision, timm])
+def test_the_descriptor_names_the_networks_that_the_library_has(library: ModuleType) -> None:
+    has = {name: {model.variant, *model.others} for name, model in library.MODELS.items()}
+    described = IMPLEMENTATIONS[library.LIBRARY.name].networks
+    assert described is not None
+    assert {name: set(variants) for name, variants in described.items()} == {
+        name: variants & set(MODELS[name].variants) for name, variants in has.items()
+    }
 
 
 class Bottleneck(nn.Module):

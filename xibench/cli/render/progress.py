@@ -91,11 +91,14 @@ class PairProgress:
 
     def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
         """Write the ratio and the verdict of the case so far, or the reason for a failure."""
-        known = f"failed: {pair.reason}"
-        if so_far is not None:
+        if pair.log_ratio is None:
+            known = f"{pair.status}: {pair.reason}"
+        elif so_far is None:
+            known = "measured"
+        else:
             bounds = "" if so_far.low is None else f" [{so_far.low:.3f}, {so_far.high:.3f}]"
             known = f"{so_far.ratio:.3f}{bounds} {so_far.verdict}"
-        aside = " (disturbed, to be repeated)" if pair.superseded else ""
+        aside = ", disturbed, to be repeated" if pair.superseded else ""
         spent = format.duration(self._clock() - self._began)
         line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}: {known}{aside}"
         print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=self._output, flush=True)
