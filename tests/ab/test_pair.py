@@ -82,9 +82,10 @@ def test_a_side_in_another_recipe_reads_back_its_own_settings(batch: Path) -> No
 
 
 def test_implementations_whose_outputs_differ_are_not_timed(batch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = (Side("framework:reference", framework="reference"), Side("framework:pytorch", framework="pytorch"))
+    names = ("reference", "pytorch")
+    sides = [Side(f"framework:{name}", framework=name, recipe="default") for name in names]
     monkeypatch.setattr("xibench.ab.pair.SAME_OUTPUT", {"fp32": 0.0})
-    pair = pair_of(*sides, batch)
+    pair = pair_of(sides[0], sides[1], batch)
     assert (pair.status, pair.log_ratio, pair.new_first) == ("failed", None, [])
     assert re.search(r"the outputs of reference and pytorch differ by .* allowed are 0e\+00 in fp32", pair.reason or "")
     assert pair.output_error is not None
