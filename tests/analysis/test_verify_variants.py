@@ -8,18 +8,17 @@ from frameworks.architectures import MODELS, network
 from frameworks.errors import UnknownName
 from frameworks.third_party.keras_layers import covers
 from tests.analysis.reports import verified_networks
+from tests.analysis.test_verify import UNEVEN
 from xibench.analysis.verify import verify, verify_networks
 
 WITH_AUXILIARY = {"auxiliary", "torchvision"}  # of Inception V3; require 299 px and are slow: tested separately
+VERIFIED_FAST = [("xception", "narrow"), ("inception_v3", "narrow"), UNEVEN]  # by tests/analysis/test_verify.py
 COMBINED = [
-    ("xception", "narrow"),
     ("xception", "narrow+regular+dense"),
     ("xception", "narrow+segments_1+relu_between"),
     ("xception", "narrow+segments_2+elu_between+jft"),
-    ("xception", "narrow+segments_3+pointwise_first"),
     ("xception", "narrow+segments_4+no_residual"),
     ("xception", "narrow+segments_8+jft_dense"),
-    ("inception_v3", "narrow"),
     ("inception_v3", "narrow+batch_norm_scale+dense"),
     ("inception_v3", "narrow+border_included+jft"),
     ("inception_v3", "narrow+keras_2016+jft_dense"),
@@ -33,13 +32,13 @@ COMBINED = [
 
 def test_every_registered_variant_is_part_of_a_network_that_is_verified() -> None:
     for model, known in MODELS.items():
-        parts = {part for name, variant in COMBINED if name == model for part in variant.split("+")}
+        parts = {part for name, variant in (*VERIFIED_FAST, *COMBINED) if name == model for part in variant.split("+")}
         separate = WITH_AUXILIARY if model == "inception_v3" else set[str]()
         of_resnet = {"torchvision"} if model.startswith("resnet") else set[str]()  # one depth has it: the same layers
         assert set(known.variants) - {"default"} - separate - of_resnet <= parts, model
 
     # A part without an effect beside the others would not be verified.
-    for model, variant in COMBINED:
+    for model, variant in (*VERIFIED_FAST, *COMBINED):
         parts_of = variant.split("+")
         for part in parts_of:
             without = "+".join(other for other in parts_of if other != part) or "default"

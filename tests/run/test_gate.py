@@ -22,6 +22,7 @@ from xibench.workers.messages import ComputeGoldenOutputs, GoldenOutputs
 from xibench.workers.session import Unobserved
 
 TUNED = msgspec.structs.replace(small_case(batch=3), recipe="tuned")
+FOLDED = "default+batch_norm=folded"  # a recipe that the gate checks and that compiles nothing
 BRIEF = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--images", "noise", "--no-ceilings",
          "--repeats", "0", "--max-warmup-steps", "1", "--min-steps", "2", "--budget", "0.1", "--batch", "3",
          "--device", "cpu", "--json")  # fmt: skip
@@ -197,7 +198,7 @@ def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
 
 
 def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
-    sweep = ("--sweep", "--max-batch", "2", "--recipe", "tuned", "-f", "pytorch")
+    sweep = ("--sweep", "--max-batch", "2", "--recipe", FOLDED, "-f", "pytorch")
     done = xibench("run", *sweep, *(a for a in BRIEF if a not in ("--batch", "3")), cwd=tmp_path)
     assert [r["status"] for r in json.loads(done.stdout)["records"]] == ["ok", "ok"], done.stderr
     done = xibench("run", "-f", "jax", "--recipe", "tuned", "--precision", "fp64", *BRIEF, cwd=tmp_path)
@@ -227,12 +228,12 @@ def test_a_recipe_that_computes_something_else_is_not_timed(tmp_path: Path) -> N
         "r.fold_batch_norm = broken\n"
     )
     done = xibench(
-        "run", "-f", "pytorch", "--recipe", "tuned", *BRIEF, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"
+        "run", "-f", "pytorch", "--recipe", FOLDED, *BRIEF, cwd=tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"
     )
     assert done.returncode == 1
     (record,) = json.loads(done.stdout)["records"]
     assert record["status"] == "failed"
-    assert "recipe tuned does not compute the network: its logits are " in record["reason"]
+    assert f"recipe {FOLDED} does not compute the network: its logits are " in record["reason"]
     assert "it is not timed" in record["reason"]
 
 
