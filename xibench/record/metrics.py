@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from xibench.measure.statistics import Interval, Percentile, hierarchical_median, percentile, typical_value
+from xibench.measure.statistics import Interval, Percentile, hierarchical_median, percentile
 from xibench.record.schema import Calibration, Case, Costs, Energy, Memory, Process, Server
 
 Value = Interval | Percentile | float | int
@@ -84,12 +84,6 @@ class Measurement:
         """Return the median of one value per process; its interval includes the variation between processes."""
         known = [value for value in values if value is not None and value > 0]
         return hierarchical_median([[value] for value in known], self.case.seed) if known else None
-
-    @staticmethod
-    def typical(values: Iterable[float | None]) -> float | None:
-        """Return the estimate of `over_processes` without its interval, which takes 2,000 resamples."""
-        known = [value for value in values if value is not None and value > 0]
-        return typical_value([[value] for value in known]) if known else None
 
     def largest(self, of: Callable[[Memory], int | None]) -> int | None:
         """Return the largest of the processes' memory figures, in bytes; None if no process has one."""

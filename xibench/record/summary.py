@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Generic, cast
 
-from xibench.measure.statistics import Outliers, Percentile, outliers
+from xibench.measure.statistics import Outliers, Percentile, outliers, typical_value
 from xibench.record import metrics
 from xibench.record.metrics import METRICS, Measurement, Metric, T, Unavailable, Value
 from xibench.record.schema import Attempt, Calibration, Case, Record, Status, Substitution
@@ -48,6 +48,7 @@ class Summary:
     substitutions: list[Substitution]
     settings_differ: list[str]  # settings on which the processes of this one case differ
     measured: Measurement | None  # the input of the metrics; None if no process was measured
+    unread: dict[str, str]  # what the first process could not read, by the names of metrics -> why
     _values: dict[str, Value | Unavailable | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __getitem__(self, metric: Metric[T]) -> T | None:
@@ -64,19 +65,13 @@ class Summary:
             return (self.reason or self.status) if metric.expected and metric.applies(self.case) else None
         if self[metric] is None and isinstance(value := self._values[metric.name], Unavailable):
             return value.reason
-        return self._unread.get(metric.name)
+        return self.unread.get(metric.name)
 
     @property
     def absent(self) -> dict[str, str]:
         """Metrics and fields of the record that the case does not have, with the reasons. Derives every metric."""
         reasons = {metric.name: self.why_none(metric) for metric in METRICS.values()}
-        return self._unread | {name: reason for name, reason in reasons.items() if reason is not None}
-
-    @property
-    def _unread(self) -> dict[str, str]:
-        """What the first process could not read, with the reasons, under the names of the metrics."""
-        absent = self.measured.processes[0].absent if self.measured else {}
-        return {_NAMED_AS.get(name, name): why for name, why in absent.items()}
+        return self.unread | {name: reason for name, reason in reasons.items() if reason is not None}
 
     step_s = Figure(metrics.STEP_S)
     images_per_s = Figure(metrics.IMAGES_PER_S)
@@ -93,11 +88,13 @@ class Summary:
     @property
     def until_first_result_s(self) -> float | None:
         """Seconds of compiling ahead of time, where a framework does so, and of the first step; medians added."""
-        if self.measured is None:
+        # As Measurement.over_processes, but without the intervals, each of which takes 2,000 resamples
+        processes = self.measured.processes if self.measured else []
+        compiling = [[p.compile_s] for p in processes if p.compile_s]
+        first_steps = [[p.first_step_s] for p in processes if p.first_step_s]
+        if not first_steps:
             return None
-        compiling = self.measured.typical(p.compile_s for p in self.measured.processes)
-        first_step = self.measured.typical(p.first_step_s for p in self.measured.processes)
-        return None if first_step is None else (compiling or 0.0) + first_step
+        return (typical_value(compiling) if compiling else 0.0) + typical_value(first_steps)
 
     @property
     def peak_memory_bytes(self) -> int | None:
@@ -141,6 +138,7 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         substitutions=processes[0].substitutions if processes else [],
         settings_differ=[name for name in settings if len({repr(p.settings.get(name)) for p in processes}) > 1],
         measured=Measurement(record.case, record.costs, processes, calibration) if processes else None,
+        unread={_NAMED_AS.get(name, name): why for name, why in processes[0].absent.items()} if processes else {},
     )  # fmt: skip
 
 
