@@ -7,7 +7,7 @@ import re
 import msgspec
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import small_case
@@ -36,26 +36,33 @@ UNTRIED = NotCompared(case=OTHER, why=["the budget was spent before it"])
 BROKEN = NotCompared(case=OTHER, why=["failed: it exited"], failed=True)
 
 
+@settings(deadline=None)
 @given(
     ratio=st.floats(0.01, 100), spread=st.floats(1.0, 5.0),
     verdict=st.sampled_from(["slower", "faster", "same", "unsure"]),
-    of_implementations=st.booleans(),
+    of_implementations=st.booleans(), paired=st.booleans(),
 )  # fmt: skip
 def test_a_conclusion_says_how_many_times_as_fast_the_faster_side_is(
-    ratio: float, spread: float, verdict: Verdict, of_implementations: bool
+    ratio: float, spread: float, verdict: Verdict, of_implementations: bool, paired: bool
 ) -> None:
-    pair = msgspec.structs.replace(compared(verdict), ratio=ratio, low=ratio / spread, high=ratio * spread)
+    pair = msgspec.structs.replace(
+        compared(verdict), ratio=ratio, low=ratio / spread, high=ratio * spread, paired=paired
+    )
     prefix = "framework:" if of_implementations else "git:"
     comparison = msgspec.structs.replace(found(pair), base=f"{prefix}old", new=f"{prefix}new")
     said = conclusion(comparison, pair)
     names = ("old", "new") if of_implementations else ("git:old", "git:new")
+    if not paired:
+        names = ("the base run", "the new run")
     faster, slower = names if ratio > 1 else names[::-1]
-    matched = re.search(rf"{faster} is (\S+) times as fast as {slower} \[(\S+), (\S+)\], 7 pairs", said)
+    matched = re.search(rf"{faster} is (\S+) times as fast as {slower} \[(\S+), (\S+)\], 7 (?:pairs|processes)", said)
     assert matched, said
     speed, low, high = map(float, matched.groups())
     assert low <= speed <= high
     assert speed == pytest.approx(max(ratio, 1 / ratio), rel=0.01)
     assert ("not certain" in said) == (verdict == "unsure")
+    if verdict == "unsure":
+        assert ("on one side of 1" in said) == (max(ratio, 1 / ratio) / spread > 1.02)
     assert ("take the same time" in said) == (verdict == "same")
     assert ("pytorch" in said) != of_implementations
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import msgspec
 import pytest
@@ -16,11 +18,29 @@ from xibench.measure import nvml
 from xibench.measure.statistics import samples_needed
 from xibench.record.schema import Case
 from xibench.run.ceilings import costs
-from xibench.run.plan import Selection, cases, preset, resolve_device, sampling_of
+from xibench.run.plan import Selection, cases, impossible, preset, resolve_device, sampling_of
 from xibench.workers import probe
 from xibench.workers.messages import Probe
 
 ON_CPU = Selection(device="cpu")
+
+
+def test_a_disk_that_is_full_now_is_no_reason_to_give_a_case_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    (case,) = cases(replace(ON_CPU, frameworks=("jax",), models=("xception",), batches=(4,)))
+    needed = 4 * 299 * 299 * 3 * 4
+    usage = type(shutil.disk_usage("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(2 * needed, needed + 1, needed - 1))
+    assert impossible(case) == ("unsupported", ANY)
+    assert impossible(case, ever=True) is None
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(needed - 1, 0, needed - 1))
+    assert impossible(case, ever=True) == ("unsupported", ANY)
+
+
+@pytest.mark.parametrize(("memory_limit_bytes", "status"), [(10 << 20, "out_of_memory"), (4 << 30, None)])
+def test_a_step_that_cannot_fit_into_memory_is_known_from_the_plan(memory_limit_bytes: int, status: str) -> None:
+    (case,) = cases(replace(ON_CPU, frameworks=("jax",), models=("xception",), batches=(8,)))
+    found = impossible(case, memory_limit_bytes)
+    assert (found[0] if found else None) == status
 
 
 def test_a_selection_is_every_combination_once_with_frameworks_side_by_side() -> None:

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from xibench.errors import InputError
+from xibench.errors import InputError, StoreError
 from xibench.workers import inputs
 from xibench.workers.inputs import read_images, save_batch
 
@@ -86,6 +86,12 @@ def test_noise_depends_only_on_its_seed(batch: Batch) -> None:
     assert np.array_equal(batch("noise", 2, 8, seed=1), batch("noise", 2, 8, seed=1))
     assert not np.array_equal(batch("noise", 2, 8, seed=1), batch("noise", 2, 8, seed=2))
     assert read_images("noise", 8).files == []
+
+
+def test_a_batch_for_which_there_is_no_room_is_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"the batch of 1000000000 images takes .*TiB, .* are free in .*TMPDIR"):
+        save_batch(tmp_path / "batch.npy", "noise", 10**9, 299)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folders_files_come_before_those_of_its_subfolders_each_by_name(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
     # checked. What a fake worker can do is not known.
     if known := not_tried(case, context.run_file.index):
         return _line(slot, context, *known)
-    if not context.worker and (known := plan.impossible(case, sampling.memory_limit_bytes)):
+    if not context.worker and (known := plan.impossible(case, sampling.memory_limit_bytes, ever=True)):
         return _line(slot, context, *known)
     golden = context.gate.golden_outputs(case, lambda text: context.watch.phase(case, text)) if context.gate else None
     if isinstance(golden, NoGoldenOutputs):

@@ -180,12 +180,16 @@ def execution(case: Case) -> Execution:
     return find_framework(case.framework).execution(case.recipe, case.precision, case.device)
 
 
-def impossible(case: Case, memory_limit_bytes: int | None = None) -> tuple[Status, str] | None:
+def impossible(
+    case: Case, memory_limit_bytes: int | None = None, ever: bool = False
+) -> tuple[Status, str] | None:
     """Return why a case cannot be measured on this machine, as far as that is known without a process.
 
     Args:
         case: The case.
         memory_limit_bytes: The user's limit for a worker; None: see `worker_limit_bytes`.
+        ever: Whether only a disk that is too small counts, and not one that is too full at the moment: a run that began
+            stops at that (`inputs.save_batch`) and can be resumed when there is room.
 
     Returns:
         The status and the reason of an attempt; None if nothing is known that prevents it.
@@ -210,9 +214,9 @@ def impossible(case: Case, memory_limit_bytes: int | None = None) -> tuple[Statu
     blueprint = network(case.model, case.variant, resolution=case.resolution)
     batch_bytes = 4 * case.batch * math.prod(blueprint.input_shape)
     temporary = tempfile.gettempdir()
-    free_bytes = shutil.disk_usage(temporary).free
-    if batch_bytes > free_bytes:
-        room = f"{size(batch_bytes)} on disk, {size(free_bytes)} are free in {temporary}"
+    disk = shutil.disk_usage(temporary)
+    if batch_bytes > (disk.total if ever else disk.free):
+        room = f"{size(batch_bytes)} on disk, {size(disk.free)} are free in {temporary}"
         return "unsupported", f"its batch takes {room}; choose a smaller batch or resolution, or a folder in TMPDIR"
     if case.device == "cpu":
         largest = max(math.prod(layer.output_shape) for layer in cost(blueprint).layers)

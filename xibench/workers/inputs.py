@@ -12,6 +12,7 @@ import importlib.util
 import itertools
 import math
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from frameworks.architectures import network
 from xibench.errors import InputError, StoreError
 from xibench.measure.phase import PhaseListener
+from xibench.record.format import size
 from xibench.record.schema import Case, InputImages
 from xibench.workers import session
 from xibench.workers.messages import BatchWritten, WriteBatch
@@ -106,8 +108,14 @@ def save_batch(
 
     Raises:
         InputError: A file or folder cannot be read; the message names it.
-        StoreError: The batch cannot be written.
+        StoreError: The batch does not fit on the disk or cannot be written.
     """
+    needed, free = 4 * batch * resolution**2 * channels, shutil.disk_usage(path.parent).free
+    if path != Path(os.devnull) and needed > free:
+        raise StoreError(
+            f"the batch of {batch} images takes {size(needed)}, {size(free)} are free in {path.parent}; "
+            "make room there, or name another folder in TMPDIR"
+        )
     large = resolution**2 > LARGE_PIXELS or (source != NOISE and any(map(_is_large, _find(source, batch)[1])))
     write = _write_in_worker if large else write_batch
     write(path, source, batch, (resolution, resolution, channels), seed)

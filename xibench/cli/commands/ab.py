@@ -87,9 +87,11 @@ def _refuse_contradictions(base: str, new: str, compared: SelectionOptions) -> N
     """Raise UsageError if the sides are the same, or if an option is void because a side sets it."""
     if base == new and not base.startswith(("git:", "python:")):  # one of those against itself tests for noise
         raise UsageError(f"--base and --new: received {base} for both, expected two different sides")
+    of_recipes = [side for side in (base, new) if side.startswith("recipe:")]
+    of_frameworks = [side for side in (base, new) if side.startswith("framework:")]
     for option, values, sides in (
-        ("--recipe", compared.recipe, [s for s in (base, new) if s.startswith("recipe:") or "+" in s]),
-        ("--framework", compared.framework, [s for s in (base, new) if s.startswith("framework:")]),
+        ("--recipe", compared.recipe, [*of_recipes, *(side for side in of_frameworks if "+" in side)]),
+        ("--framework", compared.framework, of_frameworks),
     ):
         if values and sides:
             raise UsageError(

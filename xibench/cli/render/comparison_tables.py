@@ -86,6 +86,8 @@ def conclusion(found: Comparison, pair: Compared) -> str:
     A ratio of step times is given as people say it: `jax+tuned is 1.43 times as fast as tensorflow+tuned [1.31, 1.56]`.
     """
     base, new = (side.removeprefix("framework:") for side in (found.base, found.new))
+    if not pair.paired:  # two stored runs, which have long identifiers
+        base, new = "the base run", "the new run"
     where = terminal.case_name(pair.case, not of_implementations(found))
     runs = format.counted(pair.n, "pair" if pair.paired else "process")
     if pair.low is None or pair.high is None:
@@ -99,6 +101,8 @@ def conclusion(found: Comparison, pair: Compared) -> str:
             return f"{where}: {times}."
         case "same":
             return f"{where}: {new} and {base} take the same time within {limit}: {times}."
+    if low > 1 + found.threshold:  # the interval and the test that decides disagree, as they may for few processes
+        return f"{where}: not certain, although the interval is on one side of 1: {runs} are few for the test. {times}."
     return f"{where}: it is not certain which is faster, or whether they are the same within {limit}: {times}."
 
 
