@@ -97,6 +97,15 @@ def test_a_table_can_be_printed_to_an_ascii_output(tmp_path: Path) -> None:
     assert "8,357,403,496" in done.stdout
 
 
+def test_marks_can_be_told_apart_where_the_output_is_ascii(tmp_path: Path) -> None:
+    code = "from xibench.cli import app; app.call = lambda: print('† ‡ § ¶ – ± 漢'); app.main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(1) (2) (3) (4) - +- ?\n"
+
+
 def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m xibench cost xception --layers --json | head -1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -119,10 +119,10 @@ def test_the_table_shows_the_bound_of_each_layer(run_file: Path) -> None:
 
 
 def test_a_run_without_the_ceilings_is_refused_with_a_remedy(run_file: Path) -> None:
-    line = error_of("cost", "xception", "--run", "bare.jsonl", cwd=run_file.parent, code=1)
+    line = error_of("cost", "xception", "--run", "bare.jsonl", cwd=run_file.parent, code=2)
     assert "no ceilings" in line
     assert "name a run that measured ceilings" in line
-    line = error_of("cost", "xception", "--run", "run.jsonl", "--precision", "fp64", cwd=run_file.parent, code=1)
+    line = error_of("cost", "xception", "--run", "run.jsonl", "--precision", "fp64", cwd=run_file.parent, code=2)
     assert "no matmul in fp64" in line
 
 

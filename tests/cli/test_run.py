@@ -14,7 +14,7 @@ import pytest
 
 from tests.builders import append, attempt, failure, header, record, small_case
 from tests.cli.command import ROOT, error_of, xibench
-from tests.processes import GENEROUS_S, wait_until
+from tests.processes import GENEROUS_S, wait_until, wait_until_gone
 from xibench.record.schema import FORMAT_VERSION, SamplingConfig
 from xibench.record.store import RunFile, read
 from xibench.workers.inputs import read_images
@@ -267,21 +267,28 @@ def test_a_resumed_run_measures_only_pending_cases_even_after_a_truncated_line(t
     assert "[2/2] pytorch xception/narrow" in answer.stderr
 
 
-def test_ctrl_c_leaves_a_valid_file_and_prints_the_command_that_resumes_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_valid_file_no_worker_no_folder_and_the_command_that_resumes_it(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     endless = ("run", "-f", "pytorch", *SMALL, "--min-steps", "1000000", "--no-ceilings", "--out", "run.jsonl")
     command = [sys.executable, "-m", "xibench", *endless]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    (tmp_path / "scratch").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "scratch")}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
         try:
             wait_until((tmp_path / "run.jsonl").exists, "no run file")
             wait_until(lambda: bool(psutil.Process(running.pid).children()), "no worker")
-            running.send_signal(signal.SIGINT)
+            workers = psutil.Process(running.pid).children(recursive=True)
+            running.send_signal(number)
             _, said_last = running.communicate(timeout=GENEROUS_S)
         finally:
             running.kill()
     assert running.returncode == 130
     assert said_last == "xibench: interrupted after 0 of 1 processes; go on with `xibench run --resume run.jsonl`\n"
     assert read(tmp_path / "run.jsonl").records == ()
+    assert list((tmp_path / "scratch").iterdir()) == []
+    wait_until_gone(*(worker.pid for worker in workers))
 
 
 def test_resume_refuses_to_change_the_plan(tmp_path: Path) -> None:

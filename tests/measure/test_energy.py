@@ -72,6 +72,22 @@ def test_packages_are_added_and_their_parts_are_not(tmp_path: Path) -> None:
     assert reason is None
 
 
+@pytest.mark.parametrize(("second_uj", "expected"), [(500_400, 0.2), (70_000_000, 0.6)])
+def test_dies_that_show_one_counter_are_counted_once_and_dies_with_their_own_are_added(
+    tmp_path: Path, second_uj: int, expected: float
+) -> None:
+    zones = Zones(tmp_path, packages=2, range_uj=100_000_000)
+    for die, start_uj in enumerate((500_000, second_uj)):
+        (tmp_path / f"intel-rapl:{die}" / "name").write_text(f"package-0-die-{die}\n")
+        zones.counter(die, start_uj)
+    rapl = Rapl(tmp_path)
+    rapl.begin()
+    zones.counter(0, 700_000)
+    zones.counter(1, second_uj + (200_000 if second_uj < 1_000_000 else 400_000))
+    used, _ = joules(rapl)
+    assert used == pytest.approx(expected)
+
+
 def test_a_counter_that_wraps_between_two_readings_is_corrected(tmp_path: Path) -> None:
     zones = Zones(tmp_path)
     rapl = Rapl(tmp_path)

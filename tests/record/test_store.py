@@ -183,6 +183,29 @@ def test_what_an_editor_or_a_merge_adds_does_no_harm(written: Path, damage: Call
     assert (tuple(earlier), added.case) == (records, PLAN[2])
 
 
+def test_a_file_that_another_process_writes_is_not_resumed_until_that_process_has_ended(written: Path) -> None:
+    code = "import sys; from xibench.record.store import RunFile; file = RunFile.resume(sys.argv[1])\n"
+    code += "print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, written], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        before = written.read_bytes()
+        with pytest.raises(StoreError, match=f"is being written by process {other.pid};"):
+            RunFile.resume(written)
+        assert read(written).records  # reading is always allowed
+        other.kill()
+    assert written.read_bytes() == before
+    RunFile.resume(written).close()
+
+
+def test_a_new_file_is_locked_until_it_is_closed(tmp_path: Path) -> None:
+    with RunFile.create(tmp_path, header(PLAN)) as run_file, pytest.raises(StoreError, match="is being written by"):
+        RunFile.resume(run_file.path)
+    RunFile.resume(run_file.path).close()
+
+
 def test_a_damaged_line_is_named_by_its_number_in_the_file(written: Path) -> None:
     header_line, first, *rest = written.read_bytes().splitlines(keepends=True)
     written.write_bytes(b"".join([header_line, b"\n", first, b"{}\n", *rest]))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,17 @@ def test_a_broken_framework_is_reported_in_one_line(tmp_path: Path, monkeypatch:
     answer = probe.probe("jax")
     assert answer.problem == "jax: cannot be imported: ImportError: libcudart.so.12: cannot open shared object file"
     assert answer.devices == []
+
+
+def test_an_interpreter_without_what_a_worker_needs_is_reported_with_the_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = str(tmp_path / "bare" / "bin" / "python")
+    monkeypatch.setattr(session, "interpreter", lambda _: python)
+    problem = probe.probe("jax").problem or ""
+    assert re.search(rf"{re.escape(python)} lacks (msgspec|numpy|psutil), without which a worker cannot start", problem)
+    assert f"`{python} -m pip install numpy msgspec psutil safetensors`" in problem
 
 
 def test_an_interpreter_that_does_not_answer_is_reported_with_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ scenarios, frameworks and metrics that plugins have registered.
 
 from __future__ import annotations
 
+import codecs
 import errno
 import gc
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
@@ -28,6 +30,13 @@ COMMANDS: Final[Mapping[str, str]] = {
     "report": "report", "export": "export",
 }  # fmt: skip
 """Commands in order of use: name, and the function or typer application in xibench.cli.commands.<name>."""
+
+
+IN_ASCII: Final[Mapping[str, str]] = {
+    "†": "(1)", "‡": "(2)", "§": "(3)", "¶": "(4)", "–": "-", "—": "-", "─": "-", "·": ".", "…": "...", "±": "+-",
+    "×": "x", "→": "->", "µ": "u", "²": "^2", "≥": ">=", "≤": "<=",
+}  # fmt: skip
+"""How characters of tables and notes are shown where the output is ASCII."""
 
 
 class Command(TyperCommand):
@@ -97,13 +106,26 @@ def main() -> None:
     """Run the command of this process's command line and exit with its code (listed in `xibench.errors`)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # an ASCII terminal cannot show every character of a table
+            stream.reconfigure(errors="xibench")  # an ASCII terminal cannot show every character of a table
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
 
     # The objects of a large run file all stay: looking for cycles among them, at the end too, takes a tenth of `show`.
     gc.set_threshold(100_000)
     code = call()
     gc.freeze()
     raise SystemExit(code)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters that a stream cannot encode, marks by marks that can still be told apart; the rest by `?`."""
+    assert isinstance(error, UnicodeEncodeError)
+    unknown = error.object[error.start : error.end]
+    return "".join(IN_ASCII.get(character, "?") for character in unknown), error.end
+
+
+codecs.register_error("xibench", _in_ascii)
 
 
 def call(arguments: Sequence[str] | None = None) -> int:

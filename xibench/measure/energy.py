@@ -16,6 +16,8 @@ import msgspec
 from xibench.measure.clock import Clock
 from xibench.measure.nvml import Monitor, NoNvml
 
+SAME_COUNTER_UJ: Final = 1_000_000
+"""Two counters of a package that are closer than this, after counting since the machine started, are one counter."""
 POWERCAP: Final = Path("/sys/class/powercap")
 COUNTER_PERIOD_S: Final = 0.1  # approximate interval at which NVML updates its counter and power reading
 MIN_WINDOW_S: Final = 10 * COUNTER_PERIOD_S  # the energy over a shorter window is uncertain by more than 10 %
@@ -143,6 +145,7 @@ class _Package:
     """One RAPL counter, in microjoules."""
 
     path: Path
+    name: str  # of the package, without the die
     range_uj: int  # the counter restarts from 0 above this
     last_uj: int = 0
     used_uj: int = 0
@@ -162,9 +165,16 @@ class Rapl:
         try:
             for zone in sorted(self.powercap.glob("intel-rapl:*")):
                 # Neither the domains core, uncore and dram of a package nor the platform's psys, which holds all.
-                if (zone / "name").read_text().startswith("package"):
+                name = (zone / "name").read_text().strip().partition("-die-")[0]
+                if not name.startswith("package"):
+                    continue
+
+                # The dies of the first Zen generations show one counter under several names; it is counted once.
+                now_uj = _number(zone / "energy_uj")
+                others = [package for package in self._packages if package.name == name]
+                if all(abs(other.last_uj - now_uj) > SAME_COUNTER_UJ for other in others):
                     range_uj = _number(zone / "max_energy_range_uj")
-                    self._packages.append(_Package(zone, range_uj, last_uj=_number(zone / "energy_uj")))
+                    self._packages.append(_Package(zone, name, range_uj, last_uj=now_uj))
         except PermissionError:
             self._absent = "RAPL's energy_uj may be read by root only; a rule for udev can open it to a group"
         except (OSError, ValueError) as error:

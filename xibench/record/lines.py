@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
@@ -13,9 +15,33 @@ APPENDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
 
 def create(path: Path) -> int:
-    """A new, empty file, open for appending; its folder is made. Raises OSError, also if the file exists."""
+    """A new, empty file, open for appending and locked; its folder is made. Raises OSError, also if the file exists."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return os.open(path, APPENDING | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = os.open(path, APPENDING | os.O_CREAT | os.O_EXCL, 0o666)
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+def lock(descriptor: int) -> str | None:
+    """Lock a file that is open for appending, until it is closed or its process ends.
+
+    Returns:
+        Who has locked it already, as `process 123`; None if nobody has, or if the file system has no locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        inode = os.fstat(descriptor).st_ino
+        with contextlib.suppress(OSError):
+            for line in Path("/proc/locks").read_text().splitlines():
+                fields = line.split()
+                if len(fields) >= 6 and fields[5].rpartition(":")[2] == str(inode) and fields[4] != str(os.getpid()):
+                    return f"process {fields[4]}"
+        return "another process"
+    except OSError:
+        pass
+    return None
 
 
 def open_or_create(path: Path) -> int:

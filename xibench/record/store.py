@@ -113,17 +113,26 @@ class RunFile(AbstractContextManager["RunFile"]):
 
         Raises:
             NewerFormat: If a newer xibench wrote the file.
-            StoreError: As `read` raises it; also if the file cannot be written.
+            StoreError: As `read` raises it; also if the file cannot be written, or if another process writes it.
         """
         path = Path(path)
-        run = read(path)
-        _refuse_older(path)
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        except OSError as error:
+            read(path)  # raises an error of its own if the file cannot be read either
+            raise _refused(path, "written", error, "copy it to where it can be") from None
+        try:
+            if writer := lines.lock(descriptor):
+                raise StoreError(f"run file {path} is being written by {writer}; wait until that has ended, or end it")
+            run = read(path)
+            _refuse_older(path)
             if run.cut_line:
                 os.ftruncate(descriptor, path.read_bytes().rfind(b"\n") + 1)
-        except OSError as error:
-            raise _refused(path, "written", error, "copy it to where it can be") from None
+        except BaseException as error:
+            os.close(descriptor)
+            if isinstance(error, OSError):
+                raise _refused(path, "written", error, "copy it to where it can be") from None
+            raise
         now_in = environment_hash or run.header.environment_hash
         return cls(path, run.header, now_in, run.index, list(run.calibrations), descriptor)
 

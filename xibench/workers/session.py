@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -32,6 +33,8 @@ from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
 from xibench.workers.messages import Answer, EnteredPhase, Failure, Message, Progress, Request, Result
 
+NO_MODULE: Final = re.compile(r"No module named '(\w+)")
+WORKER_PACKAGES: Final = ("numpy", "msgspec", "psutil", "safetensors")  # besides the framework
 ROOT: Final = Path(__file__).resolve().parents[2]
 POLL_S: Final = 0.1  # interval of memory and power readings; delay of noticing an exit if children keep the pipes open
 GRACE_S: Final = 10.0  # for an idle worker to exit by itself
@@ -193,6 +196,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
 
         # Start the process; the child's end of the pipe is closed here in any case.
         self._answers, theirs = os.pipe()
+        self._python = command[0]
         try:
             self._child = subprocess.Popen(
                 [*command, str(theirs)], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -304,6 +308,10 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
 
     def _death(self, code: int) -> tuple[Status, str]:
         """Return status and reason of a worker that exited by itself. code: as in subprocess, negative for a signal."""
+        lacking = NO_MODULE.search(self._log() or "")
+        if code >= 0 and self._doing == Phase.START and lacking and lacking[1] in WORKER_PACKAGES:
+            cure = f"`{self._python} -m pip install {' '.join(WORKER_PACKAGES)}`"
+            return "failed", f"{self._python} lacks {lacking[1]}, without which a worker cannot start; {cure}"
         if code >= 0:
             return "failed", f"the worker exited with code {code} during {self._doing}, without a result"
         if code == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
