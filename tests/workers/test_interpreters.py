@@ -62,7 +62,8 @@ def test_an_interpreter_without_what_a_worker_needs_is_reported_with_the_cure(
     python = str(tmp_path / "bare" / "bin" / "python")
     monkeypatch.setattr(session, "interpreter", lambda _: python)
     problem = probe.probe("jax").problem or ""
-    assert re.search(rf"{re.escape(python)} lacks (msgspec|numpy|psutil), without which a worker cannot start", problem)
+    lacking = rf"{re.escape(python)} does not have (msgspec|numpy|psutil), without which a worker cannot start"
+    assert re.search(lacking, problem)
     assert f"`{python} -m pip install numpy msgspec psutil safetensors`" in problem
 
 

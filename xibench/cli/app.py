@@ -119,7 +119,7 @@ def main() -> None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Replace characters that a stream cannot encode, marks by marks that can still be told apart; the rest by `?`."""
+    """Replace characters that a stream cannot encode, each mark by another one, the rest by `?`."""
     assert isinstance(error, UnicodeEncodeError)
     unknown = error.object[error.start : error.end]
     return "".join(IN_ASCII.get(character, "?") for character in unknown), error.end

@@ -50,7 +50,7 @@ class Warmup:
     def finished(self, now_s: float) -> str | None:
         """`no trend`, `max_warmup_steps 50` or `warmup_budget_s 10.0`; None while it goes on."""
         n, limits = len(self._steps), self._limits
-        if limits.min_steps <= n and n >= MIN_WINDOW and not has_trend(self._steps[-window(n) :]):
+        if limits.min_steps <= n and n >= MIN_WINDOW and mann_kendall(self._steps[-window(n) :]) > SIGNIFICANCE:
             return NO_TREND
         if n >= limits.max_steps:
             return f"max_warmup_steps {limits.max_steps}"
@@ -62,11 +62,6 @@ class Warmup:
 def window(n: int) -> int:
     """How many of n discarded steps, counted from the last, are looked at: half of them, at least 5, at most 20."""
     return min(MAX_WINDOW, max(MIN_WINDOW, n // 2))
-
-
-def has_trend(values: Sequence[float]) -> bool:
-    """Whether the Mann-Kendall test finds a trend, in either direction, at 5 %."""
-    return mann_kendall(values) <= SIGNIFICANCE
 
 
 def mann_kendall(values: Sequence[float]) -> float:

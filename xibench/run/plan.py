@@ -30,6 +30,7 @@ from xibench.measure.memory import worker_limit_bytes
 from xibench.record.format import size
 from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision, SamplingConfig, Status
 from xibench.scenarios import SCENARIOS, find
+from xibench.scenarios.scenario import DEFAULT_BATCH
 from xibench.workers import probe
 from xibench.workers.inputs import NOISE
 
@@ -148,7 +149,10 @@ def cases(*selections: Selection) -> tuple[Case, ...]:
             for scenario in SCENARIOS.values()
             if scenario.name in selection.scenarios
             for precision, batch, recipe, framework in itertools.product(
-                selection.precisions, batches or (scenario.default_batch,), selection.recipes, selection.frameworks
+                selection.precisions,
+                batches or (1 if scenario.single_image else DEFAULT_BATCH,),
+                selection.recipes,
+                selection.frameworks,
             )
         ]
     return tuple(dict.fromkeys(planned))

@@ -33,8 +33,3 @@ class Scenario:
     single_image: bool = False  # queries are one image each, and a selection may name no other batch
     sweepable: bool = False  # batches may double from 1 until one runs out of memory
     options: tuple[str, ...] = ()  # optional fields of a case that it takes, such as `latency_bound_s`
-
-    @property
-    def default_batch(self) -> int:
-        """Images per step unless a selection names batches."""
-        return 1 if self.single_image else DEFAULT_BATCH

@@ -311,7 +311,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
         lacking = NO_MODULE.search(self._log() or "")
         if code >= 0 and self._doing == Phase.START and lacking and lacking[1] in WORKER_PACKAGES:
             cure = f"`{self._python} -m pip install {' '.join(WORKER_PACKAGES)}`"
-            return "failed", f"{self._python} lacks {lacking[1]}, without which a worker cannot start; {cure}"
+            return "failed", f"{self._python} does not have {lacking[1]}, without which a worker cannot start; {cure}"
         if code >= 0:
             return "failed", f"the worker exited with code {code} during {self._doing}, without a result"
         if code == -signal.SIGKILL and (oom_kills() or 0) > (self._oom_kills or 0):
