@@ -275,7 +275,10 @@ def test_a_signal_leaves_a_valid_file_no_worker_no_folder_and_the_command_that_r
     command = [sys.executable, "-m", "xibench", *endless]
     (tmp_path / "scratch").mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "scratch")}
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # `nohup make test` ignores SIGHUP, and so would it
+    ) as running:
         try:
             wait_until((tmp_path / "run.jsonl").exists, "no run file")
             wait_until(lambda: bool(psutil.Process(running.pid).children()), "no worker")
