@@ -97,7 +97,7 @@ def test_a_table_can_be_printed_to_an_ascii_output(tmp_path: Path) -> None:
     assert "8,357,403,496" in done.stdout
 
 
-def test_marks_can_be_told_apart_where_the_output_is_ascii(tmp_path: Path) -> None:
+def test_marks_can_be_distinguished_where_the_output_is_ascii(tmp_path: Path) -> None:
     code = "from xibench.cli import app; app.call = lambda: print('† ‡ § ¶ – ± 漢'); app.main()"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(

@@ -151,6 +151,12 @@ def test_the_latest_file_is_that_of_the_newest_run_whatever_its_name(tmp_path: P
         RunFile.create(tmp_path / f"{name}.jsonl", made).close()
     assert latest(tmp_path).name == "20250103T000000Z-a.jsonl"
 
+    # Blank lines and a byte order mark before the header do not hide when the run began.
+    newest = tmp_path / "20250103T000000Z-a.jsonl"
+    newest.write_bytes(b"\xef\xbb\xbf\n \n" + newest.read_bytes())
+    os.utime(newest, (1e9, 1e9))
+    assert latest(tmp_path) == newest
+
     # Of runs that began in the same second, the file that was written last; a file that is no run file by its own time.
     again = tmp_path / "again.jsonl"
     RunFile.create(again, msgspec.structs.replace(header(PLAN), created_utc=began["20250103T000000Z-a"])).close()

@@ -140,14 +140,13 @@ def compare_selection(
         UsageError, UnknownName, InvalidConfiguration: A name of the selection, a side or its recipe does not exist.
         InputError, StoreError: The inputs cannot be read, or the file cannot be written.
     """
-    frameworks = [text.partition(":")[2].partition("+")[0] for text in sides if text.startswith("framework:")]
-    if len(frameworks) == 1:
-        raise UsageError(f"sides {sides[0]} and {sides[1]}: expected framework:NAME for both, or for neither")
-    if frameworks:
-        selection = replace(selection, frameworks=(frameworks[0],))
-    planned = plan.cases(selection)
     with tempfile.TemporaryDirectory(prefix="xibench-sides-") as scratch:
         both = (resolve(sides[0], Path(scratch)), resolve(sides[1], Path(scratch)))
+        if (both[0].framework is None) != (both[1].framework is None):
+            raise UsageError(f"sides {sides[0]} and {sides[1]}: expected framework:NAME for both, or for neither")
+        if both[0].framework is not None:
+            selection = replace(selection, frameworks=(both[0].framework,))
+        planned = plan.cases(selection)
         with PairsFile(out, header(planned, both, limits, command)) as pairs_file:
             try:
                 return compare_sides(planned, both, limits, pairs_file, watch), pairs_file.path, False
@@ -305,12 +304,12 @@ def _compared(state: _Undecided, sides: tuple[Side, Side], limits: DecisionLimit
     detectable = None
     if ratio.n > 2:
         detectable = comparing.detectable(statistics.stdev(state.log_ratios), ratio.n)
-    commits = [] if sides[0].commit == sides[1].commit else [f"commit {_commit(sides[0])} -> {_commit(sides[1])}"]
-    unlike, changed = unlike_settings(first.base.settings, first.new.settings), list[str]()
-    if sides[0].framework is None:
-        changed = commits + differing_versions(first.base.versions, first.new.versions)
-    else:  # implementations differ in all of these
-        unlike = []
+    unlike, changed = list[str](), list[str]()
+    if sides[0].framework is None:  # two implementations differ in all settings and versions
+        unlike = unlike_settings(first.base.settings, first.new.settings)
+        if sides[0].commit != sides[1].commit:
+            changed = [f"commit {_commit(sides[0])} -> {_commit(sides[1])}"]
+        changed += differing_versions(first.base.versions, first.new.versions)
     return compared(
         state.case, ratio, state.verdict, unlike, changed, _notes(state, limits), detectable,
         failed=state.failed is not None,

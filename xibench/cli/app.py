@@ -111,7 +111,7 @@ def main() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
             signal.signal(number, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
 
-    # The objects of a large run file all stay: looking for cycles among them, at the end too, takes a tenth of `show`.
+    # The objects of a large run file live until the end, so that garbage collection among them, at exit too, is wasted.
     gc.set_threshold(100_000)
     code = call()
     gc.freeze()

@@ -229,11 +229,16 @@ def _began(path: Path) -> tuple[float, float]:
     """When a run began and when its file was changed, in seconds since 1970; twice the latter if it is no run file."""
     changed = path.stat().st_mtime
     try:
-        with path.open("rb") as file:
-            tag = msgspec.json.decode(file.readline().removeprefix(lines.BYTE_ORDER_MARK), type=_Tag)
+        tag = msgspec.json.decode(_first_line(path), type=_Tag)
         return datetime.fromisoformat(tag.created_utc).timestamp(), changed
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return changed, changed
+
+
+def _first_line(path: Path) -> bytes:
+    """Return the first line that is not blank, without reading the rest of the file; empty if there is none."""
+    with path.open("rb") as file:
+        return next((text for line in file if (text := line.removeprefix(lines.BYTE_ORDER_MARK).strip())), b"")
 
 
 def _format_version(path: Path, line: bytes) -> int:
@@ -252,8 +257,7 @@ def _format_version(path: Path, line: bytes) -> int:
 
 
 def _refuse_older(path: Path) -> None:
-    whole, _ = lines.split(path.read_bytes())
-    version = _format_version(path, whole[0][1])
+    version = _format_version(path, _first_line(path))
     if version != FORMAT_VERSION:
         raise StoreError(
             f"run file {path} has format {version}: it can be read but not resumed, this xibench writes "
