@@ -24,7 +24,7 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
     """Build the site of these runs; other files in the folder are left alone.
 
     Args:
-        run_paths: Run files; each is copied into the site.
+        run_paths: Run files and files of pairs; each is copied into the site.
         out: The folder to write.
 
     Returns:
@@ -32,7 +32,7 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
 
     Raises:
         UsageError: no run file was given.
-        StoreError: a run file cannot be read, or the folder cannot be written.
+        StoreError: a file cannot be read, or the folder cannot be written.
         NewerFormat: a run file was written by a newer xibench.
     """
     if not run_paths:
@@ -43,6 +43,8 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
         _write_static(out)
         for run in site.runs:
             _write(out / settings.run_file(run), run.content)
+        for pairs in site.comparisons:
+            _write(out / settings.RUNS_FOLDER / f"{pairs.anchor}-{pairs.name}", pairs.content)
         for name, text in render(pages, site).items():
             _write(out / name, text.encode())
     except OSError as error:
@@ -52,7 +54,7 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
 
 def pages_of(site: Site) -> list[content.Page]:
     """Every page that applies to a site, in navigation order."""
-    return [kind.page(site) for kind in PAGES if kind.applies(site)]
+    return [kind.page(site) for kind in PAGES if (site.runs or not kind.of_runs) and kind.applies(site)]
 
 
 def render(pages: Sequence[content.Page], site: Site) -> dict[str, str]:

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dashboards.content import Page, Section
 from dashboards.runs import Group, LoadedRun, families, groups, load
+from xibench.record import pair_comparison, pair_store
+from xibench.record.comparison import Comparison
+from xibench.record.pair_store import Pairs
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPairs:
+    """A file of pairs with what follows from it."""
+
+    name: str
+    anchor: str  # identifies it in anchors and file names
+    pairs: Pairs
+    comparison: Comparison
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> LoadedPairs:
+        """Read a file of pairs. Raises StoreError or NewerFormat if it cannot be read."""
+        pairs, content = pair_store.read(path), path.read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        return cls(path.name, digest[:12], pairs, pair_comparison.of_file(pairs), content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +38,24 @@ class Site:
 
     Attributes:
         runs: The run files in the order given, without duplicates.
+        comparisons: The files of pairs, likewise.
     """
 
     runs: tuple[LoadedRun, ...]
+    comparisons: tuple[LoadedPairs, ...] = ()
 
     @classmethod
-    def read(cls, run_paths: Sequence[Path]) -> Site:
-        """Read the run files of a site; duplicates are dropped.
+    def read(cls, paths: Sequence[Path]) -> Site:
+        """Read the run files and files of pairs of a site; duplicates are dropped.
 
         Raises:
-            StoreError: a run file cannot be read.
-            NewerFormat: a run file was written by a newer xibench.
+            StoreError: a file cannot be read.
+            NewerFormat: a file was written by a newer xibench.
         """
-        return cls(tuple({run.digest: run for run in map(load, run_paths)}.values()))
+        of_pairs = [path for path in paths if pair_store.is_pairs_file(path)]
+        runs = {run.digest: run for run in (load(path) for path in paths if path not in of_pairs)}
+        comparisons = {one.anchor: one for one in map(LoadedPairs.read, of_pairs)}
+        return cls(tuple(runs.values()), tuple(comparisons.values()))
 
     @property
     def measured(self) -> bool:
@@ -74,6 +101,7 @@ class PageKind:
         content: Answers the question from a site.
         title: Title of the browser window; empty: the label.
         applies: Whether the page has something to show; otherwise it is not built.
+        of_runs: Whether the page is about runs, so that a site of comparisons alone does not have it.
     """
 
     path: str
@@ -82,6 +110,7 @@ class PageKind:
     content: Callable[[Site], Content]
     title: str = ""
     applies: Callable[[Site], bool] = lambda site: True
+    of_runs: bool = True
 
     def page(self, site: Site) -> Page:
         """Make the page of a site."""

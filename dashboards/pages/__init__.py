@@ -7,6 +7,7 @@ from typing import Final
 from dashboards.pages import (
     accuracy,
     batch,
+    comparisons,
     costs,
     energy,
     further,
@@ -21,6 +22,6 @@ from dashboards.site import PageKind
 
 PAGES: Final[tuple[PageKind, ...]] = (
     overview.PAGE, batch.PAGE, latency.PAGE, startup.PAGE, memory.PAGE, energy.PAGE, costs.PAGE,
-    spectrum.PAGE, accuracy.PAGE, settings.PAGE, further.PAGE,
+    spectrum.PAGE, accuracy.PAGE, comparisons.PAGE, settings.PAGE, further.PAGE,
 )  # fmt: skip
 """Every page in navigation order; the first one is the index."""

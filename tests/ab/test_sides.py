@@ -72,9 +72,9 @@ def test_a_recipe_replaces_that_of_the_case(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME"),
-        ("recipe:", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME"),
-        ("svn:12", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME"),
+        ("", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE, precision:NAME or framework:NAME"),
+        ("recipe:", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE, precision:NAME or framework:NAME"),
+        ("svn:12", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE, precision:NAME or framework:NAME"),
         ("python:/nowhere/python", "there is no program /nowhere/python"),
         ("git:no-such-revision", "no such commit"),
     ],

@@ -43,7 +43,7 @@ def test_recipes_are_sides_and_their_differences_are_reported(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("side", "message"),
     [
-        ("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME"),
+        ("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE, precision:NAME or framework:NAME"),
         ("git:no-such", "no such commit"),
     ],
 )
@@ -75,7 +75,7 @@ def test_two_implementations_are_sides_whose_outputs_are_compared_and_the_answer
 @pytest.mark.parametrize(
     ("sides", "words"),
     [
-        (("framework:jax", "tree"), "expected framework:NAME for both, or for neither"),
+        (("framework:jax", "tree"), "expected framework:NAME for all of them, or for none"),
         (("framework:jx", "framework:jax"), "unknown framework 'jx': did you mean jax"),
         (("framework:jax+fast", "framework:jax"), "unknown recipe 'fast'"),
         (("framework:torchvision", "framework:pytorch"), "torchvision has no xception"),
@@ -98,6 +98,12 @@ def test_an_implementation_that_cannot_be_a_side_is_refused(
         (("--base", "recipe:default", "--new", "recipe:tuned", "--recipe", "tuned"), "beside side recipe:default"),
         (("--base", "framework:jax", "--new", "framework:pytorch"), "--framework: received pytorch beside side"),
         (("--base", "git:HEAD", "--precision", "tf32", "--device", "cpu"), "a CPU has no TF32"),
+        (("--base", "precision:fp32", "--new", "precision:bf16", "--precision", "fp32"), "beside side precision:fp32"),
+        (("--base", "precision:fp32", "--new", "precision:f16"), "unknown precision 'f16'"),
+        (("--new", "recipe:tuned"), "received no side to compare with"),
+        (("--sides", "recipe:tuned,recipe:default", "--base", "tree"), "beside --base or --new"),
+        (("--sides", "recipe:tuned"), "expected 2 to 6 different ones"),
+        (("--base", "git:HEAD", "--metric", "speed"), "--metric: received speed, expected step"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused_and_leave_no_file(
@@ -146,3 +152,58 @@ def test_ctrl_c_prints_the_comparison_so_far_and_the_path_of_the_pairs(tmp_path:
     assert "pytorch xception/narrow" in shown
     assert errors.splitlines()[-1] == "xibench: interrupted; the pairs measured so far are in pairs.jsonl"
     assert pair_store.read(tmp_path / "pairs.jsonl").pairs
+
+
+def test_more_than_two_sides_are_ranked_and_their_file_opens_in_show_and_report(tmp_path: Path) -> None:
+    sides = "framework:reference,framework:pytorch,framework:pytorch+default+batch_norm=folded"
+    done = xibench(
+        "ab", "--sides", sides, *IMPLEMENTATIONS, "--max-pairs", "1", "--metric", "step,memory,job:100", "--out",
+        "pairs.jsonl", "--repeats", "0", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    stored = pair_store.read(tmp_path / "pairs.jsonl")
+    assert [side.name for side in stored.header.sides] == sides.split(",")
+    assert sorted(pair.sides for pair in stored.pairs) == [(0, 1), (0, 2), (1, 2)]
+    for pair in stored.pairs:
+        assert pair.new is not None
+        assert pair.new.start_s
+        assert pair.new.start_s > 0, "the start is compared, so that the processes did not start at once"
+        assert pair.new.build_s
+        assert pair.new.peak_bytes
+    for name in ("time per step", "peak memory", "time for 100 images, start included"):
+        assert f"{name}: 1 pair of each two sides: too few for a ranking." in done.stdout
+    assert "%" not in "".join(line for line in done.stdout.splitlines() if "[too few]" in line), "no change of one pair"
+
+    shown = xibench("show", "pairs.jsonl", "--json", cwd=tmp_path)
+    assert json.loads(shown.stdout)["rankings"][0]["n"] == 1
+    assert xibench("show", "pairs.jsonl", cwd=tmp_path).stdout == done.stdout
+    assert "expected a run file" in error_of("show", "pairs.jsonl", "--csv", cwd=tmp_path, code=2)
+    assert xibench("report", "pairs.jsonl", "--out", "site", cwd=tmp_path).returncode == 0
+    page = (tmp_path / "site/comparisons.html").read_text()
+    assert "too few for a ranking" in page
+    assert not (tmp_path / "site/index.html").exists()
+
+
+def test_a_precision_is_a_side(tmp_path: Path) -> None:
+    done = xibench(
+        "ab", "--base", "precision:fp64", "--new", "precision:fp32", *NARROW, "--max-pairs", "1", "--json", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    (pair,) = json.loads(done.stdout)["pairs"]
+    assert not any("outputs of the sides differ" in note for note in pair["notes"]), "rounding is no other computation"
+    (path,) = (tmp_path / "results/ab").glob("*.jsonl")
+    stored = pair_store.read(path).pairs[-1]
+    assert stored.base is not None
+    assert stored.new is not None
+    assert stored.output_error
+    assert stored.base.settings["kernel_dtype"] != stored.new.settings["kernel_dtype"]
+
+
+def test_a_dry_run_says_how_long_it_may_take_and_measures_nothing(tmp_path: Path) -> None:
+    sides = ("--sides", "framework:jax,framework:pytorch,framework:reference")
+    done = xibench("ab", *sides, *IMPLEMENTATIONS, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "at most 15 min" in done.stdout, "three comparisons of two sides, five minutes each"
+    document = json.loads(xibench("ab", *sides, *IMPLEMENTATIONS, "--dry-run", "--json", cwd=tmp_path).stdout)
+    assert document["limits"]["budget_s"] == 900
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import small_case
-from xibench.cli.render.comparison_tables import REGRESSION, conclusion, end
+from xibench.analysis.comparison_text import conclusion
+from xibench.cli.render.comparison_tables import REGRESSION, end
 from xibench.errors import XibenchError
 from xibench.measure.comparing import Verdict
 from xibench.record.comparison import Compared, Comparison, NotCompared

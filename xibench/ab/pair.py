@@ -6,12 +6,11 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
@@ -19,15 +18,12 @@ from frameworks.api import THIRD_PARTY
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
 from xibench.measure.phase import Phase
-from xibench.record.pairs import Pair, PairSide
-from xibench.record.schema import Case, Precision, Status
+from xibench.record.pairs import SAME_OUTPUT, Pair, PairSide
+from xibench.record.schema import Case, Status
 from xibench.run.gate import rms_error
 from xibench.run.plan import weights_seed
 from xibench.workers.messages import Burst, Finish, Imported, PairReport, Prepare, Ready, StartPairSide, Steps
 from xibench.workers.session import Observer, Unobserved, WorkerFailed, WorkerOutcome, WorkerSession
-
-SAME_OUTPUT: Final[Mapping[Precision, float]] = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 1e-2, "bf16": 5e-2}
-"""Relative RMS difference of the logits up to which two frameworks compute the same network, by precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,8 @@ class BurstConfig:
         min_bursts, max_bursts: Limits on the number of bursts per side.
         warmup_budget_s: Duration of the warm-up of each side, in seconds.
         time_limit_s: Limit for each answer of a worker, in seconds.
+        start_apart: Whether the second process starts after the first has imported its framework, because the start is
+            compared as well.
     """
 
     burst_s: float = 0.01
@@ -50,6 +48,7 @@ class BurstConfig:
     max_bursts: int = 100
     warmup_budget_s: float = 0.4
     time_limit_s: float = 300.0
+    start_apart: bool = False
 
     def count(self, step_s: float) -> int:
         """Return the number of bursts per side that fit into `pair_s`, each with one untimed step before it."""
@@ -63,7 +62,7 @@ def measure_pair(
 ) -> Pair:  # fmt: skip
     """Measure one pair: start a fresh worker per side, let them alternate, and end them.
 
-    Both workers import their framework at the same time, because nothing is timed then. Afterwards only one works at a
+    Both workers import their framework at the same time, unless the start is compared. Afterwards only one works at a
     time. Which one is started and warmed up first is random for each pair, because the order has an effect of its own
     (docs/decisions.md). The core on which the main threads of both start every burst is random too: cores are not
     equally fast, and a process that stayed on the slower one would appear slower.
@@ -90,12 +89,7 @@ def measure_pair(
     reason, log, error = None, None, None
     try:
         with ExitStack() as stack:
-            started = {
-                i: stack.enter_context(_start(case, sides[i], batch_file, cache / f"{number}-{i}")) for i in order
-            }
-            workers = [started[0], started[1]]
-            for worker in workers:
-                worker.receive(Imported, bursts.time_limit_s)
+            workers, start_s = _start_both(stack, case, sides, order, batch_file, cache / str(number), bursts)
             prepared = {i: _prepare(workers[i], bursts, core) for i in order}
             ready = [prepared[0], prepared[1]]
             error = rms_error(np.array(ready[1].logits), np.array(ready[0].logits))
@@ -105,7 +99,7 @@ def measure_pair(
             observer.on_phase(Phase.TIMING)
             timed = _alternate(workers, new_first, bursts, core, observer)
             observer.on_phase(Phase.DONE)
-            measured = [_pair_side(*side, bursts) for side in zip(workers, ready, timed, strict=True)]
+            measured = [_pair_side(*side, bursts) for side in zip(workers, ready, timed, start_s, strict=True)]
     except WorkerFailed as failed:
         status, reason, log = failed.outcome.status, failed.outcome.reason, failed.outcome.log
     return Pair(
@@ -134,6 +128,29 @@ def _require_same_network(case: Case, sides: tuple[Side, Side], error: float) ->
         f"the outputs of {names[0]} and {names[1]} differ by {error:.2g} (relative RMS), allowed are {allowed}: "
         f"not the same network; `xibench verify {case.model}` finds the layer"
     )))  # fmt: skip
+
+
+def _start_both(
+    stack: ExitStack, case: Case, sides: tuple[Side, Side], order: Sequence[int], batch_file: Path, cache: Path,
+    bursts: BurstConfig,
+) -> tuple[list[WorkerSession], list[float | None]]:  # fmt: skip
+    """Start both workers, in this order, and wait until they have imported their framework.
+
+    Returns:
+        The workers of base and new, and how long each took, in seconds; None if they started at the same time.
+    """
+    workers: dict[int, WorkerSession] = {}
+    start_s: list[float | None] = [None, None]
+    for i in order:
+        began = time.monotonic()
+        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, cache / str(i)))
+        if bursts.start_apart:
+            workers[i].receive(Imported, bursts.time_limit_s)
+            start_s[i] = time.monotonic() - began
+    if not bursts.start_apart:
+        for i in (0, 1):
+            workers[i].receive(Imported, bursts.time_limit_s)
+    return [workers[0], workers[1]], start_s
 
 
 def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> WorkerSession:
@@ -165,10 +182,14 @@ def _alternate(
     return timed
 
 
-def _pair_side(worker: WorkerSession, ready: Ready, timed: list[list[float]], bursts: BurstConfig) -> PairSide:
+def _pair_side(
+    worker: WorkerSession, ready: Ready, timed: list[list[float]], start_s: float | None, bursts: BurstConfig
+) -> PairSide:
     worker.send(Finish())
     report = worker.receive(PairReport, bursts.time_limit_s)
     return PairSide(
-        versions=report.versions, settings=report.settings, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
-        warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, output_mean=report.output_mean,
+        versions=report.versions, settings=report.settings, start_s=start_s, build_s=ready.build_s,
+        compile_s=ready.compile_s, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
+        warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, peak_bytes=report.peak_bytes,
+        output_mean=report.output_mean,
     )  # fmt: skip

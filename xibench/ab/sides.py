@@ -1,4 +1,4 @@
-"""The two sides of `xibench ab`: the checkout as it is, a commit, an interpreter, a recipe or an implementation."""
+"""The sides of `xibench ab`: the checkout as it is, a commit, an interpreter, a recipe, a precision, a framework."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ import msgspec
 
 from frameworks.api import find
 from frameworks.errors import UnknownName
-from frameworks.recipes import RECIPES
+from frameworks.recipes import RECIPES, known_precision
 from xibench.errors import UsageError
 from xibench.record import recipe_file
 from xibench.record.pairs import SideLine
-from xibench.record.schema import Case
+from xibench.record.schema import Case, Precision
 from xibench.workers import session
 
-FORMS: Final = "tree, git:REV, python:PATH, recipe:NAME, recipe:FILE or framework:NAME, such as framework:jax+tuned"
+FORMS: Final = (
+    "tree, git:REV, python:PATH, recipe:NAME, recipe:FILE, precision:NAME or framework:NAME, such as "
+    "framework:jax+tuned"
+)
 GIT_TIME_LIMIT_S: Final = 60.0
 
 
@@ -36,6 +39,7 @@ class Side:
         frameworks_in: Folder with the `frameworks` package that is measured instead of the checkout's.
         python: Interpreter of the workers.
         recipe: Recipe of all cases.
+        precision: Precision of all cases.
         framework: Implementation of all cases.
         slowdown: Artificial slowdown that tests the comparison itself, as a share of each step's duration.
     """
@@ -45,6 +49,7 @@ class Side:
     frameworks_in: Path | None = None
     python: str | None = None
     recipe: str | None = None
+    precision: Precision | None = None
     framework: str | None = None
     slowdown: float = 0.0
 
@@ -56,8 +61,9 @@ class Side:
     def case(self, case: Case) -> Case:
         """Return the case that this side runs for a case of the plan."""
         return msgspec.structs.replace(
-            case, framework=self.framework or case.framework, recipe=self.recipe or case.recipe
-        )
+            case, framework=self.framework or case.framework, recipe=self.recipe or case.recipe,
+            precision=self.precision or case.precision,
+        )  # fmt: skip
 
     def command(self, case: Case) -> list[str]:
         """Return the command that starts a worker of this side."""
@@ -76,19 +82,20 @@ def resolve(text: str, scratch: Path) -> Side:
     """Parse a side.
 
     Args:
-        text: `tree`, `git:REV`, `python:PATH`, `recipe:NAME`, `recipe:FILE` or `framework:NAME`, the last optionally
-            with a recipe, as in `framework:jax+tuned`.
+        text: `tree`, `git:REV`, `python:PATH`, `recipe:NAME`, `recipe:FILE`, `precision:NAME` or `framework:NAME`,
+            the last optionally with a recipe, as in `framework:jax+tuned`.
         scratch: Folder into which the `frameworks` package of a commit is unpacked.
 
     Raises:
         UsageError: The text has another form, or its commit or interpreter does not exist.
-        UnknownName: There is no such recipe or framework.
+        UnknownName: There is no such recipe, precision or framework.
     """
     if text == "tree":
         return Side(text)
     kind, _, value = text.partition(":")
     makers: dict[str, Callable[[str, Path], Side]] = {
-        "git": _commit, "python": _interpreter, "recipe": _recipe, "framework": _framework,
+        "git": _commit, "python": _interpreter, "recipe": _recipe, "precision": _precision,
+        "framework": _framework,
     }  # fmt: skip
     if kind not in makers or not value:
         raise UsageError(f"side '{text}': expected {FORMS}")
@@ -118,6 +125,10 @@ def _recipe(name: str, _: Path) -> Side:
     if name.split("+")[0] not in RECIPES:
         raise UnknownName("recipe", name, RECIPES)
     return Side("", recipe=name)
+
+
+def _precision(name: str, _: Path) -> Side:
+    return Side("", precision=known_precision(name))
 
 
 def _framework(text: str, _: Path) -> Side:

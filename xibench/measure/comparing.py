@@ -145,6 +145,29 @@ def min_pairs() -> int:
     return next(n for n in itertools.count(2) if math.isfinite(_critical_t(n, FALSE_DISCOVERIES)))
 
 
+def further_pairs(log_ratios: Sequence[float], threshold: float = THRESHOLD, most: int = 1000) -> int | None:
+    """How many more pairs would decide a case if their mean and spread stayed as they are.
+
+    Args:
+        log_ratios: Of the pairs so far.
+        threshold: A change within this share counts as the same.
+        most: The largest number of pairs that is considered.
+
+    Returns:
+        The number, at least 1; None with fewer than 3 pairs, whose spread says little, or if `most` would not do.
+    """
+    n = len(log_ratios)
+    if n < 3:
+        return None
+    centre, spread = abs(float(np.mean(log_ratios))), float(np.std(log_ratios, ddof=1))
+    for more in range(1, most - n + 1):
+        error = spread / math.sqrt(n + more)
+        differs = centre >= _critical_t(n + more, FALSE_DISCOVERIES) * error
+        if differs or centre + _critical_t(n + more, DOUBT) * error < math.log1p(threshold):
+            return more
+    return None
+
+
 def _critical_t(n: int, doubt: float) -> float:
     """The t statistic of n pairs from which on `e_value` is 1 / doubt; infinite where none is."""
     if n < 2:

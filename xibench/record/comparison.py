@@ -49,6 +49,10 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     notes: list[str] = []  # disturbances, repetitions, failures
     failed: bool = False  # a pair of it could not be measured, so that none was taken after it
     figures: list[FigureChange] | UnsetType = UNSET  # of metrics that every listing shows; left out if none
+    metric: str | UnsetType = UNSET  # that is compared (`pair_metrics`); left out if it is the time per step alone
+    sides: tuple[str, str] | UnsetType = UNSET  # base and new; left out if the comparison has only two sides
+    further_pairs: int | UnsetType = UNSET  # that would decide it if they were like those so far; left out if decided
+    further_s: float | UnsetType = UNSET  # their duration
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,25 @@ class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
     case: Case
     why: list[str]
     failed: bool = False  # it could not be measured; else it was not tried, or is not alike
+
+
+class Ranked(msgspec.Struct, frozen=True, kw_only=True):
+    """A side in a ranking."""
+
+    side: str
+    rank: int  # 1 + the number of sides that are certainly better; ties share a rank
+    ratio: float  # to the side that is listed first
+    low: float | None  # 95 %; null for the first side, or if there are too few pairs
+    high: float | None
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """More than two sides of a comparison, the best first."""
+
+    case: Case
+    metric: str
+    n: int  # pairs of each two sides, or more
+    sides: list[Ranked]
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +91,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     pairs: list[Compared]
     not_compared: list[NotCompared]
     slower: int  # cases of `pairs` with that verdict
+    rankings: list[Ranking] | UnsetType = UNSET  # of more than two sides; left out if there are two
 
 
 def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_unlike: bool = False) -> Comparison:

@@ -72,6 +72,15 @@ class PairsFile:
         os.close(self._descriptor)
 
 
+def is_pairs_file(path: str | Path) -> bool:
+    """Return whether a file begins like a file of pairs; False if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return b'"pairs_header"' in file.read(200)
+    except OSError:
+        return False
+
+
 def read(path: str | Path) -> Pairs:
     """Read a file of pairs; one of an older format is migrated.
 

@@ -6,24 +6,28 @@ Format history
   1  first format (files that were written before `core`, `surroundings`, `warmup_stopped_by`, `procedure`, `pictures`
      and `weights_digest` were there have null)
   2  Renamed as in format 4 of run files: `set_aside` to `superseded`, `pictures` to `images`, `strangers` to
-     `foreign_processes`; and `least_`, `most_` to `min_`, `max_`. Version 1 is migrated (`pair_store`).
+     `foreign_processes`; and `least_`, `most_` to `min_`, `max_`. Version 1 is migrated (`pair_store`). Files from
+     before `--sides` and `--metric` lack `sides`, `metrics`, `start_s`, `build_s`, `compile_s` and `peak_bytes`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
-from xibench.record.schema import Case, Environment, InputImages, Setting, Surroundings
+from xibench.record.schema import Case, Environment, InputImages, Precision, Setting, Surroundings
 
 PAIRS_VERSION: Final = 2
+SAME_OUTPUT: Final[Mapping[Precision, float]] = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 1e-2, "bf16": 5e-2}
+"""Relative RMS difference of the logits up to which two frameworks compute the same network, by precision."""
 
 
 class SideLine(msgspec.Struct, frozen=True, kw_only=True):
     """One of the two sides."""
 
-    name: str  # as given: tree, git:REV, python:PATH, recipe:NAME, framework:NAME+RECIPE
+    name: str  # as given: tree, git:REV, python:PATH, recipe:NAME, precision:NAME, framework:NAME+RECIPE
     commit: str | None  # of a side git:REV
     slowdown: float = 0.0  # artificial: a busy wait after each step, as a share of the step's duration
 
@@ -53,6 +57,8 @@ class PairsHeader(msgspec.Struct, frozen=True, kw_only=True, tag="pairs_header",
     command: str
     base: SideLine
     new: SideLine
+    sides: list[SideLine] = []  # all of them if there are more than two, base and new first
+    metrics: tuple[str, ...] = ("step",)  # that get a verdict (`pair_metrics`)
     threshold: float  # a change within this share is the same
     environment: Environment
     plan: list[Case]
@@ -66,10 +72,14 @@ class PairSide(msgspec.Struct, frozen=True, kw_only=True):
 
     versions: dict[str, str]
     settings: dict[str, Setting]  # read back from the framework
+    start_s: float | None = None  # from the start of the process until the framework is imported
+    build_s: float | None = None  # building the network and moving it and the batch to the device
+    compile_s: float | None = None  # null: the framework compiles in the first step, or an older file
     first_step_s: float
     warmup_s: list[float]
     warmup_stopped_by: str | None = None  # `no trend`, or the limit that cut the warm-up off
     bursts_s: list[list[float]]  # the timed steps of each burst, in the order taken
+    peak_bytes: int | None = None  # as in run files: of the host above the import, on a GPU what was allocated there
     output_mean: float  # mean of the logits: the output was consumed
 
 
@@ -77,7 +87,8 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, tag="pair", tag_field="typ
     """One fresh process of either side, alternating in short bursts; the sampling unit of `ab`."""
 
     case: Case  # the base's, where sides differ in the recipe
-    number: int  # of the case's pairs, from 0
+    sides: tuple[int, int] = (0, 1)  # base and new, as positions in the header's `sides`
+    number: int  # of the case's pairs of these sides, from 0
     started_utc: str
     wall_s: float  # from the start of the two processes to their end
     new_started_first: bool  # which side was started, built and warmed up first

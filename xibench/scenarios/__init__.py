@@ -8,12 +8,12 @@ Importing this package imports neither NumPy nor a framework.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
 from frameworks.errors import UnknownName
-from xibench.record.schema import DEFAULT_SCENARIO
+from xibench.record.schema import DEFAULT_SCENARIO, Case
 from xibench.scenarios.compile import COMPILE
 from xibench.scenarios.offline import OFFLINE
 from xibench.scenarios.scenario import Scenario
@@ -21,8 +21,8 @@ from xibench.scenarios.server import SERVER
 from xibench.scenarios.single_stream import SINGLE_STREAM
 
 __all__ = [
-    "COMPILE", "OFFLINE", "SCENARIOS", "SERVER", "SINGLE_STREAM", "Scenario", "described", "find", "qualifier",
-    "register",
+    "COMPILE", "OFFLINE", "SCENARIOS", "SERVER", "SINGLE_STREAM", "Scenario", "case_name", "described", "find",
+    "qualifier", "register",
 ]  # fmt: skip
 
 _registered: Final[dict[str, Scenario]] = {}
@@ -67,6 +67,21 @@ def described(name: str) -> Scenario:
 def qualifier(name: str) -> str:
     """Return the name as titles and case names show it: empty for the default scenario, which goes without saying."""
     return "" if name == DEFAULT_SCENARIO else name
+
+
+def case_name(case: Case, without: Collection[str] = ()) -> str:
+    """Return the name of a case, in the values of the options that select it. A default scenario is omitted.
+
+    Args:
+        case: The case.
+        without: Fields that are not part of the name, of framework, recipe and precision.
+    """
+    parts = [
+        case.framework, case.model if case.variant == "default" else f"{case.model}/{case.variant}", case.recipe,
+        case.precision, f"batch {case.batch}", f"{case.resolution} px", case.device, qualifier(case.scenario),
+    ]  # fmt: skip
+    hidden = [{"framework": 0, "recipe": 2, "precision": 3}[name] for name in without]
+    return " ".join(part for index, part in enumerate(parts) if part and index not in hidden)
 
 
 for _scenario in (OFFLINE, SINGLE_STREAM, SERVER, COMPILE):

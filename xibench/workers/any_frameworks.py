@@ -31,6 +31,7 @@ class AnyProgram:
     synchronise: Callable[[Any], None]
     result: Callable[[Any], Mapping[str, NDArray[np.floating[Any]]]]
     settings: Callable[[], dict[str, Setting]]
+    device_peak_bytes: Callable[[], int | None]
 
 
 def has_api() -> bool:
@@ -62,16 +63,21 @@ def prepare(case: Case, source: str | int) -> AnyProgram:
         subject = old.prepare(blueprint, weights, case.recipe, case.precision, case.device)
         return AnyProgram(
             subject.put, subject.compile, subject.step, subject.synchronise,
-            lambda output: {"logits": subject.fetch(output)}, subject.settings,
+            lambda output: {"logits": subject.fetch(output)}, subject.settings, lambda: None,
         )  # fmt: skip
     from frameworks.api import find, load
     from frameworks.task import INFER, Batch
 
     execution = find(case.framework).execution(case.recipe, case.precision, case.device)
     program = load(case.framework).prepare(blueprint, weights, execution, INFER)
+
+    def device_peak_bytes() -> int | None:
+        memory = program.device_memory()
+        return memory.peak_allocated_bytes if memory else None
+
     return AnyProgram(
         lambda images: program.put(Batch(images)), program.compile, program.step, program.synchronise, program.result,
-        lambda: program.readings().settings,
+        lambda: program.readings().settings, device_peak_bytes,
     )  # fmt: skip
 
 

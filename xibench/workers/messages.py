@@ -137,6 +137,8 @@ class Ready(_Message, frozen=True, kw_only=True, tag=True):
     """The program is built, compiled and warmed up."""
 
     logits: list[float]  # of the batch's first image
+    build_s: float
+    compile_s: float | None  # null: compilation is part of the first step
     first_step_s: float
     warmup_s: list[float]
     warmup_stopped_by: str
@@ -166,6 +168,7 @@ class PairReport(_Message, frozen=True, kw_only=True, tag=True):
     versions: dict[str, str]
     settings: dict[str, Setting]
     output_mean: float
+    peak_bytes: int | None  # of the host above the import, on a GPU allocated there; null: it cannot be read
 
 
 # `xibench verify`.

@@ -14,6 +14,7 @@ import numpy as np
 from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.loop import timed
 from xibench.measure.machine import move_to
+from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.measure.warmup import Warmup, WarmupLimits
 from xibench.record.environment import version
@@ -56,6 +57,7 @@ def run_side(request: StartPairSide, parent: Requests) -> PairReport:
     parent.on_phase(Phase.IMPORT)
     clock = MonotonicClock()
     any_frameworks.touch(request.case)
+    mark = HighWaterMark()
     parent.send(Imported())
 
     side: _Side | None = None
@@ -64,7 +66,7 @@ def run_side(request: StartPairSide, parent: Requests) -> PairReport:
         match following:
             case Prepare(warmup_budget_s=budget_s, core=core):
                 move_to(core)
-                side = _Side(request, clock, parent)
+                side = _Side(request, clock, parent, mark)
                 parent.send(side.prepare(budget_s))
             case Burst(seconds=seconds, min_steps=min_steps, core=core) if side is not None:
                 if not timing:
@@ -83,19 +85,25 @@ def run_side(request: StartPairSide, parent: Requests) -> PairReport:
 class _Side:
     """A program and its batch."""
 
-    def __init__(self, request: StartPairSide, clock: Clock, listener: PhaseListener) -> None:
-        self._clock = clock
+    def __init__(
+        self, request: StartPairSide, clock: Clock, listener: PhaseListener, mark: HighWaterMark
+    ) -> None:
+        self._clock, self._mark = clock, mark
         self._listener = listener
         listener.on_phase(Phase.BUILD)
         self._slowdown = request.slowdown
+        began = clock.now()
         self._program = any_frameworks.prepare(request.case, request.weights)
         self._batch: Any = self._program.put(np.load(request.batch_file, mmap_mode="r"))
+        self._build_s = clock.now() - began
         self._output: Any = None
 
     def prepare(self, budget_s: float) -> Ready:
         """Compile, then warm up until the steps show no trend, for at most `budget_s` after MIN_WARMUP_STEPS."""
         self._listener.on_phase(Phase.COMPILE)
-        self._program.compile(self._batch)
+        began = self._clock.now()
+        compiled_ahead = self._program.compile(self._batch)
+        compile_s = self._clock.now() - began if compiled_ahead else None
         self._listener.on_phase(Phase.FIRST_STEP)
         first_step_s = self._timed()
         logits = np.asarray(self._program.result(self._output)["logits"][0], dtype=np.float64).tolist()
@@ -106,7 +114,10 @@ class _Side:
         while (stopped_by := warmup.finished(self._clock.now())) is None:
             warmup_s.append(self._timed())
             warmup.add(warmup_s[-1])
-        return Ready(logits=logits, first_step_s=first_step_s, warmup_s=warmup_s, warmup_stopped_by=stopped_by)
+        return Ready(
+            logits=logits, build_s=self._build_s, compile_s=compile_s, first_step_s=first_step_s, warmup_s=warmup_s,
+            warmup_stopped_by=stopped_by,
+        )  # fmt: skip
 
     def burst(self, seconds: float, min_steps: int) -> list[float]:
         """Time steps, after an untimed one, because the other side has just used the caches and the cores."""
@@ -125,7 +136,16 @@ class _Side:
         found = {name: version(name) for name in any_frameworks.distributions(case.framework)}
         known = {name: number for name, number in found.items() if number}
         versions = {"python": platform.python_version()} | known
-        return PairReport(versions=versions, settings=self._program.settings(), output_mean=mean)
+        return PairReport(
+            versions=versions, settings=self._program.settings(), output_mean=mean, peak_bytes=self._peak_bytes(case)
+        )
+
+    def _peak_bytes(self, case: Case) -> int | None:
+        """Return the peak of memory in bytes as run files have it; None if it cannot be read."""
+        if case.device != "cpu":
+            return self._program.device_peak_bytes()
+        peak_bytes = self._mark.read().peak_bytes
+        return None if peak_bytes is None else peak_bytes - self._mark.baseline_bytes
 
     def _timed(self) -> float:
         """Return the duration of one synchronised step in seconds."""

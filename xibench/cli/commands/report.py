@@ -1,4 +1,4 @@
-"""`xibench report`: write a static site of charts from runs."""
+"""`xibench report`: write a static site of charts from runs and comparisons."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(
     runs: Runs = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write the site to.")] = Path("site"),
 ) -> None:
-    """Write a static site of charts from runs.
+    """Write a static site of charts from runs, and from files of pairs of `xibench ab`.
 
     The site opens from the file system, without a server or network access.
 

@@ -1,4 +1,4 @@
-"""`xibench show`: the figures of a run."""
+"""`xibench show`: the figures of a run, or the verdicts of a file of pairs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 
 from xibench.cli.options import Json, print_json, run_path
 from xibench.errors import UsageError
+from xibench.record.pair_store import is_pairs_file
 
 if TYPE_CHECKING:
     from xibench.record.schema import Calibration, Record
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
 
 def show(
     run: Annotated[
-        str, typer.Argument(metavar="[RUN]", help="A run file, or `latest`, the newest of results/runs.")
+        str,
+        typer.Argument(
+            metavar="[RUN]", help="A run file, `latest`, the newest of results/runs, or a file of `xibench ab`."
+        ),
     ] = "latest",
     as_json: Json = False,
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Write comma-separated values to stdout, a line per case.")
     ] = False,
 ) -> None:
-    """Show a run's figures, a row per case.
+    """Show a run's figures, a row per case, or the verdicts of `xibench ab`.
 
     Throughput or latency with 95 % intervals, the attained fraction of the device's measured roofline, compile time,
     peak memory, energy where the machine can read it, and status. Notes below each table explain its marks.
@@ -37,6 +41,14 @@ def show(
     if as_json and as_csv:
         raise UsageError("show: received --json and --csv, expected one of them")
     path = run_path(run)
+    if is_pairs_file(path):
+        from xibench.cli.render import comparison_tables
+        from xibench.record import pair_comparison, pair_store
+
+        if as_csv:
+            raise UsageError(f"show --csv: received {path}, a file of pairs, expected a run file; --json shows both")
+        comparison_tables.show(pair_comparison.of_file(pair_store.read(path)), as_json, as_markdown=False)
+        return
     if as_csv:
         from xibench.record.frame import frame
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import typer
 
+from xibench.analysis.comparison_text import conclusions, name_of, of_implementations, row_name, verdict_of
 from xibench.cli.options import print_json
 from xibench.cli.render import terminal
 from xibench.errors import UsageError, XibenchError
@@ -15,7 +16,9 @@ from xibench.record import format
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from xibench.ab.compare_sides import DecisionLimits
     from xibench.record.comparison import Compared, Comparison, FigureChange
+    from xibench.record.schema import Case
 
 REGRESSION: Final = 3
 """Exit code if any case is slower."""
@@ -39,8 +42,26 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
         terminal.show(table(found))
         for line in remarks(found):
             print(line)
-        for pair in found.pairs:
-            print(conclusion(found, pair))
+        for sentence in conclusions(found):
+            print(sentence)
+
+
+def show_plan(cases: Sequence[Case], sides: Sequence[str], limits: DecisionLimits, as_json: bool) -> None:
+    """Print what a comparison would measure, and how long it may take."""
+    from xibench.measure.comparing import min_pairs
+
+    if as_json:
+        print_json({"sides": sides, "plan": cases, "limits": limits})
+        return
+    print(f"{format.counted(len(cases), 'case')}, each with every two of the sides {', '.join(sides)}:")
+    for case in cases:
+        print(f"  {name_of(sides[0], case)}")
+    assert limits.budget_s is not None
+    print(
+        f"Pairs of each: at least {limits.min_pairs}, at least {min_pairs()} to call a difference, at most "
+        f"{limits.max_pairs}. It takes at most {format.duration(limits.budget_s)}, or one pair of each if that is "
+        "longer; where sides differ clearly, less."
+    )
 
 
 def end(found: Comparison, refusal_is_failure: bool) -> None:
@@ -51,10 +72,10 @@ def end(found: Comparison, refusal_is_failure: bool) -> None:
         refusal_is_failure: Whether a single case that was not compared is a failure.
 
     Raises:
-        typer.Exit: A case is slower, and the sides are not two implementations; the exit code is REGRESSION.
+        typer.Exit: A case is slower, and the sides are two that are not implementations; the code is REGRESSION.
         XibenchError: Nothing was compared, or a case failed.
     """
-    if found.slower and not of_implementations(found):
+    if found.slower and not of_implementations(found) and not found.rankings:
         raise typer.Exit(REGRESSION)
     if not found.pairs and not found.not_compared:
         raise XibenchError("nothing was compared: neither side holds a case that was measured")
@@ -71,39 +92,10 @@ def table(found: Comparison) -> Table:
     """Build the table of a comparison, a row per case, slower ones first."""
     limit = format.percent(found.threshold)
     title = f"{found.new} against {found.base}: above 1 is slower; within ±{limit} is the same"
+    if found.rankings:
+        title = f"Every side against those before it: above 1 is slower; within ±{limit} is the same"
     rows = [_cells(found, pair) for pair in _in_order(found)]
     return terminal.table_of(title, COLUMNS, rows, right=COLUMNS[1:3] + COLUMNS[4:])
-
-
-def of_implementations(found: Comparison) -> bool:
-    """Whether the sides are two implementations, of which neither is a later version of the other."""
-    return found.base.startswith("framework:")
-
-
-def conclusion(found: Comparison, pair: Compared) -> str:
-    """Return what can be concluded about a case, as a sentence.
-
-    A ratio of step times is given as people say it: `jax+tuned is 1.43 times as fast as tensorflow+tuned [1.31, 1.56]`.
-    """
-    base, new = (side.removeprefix("framework:") for side in (found.base, found.new))
-    if not pair.paired:  # two stored runs, which have long identifiers
-        base, new = "the base run", "the new run"
-    where = terminal.case_name(pair.case, not of_implementations(found))
-    runs = format.counted(pair.n, "pair" if pair.paired else "process")
-    if pair.low is None or pair.high is None:
-        return f"{where}: {runs}: too few for a conclusion."
-    limit = format.percent(found.threshold)
-    fast, slow, speed = (new, base, 1 / pair.ratio) if pair.ratio <= 1 else (base, new, pair.ratio)
-    low, high = sorted((1 / pair.low, 1 / pair.high)) if pair.ratio <= 1 else (pair.low, pair.high)
-    times = f"{fast} is {speed:.3g} times as fast as {slow} [{low:.3g}, {high:.3g}], {runs}"
-    match pair.verdict:
-        case "slower" | "faster":
-            return f"{where}: {times}."
-        case "same":
-            return f"{where}: {new} and {base} take the same time within {limit}: {times}."
-    if low > 1 + found.threshold:  # the interval and the test that decides disagree, as they may for few processes
-        return f"{where}: not certain, although the interval is on one side of 1: {runs} are few for the test. {times}."
-    return f"{where}: it is not certain which is faster, or whether they are the same within {limit}: {times}."
 
 
 def remarks(found: Comparison) -> list[str]:
@@ -114,12 +106,12 @@ def remarks(found: Comparison) -> list[str]:
             *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
             *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
-            cases.setdefault(text, []).append(terminal.case_name(pair.case, not of_implementations(found)))
+            cases.setdefault(text, []).append(row_name(found, pair))
     for refused in found.not_compared:
         for why in refused.why:
-            name = terminal.case_name(refused.case, not of_implementations(found))
+            name = name_of(found.base, refused.case)
             cases.setdefault(f"not compared: {why}", []).append(name)
-    lines = [f"{text} ({format.few(names)})" for text, names in cases.items()]
+    lines = [f"{text} ({format.few(list(dict.fromkeys(names)))})" for text, names in cases.items()]
     return [*lines, *_legend(found)]
 
 
@@ -127,12 +119,13 @@ def markdown(found: Comparison) -> str:
     """Format a comparison as a comment on a pull request: the verdicts, the table, and collapsible remarks."""
     counts = {verdict: sum(pair.verdict == verdict for pair in found.pairs) for verdict in ORDER}
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number) or "nothing compared"
-    lines = [f"### xibench: {summary}", "", f"`{found.new}` against `{found.base}`, time per step; above 1 is slower."]
-    lines.append("")
+    against = "every side against those before it" if found.rankings else f"`{found.new}` against `{found.base}`"
+    of_steps = "" if any(pair.metric for pair in found.pairs) else ", time per step"
+    lines = [f"### xibench: {summary}", "", f"{against}{of_steps}; above 1 is slower.", ""]
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
     lines += ["| " + " | ".join(_cells(found, pair)) + " |" for pair in _in_order(found)]
-    lines += ["", *(conclusion(found, pair) for pair in _in_order(found))]
+    lines += ["", *conclusions(found)]
     notes = remarks(found)
     if notes:
         lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {line}" for line in notes), "", "</details>"]
@@ -144,14 +137,16 @@ def _in_order(found: Comparison) -> list[Compared]:
 
 
 def _cells(found: Comparison, pair: Compared) -> tuple[str, ...]:
-    bounds = "too few" if pair.low is None or pair.high is None else f"{pair.low:.3f}, {pair.high:.3f}"
-    mark = " †" if pair.unlike else ""
-    name = terminal.case_name(pair.case, not of_implementations(found))
-    least = format.NONE if pair.detectable is None else format.percent(pair.detectable)
+    known = pair.low is not None and pair.high is not None  # one pair shows no change
+    verdict = verdict_of(pair)
     return (
-        name, f"{pair.ratio:.3f} [{bounds}]", f"{(pair.ratio - 1) * 100:+.1f} %",
-        f"{pair.verdict}{mark}", str(pair.n), least,
-    )  # fmt: skip
+        row_name(found, pair),
+        f"{pair.ratio:.3f} [{pair.low:.3f}, {pair.high:.3f}]" if known else f"{pair.ratio:.3f} [too few]",
+        f"{(pair.ratio - 1) * 100:+.1f} %" if known else format.NONE,
+        f"{verdict} †" if pair.unlike else verdict,
+        str(pair.n),
+        format.NONE if pair.detectable is None else format.percent(pair.detectable),
+    )
 
 
 def _figure(change: FigureChange) -> str:

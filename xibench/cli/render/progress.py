@@ -93,14 +93,14 @@ class PairProgress:
         """Write the ratio and the verdict of the case so far, or the reason for a failure."""
         if pair.log_ratio is None:
             known = f"{pair.status}: {pair.reason}"
-        elif so_far is None:
+        elif so_far is None or so_far.low is None:
             known = "measured"
         else:
-            bounds = "" if so_far.low is None else f" [{so_far.low:.3f}, {so_far.high:.3f}]"
-            known = f"{so_far.ratio:.3f}{bounds} {so_far.verdict}"
+            known = f"{so_far.ratio:.3f} [{so_far.low:.3f}, {so_far.high:.3f}] {so_far.verdict}"
+        sides = f", {so_far.sides[1]} against {so_far.sides[0]}" if so_far and so_far.sides else ""
         aside = ", disturbed, to be repeated" if pair.superseded else ""
         spent = format.duration(self._clock() - self._began)
-        line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}: {known}{aside}"
+        line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}{sides}: {known}{aside}"
         print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=self._output, flush=True)
 
 

@@ -6,13 +6,11 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
-from xibench.scenarios import qualifier
+from xibench.scenarios import case_name as case_name
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
-
-    from xibench.record.schema import Case
 
 LONGEST_WORD: Final = 16  # characters; longer words, such as paths, are broken in a narrow table
 PLAIN_WIDTH: Final = 160  # characters per line if the output is not a terminal: wide enough that nothing is cut off
@@ -67,19 +65,3 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
     for row in cells:
         table.add_row(*map(Text, row))
     return table
-
-
-def case_name(case: Case, of_implementation: bool = True) -> str:
-    """Return the name of a case, in the values of the options that select it. A default scenario is omitted.
-
-    Args:
-        case: The case.
-        of_implementation: Whether the framework and the recipe are part of the name.
-    """
-    variant = "" if case.variant == "default" else f"/{case.variant}"
-    scenario = f" {qualifier(case.scenario)}".rstrip()
-    framework, recipe = (f"{case.framework} ", f" {case.recipe}") if of_implementation else ("", "")
-    return (
-        f"{framework}{case.model}{variant}{recipe} {case.precision} "
-        f"batch {case.batch} {case.resolution} px {case.device}{scenario}"
-    )
