@@ -61,7 +61,11 @@ COMPARED = Compared(
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_document_is_unchanged(name: str, golden: Golden) -> None:
-    golden.document(f"documents/{name}.json", document(xibench(*DOCUMENTS[name], "--json", cwd=ROOT)))
+    found = document(xibench(*DOCUMENTS[name], "--json", cwd=ROOT))
+    if "estimate" in found:  # of wall time: it depends on the machine and its earlier runs
+        assert found["estimate"].pop("seconds") > 0
+        del found["estimate"]["known_cases"]
+    golden.document(f"documents/{name}.json", found)
 
 
 def test_the_inventory_is_unchanged_apart_from_installed_versions(golden: Golden) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from frameworks.errors import UnknownName
-from xibench.cli.options import RunFileOptions, SamplingOptions, SelectionOptions, print_json
+from xibench.cli.options import RUNS, RunFileOptions, SamplingOptions, SelectionOptions, print_json
 from xibench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -252,13 +252,19 @@ def measure_pending(resume: Path, file: RunFileOptions) -> Path:
 
 
 def print_plan(new: NewRun, as_json: bool) -> None:
-    """Print the planned cases with the costs of a step of each, and which of them cannot be measured here."""
+    """Print the planned cases with the costs of a step, which cannot be measured here, and how long it takes."""
+    from xibench.record import environment, format
     from xibench.run.ceilings import costs
+    from xibench.run.estimate import estimate
     from xibench.run.plan import impossible
+    from xibench.workers.session import interpreters
 
     rows = [(case, costs(case)) for case in new.cases]
+    possible = [case for case in new.cases if impossible(case, new.sampling.memory_limit_bytes) is None]
+    takes = estimate(possible, new.sampling, environment.read(interpreters()), RUNS)
     if as_json:
-        print_json({"rule": new.sampling, "plan": [{"case": case, "costs": cost} for case, cost in rows]})
+        plan = [{"case": case, "costs": cost} for case, cost in rows]
+        print_json({"rule": new.sampling, "plan": plan, "estimate": takes})
         return
     from xibench.cli.render import terminal
     from xibench.cli.render.run_tables import plan_table
@@ -270,6 +276,13 @@ def print_plan(new: NewRun, as_json: bool) -> None:
             refused.setdefault(known[1], []).append(str(number))
     for reason, numbers in refused.items():
         print(f"Cannot be measured on this machine ({', '.join(numbers)}): {reason}")
+    source = "a rough estimate, because no earlier run on this machine has these cases"
+    if takes.known_cases:
+        source = f"{takes.known_cases} of {format.counted(takes.cases, 'case')} are in earlier runs on this machine"
+    print(
+        f"It takes about {format.rough_duration(takes.seconds)} ({source}); disturbed processes that are repeated add "
+        "to it."
+    )
 
 
 def refuse_beside_resume(context: typer.Context, allowed: Sequence[str] = WITH_RESUME, what: str = "file") -> None:

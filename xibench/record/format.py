@@ -213,6 +213,11 @@ def duration(value: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def rough_duration(value: float) -> str:
+    """A duration that is estimated, in whole minutes from two on, else in tens of seconds: `31 min`, `40 s`."""
+    return f"{round(value / 60)} min" if value >= 120 else f"{max(10, round(value, -1)):.0f} s"
+
+
 def size(value: int | None) -> str:
     """Bytes in powers of 1024: `512 MiB`."""
     if value is None:

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 from msgspec import UNSET
 
 from xibench.measure import comparing
@@ -160,16 +161,14 @@ def of_series(header: PairsHeader, series: Series, metric: str) -> Compared | No
 
 
 def _with(found: Compared, **fields: object) -> Compared:
-    import msgspec
-
     return msgspec.structs.replace(found, **fields)
 
 
 def _rankings(header: PairsHeader, pairs: Sequence[Compared]) -> list[Ranking]:
     """Rank the sides of every case and metric.
 
-    A side's rank is 1 plus the number of sides that are certainly better, so that sides that cannot be told apart
-    share a rank. Within a rank, sides are in the order of their estimates.
+    A side's rank is 1 plus the number of sides that are certainly better, so that sides that cannot be
+    distinguished share a rank. Within a rank, sides are in the order of their estimates.
     """
     names = [side.name for side in sides_of(header)]
     rankings = []

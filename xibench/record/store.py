@@ -219,10 +219,14 @@ def latest(folder: str | Path) -> Path:
     Raises:
         StoreError: If there is none.
     """
-    found = sorted(Path(folder).glob("*.jsonl"), key=_began)
-    if not found:
-        raise StoreError(f"no run file in {folder}; `xibench run --preset quick` writes one")
-    return found[-1]
+    for path in newest_first(folder):
+        return path
+    raise StoreError(f"no run file in {folder}; `xibench run --preset quick` writes one")
+
+
+def newest_first(folder: str | Path) -> list[Path]:
+    """Return the run files of a folder, the newest first, by the time at which each run began."""
+    return sorted(Path(folder).glob("*.jsonl"), key=_began, reverse=True)
 
 
 def _began(path: Path) -> tuple[float, float]:
