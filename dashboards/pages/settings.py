@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
@@ -152,11 +153,19 @@ def _run(run: LoadedRun) -> Section:
     blocks += [
         Prose(("To repeat this run on the same machine with the same versions:",)),
         Prose((header.command,), "code"),
+        Prose(("To repeat some of its cases and compare them with this run, name them by options:",)),
+        Prose((f"xibench run --again {shlex.quote(run.name)} {_options(run)}",), "code"),
         _environment(header.environment),
         *_absent(header.environment),
         _versions(run),
     ]
     return Section(f"run-{run.anchor}", f"Run {header.run_id}", tuple(blocks))
+
+
+def _options(run: LoadedRun) -> str:
+    """The options that name one case of a run: its first one with a result."""
+    case = next((row.case for row in run.rows if row.ok), run.header.plan[0])
+    return f"-f {case.framework} -m {case.model} --recipe {shlex.quote(case.recipe)} --batch {case.batch}"
 
 
 def _sampling(sampling: SamplingConfig) -> str:

@@ -307,3 +307,39 @@ def test_a_run_file_of_a_newer_xibench_is_refused_with_a_remedy(tmp_path: Path) 
         line = error_of(*command, cwd=tmp_path, code=1)
         assert f"has format {FORMAT_VERSION + 1}" in line
         assert "upgrade" in line
+
+
+def test_a_case_of_a_run_is_measured_again_and_compared_with_it(tmp_path: Path) -> None:
+    tiny = ("--resolution", "71", "--images", "noise", "--no-ceilings", "--repeats", "0", "--min-steps", "3")
+    sampled = (*tiny, "-m", "xception", "--variant", "narrow", "--budget", "0.1", "--processes", "2")
+    first = xibench("run", "-f", "reference", "--batch", "1,2", *sampled, "--out", "first.jsonl", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    again = ("run", "--again", "first.jsonl", "--batch", "2", "--no-ceilings", "--out", "second.jsonl")
+    planned = json.loads(xibench(*again, "--dry-run", "--json", cwd=tmp_path).stdout)
+    assert planned["rule"]["processes"] == 2, "sampled as it was"
+    done = xibench(*again, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    before, after = read(tmp_path / "first.jsonl").header, read(tmp_path / "second.jsonl").header
+    assert after.plan == [case for case in before.plan if case.batch == 2]
+    assert after.sampling == before.sampling
+    assert "the new run" in done.stdout.splitlines()[-1], "it ends in a sentence about both runs"
+    assert "only in the base run" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-f", "jax"), "--framework: received jax, expected one of those in first.jsonl: pytorch"),
+        (("--batch", "3"), "--batch: received 3, expected one of those in first.jsonl: 1"),
+        (("--preset", "quick"), "--again measures the cases of its file: received --preset"),
+        (("--sweep",), "received --sweep"),
+        (("--seed", "1"), "received --seed"),
+    ],
+)
+def test_cases_that_a_run_does_not_have_cannot_be_measured_again(
+    options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    with RunFile.create(tmp_path / "first.jsonl", header([small_case()])):
+        pass
+    assert words in error_of("run", "--again", "first.jsonl", *options, cwd=tmp_path, code=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["first.jsonl"]

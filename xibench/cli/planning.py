@@ -74,6 +74,39 @@ def plan_run(preset: str | None, chosen: SelectionOptions, sampled: SamplingOpti
     return NewRun(cases, msgspec.structs.replace(config, total_budget_s=None))
 
 
+def plan_again(path: Path, chosen: SelectionOptions, sampled: SamplingOptions) -> NewRun:
+    """Plan to measure cases of a run file once more, sampled as they were.
+
+    Args:
+        path: The run file.
+        chosen: Options that name cases of the file; those that were not given leave all of them.
+        sampled: Options that replace parts of the file's sampling configuration.
+
+    Raises:
+        UsageError: The file has no such case.
+        StoreError, NewerFormat: The file cannot be read.
+    """
+    from xibench.record.store import read
+    from xibench.run import plan
+
+    header = read(path).header
+    cases = tuple(header.plan)
+    models = [*(chosen.model or ()), *(chosen.operator or ())]
+    for name, values in (("framework", chosen.framework), ("model", models), *(
+        (name, getattr(chosen, name)) for name in ("variant", "scenario", "recipe", "precision", "batch", "resolution")
+    )):  # fmt: skip
+        known = dict.fromkeys(getattr(case, name) for case in cases)
+        cases = tuple(case for case in cases if not values or getattr(case, name) in values)
+        if not cases:
+            raise UsageError(
+                f"--{name}: received {', '.join(map(str, values or ()))}, expected one of those in {path}: "
+                f"{', '.join(map(str, known))}"
+            )
+    plan.require_possible(cases)
+    config = sampling(sampled, header.sampling)
+    return NewRun(cases, msgspec.structs.replace(config, total_budget_s=None))
+
+
 def plan_search(
     target: str | None, options: SelectionOptions, choices: Sequence[str] | None, budget_s: float | None
 ) -> SearchPlan:

@@ -5,13 +5,31 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
+import msgspec
 import typer
 
 from xibench.cli.options import Json, RunFileOptions, SamplingOptions, SelectionOptions, expand_options, print_json
-from xibench.cli.planning import measure, measure_pending, plan_run, print_plan, refuse_beside_resume
+from xibench.cli.planning import (
+    measure,
+    measure_pending,
+    plan_again,
+    plan_run,
+    print_plan,
+    refuse_beside_resume,
+    refuse_others,
+)
 from xibench.errors import XibenchError
+
+if TYPE_CHECKING:
+    from xibench.record.comparison import Comparison
+    from xibench.record.store import Run
+
+WITH_AGAIN: Final = (
+    "framework", "model", "operator", "variant", "scenario", "recipe", "precision", "batch", "resolution",
+    *SamplingOptions.__dataclass_fields__, *RunFileOptions.__dataclass_fields__, "again", "as_json",
+)  # fmt: skip
 
 
 @expand_options
@@ -24,6 +42,14 @@ def run(
             "--preset",
             metavar="NAME",
             help="A named set of cases: quick or nightly; other options replace its parts.",
+        ),
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            "--again",
+            metavar="FILE",
+            help="Measure the cases of a run file once more, or those that options name, and compare with it.",
         ),
     ] = None,
     selection: SelectionOptions,
@@ -42,21 +68,34 @@ def run(
               xibench run -m xception --variant segments_4,no_residual
               xibench run --operator grouped,separable --variant middle_728_728 --batch 1
               xibench run -m xception --scenario server --latency-bound 0.5
+              xibench run --again results/runs/monday.jsonl -f jax -m xception
     """
     if file.resume is not None:
         refuse_beside_resume(context)
         print_result(measure_pending(file.resume, file), as_json)
         return
-    new = plan_run(preset, selection, sampling)
+    if again is not None:
+        refuse_others(context, WITH_AGAIN, "--again measures the cases of its file: received")
+    new = plan_run(preset, selection, sampling) if again is None else plan_again(again, selection, sampling)
     if file.dry_run:
         print_plan(new, as_json)
         return
-    print_result(measure(new, file), as_json)
+    print_result(measure(new, file), as_json, again)
 
 
-def print_result(path: Path, as_json: bool) -> None:
-    """Print the figures of a run file and the next commands. Raises XibenchError if no case could be measured."""
+def print_result(path: Path, as_json: bool, again: Path | None = None) -> None:
+    """Print the figures of a run file and the next commands.
+
+    Args:
+        path: The run file.
+        as_json: Whether stdout gets one JSON document and nothing else.
+        again: The run file whose cases were measured once more, and with which they are compared.
+
+    Raises:
+        XibenchError: No case could be measured.
+    """
     from xibench.cli.commands.show import document
+    from xibench.cli.render import comparison_tables
     from xibench.cli.render.run_tables import print_run
     from xibench.record import format
     from xibench.record.store import read
@@ -68,10 +107,23 @@ def print_result(path: Path, as_json: bool) -> None:
         f"\nRun file:  {path}\nCharts:    xibench report {quoted}\nAs table:  xibench export {quoted} --out run.csv",
         file=sys.stderr,
     )
+    same = {} if again is None else {"comparison": _with_the_earlier(again, stored)}
     if as_json:
-        print_json(document(path, stored))
+        print_json(document(path, stored) | same)
+    elif same:
+        comparison_tables.show(same["comparison"], as_json=False, as_markdown=False)
     if not any(record.status == "ok" for record in stored.records):
         raise XibenchError(
             f"none of {format.counted(len(stored.records), 'case')} could be measured: the reasons are above; "
             "`xibench doctor` checks this machine"
         )
+
+
+def _with_the_earlier(again: Path, new: Run) -> Comparison:
+    """Compare a run with the earlier one whose cases it measured again, also where the machine differs."""
+    from xibench.record.comparison import compare
+    from xibench.record.store import read
+
+    found = compare(read(again), new, allow_unlike=True)
+    ours = [refused for refused in found.not_compared if refused.case in new.header.plan]
+    return msgspec.structs.replace(found, not_compared=ours)
