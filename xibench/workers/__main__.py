@@ -71,7 +71,7 @@ class Parent:
     def send(self, message: Message) -> None:
         """Send a message. An answer belongs to the oldest request that has none yet."""
         self._answered += not isinstance(message, EnteredPhase | Progress)
-        data = msgspec.json.encode(message) + b"\n"
+        data = memoryview(msgspec.json.encode(message) + b"\n")
         while data:
             data = data[os.write(self._pipe, data) :]
 
