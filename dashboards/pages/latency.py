@@ -116,8 +116,8 @@ def _thinning(group: Group, marks: int | None) -> tuple[str, ...]:
     if marks is None or all(len(_all_steps(row)) <= marks for row in group.measured):
         return ()
     return (
-        f"Cases with more than {fmt.grouped(marks)} steps show that many: of each stretch of consecutive steps, the "
-        "fastest and the slowest. All figures are of all steps.",
+        (f"Cases with more than {fmt.grouped(marks)} steps show that many: of each stretch of consecutive steps, the "
+        "fastest and the slowest. All figures are of all steps."),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
@@ -137,7 +138,7 @@ def _run(run: LoadedRun) -> Section:
             ("Preset", header.preset or "none"),
             ("Cases", f"{fmt.grouped(measured)} ok of {fmt.grouped(total)}"),
             ("Clock", _clocks(run)),
-            ("Run file", Link(run.name, quote(run_file(run)))),
+            ("Run file", Link(run.name, quote(os.fsencode(run_file(run))))),
             ("SHA-256", run.digest),
             ("Format", str(run.format_version)),
             ("xibench", header.xibench),

@@ -59,7 +59,8 @@ def samples(*paths: str | Path) -> DataFrame:
         for record in run.records
         for n, (process, superseded) in enumerate(_processes(record))
     ]
-    own = _identity_columns() | {"process": "int64", "order": "int64", "set_aside": "bool"}  # named so since release 0.1
+    # `set_aside` is the column's name since the first release
+    own = _identity_columns() | {"process": "int64", "order": "int64", "set_aside": "bool"}
     steps = [len(process.steps_s) for process, _ in found]
     table = _table([row for _, row in found], own).take(np.repeat(np.arange(len(found)), steps)).reset_index(drop=True)
     table["step"] = np.concatenate([np.arange(n) for n in steps] or [[]]).astype("int64")

@@ -25,12 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import msgspec
-
 from frameworks.api import FRAMEWORKS, framework_of
 from xibench.measure.memory import ResidentSet, oom_kills, worker_limit_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
+from xibench.record.text import decode_exactly, encode_exactly
 from xibench.workers.messages import Answer, EnteredPhase, Failure, Message, Progress, Request, Result
 
 NO_MODULE: Final = re.compile(r"No module named '(\w+)")
@@ -234,7 +233,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
     def send(self, request: Request) -> None:
         """Send a request; `receive` waits for its answer."""
         with contextlib.suppress(BrokenPipeError):  # it is dead already; receive() reports how it died
-            self._stdin.write(msgspec.json.encode(request) + b"\n")
+            self._stdin.write(encode_exactly(request) + b"\n")
             self._stdin.flush()
 
     def receive(self, kind: type[Answered], time_limit_s: float) -> Answered:
@@ -356,8 +355,8 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
             *lines, self._line = self._line.split(b"\n")
         for line in lines:
             try:
-                message: Message = msgspec.json.decode(line, type=Message)
-            except msgspec.MsgspecError:
+                message: Message = decode_exactly(line, Message)
+            except ValueError:
                 shown = line[:80].decode(errors="replace")
                 garbage = f"the worker wrote no message on the pipe for its answers, but {shown!r}"
                 self._verdict = self._verdict or ("failed", garbage)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -57,17 +56,20 @@ def run(
 def print_result(path: Path, as_json: bool) -> None:
     """Print the figures of a run file and the next commands. Raises XibenchError if no case could be measured."""
     from xibench.cli.commands.show import document
+    from xibench.cli.render import terminal
     from xibench.cli.render.run_tables import print_run
     from xibench.record import format
     from xibench.record.store import read
+    from xibench.record.text import shell_word
 
     stored = read(path)
     print_run(path, stored, to_stderr=as_json)
-    quoted = shlex.quote(str(path))
-    print(
-        f"\nRun file:  {path}\nCharts:    xibench report {quoted}\nAs table:  xibench export {quoted} --out run.csv",
-        file=sys.stderr,
-    )
+    quoted = shell_word(str(path))
+    print(file=sys.stderr)
+    for line in (
+        f"Run file:  {path}", f"Charts:    xibench report {quoted}", f"As table:  xibench export {quoted} --out run.csv"
+    ):  # fmt: skip
+        terminal.say(line, sys.stderr)
     if as_json:
         print_json(document(path, stored))
     if not any(record.status == "ok" for record in stored.records):

@@ -11,6 +11,7 @@ from xibench.cli.options import print_json
 from xibench.cli.render import terminal
 from xibench.errors import UsageError, XibenchError
 from xibench.record import format
+from xibench.record.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -38,9 +39,9 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
     else:
         terminal.show(table(found))
         for line in remarks(found):
-            print(line)
+            terminal.say(line)
         for pair in found.pairs:
-            print(conclusion(found, pair))
+            terminal.say(conclusion(found, pair))
 
 
 def end(found: Comparison, refusal_is_failure: bool) -> None:
@@ -127,16 +128,21 @@ def markdown(found: Comparison) -> str:
     """Format a comparison as a comment on a pull request: the verdicts, the table, and collapsible remarks."""
     counts = {verdict: sum(pair.verdict == verdict for pair in found.pairs) for verdict in ORDER}
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number) or "nothing compared"
-    lines = [f"### xibench: {summary}", "", f"`{found.new}` against `{found.base}`, time per step; above 1 is slower."]
+    lines = [f"### xibench: {summary}", "", f"`{printable(found.new)}` against `{printable(found.base)}`, time per step; above 1 is slower."]
     lines.append("")
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
-    lines += ["| " + " | ".join(_cells(found, pair)) + " |" for pair in _in_order(found)]
-    lines += ["", *(conclusion(found, pair) for pair in _in_order(found))]
+    lines += ["| " + " | ".join(map(_in_markdown, _cells(found, pair))) + " |" for pair in _in_order(found)]
+    lines += ["", *(_in_markdown(conclusion(found, pair)) for pair in _in_order(found))]
     notes = remarks(found)
     if notes:
-        lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {line}" for line in notes), "", "</details>"]
+        lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {_in_markdown(line)}" for line in notes), "", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _in_markdown(text: str) -> str:
+    """Escape what would end the cell or the line, or be taken as HTML."""
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _in_order(found: Comparison) -> list[Compared]:
