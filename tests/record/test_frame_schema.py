@@ -67,7 +67,7 @@ def test_all_runs_have_the_same_columns_of_the_same_types_and_none_is_of_objects
     types = {path: table_of(path).dtypes.astype(str).to_dict() for path in (*runs.values(), *run_files())}
     (first, *others) = types.values()
     assert set(first.values()) <= {"string", "float64", "int64", "Int64", "bool"}
-    assert {dtype for name, dtype in first.items() if name.endswith(("_s", "_low", "_high"))} == {"float64"}
+    assert {dtype for name, dtype in first.items() if str(name).endswith(("_s", "_low", "_high"))} == {"float64"}
     for path, other in zip(list(types)[1:], others, strict=True):
         assert list(other.items()) == list(first.items()), path
 
@@ -125,7 +125,7 @@ def test_csv_files_of_different_runs_have_the_same_header_and_the_same_spelling_
 def test_a_metric_of_a_plugin_is_a_column_of_numbers_whatever_it_returns(
     of: Callable[[object], object], expected: float | None, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(metrics.METRICS, "of_mine", Metric(name="of_mine", unit="1", better=None, of=of))  # type: ignore[arg-type]
+    monkeypatch.setitem(metrics.METRICS, "of_mine", Metric(name="of_mine", unit="1", better=None, of=of))
     for name, path in runs.items():
         column = frame(path)["of_mine"]
         assert column.dtype == "float64"

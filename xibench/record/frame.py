@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import chain
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args
@@ -63,10 +64,10 @@ def samples(*paths: str | Path) -> DataFrame:
     own = _identity_columns() | {"process": "int64", "order": "int64", "set_aside": "bool"}
     steps = [len(process.steps_s) for process, _ in found]
     table = _table([row for _, row in found], own).take(np.repeat(np.arange(len(found)), steps)).reset_index(drop=True)
-    table["step"] = np.concatenate([np.arange(n) for n in steps] or [[]]).astype("int64")
-    table["step_s"] = np.concatenate([process.steps_s for process, _ in found] or [[]]).astype("float64")
     on_device = [(p.sampled and p.sampled.device_steps_s) or [math.nan] * len(p.steps_s) for p, _ in found]
-    table["device_step_s"] = np.concatenate(on_device or [[]]).astype("float64")
+    table["step"] = np.fromiter(chain.from_iterable(map(range, steps)), np.int64)
+    table["step_s"] = np.fromiter(chain.from_iterable(process.steps_s for process, _ in found), np.float64)
+    table["device_step_s"] = np.fromiter(chain.from_iterable(on_device), np.float64)
     return table
 
 

@@ -128,15 +128,15 @@ def markdown(found: Comparison) -> str:
     """Format a comparison as a comment on a pull request: the verdicts, the table, and collapsible remarks."""
     counts = {verdict: sum(pair.verdict == verdict for pair in found.pairs) for verdict in ORDER}
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number) or "nothing compared"
-    lines = [f"### xibench: {summary}", "", f"`{printable(found.new)}` against `{printable(found.base)}`, time per step; above 1 is slower."]
-    lines.append("")
+    sides = f"`{printable(found.new)}` against `{printable(found.base)}`"
+    lines = [f"### xibench: {summary}", "", f"{sides}, time per step; above 1 is slower.", ""]
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
     lines += ["| " + " | ".join(map(_in_markdown, _cells(found, pair))) + " |" for pair in _in_order(found)]
     lines += ["", *(_in_markdown(conclusion(found, pair)) for pair in _in_order(found))]
-    notes = remarks(found)
+    notes = [f"- {_in_markdown(line)}" for line in remarks(found)]
     if notes:
-        lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {_in_markdown(line)}" for line in notes), "", "</details>"]
+        lines += ["", "<details><summary>Remarks</summary>", "", *notes, "", "</details>"]
     return "\n".join(lines) + "\n"
 
 
