@@ -15,6 +15,7 @@ from dashboards.pages import PAGES, settings
 from dashboards.site import Site
 from dashboards.style import framework_colours
 from xibench.errors import StoreError, UsageError, XibenchError
+from xibench.record.text import printable
 
 STATIC: Final = ("site.css", "charts.js")
 HERE: Final = Path(__file__).parent
@@ -58,7 +59,7 @@ def pages_of(site: Site) -> list[content.Page]:
 
 
 def render(pages: Sequence[content.Page], site: Site) -> dict[str, str]:
-    """Render pages: file name -> HTML. Templates escape every string of a record."""
+    """Render pages: file name -> HTML. Templates escape every string of a record; control characters are shown."""
     environment = Environment(
         loader=PackageLoader("dashboards"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -67,7 +68,8 @@ def render(pages: Sequence[content.Page], site: Site) -> dict[str, str]:
     environment.filters["script_json"] = script_json
     environment.filters["moment"] = words.moment
     template = environment.get_template("page.html")
-    return {page.file: template.render(page=page, pages=pages, runs=site.runs) for page in pages}
+    texts = {page.file: template.render(page=page, pages=pages, runs=site.runs) for page in pages}
+    return {name: "\n".join(map(printable, text.split("\n"))) for name, text in texts.items()}
 
 
 def script_json(value: Any) -> Markup:

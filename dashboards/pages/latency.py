@@ -21,12 +21,16 @@ from xibench.record.schema import Process
 from xibench.scenarios import SCENARIOS
 
 MIN_SPAN: Final = 2.0  # percent on either side of the median: a narrower axis would exaggerate noise
+MARKS: Final = 6000  # steps that are drawn one by one on the page, which takes 800 KB
+
 
 def content(site: Site) -> Content:
     """Step times of batches, latency percentiles of single images, and latency against the arrival rate."""
+    batches, single = site.groups("images_per_s", sweeps=False), site.groups("p50_s")
+    marks = _marks_per_row([row for group in (*batches, *single) for row in group.measured])
     sections = [
-        *(_section(group, (_medians(group), _steps(group))) for group in site.groups("images_per_s", sweeps=False)),
-        *(_section(group, (queries.percentiles(group), _steps(group))) for group in site.groups("p50_s")),
+        *(_section(group, (_medians(group), _steps(group, marks))) for group in batches),
+        *(_section(group, (queries.percentiles(group), _steps(group, marks))) for group in single),
         *(_section(group, server.blocks(group)) for group in site.groups("highest_rate_hz")),
     ]
     if not sections:
@@ -78,7 +82,14 @@ def _value(row: Row) -> charts.Value | None:
     return charts.value_of(row, STEP_S, "ms")
 
 
-def _steps(group: Group) -> FigureBlock:
+def _marks_per_row(rows: Sequence[Row]) -> int | None:
+    """How many steps of a case are drawn; None: all of them, since the page has few enough."""
+    total = sum(len(p.warmup_s) + len(p.steps_s) for row in rows for p in row.record.processes)
+    return max(2, MARKS // len(rows)) if total > MARKS else None
+
+
+def _steps(group: Group, marks: int | None) -> FigureBlock:
+    """Strips of steps. marks: as `_marks_per_row` returns it."""
     span = _span(group)
     beyond = sum(not span[0] <= v <= span[1] for v in _shares(group, lambda p: [*p.warmup_s, *p.steps_s]))
     edge = f" Arrows at the edges are the {fmt.plural(beyond, 'step')} beyond the axis." if beyond else ""
@@ -87,15 +98,26 @@ def _steps(group: Group) -> FigureBlock:
         title=f"Every {group.scenario.sample or 'step'}",
         takeaways=(takeaways.drift(group), *_outliers(group)),
         charts=tuple(
-            Chart(_strips(panel.rows, span), panel.title, f"{panel.title}: every step relative to the median")
+            Chart(_strips(panel.rows, span, marks), panel.title, f"{panel.title}: every step relative to the median")
             for panel in group.panels
         ),
         caption=(
+            *_thinning(group, marks),
             (f"One mark per step after the first{several} Within a row, time runs from top to bottom, so that drift "
             "shows as a slope. Hollow marks are warm-up steps, which the median excludes; the band is the 95 % "
             f"interval of the median.{edge}"),
             *captions.measured(group),
         ),
+    )
+
+
+def _thinning(group: Group, marks: int | None) -> tuple[str, ...]:
+    """State that only some steps of a case are drawn, and which."""
+    if marks is None or all(len(_all_steps(row)) <= marks for row in group.measured):
+        return ()
+    return (
+        (f"Cases with more than {fmt.grouped(marks)} steps show that many: of each stretch of consecutive steps, the "
+        "fastest and the slowest. All figures are of all steps."),
     )
 
 
@@ -162,17 +184,17 @@ def _ended(rules: Iterable[str]) -> str:
     return ", ".join(rule if len(found) == 1 else f"{rule} ({count})" for rule, count in found.items())
 
 
-def _strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
+def _strips(rows: Sequence[Row], span: tuple[float, float], marks: int | None) -> Figure:
     """One mark per step, in percent of the median of its case; within a row, time runs from top to bottom.
 
-    span: of the axis; steps beyond it are arrows at its edges.
+    span: of the axis; steps beyond it are arrows at its edges. marks: as `_marks_per_row` returns it.
     """
     place = row_positions(rows, heading=0.6)
     data: list[dict[str, Any]] = []
     shapes: list[dict[str, Any]] = [_vertical_line(0)]
     for at, row in zip(place.positions, rows, strict=True):
         if row.summary.step_s:
-            data.append(_strip(at, row, row.summary.step_s.median, span))
+            data.append(_strip(at, row, row.summary.step_s.median, span, marks))
             shapes.append(_interval_band(at, row, span))
     notes = [
         absent_note(at, row, x=span[0]) for at, row in zip(place.positions, rows, strict=True)
@@ -184,12 +206,24 @@ def _strips(rows: Sequence[Row], span: tuple[float, float]) -> Figure:
     return figure
 
 
-def _strip(at: float, row: Row, median: float, span: tuple[float, float]) -> dict[str, Any]:
-    steps = [
+def _all_steps(row: Row) -> list[tuple[float, int, str]]:
+    """Every step after the first: its seconds, the number of its process, and whether it is of the warm-up."""
+    return [
         (s, number, kind)
         for number, p in enumerate(row.record.processes, start=1)
         for kind, part in (("warm-up", p.warmup_s), ("timed", p.steps_s)) for s in part
     ]
+
+
+def _strip(at: float, row: Row, median: float, span: tuple[float, float], marks: int | None) -> dict[str, Any]:
+    everything = _all_steps(row)
+    places = list(range(len(everything)))
+    if marks is not None and len(everything) > marks:
+        stretches = np.array_split(np.array([s for s, _, _ in everything]), marks // 2)
+        begins = np.cumsum([0, *map(len, stretches[:-1])])
+        ends = ((begin + s.argmin(), begin + s.argmax()) for begin, s in zip(begins, stretches, strict=True))
+        places = sorted({int(place) for pair in ends for place in pair})
+    steps = [everything[place] for place in places]
     share = [100 * (s / median - 1) for s, _, _ in steps]
     symbol = recipe_symbol(row.case.recipe)
     symbols = [
@@ -201,7 +235,7 @@ def _strip(at: float, row: Row, median: float, span: tuple[float, float]) -> dic
     return {
         "type": "scatter", "mode": "markers", "cliponaxis": False,
         "x": [min(max(v, span[0]), span[1]) for v in share],
-        "y": [at - 0.38 + 0.76 * i / max(len(steps) - 1, 1) for i in range(len(steps))],
+        "y": [at - 0.38 + 0.76 * place / max(len(everything) - 1, 1) for place in places],
         "marker": {
             "color": colour, "size": 6 if len(steps) < 120 else 4, "opacity": 0.8, "symbol": symbols,
             "line": {"color": colour, "width": 1},

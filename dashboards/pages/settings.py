@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import os
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from dashboards.setting_differences import between_frameworks, between_processes
 from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
 from xibench.record.schema import Environment, Process, SamplingConfig, Setting
+from xibench.record.text import shell_word
 
 RUNS_FOLDER: Final = "runs"
 
@@ -138,7 +139,7 @@ def _run(run: LoadedRun) -> Section:
             ("Preset", header.preset or "none"),
             ("Cases", f"{fmt.grouped(measured)} ok of {fmt.grouped(total)}"),
             ("Clock", _clocks(run)),
-            ("Run file", Link(run.name, quote(run_file(run)))),
+            ("Run file", Link(run.name, quote(os.fsencode(run_file(run))))),
             ("SHA-256", run.digest),
             ("Format", str(run.format_version)),
             ("xibench", header.xibench),
@@ -154,7 +155,7 @@ def _run(run: LoadedRun) -> Section:
         Prose(("To repeat this run on the same machine with the same versions:",)),
         Prose((header.command,), "code"),
         Prose(("To repeat some of its cases and compare them with this run, name them by options:",)),
-        Prose((f"xibench run --again {shlex.quote(run.name)} {_options(run)}",), "code"),
+        Prose((f"xibench run --again {shell_word(run.name)} {_options(run)}",), "code"),
         _environment(header.environment),
         *_absent(header.environment),
         _versions(run),
@@ -165,7 +166,7 @@ def _run(run: LoadedRun) -> Section:
 def _options(run: LoadedRun) -> str:
     """The options that name one case of a run: its first one with a result."""
     case = next((row.case for row in run.rows if row.ok), run.header.plan[0])
-    return f"-f {case.framework} -m {case.model} --recipe {shlex.quote(case.recipe)} --batch {case.batch}"
+    return f"-f {case.framework} -m {case.model} --recipe {shell_word(case.recipe)} --batch {case.batch}"
 
 
 def _sampling(sampling: SamplingConfig) -> str:

@@ -155,7 +155,7 @@ def _donates(program: str) -> bool:
 def _threads(name: str) -> int | None:
     """Number of this process's threads of a name (Linux), since XLA does not report its own; None if unknown."""
     try:
-        names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+        names = [(task / "comm").read_text(errors="replace").strip() for task in Path("/proc/self/task").iterdir()]
     except OSError:
         return None
     return names.count(name) or None

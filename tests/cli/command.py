@@ -33,8 +33,8 @@ def xibench(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
 
 
 def _written(stream: io.TextIOWrapper) -> str:
-    stream.seek(0)
-    return stream.read()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode(errors="surrogateescape")
 
 
 def xibench_process(*arguments: str | Path, cwd: Path, **variables: str) -> Done:

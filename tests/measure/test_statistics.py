@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
-from scipy.stats import binom, quantile_test
+from numpy.typing import NDArray
+from scipy.stats import binom, ks_2samp, quantile_test
 
+from xibench.measure import statistics
 from xibench.measure.statistics import (
     RESAMPLES,
     Interval,
@@ -145,3 +148,46 @@ def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:
     short = [1.0, 9.0, 1.0]
     together = outliers([samples, slower, samples[:9], short])
     assert (together.mild, together.severe, together.n) == (3, 2, 32)
+
+
+def samples_of_size(n: int) -> list[float]:
+    return list(np.exp(np.random.default_rng(n).normal(0, 0.05, n)))
+
+
+@pytest.mark.parametrize("n", [3, 8, 9, 155, 1000, 4001])
+def test_resamples_in_blocks_are_those_of_one_block(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = median_interval(samples_of_size(n), 5)
+    for block in (1, 7 * n):
+        monkeypatch.setattr(statistics, "BLOCK", block)
+        assert median_interval(samples_of_size(n), 5) == found
+
+
+@pytest.mark.parametrize("n", [5, 6, 100, 101, 600, 601])
+def test_medians_that_are_drawn_themselves_are_distributed_as_those_of_resamples(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.log(samples_of_size(n))
+    resampled, again = (resampled_medians(values, seed) for seed in (1, 2))
+    monkeypatch.setattr(statistics, "RESAMPLED_UP_TO", 1)
+    themselves = resampled_medians(values, 3)
+    assert ks_2samp(resampled, again).pvalue > 0.001
+    assert ks_2samp(resampled, themselves).pvalue > 0.001
+    assert set(themselves) <= {*values, *np.add.outer(values, values).ravel() / 2}
+
+
+def resampled_medians(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """The medians of resamples of one process: all processes of a hierarchical resample are this one."""
+    return resampled_means([values], np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("n", [100_000, 1_000_001])
+def test_a_median_of_very_many_samples_takes_memory_for_these_alone(n: int) -> None:
+    samples = samples_of_size(n)
+    tracemalloc.start()
+    try:
+        found = hierarchical_median([samples, samples], 1)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert covers(found, float(np.median(samples)))
+    assert peak_bytes < 100 * n + 50 * 2**20

@@ -5,7 +5,6 @@ A stage depends only on the run files of the stages before it, so that a resumed
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from xibench.record import lines, recipe_file
 from xibench.record.recipe_file import Gain, RecipeFile
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
+from xibench.record.text import encode, shell_word
 from xibench.run import execute
 from xibench.run.execute import RunObserver
 
@@ -101,7 +101,7 @@ class TuningFolder:
         except OSError as error:
             expected = "expected a folder that `xibench tune` created"
             raise InputError(f"--resume {path}: its {PLAN_FILE} cannot be read: {error.strerror}; {expected}") from None
-        except msgspec.MsgspecError as error:
+        except ValueError as error:
             raise InputError(f"--resume {path}: its {PLAN_FILE} is damaged: {error}; start a new search") from None
         return cls(path, plan if budget_s is None else msgspec.structs.replace(plan, budget_s=budget_s), listener)
 
@@ -193,7 +193,7 @@ class TuningFolder:
     def _write(self) -> None:
         path = self.path / PLAN_FILE
         try:
-            lines.put(path, msgspec.json.format(msgspec.json.encode(self.plan), indent=2) + b"\n")
+            lines.put(path, msgspec.json.format(encode(self.plan), indent=2) + b"\n")
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; name another folder with --folder") from None
 
@@ -205,4 +205,4 @@ def _name(case: Case) -> str:
 
 
 def _resume_command(path: Path) -> str:
-    return f"xibench tune --resume {shlex.quote(str(path))}"
+    return f"xibench tune --resume {shell_word(str(path))}"

@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 from frameworks.errors import InvalidRequest, MissingFramework, Unsupported
 from xibench import __version__, plugins
 from xibench.errors import UsageError, XibenchError
+from xibench.record.text import escaped, printable
 
 COMMANDS: Final[Mapping[str, str]] = {
     "doctor": "doctor", "list": "list_names", "cost": "cost", "verify": "verify", "run": "run", "show": "show",
@@ -119,10 +120,10 @@ def main() -> None:
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Replace characters that a stream cannot encode, each mark by another one, the rest by `?`."""
+    """Replace what a stream cannot encode: marks by others, bytes of file names by `\\xe9`, the rest by `?`."""
     assert isinstance(error, UnicodeEncodeError)
-    unknown = error.object[error.start : error.end]
-    return "".join(IN_ASCII.get(character, "?") for character in unknown), error.end
+    unknown = escaped(error.object[error.start : error.end])
+    return "".join(c if c.isascii() else IN_ASCII.get(c, "?") for c in unknown), error.end
 
 
 codecs.register_error("xibench", _in_ascii)
@@ -158,7 +159,7 @@ def call(arguments: Sequence[str] | None = None) -> int:
 def _say(message: str, code: int) -> int:
     line = " ".join(message.split())
     if line:
-        print(f"xibench: {line}", file=sys.stderr)
+        print(f"xibench: {printable(line)}", file=sys.stderr)
     return code
 
 

@@ -428,7 +428,9 @@ def print_json(document: Any) -> None:
     """Write one indented JSON document to stdout; it may hold msgspec Structs, dataclasses and builtins."""
     import msgspec
 
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    from xibench.record.text import encode
+
+    sys.stdout.buffer.write(msgspec.json.format(encode(document), indent=2) + b"\n")
     sys.stdout.buffer.flush()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import msgspec
 from frameworks.errors import UnknownName
 from xibench.cli.options import RUNS, RunFileOptions, SamplingOptions, SelectionOptions, print_json
 from xibench.errors import UsageError
+from xibench.record.text import shell_command
 
 if TYPE_CHECKING:
     import typer
@@ -28,7 +28,7 @@ WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
 
 def command_line() -> str:
     """Return the command line of this process, which records keep."""
-    return shlex.join(["xibench", *sys.argv[1:]])
+    return shell_command(["xibench", *sys.argv[1:]])
 
 
 @dataclass(frozen=True)
@@ -308,7 +308,7 @@ def print_plan(new: NewRun, as_json: bool) -> None:
         if known := impossible(case, new.sampling.memory_limit_bytes):
             refused.setdefault(known[1], []).append(str(number))
     for reason, numbers in refused.items():
-        print(f"Cannot be measured on this machine ({', '.join(numbers)}): {reason}")
+        terminal.say(f"Cannot be measured on this machine ({', '.join(numbers)}): {reason}")
     source = "a rough estimate, because no earlier run on this machine has these cases"
     if takes.known_cases:
         source = f"{takes.known_cases} of {format.counted(takes.cases, 'case')} are in earlier runs on this machine"

@@ -239,8 +239,8 @@ def cgroup_limits(own: Path = PROC / "self") -> CgroupLimits:
 def _cgroup_folders(own: Path) -> Iterator[Path]:
     """Yield the folder of each control group that a process is in, and its ancestors up to the mount point."""
     try:
-        groups = [line.split(":", 2) for line in (own / "cgroup").read_text().splitlines()]
-        mounts = (own / "mountinfo").read_text().splitlines()
+        groups = [line.split(":", 2) for line in (own / "cgroup").read_text(errors="surrogateescape").splitlines()]
+        mounts = (own / "mountinfo").read_text(errors="surrogateescape").splitlines()
     except OSError:  # not Linux, or /proc is hidden
         return
     path_of = {name: path for _, names, path in groups for name in names.split(",")}  # version 2 has an empty name

@@ -68,7 +68,7 @@ class HighWaterMark:
 
 def _high_water_bytes(proc: Path) -> int | None:
     """Return VmHWM in bytes; None if the kernel does not report it."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", (proc / "status").read_text(), re.MULTILINE)
+    found = re.search(r"^VmHWM:\s+(\d+) kB", (proc / "status").read_text(errors="replace"), re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 RESAMPLES: Final = 2000
 CONFIDENCE: Final = 0.95
+RESAMPLED_UP_TO: Final = 4096  # samples of a process; the median of a resample of more is drawn itself
+BLOCK: Final = 1 << 20  # values that are resampled at once, which bounds the memory
 MILD, SEVERE = 1.5, 3.0  # Tukey's inner and outer fences, in interquartile ranges (Exploratory Data Analysis, 1977)
 
 
@@ -202,15 +204,31 @@ def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) ->
     """Return the medians of RESAMPLES resamples with replacement, to the last bit those of np.median.
 
     Ranks are drawn and sorted instead of the values, which takes half the time: a few ranks sort fastest as bytes, more
-    of them as 32-bit integers.
+    of them as 32-bit integers. The resamples are drawn in blocks, which are the same as if they were drawn at once.
+
+    For more than RESAMPLED_UP_TO values, the ranks of a resample's median are drawn from their own distribution, at a
+    cost that does not depend on the number of values: the k-th smallest of n uniform values follows Beta(k, n + 1 - k),
+    and the next one is the smallest of the n - k others above it (David and Nagaraja 2003, Order Statistics, 2.3, 2.5).
     """
     n = len(values)
     if n == 1:  # drawing from a single value leaves the state of the generator unchanged
         return np.full(RESAMPLES, values[0])
     order = np.argsort(values)
+    ordered = values[order]
+    half = n // 2
+    if n > RESAMPLED_UP_TO:
+        lower = rng.beta(half + n % 2, half + 1, RESAMPLES)
+        upper = lower if n % 2 else lower + (1 - lower) * rng.beta(1, half, RESAMPLES)
+        below, above = (ordered[np.minimum(n * share, n - 1).astype(np.intp)] for share in (lower, upper))
+        return below if n % 2 else (below + above) / 2
+
     ranks = np.empty(n, dtype=np.uint8 if n <= 8 else np.int32)
     ranks[order] = np.arange(n)
-    drawn = np.sort(ranks[rng.integers(0, n, size=(RESAMPLES, n))], axis=1)
-    ordered = values[order]
-    upper: NDArray[np.float64] = ordered[drawn[:, n // 2]]
-    return upper if n % 2 else (ordered[drawn[:, n // 2 - 1]] + upper) / 2
+    medians = np.empty(RESAMPLES)
+    rows = max(1, BLOCK // n)
+    for first in range(0, RESAMPLES, rows):
+        block = medians[first : first + rows]
+        drawn = np.sort(ranks[rng.integers(0, n, size=(len(block), n))], axis=1)
+        above = ordered[drawn[:, half]]
+        block[:] = above if n % 2 else (ordered[drawn[:, half - 1]] + above) / 2
+    return medians

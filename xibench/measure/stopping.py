@@ -1,13 +1,12 @@
 """When a process has measured enough: objects with three verbs (begin, add, finished), and limits with units.
 
-The verbs are called between steps, outside of the timed section. A rule costs microseconds at each call, whatever it
-has seen.
+The verbs are called between steps, outside of the timed section. A rule costs microseconds at each call, on average
+over its calls, whatever it has seen.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,24 +95,31 @@ class RelativeHalfWidth:
     """Finished when half the order-statistic interval of the median is at most a share of the median.
 
     The interval takes the steps as independent and is looked at after each one, so that its true coverage is below
-    95 %. It decides when to stop, and no more: what is published comes from whole processes (`statistics`).
+    95 %. It decides when to stop, and no more: what is published comes from whole processes (`statistics`). Beyond
+    two hundred steps it is looked at each time that there are 1 % more: sorting a million steps takes milliseconds.
     """
 
     def __init__(self, half_width: float) -> None:
         self._half_width = half_width
-        self._sorted: list[float] = []
+        self._steps: list[float] = []
+        self._next_look = 0  # number of steps
 
     def begin(self, now_s: float) -> None:
         """Forgets earlier steps."""
-        self._sorted = []
+        self._steps = []
+        self._next_look = 0
 
     def add(self, step_s: float) -> None:
-        """Puts a step in its place among the others."""
-        insort(self._sorted, step_s)
+        """Keeps a step; those before it may be in order already."""
+        self._steps.append(step_s)
 
     def finished(self, now_s: float) -> str | None:
         """`half_width 0.01`, with the share; never with fewer than six steps, which hold no 95 % interval."""
-        steps = self._sorted
+        steps = self._steps
+        if len(steps) < self._next_look:
+            return None
+        self._next_look = len(steps) + len(steps) // 100
+        steps.sort()  # of a list that was sorted and has grown by a few steps, only these are moved
         rank = lower_rank(len(steps))
         if rank is None:
             return None

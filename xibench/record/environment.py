@@ -30,6 +30,7 @@ from xibench.measure.machine import (
     usable_cores,
 )
 from xibench.record.schema import Environment
+from xibench.record.text import escaped
 
 DISTRIBUTIONS: Final = (
     "torch", "tensorflow", "jax", "jaxlib", "flax", "keras", "numpy", "scipy", "msgspec", "psutil", "pillow",
@@ -136,10 +137,10 @@ def speed_variables(environ: Mapping[str, str]) -> dict[str, str]:
             for patterns in (SPEED, (*OF_NO_EFFECT, *SECRET, *OVERRIDDEN))
         )
         if affects_speed and not excluded:
-            found[name] = _PATH.sub("<path>", environ[name])
+            found[name] = _PATH.sub("<path>", escaped(environ[name]))
             if name == "LD_PRELOAD":
                 libraries = filter(None, re.split(r"[\s:]+", environ[name]))
-                found[name] = " ".join(PurePosixPath(library).name for library in libraries)
+                found[name] = escaped(" ".join(PurePosixPath(library).name for library in libraries))
     return found
 
 
@@ -181,7 +182,7 @@ def version(distribution: str) -> str | None:
 def cpu(cpuinfo: Path, absent: dict[str, str]) -> tuple[str, set[str]]:
     """Return the processor's name and extensions: from /proc/cpuinfo, else from py-cpuinfo, which takes a second."""
     try:
-        text = cpuinfo.read_text()
+        text = cpuinfo.read_text(errors="replace")
     except OSError:
         text = ""
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
@@ -230,15 +231,15 @@ def git_state(root: Path, absent: dict[str, str]) -> tuple[str | None, bool | No
 def _git(root: Path, *arguments: str) -> str:
     command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
     done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=GIT_TIME_LIMIT_S
+        command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=GIT_TIME_LIMIT_S
     )
-    return done.stdout.strip()
+    return os.fsdecode(done.stdout).strip()
 
 
 def _limits(own: Path, absent: dict[str, str]) -> dict[str, Any]:
     """Return the cores (`0-3,8`) and memory nodes that this process may use, and its control groups' limits."""
     try:
-        status = (own / "status").read_text()
+        status = (own / "status").read_text(errors="replace")
     except OSError:
         status = ""
     found: dict[str, Any] = {}

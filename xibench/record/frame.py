@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args
+
+import msgspec
 
 from xibench.errors import StoreError
-from xibench.record.metrics import METRICS, central
-from xibench.record.schema import Calibration, Header, Process, Record
+from xibench.record.metrics import METRICS, Metric, bounds, central
+from xibench.record.schema import Calibration, Case, Costs, Header, Process, Record
 from xibench.record.store import Run, read
 from xibench.record.summary import Summary, summarise
 
@@ -23,14 +28,13 @@ def frame(*paths: str | Path) -> DataFrame:
 
     Returns:
         Columns for the run, the machine, the case's fields, status, figures with their 95 % intervals, costs and
-        ceilings. A figure that a case does not have is NaN (numbers) or None (text).
+        ceilings, always all of them and of the same types. A figure that a case does not have is NaN, a count or a text
+        that it does not have is pandas.NA.
 
     Raises:
         StoreError: As `store.read` raises it.
     """
-    import pandas
-
-    return pandas.DataFrame([_case_row(run, record) for run in map(read, paths) for record in run.records])
+    return _table([_case_row(run, record) for run in map(read, paths) for record in run.records], _case_columns())
 
 
 def samples(*paths: str | Path) -> DataFrame:
@@ -42,30 +46,29 @@ def samples(*paths: str | Path) -> DataFrame:
     Returns:
         Columns for the run, the machine, the case's fields, `process` and `step` (both from 0), `order` (the process's
         position in the run), `set_aside` (whether the process was superseded by another one), `step_s` and
-        `device_step_s`. Cases without a measurement have no row.
+        `device_step_s`, always all of them and of the same types. Cases without a measurement have no row.
 
     Raises:
         StoreError: As `store.read` raises it.
     """
-    import pandas
+    import numpy as np
 
-    return pandas.DataFrame(
-        [
-            _identity(run.header, record)
-            | {
-                "process": number,
-                "order": process.order,
-                "set_aside": superseded,  # the column's name since its first release
-                "step": step,
-                "step_s": seconds,
-                "device_step_s": _device_step_s(process, step),
-            }
-            for run in map(read, paths)
-            for record in run.records
-            for number, (process, superseded) in enumerate(_processes(record))
-            for step, seconds in enumerate(process.steps_s)
-        ]
-    )
+    # A row per process, which is then repeated for each of its steps
+    found = [
+        (process, _identity(run.header, record) | {"process": n, "order": process.order, "set_aside": superseded})
+        for run in map(read, paths)
+        for record in run.records
+        for n, (process, superseded) in enumerate(_processes(record))
+    ]
+    # `set_aside` is the column's name since the first release
+    own = _identity_columns() | {"process": "int64", "order": "int64", "set_aside": "bool"}
+    steps = [len(process.steps_s) for process, _ in found]
+    table = _table([row for _, row in found], own).take(np.repeat(np.arange(len(found)), steps)).reset_index(drop=True)
+    on_device = [(p.sampled and p.sampled.device_steps_s) or [math.nan] * len(p.steps_s) for p, _ in found]
+    table["step"] = np.fromiter(chain.from_iterable(map(range, steps)), np.int64)
+    table["step_s"] = np.fromiter(chain.from_iterable(process.steps_s for process, _ in found), np.float64)
+    table["device_step_s"] = np.fromiter(chain.from_iterable(on_device), np.float64)
+    return table
 
 
 def export_csv(table: DataFrame, path: str | Path) -> None:
@@ -77,29 +80,79 @@ def export_csv(table: DataFrame, path: str | Path) -> None:
 
 
 def export_parquet(table: DataFrame, path: str | Path) -> None:
-    """Write a frame as Parquet, without its index.
+    """Write a frame as Parquet, without its index. Files of different runs have the same types of columns.
 
     Raises:
         StoreError: The file cannot be written, or pyarrow is not installed.
     """
     try:
-        table.to_parquet(path, index=False)
+        import pyarrow
     except ImportError:
         message = f"{path} cannot be written: Parquet needs pyarrow; `pip install pyarrow`, or export CSV"
         raise StoreError(message) from None
+    schema = pyarrow.Schema.from_pandas(table, preserve_index=False)
+    for i, dtype in enumerate(table.dtypes):
+        if dtype == "string":  # else the version of pandas decides between string and large_string
+            schema = schema.set(i, schema.field(i).with_type(pyarrow.string()))
+    try:
+        with Path(path).open("wb") as file:  # pyarrow opens no file whose name is not UTF-8
+            table.to_parquet(file, index=False, engine="pyarrow", schema=schema)
     except OSError as error:
         raise _unwritable(path, error) from None
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> DataFrame:
+    """Return a frame with these columns (name -> dtype), whatever the rows are, also if there are none."""
+    import pandas
+
+    return pandas.DataFrame(rows, columns=list(columns), dtype=object).astype(columns)
+
+
+def _case_columns() -> dict[str, str]:
+    """The columns of `frame` in order, with their dtypes: the one declaration of what an export of cases consists of.
+
+    Fields of records have the dtypes of their types. Every figure is float64, whatever `of` of its metric returns.
+    """
+    figures = [name for metric in METRICS.values() for name in _figure_columns(metric)]
+    return {
+        **_identity_columns(),
+        **dict.fromkeys(("environment", "cpu_model", "device_name", "versions", "status", "reason"), "string"),
+        **dict.fromkeys(("processes", "failed", "set_aside"), "int64"),
+        "disturbed": "string",
+        **dict.fromkeys(("unsteady", "cut_short", "steps"), "int64"),
+        **dict.fromkeys(("outliers_mild", "outliers_severe"), "Int64"),
+        **dict.fromkeys(figures, "float64"),
+        **dict.fromkeys(("substitutions", "settings_differ"), "string"),
+        **{name: dtype for name, dtype in _dtypes(Costs).items() if name != "absent"},
+        **dict.fromkeys(("peak_flops_per_s", "copy_bytes_per_s"), "float64"),
+    }
+
+
+def _identity_columns() -> dict[str, str]:
+    """The columns with which both frames begin, with their dtypes."""
+    return dict.fromkeys(("run", "created_utc", "machine"), "string") | _dtypes(Case)
+
+
+def _dtypes(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The fields of a record with their dtypes; Int64 is the one of pandas for integers of which some are missing."""
+    found = {}
+    for field in msgspec.structs.fields(struct):
+        kinds = get_args(field.type) or (field.type,)
+        whole = "Int64" if NoneType in kinds else "int64"
+        found[field.name] = "float64" if float in kinds else whole if int in kinds else "string"
+    return found
+
+
+def _figure_columns(metric: Metric[Any]) -> tuple[str, ...]:
+    """A column per metric, with further columns for the bounds of intervals."""
+    interval = (f"{metric.name}_low", f"{metric.name}_high") if metric.kind == "interval" else ()
+    return (metric.name, *interval)
 
 
 def _processes(record: Record) -> list[tuple[Process, bool]]:
     """Return the processes with a measurement, each with whether it was superseded by a later one."""
     counted = {id(attempt) for attempt in record.counted}
     return [(a.process, id(a) not in counted) for a in record.attempts if a.process is not None]
-
-
-def _device_step_s(process: Process, step: int) -> float | None:
-    on_device = process.sampled.device_steps_s if process.sampled else None
-    return on_device[step] if on_device else None
 
 
 def _identity(header: Header, record: Record) -> dict[str, Any]:
@@ -150,14 +203,11 @@ def _ceilings(record: Record, calibration: Calibration | None) -> dict[str, floa
 
 
 def _figures(summary: Summary) -> dict[str, float | None]:
-    """Return a column per metric, with further columns for the bounds of intervals; None where there is no value."""
+    """Return the figures under the names of `_figure_columns`; None where there is no value."""
     found: dict[str, float | None] = {}
     for metric in METRICS.values():
         value = summary[metric]
-        found[metric.name] = central(value)
-        if metric.kind == "interval":
-            found[f"{metric.name}_low"] = value.low if value else None
-            found[f"{metric.name}_high"] = value.high if value else None
+        found |= zip(_figure_columns(metric), (central(value), *bounds(value)), strict=False)
     return found
 
 

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from xibench.record import text
+
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 APPENDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
 
@@ -56,7 +58,7 @@ def append(descriptor: int, line: msgspec.Struct) -> None:
     Raises OSError if that fails; what got there of the line is cut off again, also when anything else interrupts it.
     """
     before = os.fstat(descriptor).st_size
-    left = memoryview(msgspec.json.encode(line) + b"\n")
+    left = memoryview(text.encode(line) + b"\n")
     try:
         while left:
             left = left[os.write(descriptor, left) :]

@@ -10,6 +10,7 @@ import msgspec
 from xibench.errors import InputError, StoreError
 from xibench.record import lines
 from xibench.record.schema import Case
+from xibench.record.text import encode
 
 FORMAT: Final = "xibench recipe"
 SUFFIX: Final = ".json"
@@ -55,7 +56,7 @@ def read(path: str | Path) -> RecipeFile:
         found = msgspec.json.decode(Path(path).read_bytes(), type=RecipeFile)
     except OSError as error:
         raise InputError(f"recipe file {path} cannot be read: {error.strerror}; {expected}") from None
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise InputError(f"recipe file {path} is not one: {error}; {expected}") from None
     if found.format != FORMAT:
         raise InputError(f"recipe file {path}: its format is '{found.format}', expected '{FORMAT}'")
@@ -65,6 +66,6 @@ def read(path: str | Path) -> RecipeFile:
 def write(path: Path, found: RecipeFile) -> None:
     """Whole or not at all, in place of an earlier one. Raises StoreError."""
     try:
-        lines.put(path, msgspec.json.format(msgspec.json.encode(found), indent=2) + b"\n")
+        lines.put(path, msgspec.json.format(encode(found), indent=2) + b"\n")
     except OSError as error:
         raise StoreError(f"recipe file {path} cannot be written: {error.strerror}; name another with --out") from None

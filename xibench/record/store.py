@@ -8,7 +8,6 @@ again, so the file stays valid. If the parent dies while writing, the last line 
 from __future__ import annotations
 
 import os
-import shlex
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from xibench.errors import NewerFormat, NoSuchFile, StoreError
 from xibench.record import lines, migrate
 from xibench.record.index import AttemptIndex
 from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Header, Record
+from xibench.record.text import shell_word
 
 Line = Attempt | Calibration
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
@@ -163,7 +163,7 @@ class RunFile(AbstractContextManager["RunFile"]):
 
 def resume_command(path: str | Path) -> str:
     """Return the command that resumes a run file; the path is quoted for a shell."""
-    return f"xibench run --resume {shlex.quote(str(path))}"
+    return f"xibench run --resume {shell_word(str(path))}"
 
 
 def file_name(header: Header) -> str:
@@ -248,7 +248,7 @@ def _first_line(path: Path) -> bytes:
 def _format_version(path: Path, line: bytes) -> int:
     try:
         tag = msgspec.json.decode(line, type=_Tag)
-    except msgspec.MsgspecError:
+    except ValueError:
         tag = _Tag()
     if tag.type != "header":
         raise StoreError(f"{path} is not a run file: its first line is no header; name a file that xibench run wrote")

@@ -29,6 +29,7 @@ from xibench.measure import nvml
 from xibench.measure.memory import worker_limit_bytes
 from xibench.record.format import size
 from xibench.record.schema import DEFAULT_SCENARIO, Case, Device, Precision, SamplingConfig, Status
+from xibench.record.text import escaped
 from xibench.scenarios import SCENARIOS, find
 from xibench.scenarios.scenario import DEFAULT_BATCH
 from xibench.workers import probe
@@ -288,6 +289,12 @@ def _check_values(selection: Selection) -> None:
     if selection.resolutions == ():
         raise UsageError("no resolution is selected: name at least one, or none at all for each model's own")
 
+    for option, path in (("images", selection.images), ("weights", selection.weights)):
+        if escaped(path) != path:
+            raise UsageError(
+                f"{option} {path}: its name is not UTF-8, so that a run file cannot name it; rename it, or name a link "
+                "to it (`ln -s`)"
+            )
     for batch in (*(selection.batches or ()), selection.max_batch):
         if batch < 1:
             raise UsageError(f"batch {batch}: a step takes at least 1 image; give a whole number from 1 up")

@@ -18,11 +18,10 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any, Final
 
-import msgspec
-
 from frameworks.errors import MissingFramework, Unsupported
 from xibench import plugins
 from xibench.measure.phase import Phase, PhaseListener
+from xibench.record.text import decode_exactly, encode_exactly
 from xibench.workers import messages
 from xibench.workers.failures import failure
 from xibench.workers.messages import EnteredPhase, Failure, Message, Progress, Request, Result
@@ -65,13 +64,13 @@ class Parent:
     def next_request(self) -> Request | None:
         """Wait for a request; None if the parent sends no more."""
         line = self._requests.get()
-        request: Request | None = None if line is None else msgspec.json.decode(line, type=Request)
+        request: Request | None = None if line is None else decode_exactly(line, Request)
         return request
 
     def send(self, message: Message) -> None:
         """Send a message. An answer belongs to the oldest request that has none yet."""
         self._answered += not isinstance(message, EnteredPhase | Progress)
-        data = msgspec.json.encode(message) + b"\n"
+        data = memoryview(encode_exactly(message) + b"\n")
         while data:
             data = data[os.write(self._pipe, data) :]
 

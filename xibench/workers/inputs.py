@@ -23,6 +23,7 @@ from xibench.errors import InputError, StoreError
 from xibench.measure.phase import PhaseListener
 from xibench.record.format import size
 from xibench.record.schema import Case, InputImages
+from xibench.record.text import escaped
 from xibench.workers import session
 from xibench.workers.messages import BatchWritten, WriteBatch
 
@@ -67,7 +68,7 @@ def read_images(source: str, max_images: int) -> InputImages:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
-    names = [path.relative_to(root).as_posix() for path in paths]
+    names = [escaped(path.relative_to(root).as_posix()) for path in paths]
     return InputImages(source=source, files=names, digest=digest.hexdigest(), preparation=PREPARATION)
 
 

@@ -25,12 +25,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import msgspec
-
 from frameworks.api import FRAMEWORKS, framework_of
 from xibench.measure.memory import ResidentSet, oom_kills, worker_limit_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
+from xibench.record.text import decode_exactly, encode_exactly
 from xibench.workers.messages import Answer, EnteredPhase, Failure, Message, Progress, Request, Result
 
 NO_MODULE: Final = re.compile(r"No module named '(\w+)")
@@ -39,7 +38,9 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 POLL_S: Final = 0.1  # interval of memory and power readings; delay of noticing an exit if children keep the pipes open
 GRACE_S: Final = 10.0  # for an idle worker to exit by itself
 LOG_BYTES: Final = 16 * 1024  # of a worker's last output that are kept
-LINE_BYTES: Final = 16 * 1024 * 1024
+ANSWER_BYTES: Final = 2**30  # some 50 million steps
+GARBAGE_BYTES: Final = 16 * 1024 * 1024  # without a line end, if it does not begin as a message does
+MESSAGE: Final = b'{"type":"'
 CHUNK_BYTES: Final = 64 * 1024
 DRAIN_READS: Final = 256  # far more than the pipes of a dead worker can hold
 
@@ -219,7 +220,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
         self._selector.register(self._answers, selectors.EVENT_READ)
         self._selector.register(self._stdout, selectors.EVENT_READ)
         self._output = b""
-        self._line = b""  # the start of an incomplete message
+        self._line = bytearray()  # the start of an incomplete message
         self._inbox: deque[Answer] = deque()
         self._phase = Phase.START
         self._doing: str = Phase.START  # the phase or the latest progress text
@@ -232,7 +233,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
     def send(self, request: Request) -> None:
         """Send a request; `receive` waits for its answer."""
         with contextlib.suppress(BrokenPipeError):  # it is dead already; receive() reports how it died
-            self._stdin.write(msgspec.json.encode(request) + b"\n")
+            self._stdin.write(encode_exactly(request) + b"\n")
             self._stdin.flush()
 
     def receive(self, kind: type[Answered], time_limit_s: float) -> Answered:
@@ -348,11 +349,14 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
 
     def _take_messages(self, data: bytes) -> None:
         """Decode complete lines: pass phases and progress on to the observer, and keep answers for `receive`."""
-        *lines, self._line = (self._line + data).split(b"\n")
+        self._line += data
+        lines: list[bytearray] = []
+        if b"\n" in data:  # the answer with a million steps comes in hundreds of chunks
+            *lines, self._line = self._line.split(b"\n")
         for line in lines:
             try:
-                message: Message = msgspec.json.decode(line, type=Message)
-            except msgspec.MsgspecError:
+                message: Message = decode_exactly(line, Message)
+            except ValueError:
                 shown = line[:80].decode(errors="replace")
                 garbage = f"the worker wrote no message on the pipe for its answers, but {shown!r}"
                 self._verdict = self._verdict or ("failed", garbage)
@@ -366,7 +370,7 @@ class WorkerSession(contextlib.AbstractContextManager["WorkerSession"]):
                 self._observer.on_progress(message.text)
             else:
                 self._inbox.append(message)
-        if len(self._line) > LINE_BYTES:
+        if len(self._line) > (ANSWER_BYTES if self._line.startswith(MESSAGE) else GARBAGE_BYTES):
             endless = f"the worker wrote {len(self._line)} bytes without a line end on the pipe for its answers"
             self._verdict = self._verdict or ("failed", endless)
 

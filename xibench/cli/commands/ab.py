@@ -126,7 +126,7 @@ def ab(
               xibench ab --sides framework:pytorch,framework:tensorflow,framework:jax -m xception --batch 1
     """
     from xibench.ab.compare_sides import DecisionLimits, compare_into_file, planned
-    from xibench.cli.render import comparison_tables
+    from xibench.cli.render import comparison_tables, terminal
     from xibench.cli.render.progress import PairProgress
     from xibench.record import pair_metrics
 
@@ -151,7 +151,8 @@ def ab(
     comparison_tables.show(found, as_json, as_markdown)
     if stopped:
         raise Interrupted(f"interrupted; the pairs measured so far are in {path}")
-    print(f"\nFile of pairs:  {path}", file=sys.stderr)
+    print(file=sys.stderr)
+    terminal.say(f"File of pairs:  {path}", sys.stderr)
     comparison_tables.end(found, refusal_is_failure=False)
 
 

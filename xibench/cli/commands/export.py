@@ -26,6 +26,7 @@ def export(
     """
     if out.suffix not in (".csv", ".parquet"):
         raise UsageError(f"--out: received {out}, expected a name that ends in .csv or .parquet")
+    from xibench.cli.render import terminal
     from xibench.record import frame
 
     paths = run_paths(runs)
@@ -33,4 +34,4 @@ def export(
     write = frame.export_csv if out.suffix == ".csv" else frame.export_parquet
     write(table, out)
     print(f"{len(table)} rows, {len(table.columns)} columns written", file=sys.stderr)
-    print(out)
+    terminal.say_path(out)

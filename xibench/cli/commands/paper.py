@@ -48,10 +48,10 @@ def paper(
     if path is None:
         print("There is no run to compare with Table 3: `xibench run --preset quick` measures one.")
     elif not found:
-        print(f"{path}: no framework was measured on both networks, so nothing can be compared with Table 3.")
+        terminal.say(f"{path}: no framework was measured on both networks, so nothing can be compared with Table 3.")
     else:
         terminal.show(speed_table(found))
-        print(f"Measured in {path}. By work: the ratio if both ran the same number of multiply-adds per second.")
+        terminal.say(f"Measured in {path}. By work: the ratio if both ran the same number of multiply-adds per second.")
         print("Inception V3 here is the released network (inception_v3/default), not the version in Table 3.")
     sources = dict.fromkeys(f"{s.name}, {s.address}" for table in TABLES for s in (table.source, *table.also))
     print(f"Sources: {'; '.join(sources)}")

@@ -23,7 +23,8 @@ def report(
     Example:  xibench report latest --out site
     """
     from dashboards.build import build
+    from xibench.cli.render import terminal
 
     index = build(run_paths(runs), out)
     print("Open in a browser:", file=sys.stderr)
-    print(index)
+    terminal.say_path(index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -95,18 +94,20 @@ def print_result(path: Path, as_json: bool, again: Path | None = None) -> None:
         XibenchError: No case could be measured.
     """
     from xibench.cli.commands.show import document
-    from xibench.cli.render import comparison_tables
+    from xibench.cli.render import comparison_tables, terminal
     from xibench.cli.render.run_tables import print_run
     from xibench.record import format
     from xibench.record.store import read
+    from xibench.record.text import shell_word
 
     stored = read(path)
     print_run(path, stored, to_stderr=as_json)
-    quoted = shlex.quote(str(path))
-    print(
-        f"\nRun file:  {path}\nCharts:    xibench report {quoted}\nAs table:  xibench export {quoted} --out run.csv",
-        file=sys.stderr,
-    )
+    quoted = shell_word(str(path))
+    print(file=sys.stderr)
+    for line in (
+        f"Run file:  {path}", f"Charts:    xibench report {quoted}", f"As table:  xibench export {quoted} --out run.csv"
+    ):  # fmt: skip
+        terminal.say(line, sys.stderr)
     same = {} if again is None else {"comparison": _with_the_earlier(again, stored)}
     if as_json:
         print_json(document(path, stored) | same)

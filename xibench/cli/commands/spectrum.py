@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,8 +135,10 @@ def print_curves(path: Path, as_json: bool) -> None:
     """Print the curves of a run file and their summary. Raises XibenchError if it has none."""
     from xibench.analysis.spectrum import MIN_POINTS, curves
     from xibench.analysis.spectrum_text import document
+    from xibench.cli.render import terminal
     from xibench.cli.render.spectrum_tables import show_curves
     from xibench.record.store import read
+    from xibench.record.text import shell_word
 
     stored = read(path)
     found = curves(stored.records, stored.calibration)
@@ -145,7 +146,9 @@ def print_curves(path: Path, as_json: bool) -> None:
         print_json({"file": str(path), "curves": [document(curve) for curve in found]})
     else:
         show_curves(stored, found)
-        print(f"\nRun file:  {path}\nCharts:    xibench report {shlex.quote(str(path))}", file=sys.stderr)
+        print(file=sys.stderr)
+        for line in (f"Run file:  {path}", f"Charts:    xibench report {shell_word(str(path))}"):
+            terminal.say(line, sys.stderr)
     if not any(len(curve.measured) > 1 for curve in found):
         raise XibenchError(
             f"{path} has no curve of the spectrum: expected at least {MIN_POINTS} numbers of segments, measured with "

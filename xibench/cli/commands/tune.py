@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from xibench.cli.options import (
     whole_number,
 )
 from xibench.cli.planning import plan_search, refuse_beside_resume
+from xibench.record.text import shell_command
 
 if TYPE_CHECKING:
     from xibench.analysis.tuning import SearchResult
@@ -141,6 +141,9 @@ def write_result(folder: TuningFolder, found: SearchResult, out: Path | None, as
 
     terminal.show(search_table(found))
     for line in found_lines(found, recipe):
-        print(line)
-    command = shlex.join(["xibench", "run", "-f", found.best.framework, "-m", found.best.model, "--recipe", str(path)])
-    print(f"\nRecipe file:  {path}\nMeasure it:   {command}\nRun files:    {folder.path}", file=sys.stderr)
+        terminal.say(line)
+    best = found.best
+    command = shell_command(["xibench", "run", "-f", best.framework, "-m", best.model, "--recipe", str(path)])
+    print(file=sys.stderr)
+    for line in (f"Recipe file:  {path}", f"Measure it:   {command}", f"Run files:    {folder.path}"):
+        terminal.say(line, sys.stderr)

@@ -61,10 +61,12 @@ def verify(
         for table in verify_tables(report):
             terminal.show(table)
         for reason in report.skipped:
-            print(f"skipped: {reason}")
+            terminal.say(f"skipped: {reason}")
     if not report.ok:
         raise typer.Exit(1)
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    from xibench.cli.render import terminal
+
+    terminal.say(line, sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -54,6 +53,8 @@ def init(
 
     from frameworks.architectures import network
     from frameworks.weights import initial, save
+    from xibench.cli.render import terminal
+    from xibench.record.text import shell_word
 
     built = network(model, variant, **({} if resolution is None else {"resolution": resolution}))
     values = initial(built, seed)
@@ -63,7 +64,7 @@ def init(
         save(out, built, values)
     except (OSError, SafetensorError) as error:
         raise StoreError(f"weights: cannot write {out}: {error}") from None
-    quoted = shlex.quote(str(out))
+    quoted = shell_word(str(out))
     line = f"wrote {len(values)} arrays of {model}/{variant}, seed {seed}; `xibench run --weights {quoted}` uses them"
-    print(line, file=sys.stderr)
-    print(out)
+    terminal.say(line, sys.stderr)
+    terminal.say_path(out)

@@ -12,6 +12,7 @@ from xibench.cli.options import print_json
 from xibench.cli.render import terminal
 from xibench.errors import UsageError, XibenchError
 from xibench.record import format
+from xibench.record.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,9 +42,9 @@ def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
     else:
         terminal.show(table(found))
         for line in remarks(found):
-            print(line)
+            terminal.say(line)
         for sentence in conclusions(found):
-            print(sentence)
+            terminal.say(sentence)
 
 
 def show_plan(cases: Sequence[Case], sides: Sequence[str], limits: DecisionLimits, as_json: bool) -> None:
@@ -53,9 +54,9 @@ def show_plan(cases: Sequence[Case], sides: Sequence[str], limits: DecisionLimit
     if as_json:
         print_json({"sides": sides, "plan": cases, "limits": limits})
         return
-    print(f"{format.counted(len(cases), 'case')}, each with every two of the sides {', '.join(sides)}:")
+    terminal.say(f"{format.counted(len(cases), 'case')}, each with every two of the sides {', '.join(sides)}:")
     for case in cases:
-        print(f"  {name_of(sides[0], case)}")
+        terminal.say(f"  {name_of(sides[0], case)}")
     assert limits.budget_s is not None
     print(
         f"Pairs of each: at least {limits.min_pairs}, at least {min_pairs()} to call a difference, at most "
@@ -119,17 +120,23 @@ def markdown(found: Comparison) -> str:
     """Format a comparison as a comment on a pull request: the verdicts, the table, and collapsible remarks."""
     counts = {verdict: sum(pair.verdict == verdict for pair in found.pairs) for verdict in ORDER}
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number) or "nothing compared"
-    against = "every side against those before it" if found.rankings else f"`{found.new}` against `{found.base}`"
+    against = f"`{printable(found.new)}` against `{printable(found.base)}`"
+    against = "every side against those before it" if found.rankings else against
     of_steps = "" if any(pair.metric for pair in found.pairs) else ", time per step"
     lines = [f"### xibench: {summary}", "", f"{against}{of_steps}; above 1 is slower.", ""]
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
-    lines += ["| " + " | ".join(_cells(found, pair)) + " |" for pair in _in_order(found)]
-    lines += ["", *conclusions(found)]
-    notes = remarks(found)
+    lines += ["| " + " | ".join(map(_in_markdown, _cells(found, pair))) + " |" for pair in _in_order(found)]
+    lines += ["", *map(_in_markdown, conclusions(found))]
+    notes = [f"- {_in_markdown(line)}" for line in remarks(found)]
     if notes:
-        lines += ["", "<details><summary>Remarks</summary>", "", *(f"- {line}" for line in notes), "", "</details>"]
+        lines += ["", "<details><summary>Remarks</summary>", "", *notes, "", "</details>"]
     return "\n".join(lines) + "\n"
+
+
+def _in_markdown(text: str) -> str:
+    """Escape what would end the cell or the line, or be taken as HTML."""
+    return printable(text).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _in_order(found: Comparison) -> list[Compared]:

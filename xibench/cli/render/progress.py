@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from xibench.cli.render import terminal
 from xibench.record import format
 from xibench.record.metrics import HIGHEST_RATE_HZ, METRICS
+from xibench.record.text import printable
 from xibench.scenarios import described
 
 if TYPE_CHECKING:
@@ -65,15 +66,15 @@ class PlainProgress:
         """Write the line of a process."""
         took = format.duration(self.clock() - self._began)
         line = f"[{self._index + 1}/{self._total}] {outcome(record)} ({took})"
-        print(line, file=self.output, flush=True)
+        terminal.say(line, self.output)
 
     def warned(self, text: str) -> None:
         """Write a warning."""
-        print(f"warning: {text}", file=self.output, flush=True)
+        terminal.say(f"warning: {text}", self.output)
 
     def stage(self, text: str) -> None:
         """Write the name of a stage as a heading of the lines of its processes."""
-        print(text, file=self.output, flush=True)
+        terminal.say(text, self.output)
 
 
 class PairProgress:
@@ -101,7 +102,7 @@ class PairProgress:
         aside = ", disturbed, to be repeated" if pair.superseded else ""
         spent = format.duration(self._clock() - self._began)
         line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}{sides}: {known}{aside}"
-        print(f"{line} ({format.counted(self._open, 'case')} open, {spent})", file=self._output, flush=True)
+        terminal.say(f"{line} ({format.counted(self._open, 'case')} open, {spent})", self._output)
 
 
 class LiveProgress:
@@ -125,16 +126,16 @@ class LiveProgress:
 
     def finished(self, record: Record) -> None:
         """Write the line of a process above the bar and advance the bar."""
-        self._view.console.print(outcome(record))
+        self._view.console.print(printable(outcome(record)))
         self._view.end()
 
     def warned(self, text: str) -> None:
         """Write a warning above the bar."""
-        self._view.console.print(f"warning: {text}")
+        self._view.console.print(printable(f"warning: {text}"))
 
     def stage(self, text: str) -> None:
         """Write the name of a stage above the bar as a heading of the lines of its processes."""
-        self._view.console.print(text)
+        self._view.console.print(printable(text))
 
 
 class ProgressView:
@@ -178,7 +179,7 @@ class ProgressView:
 
         line = Table.grid(padding=(0, 1))
         line.add_row(ProgressBar(total=max(self._total, 1), completed=self._done, width=24), Text(self.times()))
-        return Group(line, Text(self.doing, overflow="ellipsis", no_wrap=True))
+        return Group(line, Text(printable(self.doing), overflow="ellipsis", no_wrap=True))
 
 
 def outcome(record: Record) -> str:

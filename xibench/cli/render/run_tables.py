@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from xibench.cli.render.terminal import case_name, show, table_of
+from xibench.cli.render.terminal import case_name, say, show, table_of
 from xibench.errors import UsageError
 from xibench.record.format import NONE, count, counted, few, figure, heading, percent, seconds, size
 from xibench.record.metrics import METRICS
@@ -50,7 +50,7 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     summaries = [summarise(record, run.calibration) for record in run.records]
     output = sys.stderr if to_stderr else sys.stdout
     if not summaries:
-        print(f"{path}: {counted(len(run.header.plan), 'case')} planned, none measured yet", file=output)
+        say(f"{path}: {counted(len(run.header.plan), 'case')} planned, none measured yet", output)
         return
 
     # Tables, headed by the device that was measured: the GPU if a case ran on one, else the CPU
@@ -68,7 +68,7 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
         planned = counted(len(run.header.plan), "case")
         notes.append(f"{left} of {planned} not measured yet: `{resume_command(path)}`")
     for note in notes:
-        print(note, file=output)
+        say(note, output)
 
 
 def run_tables(summaries: Sequence[Summary], title: str = "") -> list[Table]:

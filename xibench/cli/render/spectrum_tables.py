@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from xibench.analysis.spectrum import label, transitions
 from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
 from xibench.cli.render.run_tables import run_notes, status
-from xibench.cli.render.terminal import show, table_of
+from xibench.cli.render.terminal import say, show, table_of
 from xibench.record.format import NONE, count, figures, interval, percent, percentile, size
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def show_curves(run: Run, curves: Sequence[Curve]) -> None:
         finding(curve, f"{curve.case.framework} {curve.case.recipe}") for curve in curves if len(curve.measured) > 1
     ]
     for line in (*findings, *curve_notes(run, curves)):
-        print(line)
+        say(line)
 
 
 def curve_table(curve: Curve) -> Table:

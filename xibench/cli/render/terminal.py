@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
+from xibench.record.text import printable
 from xibench.scenarios import case_name as case_name
 
 if TYPE_CHECKING:
@@ -23,6 +26,21 @@ def console(file: TextIO | None = None, width: int | None = None) -> Console:
     target = file or sys.stdout
     width = width or (None if target.isatty() else PLAIN_WIDTH)
     return Console(file=target, width=width, highlight=False, soft_wrap=False, markup=False)
+
+
+def say(line: str, file: TextIO | None = None) -> None:
+    """Print one line, whatever it contains: text of a record or of the command line does not reach the terminal raw."""
+    print(printable(line), file=file, flush=file is not None)
+
+
+def say_path(path: Path) -> None:
+    """Print the path of what a command has written: its bytes as they are for a program that reads them."""
+    if sys.stdout.isatty():
+        say(str(path))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
@@ -49,10 +67,10 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
     from rich.text import Text
 
     table = Table(
-        title=Text(title, style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD, show_edge=False,
-        padding=(0, 1, 0, 0), show_header=any(columns),
+        title=Text(printable(title), style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD,
+        show_edge=False, padding=(0, 1, 0, 0), show_header=any(columns),
     )  # fmt: skip
-    cells = [tuple(row) for row in rows]
+    cells = [tuple(map(printable, row)) for row in rows]
     for i, column in enumerate(columns):
         texts = (column, *(row[i] for row in cells))
         longest = max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
