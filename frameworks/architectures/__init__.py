@@ -114,7 +114,7 @@ def network(name: str, variant: str = "default", **fields: Any) -> Network:
     built = model.build(dataclasses.replace(config, **{**chosen, **fields}), variant)
     try:
         infer_shapes(built)
-        infer_auxiliary_shapes(built)
+        infer_auxiliary_shapes(built, enlarge=True)  # only training runs it, and may need a larger image
     except TooSmall:
         raise InvalidConfiguration(
             f"{built.name}: resolution {built.input_shape[0]} is too small, the minimum is {min_resolution(built)}"
