@@ -336,12 +336,25 @@ def test_a_wrong_lowering_is_refused_when_the_model_is_built() -> None:
         build("jax", "xception", variant="narrow", lowering="shifted")
 
 
-def test_weights_may_be_arrays_of_the_frameworks() -> None:
+def test_weights_go_from_any_framework_into_any_other() -> None:
+    expected = initial(network("xception", "narrow"), 4)
+    weights: Any = expected
+    for framework in ("jax", "tensorflow", "pytorch", "reference"):
+        weights = build(framework, "xception", variant="narrow", weights=weights, precision="fp32").weights()
+        assert all(np.array_equal(weights[name], array) for name, array in expected.items())
+
+
+def test_weights_may_be_tensors_but_not_those_of_autograd() -> None:
     import torch
 
-    weights = {name: torch.from_numpy(array) for name, array in initial(network("xception", "narrow"), 4).items()}
-    kept = build("tensorflow", "xception", variant="narrow", weights=weights).weights()
-    assert all(np.array_equal(kept[name], array) for name, array in weights.items())
+    expected = initial(network("xception", "narrow"), 4)
+    tensors = {name: torch.from_numpy(array) for name, array in expected.items()}
+    kept = build("tensorflow", "xception", variant="narrow", weights=tensors).weights()
+    assert all(np.array_equal(kept[name], array) for name, array in expected.items())
+
+    tensors["head.predictions.bias"] = torch.nn.Parameter(tensors["head.predictions.bias"])
+    with pytest.raises(InvalidRequest, match=r"'head.predictions.bias' is a Parameter .*, expected a NumPy array"):
+        build("tensorflow", "xception", variant="narrow", weights=tensors)
 
 
 @pytest.mark.parametrize("framework", IMPLEMENTATIONS)
