@@ -9,7 +9,8 @@ every implementation `Prepares` networks; our own also measure ceilings, can be 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, runtime_checkable
@@ -329,8 +330,15 @@ def load(name: str) -> Prepares:
         MissingFramework: the framework is not installed; the message has the command that installs it.
     """
     described = find(name)
-    try:
+    with importing(name):
         return cast("Prepares", importlib.import_module(described.program))
+
+
+@contextmanager
+def importing(name: str) -> Iterator[None]:
+    """Raise MissingFramework, with the command that installs it, for a module that an implementation does not find."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         if not error.name or error.name.startswith("frameworks"):
             raise

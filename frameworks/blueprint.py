@@ -9,9 +9,9 @@ Shapes are (height, width, channels), or (channels,) after global pooling; the b
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, Literal
 
 from frameworks.errors import InvalidConfiguration, TooSmall
@@ -241,20 +241,65 @@ def infer_shapes(network: Network, resolution: int | None = None) -> tuple[Layer
     return tuple(instances)
 
 
-def infer_auxiliary_shapes(network: Network, resolution: int | None = None) -> tuple[LayerInstance, ...]:
-    """The same for the auxiliary classifier, which only training runs; empty if the network has none."""
+def infer_auxiliary_shapes(
+    network: Network, resolution: int | None = None, enlarge: bool = False
+) -> tuple[LayerInstance, ...]:
+    """Infer the shapes of the auxiliary classifier, which only training runs.
+
+    Args:
+        network: the blueprint.
+        resolution: height and width of the input in pixels; None for the network's own.
+        enlarge: whether an image that is too small for it counts as the smallest that is not. The classifier's
+            parameters are those of any resolution, and inference has them as well.
+
+    Returns:
+        Every layer of it, in execution order; empty if the network has none.
+
+    Raises:
+        TooSmall: the image is too small for inference or, unless `enlarge` is set, for this classifier.
+        InvalidConfiguration: layers do not fit together.
+    """
     if not network.auxiliary:
         return ()
     block = network.auxiliary.after
     *_, last = (each for each in infer_shapes(network, resolution) if each.path.partition(".")[0] == block)
-    instances: list[LayerInstance] = []
-    _walk(network.auxiliary.layers, "", last.output_shape, instances)
-    return tuple(instances)
+    shape = last.output_shape
+    while True:
+        instances: list[LayerInstance] = []
+        try:
+            _walk(network.auxiliary.layers, "", shape, instances)
+        except TooSmall:
+            if not enlarge:
+                raise
+            shape = (shape[0] + 1, shape[1] + 1, *shape[2:])
+        else:
+            return tuple(instances)
+
+
+def require_trainable(network: Network, size: tuple[int, ...], features: tuple[int, ...]) -> None:
+    """Raise TooSmall if an image is too small for the auxiliary classifier; inference may take it nevertheless.
+
+    Args:
+        network: a network with an auxiliary classifier.
+        size: height and width of the image, for the message.
+        features: shape of what the classifier takes, (height, width, channels); the height or width of a graph that
+            takes any size is None, and is not checked.
+    """
+    if network.auxiliary is None or None in features:
+        return
+    try:
+        _walk(network.auxiliary.layers, "", features, [])
+    except TooSmall:
+        raise TooSmall(
+            f"{network.name}/{network.variant}: {size[0]} x {size[1]} px are too small for the auxiliary classifier, "
+            f"which training runs and inference does not; the minimum for training is "
+            f"{min_resolution(network, training=True)}, for inference {min_resolution(network)}"
+        ) from None
 
 
 def parameters(network: Network) -> tuple[Parameter, ...]:
     """Every parameter of the network, the auxiliary classifier's last, otherwise in order of use."""
-    instances = (*infer_shapes(network), *infer_auxiliary_shapes(network))
+    instances = (*infer_shapes(network), *infer_auxiliary_shapes(network, enlarge=True))
     return tuple(parameter for instance in instances for parameter in layer_parameters(instance))
 
 
@@ -263,19 +308,30 @@ def has_batch_norm(network: Network) -> bool:
     return any(isinstance(instance.layer, BatchNorm) for instance in infer_shapes(network))
 
 
-def min_resolution(network: Network) -> int:
+def min_resolution(network: Network, training: bool = False) -> int:
     """The smallest resolution, in pixels, at which every layer has an output.
 
-    Raises InvalidConfiguration if the layers do not fit together at any resolution.
+    Args:
+        network: the blueprint.
+        training: whether the auxiliary classifier runs as well, which may take larger images than inference does.
+
+    Raises:
+        InvalidConfiguration: the layers do not fit together.
     """
-    for resolution in count(1):
+
+    def fits(resolution: int) -> bool:
         try:
             infer_shapes(network, resolution)
-            infer_auxiliary_shapes(network, resolution)
+            if training:
+                infer_auxiliary_shapes(network, resolution)
         except TooSmall:
-            continue
-        break
-    return resolution
+            return False
+        return True
+
+    enough = 1
+    while not fits(enough):
+        enough *= 2
+    return bisect_left(range(enough), True, lo=enough // 2 + 1, key=fits)  # larger images than one that fits do, too
 
 
 def edges(padding: Padding, size: int, window: int, stride: int) -> tuple[int, int]:

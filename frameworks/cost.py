@@ -33,7 +33,7 @@ from frameworks.blueprint import (
     is_depthwise,
     layer_parameters,
 )
-from frameworks.errors import Unsupported
+from frameworks.errors import TooSmall, Unsupported
 from frameworks.task import INFER, Infer, Task
 
 ITEM_BYTES: Final = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2}
@@ -73,7 +73,8 @@ class NetworkCost:
 
     model, variant, resolution, batch, precision: what the cost is of. layers: in execution order.
     An auxiliary classifier's parameters are included in the network's. Its work, which only training does, is not: see
-    auxiliary_macs and auxiliary_layers.
+    auxiliary_macs and auxiliary_layers. Where the image is too small for it, which inference does not mind, it has no
+    cost: auxiliary_macs is None, and auxiliary_layers is empty.
     """
 
     model: str
@@ -88,7 +89,7 @@ class NetworkCost:
     activations: int
     bytes_moved: int
     layers: tuple[LayerCost, ...]
-    auxiliary_macs: int
+    auxiliary_macs: int | None
     auxiliary_layers: tuple[LayerCost, ...]
 
 
@@ -106,12 +107,17 @@ def cost(
 
     Raises:
         Unsupported: there is no cost model for the task; there is one for inference only.
-        InvalidConfiguration: the resolution is too small for the network.
+        InvalidConfiguration: the resolution is too small for inference.
     """
     if not isinstance(task, Infer):
         raise Unsupported(f"cost of {network.name}: no cost model for the task {task!r}, expected Infer()")
     layers = tuple(_layer_cost(p, batch, precision) for p in infer_shapes(network, resolution))
-    auxiliary = tuple(_layer_cost(p, batch, precision) for p in infer_auxiliary_shapes(network, resolution))
+    auxiliary = tuple(_layer_cost(p, batch, precision) for p in infer_auxiliary_shapes(network, resolution, True))
+    try:
+        infer_auxiliary_shapes(network, resolution)
+        trainable = True
+    except TooSmall:
+        trainable = False
     return NetworkCost(
         model=network.name,
         variant=network.variant,
@@ -125,8 +131,8 @@ def cost(
         activations=sum(layer.activations for layer in layers),
         bytes_moved=sum(layer.bytes_moved for layer in layers),
         layers=layers,
-        auxiliary_macs=sum(layer.macs for layer in auxiliary),
-        auxiliary_layers=auxiliary,
+        auxiliary_macs=sum(layer.macs for layer in auxiliary) if trainable else None,
+        auxiliary_layers=auxiliary if trainable else (),
     )
 
 

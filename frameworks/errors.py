@@ -23,13 +23,20 @@ class InvalidRequest(ValueError):
 
 
 class UnknownName(InvalidRequest):
-    """A name that is not registered. The message suggests the nearest names."""
+    """A name that is not registered. The message suggests the nearest names.
 
-    def __init__(self, kind: str, received: str, known: Iterable[str]) -> None:
+    Args:
+        kind: what it should be the name of.
+        received: the name; in a call from Python it may be anything.
+        known: the registered names.
+        explained: says where all of them are explained.
+    """
+
+    def __init__(self, kind: str, received: object, known: Iterable[str], explained: str = "") -> None:
         names = list(known)
-        near = difflib.get_close_matches(received.lower(), names, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
-        super().__init__(f"unknown {kind} '{received}': {hint}")
+        near = difflib.get_close_matches(str(received).lower(), names, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}? " if near else f"known: {', '.join(names)}; "
+        super().__init__(f"unknown {kind} '{received}': {hint}{explained}".rstrip("; "))
         self.kind = kind
         self.received = received
         self.nearest = tuple(near)

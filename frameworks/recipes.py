@@ -103,7 +103,7 @@ class Execution:
 
 def known_precision(text: str) -> Precision:
     """Return a precision by name. Raises UnknownName, which suggests the nearest names."""
-    if text not in PRECISIONS:
+    if not isinstance(text, str) or text not in PRECISIONS:
         raise UnknownName("precision", text, PRECISIONS)
     return cast("Precision", text)
 

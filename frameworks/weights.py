@@ -12,16 +12,15 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from numbers import Integral
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from frameworks.blueprint import Network, Parameter, parameters
 from frameworks.errors import InvalidWeights
 
 if TYPE_CHECKING:  # NumPy is imported where arrays are made: checking a file does not need it
-    from typing import Any
-
     import numpy as np
     from numpy.typing import NDArray
 
@@ -32,13 +31,39 @@ WeightSource: TypeAlias = "Weights | str | Path | int | None"
 
 
 def resolve(network: Network, source: WeightSource) -> Weights:
-    """The network's weights from any source. Raises InvalidWeights if they do not match the network."""
-    if source is None or isinstance(source, int):
-        return initial(network, source or 0)
+    """The network's weights from any source. Raises InvalidWeights for anything else, or if they do not match."""
+    if source is None:
+        return initial(network)
     if isinstance(source, (str, Path)):
         source = load(source)
-    check(network, source)
-    return source
+    if isinstance(source, Mapping):
+        arrays = {name: _array(network, name, value) for name, value in source.items()}
+        check(network, arrays)
+        return arrays
+    seed: Any = source  # a caller may pass anything
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or int(seed) < 0:
+        raise InvalidWeights(
+            f"weights for {network.name}: received {repr(seed)[:80]}, expected a seed (a whole number from 0 up), "
+            "the path of a safetensors file, or a mapping of NumPy arrays by canonical name"
+        )
+    return initial(network, int(seed))
+
+
+def _array(network: Network, name: str, value: Any) -> Array:
+    """A weight as a NumPy array of real numbers. Raises InvalidWeights for anything that is not one."""
+    import numpy as np
+
+    try:
+        array = np.asarray(value)  # also of JAX's arrays, and of PyTorch's tensors outside autograd
+    except Exception as error:  # a framework's own type may raise anything
+        raise InvalidWeights(
+            f"weights for {network.name}: '{name}' is a {type(value).__name__} ({error}), expected a NumPy array"
+        ) from None
+    if array.dtype.kind in "OSUMmc":
+        raise InvalidWeights(
+            f"weights for {network.name}: '{name}' has dtype {array.dtype}, expected real numbers, such as float32"
+        )
+    return array
 
 
 def initial(network: Network, seed: int = 0) -> dict[str, Array]:

@@ -1,52 +1,49 @@
-"""The fields that all configurations share, their validation, and the width multiplier."""
+"""The fields that all configurations share, and the width multiplier."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, ClassVar, Final, Literal
 
+from frameworks.architectures.fields import COUNT, POSITIVE, SHARE, Range, check
 from frameworks.errors import InvalidConfiguration
 
 WIDEST: Final = 64  # times the published widths
+PIXELS: Final = Range(f"{COUNT.text}, in pixels", COUNT.contains)
+WIDTHS: Final = Range(f"a number above 0, at most {WIDEST}", lambda width: 0 < width <= WIDEST)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """The fields of every architecture. A variant is a named configuration.
 
-    classes: number of logits.
-    output: how the logits are interpreted: `softmax`, one class per image (ImageNet), or `sigmoid`, several labels per
-    image (JFT). The network returns logits in both cases; the field says which loss and accuracy apply.
-    resolution: of the square input, in pixels. epsilon: of batch norm.
-    momentum: fraction of the old running statistic that an update keeps (Keras' convention).
-    batch_norm_scale: whether batch norm has a learned scale. dropout: rate before the logits.
-    width: multiplies the number of channels everywhere, rounded to multiples of 8.
-    Raises InvalidConfiguration for a value that no network supports.
+    IDLE: the inherited fields that have no effect in this architecture, each with the reason.
+    Raises InvalidConfiguration for a value that the network does not support.
     """
 
-    classes: int = 1000
-    output: Literal["softmax", "sigmoid"] = "softmax"
-    resolution: int = 299
-    epsilon: float = 1e-3
-    momentum: float = 0.99
-    batch_norm_scale: bool = True
-    dropout: float = 0.5
-    width: float = 1.0
+    IDLE: ClassVar[Mapping[str, str]] = {}
+
+    classes: Annotated[int, "number of logits", COUNT] = 1000
+    output: Annotated[
+        Literal["softmax", "sigmoid"],
+        "which loss and accuracy apply to the logits: one class per image (softmax) or several labels (sigmoid, JFT)",
+    ] = "softmax"
+    resolution: Annotated[int, "height and width of the square input", PIXELS] = 299
+    epsilon: Annotated[float, "batch norm's, added to the variance", POSITIVE] = 1e-3
+    momentum: Annotated[
+        float, "fraction of batch norm's old running statistic that an update keeps (Keras' convention)", SHARE
+    ] = 0.99
+    batch_norm_scale: Annotated[bool, "whether batch norm has a learned scale"] = True
+    dropout: Annotated[float, "rate before the logits, in training", SHARE] = 0.5
+    width: Annotated[float, "multiplies the number of channels everywhere, rounded to multiples of 8", WIDTHS] = 1.0
 
     def __post_init__(self) -> None:
-        for field, ok, expected in (
-            *self.choices(),
-            ("classes", self.classes >= 1, "a whole number of at least 1"),
-            ("resolution", self.resolution >= 1, "a whole number of at least 1, in pixels"),
-            ("epsilon", 0 < self.epsilon < math.inf, "a number above 0"),
-            ("momentum", 0 <= self.momentum < 1, "a number from 0 up to, not including, 1"),
-            ("dropout", 0 <= self.dropout < 1, "a number from 0 up to, not including, 1"),
-            ("width", 0 < self.width <= WIDEST, f"a number above 0, at most {WIDEST}"),
-        ):
-            if not ok:
-                raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected {expected}")
+        check(self)
+        for field in dataclasses.fields(self):
+            if field.name in self.IDLE:
+                self.without_effect(self.IDLE[field.name], **{field.name: field.default})
 
     def without_effect(self, because: str, **idle: object) -> None:
         """Raise InvalidConfiguration if a field that has no effect is not at its idle value."""
@@ -55,13 +52,6 @@ class Config:
                 raise InvalidConfiguration(
                     f"{field} is {getattr(self, field)}, which would change nothing: {because}; leave it out"
                 )
-
-    def choices(self) -> Iterator[tuple[str, bool, str]]:
-        """For each field with a closed set of values: name, whether its value is valid, and the expected values."""
-        for name, hint in get_type_hints(type(self)).items():
-            if get_origin(hint) is Literal:
-                values = get_args(hint)
-                yield name, getattr(self, name) in values, f"one of {', '.join(map(str, values))}"
 
 
 def scaled(features: int, width: float) -> int:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 from frameworks.architectures.config import Config, scaled
+from frameworks.architectures.fields import Range
 from frameworks.blueprint import Activation, Dense, Dropout, GlobalAveragePool, Layer, Sequence
-from frameworks.errors import InvalidConfiguration
 
 DENSE_FEATURES: Final = 4096
+DENSE_LAYERS: Final = Range("a whole number from 0 to 8", lambda number: 0 <= number <= 8)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadConfig(Config):
     """The head's configuration, as varied by the Xception paper (section 4.2, Figs. 7 and 8, Table 2).
 
-    dense_layers: number of layers of 4096 units before the logits; the paper compares none and two. It does not say
-    what follows them; here it is ReLU, without batch norm or dropout in between.
+    The paper does not say what follows its dense layers; here it is ReLU, without batch norm or dropout in between.
     """
 
-    dense_layers: int = 0
-
-    def __post_init__(self) -> None:
-        Config.__post_init__(self)
-        if not 0 <= self.dense_layers <= 8:
-            raise InvalidConfiguration(f"dense_layers is {self.dense_layers}, expected a whole number from 0 to 8")
+    dense_layers: Annotated[
+        int, "number of layers of 4096 units before the logits; the Xception paper compares 0 and 2", DENSE_LAYERS
+    ] = 0
 
 
 def head(c: HeadConfig) -> Sequence:

@@ -11,7 +11,7 @@ parameters are what the Xception paper's Table 3 quotes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from frameworks.architectures.config import scaled
 from frameworks.architectures.head import HeadConfig, head
@@ -34,20 +34,28 @@ from frameworks.blueprint import (
 class InceptionV3Config(HeadConfig):
     """Differences between releases. The defaults are keras.applications' network with the Xception paper's dropout.
 
-    batch_norm_scale: absent in Keras and TF-Slim, present in torchvision and timm.
-    pool_border: average pools divide by the cells inside the image ("exclude": Keras, TF-Slim) or by all nine
-    ("include": torchvision, timm).
-    auxiliary: whether training has an auxiliary classifier at the last 17 x 17 module, as in torchvision and TF-Slim;
-    the Xception paper has none.
-    edition: "2016-08" has pools' convolutions of 32 in all three first modules, 160 channels instead of 192 at the
-    start of the long branch of the last 17 x 17 module, biases, the activation before the batch norm, and an average
-    pool in the last reduction; its batch norm had scale, and Keras' epsilon then (set `batch_norm_scale`, `epsilon`).
+    The batch norm of the edition "2016-08" had scale, and Keras' epsilon then: set `batch_norm_scale` and `epsilon`.
     """
 
-    batch_norm_scale: bool = False
-    pool_border: Literal["exclude", "include"] = "exclude"
-    auxiliary: bool = False
-    edition: Literal["released", "2016-08"] = "released"
+    batch_norm_scale: Annotated[
+        bool, "whether batch norm has a learned scale: not in Keras and TF-Slim, but in torchvision and timm"
+    ] = False
+    pool_border: Annotated[
+        Literal["exclude", "include"],
+        "what average pools divide by: the cells inside the image (exclude: Keras, TF-Slim) or all nine (include: "
+        "torchvision, timm)",
+    ] = "exclude"
+    auxiliary: Annotated[
+        bool,
+        "whether training has an auxiliary classifier at the last 17 x 17 module, as in torchvision and TF-Slim; it "
+        "takes images from 299 px up",
+    ] = False
+    edition: Annotated[
+        Literal["released", "2016-08"],
+        "2016-08 has pools' convolutions of 32 in all three first modules, 160 channels instead of 192 at the start of "
+        "the long branch of the last 17 x 17 module, biases, the activation before the batch norm, and an average pool "
+        "in the last reduction",
+    ] = "released"
 
 
 def inception_v3(config: InceptionV3Config, variant: str = "default") -> Network:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Annotated, Final
 
+from frameworks.architectures.fields import COUNT, check
 from frameworks.architectures.separable import Separable, separable, spatial, split
 from frameworks.blueprint import AveragePool, Branches, Conv, Layer, Network, Sequence, Slice
 from frameworks.errors import InvalidConfiguration
@@ -20,21 +21,20 @@ from frameworks.errors import InvalidConfiguration
 class OperatorConfig:
     """The shape of an operator. The default is that of Xception's middle flow at 299.
 
-    resolution: height and width. channels: of the input.
-    features: of the output; ignored by `depthwise` and `grouped`, which keep the channels.
-    segments: of `grouped` and of the Inception modules that split their features; ignored by the others.
     Raises InvalidConfiguration for a value that no operator supports.
     """
 
-    resolution: int = 19
-    channels: int = 728
-    features: int = 728
-    segments: int = 4
+    resolution: Annotated[int, "height and width of the input, in cells", COUNT] = 19
+    channels: Annotated[int, "of the input", COUNT] = 728
+    features: Annotated[int, "channels of the output; depthwise and grouped keep the input's", COUNT] = 728
+    segments: Annotated[
+        int,
+        "groups of grouped, branches of inception_simplified and inception_segments; the other operators ignore it",
+        COUNT,
+    ] = 4
 
     def __post_init__(self) -> None:
-        for field in ("resolution", "channels", "features", "segments"):
-            if getattr(self, field) < 1:
-                raise InvalidConfiguration(f"{field} is {getattr(self, field)}, expected a whole number of at least 1")
+        check(self)
 
 
 def build(name: str, config: OperatorConfig, variant: str = "default") -> Network:

@@ -7,8 +7,9 @@ In torchvision the 3 x 3 has the stride, and there are no biases: 25,557,032 and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from frameworks.architectures.config import Config, scaled
 from frameworks.blueprint import (
@@ -30,20 +31,17 @@ EXPANSION: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class ResNetConfig(Config):
-    """The defaults are keras.applications' network.
+    """The defaults are keras.applications' network."""
 
-    stride_on: which convolution of a block has the stride. bias: whether convolutions have one. dropout: always 0.
-    """
+    IDLE: ClassVar[Mapping[str, str]] = {"dropout": "a ResNet has no dropout"}
 
     resolution: int = 224
     epsilon: float = 1.001e-5
     dropout: float = 0.0
-    stride_on: Literal["1x1", "3x3"] = "1x1"
-    bias: bool = True
-
-    def __post_init__(self) -> None:
-        Config.__post_init__(self)
-        self.without_effect("a ResNet has no dropout", dropout=0.0)
+    stride_on: Annotated[
+        Literal["1x1", "3x3"], "which convolution of a block has the stride: the first 1 x 1 (Keras) or the 3 x 3"
+    ] = "1x1"
+    bias: Annotated[bool, "whether convolutions have biases"] = True
 
 
 def resnet(depth: int, config: ResNetConfig, variant: str = "default") -> Network:

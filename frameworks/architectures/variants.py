@@ -5,10 +5,10 @@ Examples: `segments_3`, `narrow+jft`, `pointwise_first+segments_4+width=0.5`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Final
 
+from frameworks.architectures.fields import fields_of
 from frameworks.errors import InvalidConfiguration, UnknownName
 
 Overrides = Mapping[str, Any]
@@ -29,6 +29,8 @@ def overrides(model: str, config: type, variants: Mapping[str, Overrides], varia
         UnknownName: a part is neither a variant nor a field.
         InvalidConfiguration: a value does not have the field's type, or two parts set a field to different values.
     """
+    if not isinstance(variant, str):
+        raise UnknownName(f"variant of {model}", variant, variants)
     found: dict[str, Any] = {}
     said: dict[str, str] = {}
     for part in variant.split("+"):
@@ -43,29 +45,18 @@ def overrides(model: str, config: type, variants: Mapping[str, Overrides], varia
 
 
 def _part(model: str, config: type, variants: Mapping[str, Overrides], part: str) -> Overrides:
-    field, equals, text = part.partition("=")
-    if not equals:
-        if part not in variants:
-            raise UnknownName(f"variant of {model}", part, variants)
+    if part in variants:
         return variants[part]
-    hints = get_type_hints(config)
-    known = [f.name for f in dataclasses.fields(config) if f.name not in OF_THE_CASE]
-    if field not in known:
-        raise UnknownName(f"configuration field of {model}", field, known)
-    return {field: _value(field, hints[field], text)}
-
-
-def _value(field: str, hint: Any, text: str) -> Any:
-    if get_origin(hint) is Literal:
-        values = {str(value): value for value in get_args(hint)}
-    elif hint is bool:
-        values = {"true": True, "false": False}
-    else:
-        try:
-            return hint(text)
-        except ValueError:
-            what = "a whole number" if hint is int else "a number"
-            raise InvalidConfiguration(f"{field} is '{text}', expected {what}") from None
-    if text not in values:
-        raise InvalidConfiguration(f"{field} is '{text}', expected one of {', '.join(values)}")
-    return values[text]
+    name, equals, text = part.partition("=")
+    known = {name: field for name, field in fields_of(config).items() if name not in OF_THE_CASE}
+    if not equals:
+        if name not in known:
+            raise UnknownName(f"variant of {model}", part, variants)
+        raise InvalidConfiguration(
+            f"variant '{part}' of {model} is a field without a value; write {part}=VALUE, where VALUE is "
+            f"{known[name].takes}"
+        )
+    if name not in known:
+        explained = f"`xibench list {model} --fields` explains them"
+        raise UnknownName(f"configuration field of {model}", name, known, explained)
+    return {name: known[name].parse(text)}

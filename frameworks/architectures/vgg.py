@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from frameworks.architectures.config import Config, scaled
 from frameworks.blueprint import Activation, Conv, Dense, Dropout, Flatten, Layer, MaxPool, Network, Sequence
@@ -21,12 +22,11 @@ class VGGConfig(Config):
     The first dense layer takes all cells, so the number of its parameters depends on the resolution. No batch norm.
     """
 
-    resolution: int = 224
+    IDLE: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("epsilon", "momentum", "batch_norm_scale"), "VGG-16 has no batch norm"
+    )
 
-    def __post_init__(self) -> None:
-        Config.__post_init__(self)
-        idle = {field: getattr(Config(), field) for field in ("epsilon", "momentum", "batch_norm_scale")}
-        self.without_effect("VGG-16 has no batch norm", **idle)
+    resolution: int = 224
 
 
 def vgg16(config: VGGConfig, variant: str = "default") -> Network:

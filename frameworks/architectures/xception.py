@@ -11,35 +11,49 @@ to one segment per channel (section 1.2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from frameworks.architectures.config import scaled
+from frameworks.architectures.fields import Range
 from frameworks.architectures.head import HeadConfig, head
 from frameworks.architectures.separable import Separable, separable
 from frameworks.blueprint import Activation, BatchNorm, Conv, Layer, MaxPool, Network, Residual, Sequence
 from frameworks.errors import InvalidConfiguration
+
+SEGMENTS: Final = Range("a whole number from 0 to the narrowest width that is split", lambda number: number >= 0)
 
 
 @dataclass(frozen=True, slots=True)
 class XceptionConfig(HeadConfig):
     """What the paper varies or leaves open. The defaults are keras.applications' network with the paper's dropout.
 
-    epsilon: 1e-3 as Keras since December 2016; timm and the original weights' training used 1e-5. Not in the paper.
-    pool_border: "same" pads as TensorFlow does; "symmetric" as timm does (differs where a pool's input is even).
-    residual: False removes all twelve shortcuts; pools and widths stay.
-    intermediate: the activation between the spatial and the pointwise convolution, without batch norm; ELU's alpha: 1.
-    order: "spatial_first" is the usual separable convolution, "pointwise_first" the paper's extreme Inception module.
-    segments: number of segments into which the spatial convolutions split their channels; 0 means one per channel.
-    If it does not divide the channels, widths differ by one (728 = 243 + 243 + 242).
-    operator: "regular" replaces each separable convolution by one 3 x 3 convolution.
+    The paper does not give epsilon: 1e-3 is Keras' since December 2016; timm and the original weights' training used
+    1e-5.
     """
 
-    pool_border: Literal["same", "symmetric"] = "same"
-    residual: bool = True
-    intermediate: Literal["none", "relu", "elu"] = "none"
-    order: Literal["spatial_first", "pointwise_first"] = "spatial_first"
-    segments: int = 0
-    operator: Literal["separable", "regular"] = "separable"
+    pool_border: Annotated[
+        Literal["same", "symmetric"],
+        "padding of the pools: TensorFlow's, or equal on all sides as in timm, which differs where a pool's input is "
+        "even",
+    ] = "same"
+    residual: Annotated[bool, "false removes all twelve shortcuts; pools and widths stay (Fig. 9)"] = True
+    intermediate: Annotated[
+        Literal["none", "relu", "elu"],
+        "activation between the spatial and the pointwise convolution, without batch norm (Fig. 10); ELU's alpha is 1",
+    ] = "none"
+    order: Annotated[
+        Literal["spatial_first", "pointwise_first"],
+        "the usual separable convolution, or the paper's extreme Inception module (Fig. 4)",
+    ] = "spatial_first"
+    segments: Annotated[
+        int,
+        "number of segments into which the spatial convolutions split their channels; 0 is one per channel; where it "
+        "does not divide the channels, widths differ by one (728 = 243 + 243 + 242)",
+        SEGMENTS,
+    ] = 0
+    operator: Annotated[
+        Literal["separable", "regular"], "regular replaces each separable convolution by one 3 x 3 convolution"
+    ] = "separable"
 
     def __post_init__(self) -> None:
         HeadConfig.__post_init__(self)
@@ -47,7 +61,7 @@ class XceptionConfig(HeadConfig):
             whole = "a regular convolution is one, without segments, order or anything between"
             self.without_effect(whole, segments=0, order="spatial_first", intermediate="none")
         narrowest = scaled(64 if self.order == "spatial_first" else 128, self.width)
-        if not 0 <= self.segments <= narrowest:
+        if self.segments > narrowest:
             raise InvalidConfiguration(
                 f"segments is {self.segments}, expected 1 to {narrowest} (the narrowest width that is split) "
                 "or 0 (one segment per channel)"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import reduce
-from typing import Final, Literal
+from typing import Final, Literal, get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from jax import lax
 
 from frameworks import blueprint
 from frameworks.blueprint import edges, is_depthwise
+from frameworks.errors import InvalidConfiguration
 from frameworks.weights import Weights
 
 NHWC: Final = ("NHWC", "HWIO", "NHWC")
@@ -54,6 +55,17 @@ class ConvLowering:
 
 
 DEFAULT_LOWERING: Final = ConvLowering()
+
+
+def require_lowering(lowering: ConvLowering) -> None:
+    """Raise InvalidConfiguration for anything but a ConvLowering whose fields have one of their values."""
+    if not isinstance(lowering, ConvLowering):
+        raise InvalidConfiguration(f"lowering is {lowering!r}, expected a frameworks.jax.layers.ConvLowering")
+    for name, hint in get_type_hints(ConvLowering).items():
+        if getattr(lowering, name) not in get_args(hint):
+            raise InvalidConfiguration(
+                f"lowering's {name} is {getattr(lowering, name)!r}, expected {' or '.join(get_args(hint))}"
+            )
 
 
 def to_native(array: np.ndarray, dtype: jnp.dtype) -> jax.Array:

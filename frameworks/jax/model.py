@@ -13,7 +13,7 @@ from flax import nnx
 from jax import lax
 
 from frameworks import blueprint
-from frameworks.blueprint import Layer, Network, join
+from frameworks.blueprint import Layer, Network, join, require_trainable
 from frameworks.jax import layers
 from frameworks.jax.layers import HIGHEST, ConvLowering, NumericPolicy
 from frameworks.recipes import Precision
@@ -110,12 +110,13 @@ class Model(Sequence):
         block_inputs: by name of a block, an array that the next block takes instead of this block's output.
         Each block is compiled separately; identical blocks share one compilation.
         """
-        outputs = {}
+        outputs, size = {}, x.shape[1:3]
         auxiliary = None if self.deterministic else self.network.auxiliary
         for name in self.members:
             outputs[name] = _compiled(getattr(self, name), x)
             x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
             if auxiliary and auxiliary.after == name:
+                require_trainable(self.network, size, tuple(x.shape[1:]))
                 outputs[auxiliary.layers.name] = _compiled(getattr(self, auxiliary.layers.name), x)
         return outputs
 

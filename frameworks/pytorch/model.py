@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frameworks import blueprint
-from frameworks.blueprint import Layer, Network, join
+from frameworks.blueprint import Layer, Network, join, require_trainable
 from frameworks.pytorch import layers
 from frameworks.weights import Weights
 
@@ -89,12 +89,13 @@ class Model(Sequence):
 
         block_inputs: by name of a block, a tensor that the next block takes instead of this block's output.
         """
-        outputs = {}
+        outputs, size = {}, x.shape[2:]
         auxiliary = self.network.auxiliary if self.training else None
         for name in self.members:
             outputs[name] = self.get_submodule(name)(x)
             x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
             if auxiliary and auxiliary.after == name:
+                require_trainable(self.network, size, (*x.shape[2:], x.shape[1]))
                 outputs[auxiliary.layers.name] = self.get_submodule(auxiliary.layers.name)(x)
         return outputs
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frameworks.api import importing
 from frameworks.architectures import network as find_network
 from frameworks.blueprint import Network
 from frameworks.recipes import Precision, known_precision
@@ -26,14 +27,16 @@ def build(
     Args:
         name: a registered network or operator, or a blueprint.
         variant: of a registered one.
-        weights: a mapping, a safetensors file, or a seed.
+        weights: a mapping of NumPy arrays by canonical name, a safetensors file, or a seed; None for seed 0.
         precision: fp64 or fp32; see frameworks.reference.model.DTYPES.
 
     Raises:
-        frameworks.errors.InvalidRequest: an unknown name, or weights that do not match the network.
+        frameworks.errors.InvalidRequest: an unknown name, a wrong value, or weights that do not match the network.
+        frameworks.errors.MissingFramework: the framework is not installed.
         frameworks.errors.Unsupported: a precision that NumPy does not have.
     """
-    from frameworks.reference.model import Model
+    with importing("reference"):
+        from frameworks.reference.model import Model
 
-    network = find_network(name, variant) if isinstance(name, str) else name
+    network = find_network(name, variant)
     return Model(network, resolve(network, weights), known_precision(precision))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frameworks import blueprint
-from frameworks.blueprint import Layer, Network, join, parameters
+from frameworks.blueprint import Layer, Network, join, parameters, require_trainable
 from frameworks.errors import Unsupported
 from frameworks.recipes import Precision
 from frameworks.reference import layers
@@ -66,6 +66,7 @@ class Model:
             outputs[block.name] = self._forward(block, "", y)
             y = self._rounded((block_inputs or {}).get(block.name, outputs[block.name]))
             if auxiliary and auxiliary.after == block.name:
+                require_trainable(self.network, x.shape[1:3], y.shape[1:])
                 outputs[auxiliary.layers.name] = self._forward(auxiliary.layers, "", y)
         return {name: output.astype(self.dtype) for name, output in outputs.items()}
 

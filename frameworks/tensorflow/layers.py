@@ -45,10 +45,11 @@ class Conv(tf.Module):
         layer, stride = self.layer, self.layer.stride
         padding = layer.padding.upper()
         if layer.padding == "symmetric":
-            sizes = list(zip(x.shape[1:3], layer.kernel, strict=True))
+            sizes = [(n or 0, k) for n, k in zip(x.shape[1:3], layer.kernel, strict=True)]  # None in a SavedModel
             wanted, same = ([edges(how, n, k, stride) for n, k in sizes] for how in (layer.padding, "same"))
-            padding = "SAME" if wanted == same else "VALID"
-            x = x if wanted == same else tf.pad(x, [[0, 0], *wanted, [0, 0]])
+            equal = wanted == same and (stride == 1 or None not in x.shape[1:3])  # at a stride of 1 whatever the size
+            padding = "SAME" if equal else "VALID"
+            x = x if equal else tf.pad(x, [[0, 0], *wanted, [0, 0]])
         if self.depthwise:
             y = tf.nn.depthwise_conv2d(x, self.kernel, (1, stride, stride, 1), padding)
         else:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from frameworks import blueprint
-from frameworks.blueprint import Layer, Network, join
+from frameworks.blueprint import Layer, Network, join, require_trainable
 from frameworks.tensorflow import layers
 from frameworks.weights import Weights
 
@@ -96,14 +96,36 @@ class Model(Sequence):
 
         block_inputs: by name of a block, a tensor that the next block takes instead of this block's output.
         """
-        outputs = {}
+        outputs, size = {}, x.shape[1:3]
         auxiliary = self.network.auxiliary if training else None
         for name in self.members:
             outputs[name] = getattr(self, name)(x, training)
             x = outputs[name] if block_inputs is None else block_inputs.get(name, outputs[name])
             if auxiliary and auxiliary.after == name:
+                require_trainable(self.network, size, tuple(x.shape[1:]))
                 outputs[auxiliary.layers.name] = getattr(self, auxiliary.layers.name)(x, training)
         return outputs
+
+    def _trackable_children(self, save_type: str = "checkpoint", **options: Any) -> dict[str, Any]:
+        """Add `__call__` in inference to what tf.saved_model.save writes, so that the loaded object is callable.
+
+        A tf.Module saves its tf.functions only. `__call__` itself is a plain method, so that a caller's tf.function,
+        such as a recipe's, contains the layers and not a call of another function.
+        """
+        children: dict[str, Any] = super()._trackable_children(save_type, **options)
+        if save_type == "savedmodel":
+            children["__call__"] = tf.function(lambda images: self(images), input_signature=[self.signature()])
+            children["__call__"].get_concrete_function()
+        return children
+
+    def signature(self) -> tf.TensorSpec:
+        """What the network takes: any number of images, of any size unless a layer depends on it (see Flatten)."""
+        kinds = [p.layer for p in blueprint.infer_shapes(self.network)]
+        padded = any(isinstance(each, blueprint.MaxPool) and each.pad_value != float("-inf") for each in kinds)
+        fixed = padded or any(isinstance(each, blueprint.Flatten) for each in kinds)
+        height, width, channels = self.network.input_shape
+        shape = (None, height, width, channels) if fixed else (None, None, None, channels)
+        return tf.TensorSpec(shape, self.dtype, name="images")
 
     def weights(self) -> dict[str, np.ndarray]:
         """All parameters and running statistics by canonical name, in canonical layout."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from frameworks.architectures import MODELS, network
@@ -9,9 +13,12 @@ from frameworks.errors import UnknownName
 from frameworks.third_party.keras_layers import covers
 from tests.analysis.reports import verified_networks
 from tests.analysis.test_verify import UNEVEN
+from xibench.analysis.forward import Arrays
 from xibench.analysis.verify import verify, verify_networks
+from xibench.analysis.verify_workers import Workers
+from xibench.workers.messages import ForwardPass
 
-WITH_AUXILIARY = {"auxiliary", "torchvision"}  # of Inception V3; require 299 px and are slow: tested separately
+WITH_AUXILIARY = {"auxiliary", "torchvision"}  # of Inception V3; train at 299 px, which is slow: tested separately
 VERIFIED_FAST = [("xception", "narrow"), ("inception_v3", "narrow"), UNEVEN]  # by tests/analysis/test_verify.py
 COMBINED = [
     ("xception", "narrow+regular+dense"),
@@ -59,6 +66,24 @@ def test_the_auxiliary_classifier_is_compared_in_training_mode_only() -> None:
     assert "auxiliary.conv2.bn.mean" in training.errors
     inference = next(c for c in report.checks if c.what.startswith("inference"))
     assert "auxiliary" not in inference.errors
+
+
+def test_inference_is_compared_at_the_small_size_and_training_at_one_that_an_auxiliary_classifier_takes() -> None:
+    from xibench.analysis.verify import _variant
+
+    asked: list[ForwardPass] = []
+
+    class Recorder(Workers):
+        def ask(
+            self, names: Sequence[str], job: ForwardPass, block_inputs: Arrays | None = None
+        ) -> dict[str, Arrays]:
+            asked.append(job)
+            ones = np.ones((1, 2, 2, 1))
+            return {name: {"mixed_6e": ones, "head": ones[0, 0], "auxiliary": ones[0, 0]} for name in names}
+
+    _variant("inception_v3", "torchvision", lambda line: None, Recorder((), Path()))
+    assert {job.resolution for job in asked if not job.training} == {112}
+    assert {job.resolution for job in asked if job.training} == {299}
 
 
 @pytest.mark.slow

@@ -72,6 +72,18 @@ def test_tables_have_exact_and_rounded_figures_and_layers_on_request(tmp_path: P
     assert "block5" not in xibench("cost", "xception", cwd=tmp_path).stdout
 
 
+def test_an_auxiliary_classifier_has_no_cost_where_the_image_is_too_small_to_train_it(tmp_path: Path) -> None:
+    case = ("inception_v3", "--variant", "torchvision", "--resolution")
+    small, whole = (cost(*case, size, cwd=tmp_path) for size in ("224", "299"))
+    assert (small["auxiliary_macs"], small["auxiliary_layers"]) == (None, [])
+    assert whole["auxiliary_macs"] == 5_683_200
+    assert small["parameters_total"] == whole["parameters_total"]
+    (row,) = [
+        line for line in xibench("cost", *case, "224", cwd=tmp_path).stdout.splitlines() if "auxiliary" in line
+    ]
+    assert row.split()[-2:] == ["–", "–"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

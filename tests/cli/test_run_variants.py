@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from frameworks.architectures import network
+from frameworks.cost import cost
 from tests.cli.command import error_of, xibench
+from xibench.analysis.inventory import variants_of
 
 FRAMEWORKS = ("pytorch", "tensorflow", "jax")
 BRIEF = ("--device", "cpu", "--images", "noise", "--no-ceilings", "--repeats", "0", "--max-warmup-steps", "1",
@@ -61,6 +65,13 @@ def test_an_operator_is_measured_on_noise_of_its_own_channels(tmp_path: Path) ->
     assert records[0]["costs"]["macs"] == 361 * (9 * 16 + 16 * 24)
 
 
+def test_a_network_with_an_auxiliary_classifier_is_measured_below_the_size_that_training_needs(tmp_path: Path) -> None:
+    case = ("-f", "pytorch", "-m", "inception_v3", "--variant", "narrow+torchvision", "--resolution", "96")
+    (record,) = measured(tmp_path, *case)
+    assert (record["status"], record["case"]["resolution"]) == ("ok", 96)
+    assert record["costs"]["macs"] == cost(network("inception_v3", "narrow", resolution=96)).macs
+
+
 def test_operators_in_a_run_do_not_change_the_images_of_its_networks(tmp_path: Path) -> None:
     found = json.loads(
         xibench("run", "-m", "xception", "--operator", "depthwise", "-f", "jax", "--dry-run", "--json",
@@ -79,3 +90,18 @@ def test_an_unknown_variant_or_operator_is_refused_in_one_line(tmp_path: Path) -
     assert "classes is 0" in error_of(*run, "-m", "xception", "--variant", "classes=0", cwd=tmp_path, code=2)
     assert "too small" in error_of(*run, "-m", "vgg16", "--resolution", "16", cwd=tmp_path, code=2)
     assert "unknown variant" in error_of(*run, "-m", "xception", "--variant", "sparse", cwd=tmp_path, code=2)
+
+
+@pytest.mark.parametrize("variant", ["widht=0.5", "zzz=0.5", "width=wide", "width=0", "order=both", "jft+order=both"])
+@pytest.mark.parametrize("command", [("cost", "xception"), ("run", "-m", "xception", "--dry-run")])
+def test_a_wrong_field_or_value_of_a_variant_is_answered_with_what_it_takes(
+    command: tuple[str, ...], variant: str, tmp_path: Path
+) -> None:
+    line = error_of(*command, "--variant", variant, cwd=tmp_path, code=2)
+    field = variant.partition("=")[0].removeprefix("jft+")
+    fields = {field["name"]: field for field in variants_of("xception")["fields"]}
+    expected = fields[field]["takes"] if field in fields else " or ".join(difflib.get_close_matches(field, fields))
+    assert expected in line
+    if field == "zzz":  # near no field
+        assert ", ".join(fields) in line
+    assert "`xibench list xception --fields`" in line

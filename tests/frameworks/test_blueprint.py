@@ -20,7 +20,7 @@ from frameworks.blueprint import (
     min_resolution,
     parameters,
 )
-from frameworks.errors import InvalidConfiguration, UnknownName
+from frameworks.errors import InvalidConfiguration, TooSmall, UnknownName
 
 
 def output_shapes(built: Network, resolution: int | None = None) -> dict[str, tuple[int, ...]]:
@@ -89,6 +89,17 @@ def test_the_minimum_resolution_is_the_one_below_which_a_layer_has_no_output(mod
     assert network(model, resolution=minimum).input_shape == (minimum, minimum, 3)
     with pytest.raises(InvalidConfiguration, match=f"resolution {minimum - 1} is too small, the minimum is {minimum}"):
         network(model, resolution=minimum - 1)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_minimum_is_that_of_a_search_from_one_pixel_up(model: str) -> None:
+    def fits(resolution: int) -> bool:
+        try:
+            return bool(infer_shapes(network(model), resolution))
+        except TooSmall:
+            return False
+
+    assert min_resolution(network(model)) == next(filter(fits, range(1, 100)))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(147, (1, 1)), (74, (0, 1)), (37, (1, 1)), (10, (0, 1)), (1, (1, 1))])

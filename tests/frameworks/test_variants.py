@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import frameworks
 from frameworks.api import FRAMEWORKS
-from frameworks.architectures import NETWORKS, network
+from frameworks.architectures import NETWORKS, network, variant_fields
+from frameworks.architectures.fields import fields_of
 from frameworks.architectures.separable import split
-from frameworks.blueprint import Conv, infer_auxiliary_shapes, infer_shapes, parameters
+from frameworks.blueprint import Conv, infer_auxiliary_shapes, infer_shapes, min_resolution, parameters
 from frameworks.cost import cost
 from frameworks.errors import InvalidConfiguration, InvalidRequest, UnknownName
 
@@ -85,6 +89,45 @@ def test_the_auxiliary_classifier_costs_only_training() -> None:
     assert sum(layer.parameters_trainable for layer in found.auxiliary_layers) == 3_326_696
     assert not any("auxiliary" in layer.name for layer in found.layers)
     assert infer_auxiliary_shapes(network("inception_v3")) == ()
+
+
+@pytest.mark.parametrize("resolution", [75, 224, 298])
+def test_an_auxiliary_classifier_limits_the_size_of_training_only(resolution: int) -> None:
+    built = network("inception_v3", "torchvision", resolution=resolution)
+    plain = cost(network("inception_v3", "batch_norm_scale", resolution=resolution))
+    found, trained = cost(built), cost(network("inception_v3", "torchvision"))
+    assert (found.macs, found.activations) == (plain.macs, plain.activations)
+    assert (found.auxiliary_macs, found.auxiliary_layers) == (None, ())  # not 0: training does not run
+    assert (found.parameters_total, found.parameters_trainable) == (
+        trained.parameters_total, trained.parameters_trainable,
+    )  # fmt: skip
+    assert parameters(built) == parameters(network("inception_v3", "torchvision"))  # a file fits every resolution
+    assert (min_resolution(built), min_resolution(built, training=True)) == (75, 299)
+
+
+def test_every_field_says_what_it_means_and_takes_its_own_default() -> None:
+    for name, model in NETWORKS.items():
+        config = model.config()
+        kind: type = type(config)
+        fields = fields_of(kind)
+        assert list(fields) == [field.name for field in dataclasses.fields(config)]
+        assert all(field.meaning for field in fields.values())
+        for field in variant_fields(name).values():
+            value = getattr(config, field.name)
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            assert network(name, f"{field.name}={text}").layers == network(name).layers
+
+
+def test_fields_have_the_type_that_they_are_declared_with_whatever_number_they_are_given() -> None:
+    config = network("xception", resolution=np.int64(96), width=np.float32(0.25), epsilon=1).config
+    assert [type(getattr(config, name)) for name in ("resolution", "width", "epsilon")] == [int, float, float]
+
+
+def test_a_blueprint_is_itself_and_takes_no_variant_beside_it() -> None:
+    built = network("xception", "narrow")
+    assert network(built) is built
+    with pytest.raises(InvalidConfiguration, match=r"variant 'jft' or fields \(width\) beside a blueprint"):
+        network(built, "jft", width=0.5)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +206,15 @@ def test_parts_of_a_variant_are_put_together() -> None:
         ("vgg16", "epsilon=1e-5", {}, "epsilon is 1e-05, which would change nothing: VGG-16 has no batch norm"),
         ("xception", "resolution=128", {}, "unknown configuration field of xception 'resolution'"),
         ("xception", "default", {"resolution": 5}, "xception: resolution 5 is too small, the minimum is 7"),
-        ("inception_v3", "auxiliary", {"resolution": 224}, "resolution 224 is too small, the minimum is 299"),
+        ("inception_v3", "auxiliary", {"resolution": 74}, "resolution 74 is too small, the minimum is 75"),
+        ("xception", "default", {"resolution": "96"}, "resolution is '96', expected a whole number of at least 1, in"),
+        ("xception", "default", {"resolution": 96.0}, "resolution is 96.0, expected a whole number"),
+        ("xception", "default", {"residual": 1}, "residual is 1, expected one of true, false"),
+        ("xception", "default", {"output": ["softmax"]}, "output is ['softmax'], expected one of softmax, sigmoid"),
+        ("xception", "width", {}, "'width' of xception is a field without a value; write width=VALUE, where VALUE is"),
+        ("xception", "order=both", {}, "`xibench list xception --fields` explains"),
+        ("xception", "segment=3", {}, "did you mean segments or momentum? `xibench list xception --fields` explains"),
+        ("xception", "zzz=3", {}, "intermediate, order, segments, operator; `xibench list xception --fields` explains"),
         ("vgg16", "default", {"resolution": 31}, "vgg16: resolution 31 is too small, the minimum is 32"),
         ("grouped", "segments=729", {}, "segments is 729, expected 1 to 728"),
         ("grouped", "channels=0", {}, "channels is 0, expected a whole number of at least 1"),
@@ -173,7 +224,7 @@ def test_parts_of_a_variant_are_put_together() -> None:
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
-    model: str, variant: str, fields: dict[str, int], message: str
+    model: str, variant: str, fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((InvalidConfiguration, UnknownName)) as raised:
         network(model, variant, **fields)

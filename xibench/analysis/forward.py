@@ -158,7 +158,7 @@ def _weights(declared: tuple[Parameter, ...], shifts: Shifts, seed: int) -> Weig
 
 def _shifts(network: Network) -> Shifts:
     """Return the parameters that give the inputs of every ReLU the mean OFFSET, and the constants to add to them."""
-    instances = [*infer_shapes(network), *infer_auxiliary_shapes(network)]
+    instances = [*infer_shapes(network), *infer_auxiliary_shapes(network, enlarge=True)]
     # Batch norms that follow the ReLU of a convolution -> that convolution.
     conv_of_norm = {
         norm.path: conv.path

@@ -1,4 +1,4 @@
-"""All registered names that commands accept."""
+"""All registered names that commands accept, and the fields of a network's variants."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def inventory() -> dict[str, Any]:
     """
     from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, REFERENCES, THIRD_PARTY
     from frameworks.architectures import MODELS, OPERATORS
+    from frameworks.architectures.operators import SHAPES
     from frameworks.recipes import PRECISIONS, RECIPES
     from xibench.run.plan import PRESETS
     from xibench.scenarios import SCENARIOS
@@ -29,7 +30,10 @@ def inventory() -> dict[str, Any]:
         "recipes": list(RECIPES),
         "precisions": list(PRECISIONS),
         "presets": list(PRESETS),
+        "shapes": {name: _shape(name) for name in SHAPES},
         "purposes": {
+            "models": {name: model.what for name, model in MODELS.items()},
+            "operators": {name: operator.what for name, operator in OPERATORS.items()},
             "references": {name: framework.what for name, framework in REFERENCES.items()},
             "contenders": {name: framework.what for name, framework in THIRD_PARTY.items()},
             "scenarios": {name: scenario.description for name, scenario in SCENARIOS.items()},
@@ -39,6 +43,45 @@ def inventory() -> dict[str, Any]:
         },
         "versions": {name: _versions(name) for name in IMPLEMENTATIONS},
     }
+
+
+def variants_of(model: str) -> dict[str, Any]:
+    """Describe the variants of one network or operator and the fields that they are made of.
+
+    Returns:
+        The document of `xibench list MODEL --json`. `variants` maps each name to the fields that it sets. `fields`
+        holds, for each field that `--variant` can set, its name, the values that it takes in words, its default, its
+        meaning, and the networks or operators that have it.
+
+    Raises:
+        UnknownName: No network or operator has this name.
+    """
+    from frameworks.architectures import MODELS, NETWORKS, OPERATORS, network, variant_fields
+
+    default = network(model).config  # raises UnknownName
+    alike = MODELS if model in MODELS else OPERATORS  # a field of the same name means something else in the others
+    return {
+        "name": model,
+        "what": NETWORKS[model].what,
+        "variants": {name: dict(fields) for name, fields in NETWORKS[model].variants.items()},
+        "fields": [
+            {
+                "name": field.name,
+                "takes": field.takes,
+                "default": getattr(default, field.name),
+                "meaning": field.meaning,
+                "networks": [name for name in alike if field.name in variant_fields(name)],
+            }
+            for field in variant_fields(model).values()
+        ],
+    }
+
+
+def _shape(variant: str) -> dict[str, int]:
+    from frameworks.architectures import network
+
+    config = network("separable", variant).config
+    return {"resolution": config.resolution, "channels": config.channels, "features": config.features}
 
 
 def _versions(framework: str) -> dict[str, str | None]:

@@ -155,7 +155,8 @@ def _variant(model: str, variant: str, on_progress: OnProgress, workers: Workers
 
     Inference runs at full width, for a comparator also at its own resolution. Training mode and recipes run at a
     quarter of the width, on which none of their possible errors depends; only the training mode of the default variant
-    runs at full width, because keras.applications has no other.
+    runs at full width, because keras.applications has no other. Training mode takes a larger image where an auxiliary
+    classifier needs one.
     """
     built = network(model, variant)
     own = built.input_shape[0]
@@ -170,7 +171,9 @@ def _variant(model: str, variant: str, on_progress: OnProgress, workers: Workers
     if not MODELS[model].main:
         checks += compare_inference(workers, msgspec.structs.replace(job, resolution=own))
     narrow = msgspec.structs.replace(job, variant=_narrowed(model, variant))
-    checks += compare_training(workers, job if variant == "default" else narrow, built)
+    trainable = max(SMALL_RESOLUTION, min_resolution(built, training=True))
+    training = msgspec.structs.replace(job if variant == "default" else narrow, resolution=trainable)
+    checks += compare_training(workers, training, built)
     return checks + compare_recipes(workers, narrow, built), []
 
 

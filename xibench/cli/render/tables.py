@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from frameworks.architectures import MODELS, OPERATORS
+from frameworks.architectures.variants import OF_THE_CASE
 from xibench.cli.render.terminal import table_of
 from xibench.record.format import NONE, count, error, seconds, size
 
@@ -32,11 +34,14 @@ def cost_table(costs: NetworkCost) -> Table:
         ("activations", costs.activations, count(costs.activations)),
         ("bytes moved", costs.bytes_moved, size(costs.bytes_moved)),
     ]
-    if costs.auxiliary_macs:
-        beside = costs.auxiliary_macs
-        rows.append(("multiply-adds of the auxiliary classifier", beside, count(beside, "MAC")))
+    cells = [(name, f"{exact:,}", about) for name, exact, about in rows]
+    beside = "multiply-adds of the auxiliary classifier"
+    if costs.auxiliary_macs is None:
+        cells.append((f"{beside}: training needs a larger image", NONE, NONE))
+    elif costs.auxiliary_macs:
+        cells.append((beside, f"{costs.auxiliary_macs:,}", count(costs.auxiliary_macs, "MAC")))
     title = f"{costs.model}/{costs.variant}: {costs.resolution} px, batch {costs.batch}, {costs.precision}"
-    return table_of(title, ("", "exactly", "about"), [(a, f"{b:,}", c) for a, b, c in rows], right=("exactly", "about"))
+    return table_of(title, ("", "exactly", "about"), cells, right=("exactly", "about"))
 
 
 def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
@@ -93,27 +98,63 @@ def inventory_tables(names: Mapping[str, Any]) -> list[Table]:
     """Build the tables of `xibench list`."""
     purposes = names["purposes"]
     versions = names["versions"]
+    networks = [(m["name"], purposes["models"][m["name"]], ", ".join(m["variants"])) for m in names["models"]]
+    shapes = [(name, *map(str, shape.values())) for name, shape in names["shapes"].items()]
+    sizes = ("resolution", "channels", "features")
     return [
-        *(
-            table_of(title, (column, "variants"), [(m["name"], ", ".join(m["variants"])) for m in names[key]])
-            for title, column, key in (("Networks", "model", "models"), ("Operators", "operator", "operators"))
-        ),
-        table_of("Frameworks", ("framework", "installed"), [(f, installed(versions[f])) for f in names["frameworks"]]),
+        table_of("Networks (-m)", ("model", "is", "variants"), networks),
+        table_of("Operators (--operator): single layers of these networks", ("operator", "is"),
+                 purposes["operators"].items()),
+        table_of("Shapes: the variants of every operator", ("variant", *sizes), shapes, right=sizes),
+        table_of("Frameworks (-f)", ("framework", "installed"),
+                 [(f, installed(versions[f])) for f in names["frameworks"]]),
         table_of(
-            "Reference implementation for `verify`; `run` measures it only if named (-f reference)",
+            "Reference of `verify` (-f reference measures it)",
             ("reference", "is", "installed"),
             [(name, what, installed(versions[name])) for name, what in purposes["references"].items()],
         ),
         table_of(
-            "Third-party implementations, measured like a framework (-f keras-jax)",
+            "Third-party implementations (-f keras-jax)",
             ("implementation", "is", "installed"),
             [(name, what, installed(versions[name])) for name, what in purposes["contenders"].items()],
         ),
-        table_of("Scenarios", ("scenario", "measures"), purposes["scenarios"].items()),
-        table_of("Recipes", ("recipe", "stands for"), purposes["recipes"].items()),
-        table_of("Precisions", ("precision", "means"), purposes["precisions"].items()),
-        table_of("Presets", ("preset", "for"), purposes["presets"].items()),
-    ]
+        table_of("Scenarios (--scenario)", ("scenario", "measures"), purposes["scenarios"].items()),
+        table_of("Recipes (--recipe)", ("recipe", "stands for"), purposes["recipes"].items()),
+        table_of("Precisions (--precision)", ("precision", "means"), purposes["precisions"].items()),
+        table_of("Presets (--preset)", ("preset", "for"), purposes["presets"].items()),
+    ]  # fmt: skip
+
+
+def variant_table(found: Mapping[str, Any]) -> Table:
+    """Build the table of a network's variants and what each sets, as options take it."""
+    rows = []
+    for name, fields in found["variants"].items():
+        of_variant = [f"{field}={_written(value)}" for field, value in fields.items() if field not in OF_THE_CASE]
+        of_case = [f"--{field} {value}" for field, value in fields.items() if field in OF_THE_CASE]
+        rows.append((name, " ".join(["+".join(of_variant), *of_case]) or "the defaults"))
+    return table_of(f"Variants of {found['name']}", ("variant", "sets"), rows)
+
+
+def field_table(found: Mapping[str, Any]) -> Table:
+    """Build the table of the fields that a variant of a network can set."""
+    fields = found["fields"]
+    rows = [(f["name"], f["takes"], _written(f["default"]), f["meaning"], _networks(f["networks"])) for f in fields]
+    example = "+".join(f"{f['name']}={_written(f['default'])}" for f in fields[:2])
+    title = f"Fields of --variant for {found['name']}, joined by + with each other and with variants: {example}"
+    return table_of(title, ("field", "takes", "default", "meaning", "in"), rows)
+
+
+def _networks(names: Sequence[str]) -> str:
+    """Name networks or operators; all of them, or all but one, in fewer words."""
+    for kind, known in (("networks", MODELS), ("operators", OPERATORS)):
+        others = [name for name in known if name not in names]
+        if names[0] in known and len(others) < 2:
+            return f"all {kind}{' but ' * len(others)}{''.join(others)}"
+    return ", ".join(names)
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def installed(versions: Mapping[str, str | None]) -> str:

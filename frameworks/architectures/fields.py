@@ -1,0 +1,98 @@
+"""The fields of a configuration: each says beside its declaration what it means and which values it takes.
+
+    dropout: Annotated[float, "rate before the logits", SHARE] = 0.5
+
+Checks, the parsing of variants, messages and `xibench list` read these annotations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from numbers import Integral, Real
+from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+
+from frameworks.errors import InvalidConfiguration
+
+
+class Range(NamedTuple):
+    """The numbers that a field takes.
+
+    text: says which. contains: whether a number is one of them.
+    """
+
+    text: str
+    contains: Callable[[Any], bool]
+
+
+COUNT: Final = Range("a whole number of at least 1", lambda number: number >= 1)
+POSITIVE: Final = Range("a number above 0", lambda number: 0 < number < math.inf)
+SHARE: Final = Range("a number from 0 up to, not including, 1", lambda number: 0 <= number < 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a configuration.
+
+    kind: int, float, bool or a Literal of strings. meaning: of the field.
+    numbers: those that it takes; None for other kinds.
+    """
+
+    name: str
+    kind: Any
+    meaning: str
+    numbers: Range | None = None
+
+    @property
+    def choices(self) -> dict[str, str | bool]:
+        """The values of a field that is no number, as they are written; empty for a number."""
+        if self.kind is bool:
+            return {"true": True, "false": False}
+        return {value: value for value in get_args(self.kind)}
+
+    @property
+    def takes(self) -> str:
+        """The values of the field, in words."""
+        return self.numbers.text if self.numbers else f"one of {', '.join(self.choices)}"
+
+    def parse(self, text: str) -> Any:
+        """Return the value that a variant gives as text. Raises InvalidConfiguration for text that is not one."""
+        try:
+            return self.choices[text] if self.numbers is None else self.kind(text)
+        except (KeyError, ValueError):
+            raise self._wrong(text) from None
+
+    def checked(self, value: Any) -> Any:
+        """Return a value as the field's own type. Raises InvalidConfiguration for a value that it does not take."""
+        if self.numbers is None:
+            if type(value) in (str, bool) and value in self.choices.values():
+                return value
+        elif not isinstance(value, bool) and isinstance(value, Integral if self.kind is int else Real):
+            number = self.kind(value)  # also of NumPy's types
+            if self.numbers.contains(number):
+                return number
+        raise self._wrong(value)
+
+    def _wrong(self, value: Any) -> InvalidConfiguration:
+        return InvalidConfiguration(f"{self.name} is {value!r}, expected {self.takes}")
+
+
+@cache
+def fields_of(config: type) -> dict[str, Field]:
+    """Return the fields of a configuration's class by name. A subclass that changes a default keeps the meaning."""
+    found: dict[str, Field] = {}
+    for owner in reversed(config.__mro__):
+        for name, hint in get_type_hints(owner, include_extras=True).items():
+            if get_origin(hint) is Annotated:
+                kind, *notes = get_args(hint)
+                found[name] = Field(name, kind, *notes)
+    return found
+
+
+def check(config: Any) -> None:
+    """Give every field of a configuration its own type. Raises InvalidConfiguration for a value that is not allowed."""
+    kind: type = type(config)
+    for name, field in fields_of(kind).items():
+        object.__setattr__(config, name, field.checked(getattr(config, name)))  # frozen for everybody else
