@@ -84,8 +84,7 @@ def test_times_are_computed_from_the_bytes_beside_them(model: str, variant: str,
     for layer in roof.layers:
         assert layer.bytes_moved == counted[layer.name].bytes_fused
         assert layer.attainable_s == max(layer.flops / PEAK, layer.bytes_moved / BANDWIDTH)
-    for block in (*block_costs(costs), costs):
-        assert block.bytes_fused <= block.bytes_moved
+    assert all(block.bytes_fused <= block.bytes_moved for block in block_costs(costs))
     intensity = 2 * costs.macs / bytes_fused(model, variant, costs.resolution, 1, "fp32")
     assert 2 * costs.macs / roof.attainable_s <= min(PEAK, intensity * BANDWIDTH) * (1 + 1e-9), "above the roof"
 

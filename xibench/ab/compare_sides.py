@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -27,6 +26,7 @@ from xibench.record.comparison import Compared, Comparison, NotCompared, compare
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
+from xibench.record.uninterrupted import ScratchFolder
 from xibench.run import execute, plan
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection
@@ -140,7 +140,7 @@ def compare_selection(
         UsageError, UnknownName, InvalidConfiguration: A name of the selection, a side or its recipe does not exist.
         InputError, StoreError: The inputs cannot be read, or the file cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="xibench-sides-") as scratch:
+    with ScratchFolder("xibench-sides-") as scratch:
         both = (resolve(sides[0], Path(scratch)), resolve(sides[1], Path(scratch)))
         if (both[0].framework is None) != (both[1].framework is None):
             raise UsageError(f"sides {sides[0]} and {sides[1]}: expected framework:NAME for both, or for neither")
@@ -193,7 +193,7 @@ def _take_pairs(
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
     conditions = ConditionMonitor(watch_s=WATCH_S)
-    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, closing(conditions.nvml):
+    with ScratchFolder("xibench-ab-") as folder, closing(conditions.nvml):
         while todo := [state for state in states if state.is_open(limits)]:
             for state in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:

@@ -11,7 +11,7 @@ import typer
 
 from xibench.cli.options import Json, RunFileOptions, SamplingOptions, SelectionOptions, expand_options, print_json
 from xibench.cli.planning import measure, measure_pending, plan_run, print_plan, refuse_beside_resume
-from xibench.errors import XibenchError
+from xibench.errors import XibenchError, saying_if_interrupted
 
 
 @expand_options
@@ -56,20 +56,22 @@ def run(
 
 def print_result(path: Path, as_json: bool) -> None:
     """Print the figures of a run file and the next commands. Raises XibenchError if no case could be measured."""
-    from xibench.cli.commands.show import document
-    from xibench.cli.render.run_tables import print_run
-    from xibench.record import format
-    from xibench.record.store import read
-
-    stored = read(path)
-    print_run(path, stored, to_stderr=as_json)
     quoted = shlex.quote(str(path))
-    print(
-        f"\nRun file:  {path}\nCharts:    xibench report {quoted}\nAs table:  xibench export {quoted} --out run.csv",
-        file=sys.stderr,
-    )
-    if as_json:
-        print_json(document(path, stored))
+    with saying_if_interrupted(f"the run is complete: `xibench show {quoted}` prints its figures"):
+        from xibench.cli.commands.show import document
+        from xibench.cli.render.run_tables import print_run
+        from xibench.record import format
+        from xibench.record.store import read
+
+        stored = read(path)
+        print_run(path, stored, to_stderr=as_json)
+        print(
+            f"\nRun file:  {path}\nCharts:    xibench report {quoted}\n"
+            f"As table:  xibench export {quoted} --out run.csv",
+            file=sys.stderr,
+        )
+        if as_json:
+            print_json(document(path, stored))
     if not any(record.status == "ok" for record in stored.records):
         raise XibenchError(
             f"none of {format.counted(len(stored.records), 'case')} could be measured: the reasons are above; "

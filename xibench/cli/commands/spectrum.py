@@ -36,7 +36,7 @@ from xibench.cli.planning import (
     sampling,
     selection,
 )
-from xibench.errors import XibenchError
+from xibench.errors import XibenchError, saying_if_interrupted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,18 +134,20 @@ def spectrum(
 
 def print_curves(path: Path, as_json: bool) -> None:
     """Print the curves of a run file and their summary. Raises XibenchError if it has none."""
-    from xibench.analysis.spectrum import MIN_POINTS, curves
-    from xibench.analysis.spectrum_text import document
-    from xibench.cli.render.spectrum_tables import show_curves
-    from xibench.record.store import read
+    quoted = shlex.quote(str(path))
+    with saying_if_interrupted(f"the run is complete: `xibench spectrum {quoted}` prints its curves"):
+        from xibench.analysis.spectrum import MIN_POINTS, curves
+        from xibench.analysis.spectrum_text import document
+        from xibench.cli.render.spectrum_tables import show_curves
+        from xibench.record.store import read
 
-    stored = read(path)
-    found = curves(stored.records, stored.calibration)
-    if as_json:
-        print_json({"file": str(path), "curves": [document(curve) for curve in found]})
-    else:
-        show_curves(stored, found)
-        print(f"\nRun file:  {path}\nCharts:    xibench report {shlex.quote(str(path))}", file=sys.stderr)
+        stored = read(path)
+        found = curves(stored.records, stored.calibration)
+        if as_json:
+            print_json({"file": str(path), "curves": [document(curve) for curve in found]})
+        else:
+            show_curves(stored, found)
+            print(f"\nRun file:  {path}\nCharts:    xibench report {quoted}", file=sys.stderr)
     if not any(len(curve.measured) > 1 for curve in found):
         raise XibenchError(
             f"{path} has no curve of the spectrum: expected at least {MIN_POINTS} numbers of segments, measured with "

@@ -58,10 +58,9 @@ def layer_table(costs: NetworkCost, roof: Roofline | None = None, block: str | N
     layers = (*costs.layers, *(costs.auxiliary_layers if block else ()))
     rows = {layer.name: _layer_row(layer) for layer in layers if block in (None, layer.name.split(".")[0])}
     title = f"{costs.model}/{costs.variant}: layers{f' of {block}' if block else ''}"
+    right = [*LAYER_FIGURES, *([AS_WRITTEN] if roof is None else FUSED)]
     if roof is None:
-        right = (*LAYER_FIGURES, AS_WRITTEN)
         return table_of(title, ("layer", "kind", *right), rows.values(), right)
-    right = (*LAYER_FIGURES, *FUSED)
     timed = {
         layer.name: (
             size(layer.bytes_moved), seconds(layer.attainable_s) if layer.attainable_s else NONE, layer.bound
