@@ -9,6 +9,7 @@ from scipy.stats import binom, quantile_test
 from xibench.measure.statistics import (
     RESAMPLES,
     Interval,
+    Outliers,
     bounding_ranks,
     few_units_factor,
     hierarchical_median,
@@ -80,6 +81,26 @@ def test_the_typical_value_is_the_estimate_of_the_interval(lengths: tuple[int, .
     assert typical_value(processes) == hierarchical_median(processes).median
 
 
+@pytest.mark.parametrize("lengths", [(4, 6), (5, 7), (2, 3, 8)])
+def test_the_estimate_is_the_geometric_mean_of_the_medians_of_unsorted_steps(lengths: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    logs = [rng.permutation(rng.normal(0, 1, length) ** 2) for length in lengths]  # skewed: no median is a mean
+    expected = math.exp(np.mean([np.median(values) for values in logs]))
+    processes = [list(np.exp(values)) for values in logs]
+    assert hierarchical_median(processes).median == pytest.approx(expected, rel=1e-12)
+    assert typical_value(processes) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_order_of_the_steps_changes_no_percentile() -> None:
+    steps = list(np.random.default_rng(4).exponential(1, 400))
+    for q in (0.5, 0.9, 0.99):
+        assert percentile(steps, q) == percentile(sorted(steps), q)
+    found = percentile(steps, 0.5)
+    assert found.low is not None
+    assert found.high is not None
+    assert min(steps) < found.low < float(np.median(steps)) < found.high < max(steps)
+
+
 def test_without_samples_there_is_no_median() -> None:
     with pytest.raises(ValueError, match="received none"):
         median_interval([])
@@ -145,3 +166,9 @@ def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:
     short = [1.0, 9.0, 1.0]
     together = outliers([samples, slower, samples[:9], short])
     assert (together.mild, together.severe, together.n) == (3, 2, 32)
+
+
+def test_four_samples_can_have_an_outlier_and_fewer_cannot() -> None:
+    assert outliers([[1.0, 1.0, 1.0, 2.0]]) == Outliers(1, 0, 4)
+    for few in ([1.0, 1.0, 9.0], [1.0, 9.0], [9.0]):  # their interquartile range is as large as any distance
+        assert outliers([few]) == Outliers(0, 0, len(few))
