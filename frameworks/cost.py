@@ -39,7 +39,9 @@ from frameworks.task import INFER, Infer, Task
 ITEM_BYTES: Final = {"fp64": 8, "fp32": 4, "tf32": 4, "bf16": 2}
 FUSED_AWAY: Final = ("batch_norm", "activation", "dropout", "concat", "slice", "flatten")
 """Layer kinds that cause no memory traffic once they are fused into a neighbour, which then reads or writes the changed
-values directly: normalised or activated, at their offset in a concatenation, or from a slice of an input.
+values directly: normalised or activated, at their offset in a concatenation, or from a slice of an input. A residual
+addition is fused into the layer that computes its first operand, which writes the sum instead: only the second operand
+is read.
 """
 
 
@@ -53,6 +55,7 @@ class LayerCost:
     macs, elementwise: multiply-adds, and operations outside them, of the whole batch.
     activations: output values of a convolution or dense layer for the whole batch; 0 for other kinds.
     bytes_moved: inputs, outputs and parameters, each read or written once, for the whole batch.
+    bytes_fused: the same with element-wise layers fused into their neighbours: 0 for the kinds in FUSED_AWAY.
     """
 
     name: str
@@ -65,6 +68,7 @@ class LayerCost:
     elementwise: int
     activations: int
     bytes_moved: int
+    bytes_fused: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class NetworkCost:
     elementwise: int
     activations: int
     bytes_moved: int
+    bytes_fused: int
     layers: tuple[LayerCost, ...]
     auxiliary_macs: int | None
     auxiliary_layers: tuple[LayerCost, ...]
@@ -130,6 +135,7 @@ def cost(
         elementwise=sum(layer.elementwise for layer in layers),
         activations=sum(layer.activations for layer in layers),
         bytes_moved=sum(layer.bytes_moved for layer in layers),
+        bytes_fused=sum(layer.bytes_fused for layer in layers),
         layers=layers,
         auxiliary_macs=sum(layer.macs for layer in auxiliary) if trainable else None,
         auxiliary_layers=auxiliary if trainable else (),
@@ -143,20 +149,11 @@ def roofline_layers(costs: NetworkCost, fused: bool) -> tuple[tuple[int, int], .
 
     Args:
         costs: of the network.
-        fused: whether element-wise layers are fused into neighbours. If not, every layer reads and writes memory. If
-            so, layers of the kinds in FUSED_AWAY move nothing. A residual addition is fused into the layer that
-            computes its first operand, which writes the sum instead: only the second operand is read. Convolutions,
-            pools and dense layers read their input and parameters and write their output, each once.
+        fused: whether element-wise layers are fused into neighbours (see FUSED_AWAY). If not, every layer reads and
+            writes memory. Either way, convolutions, pools and dense layers read their input and parameters and write
+            their output, each once.
     """
-    layers = []
-    for layer in costs.layers:
-        bytes_moved = layer.bytes_moved
-        if fused and layer.kind in FUSED_AWAY:
-            bytes_moved = 0
-        elif fused and layer.kind == "add":
-            bytes_moved = math.prod(layer.output_shape) * costs.batch * ITEM_BYTES[costs.precision]
-        layers.append((2 * layer.macs, bytes_moved))
-    return tuple(layers)
+    return tuple((2 * layer.macs, layer.bytes_fused if fused else layer.bytes_moved) for layer in costs.layers)
 
 
 def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCost:
@@ -166,6 +163,10 @@ def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCos
         count * (item_bytes if p.role in ("kernel", "bias") else max(item_bytes, 4)) for count, p in parameters
     )
     kind, macs, elementwise, values = _work(instance)
+    bytes_moved = values * batch * item_bytes + parameter_bytes
+    bytes_fused = 0 if kind in FUSED_AWAY else bytes_moved
+    if kind == "add":
+        bytes_fused = math.prod(instance.output_shape) * batch * item_bytes
     return LayerCost(
         name=instance.path,
         kind=kind,
@@ -176,7 +177,8 @@ def _layer_cost(instance: LayerInstance, batch: int, precision: str) -> LayerCos
         macs=macs * batch,
         elementwise=elementwise * batch,
         activations=math.prod(instance.output_shape) * batch if macs else 0,
-        bytes_moved=values * batch * item_bytes + parameter_bytes,
+        bytes_moved=bytes_moved,
+        bytes_fused=bytes_fused,
     )
 
 

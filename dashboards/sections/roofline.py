@@ -14,15 +14,16 @@ from dashboards import captions, curves, trust, words
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, families, network_title
 from dashboards.style import framework_colour, logarithmic, recipe_symbol
+from xibench.analysis.costs import bytes_fused
 from xibench.record import format as fmt
 from xibench.record.schema import Calibration
 
 WHAT: Final = (
-    "Both axes are logarithmic. Arithmetic intensity is two FLOPs per multiply-add over the bytes that every layer "
-    "reads and writes once. The line is the roof: the fastest copy and the fastest matmul of any framework in this "
-    "run; dotted lines are the matmuls of the other frameworks. Marks are cases. Ticks are attainable rates: the time "
-    "under the roof, summed over a network's layers with element-wise layers fused. Attained is the rate of a mark "
-    "over that of its tick."
+    "Both axes are logarithmic. Arithmetic intensity is two FLOPs per multiply-add over the bytes that a step reads "
+    "and writes with element-wise layers fused. The line is the roof: the fastest copy and the fastest matmul of any "
+    "framework in this run; dotted lines are the matmuls of the other frameworks. Marks are cases. Ticks are "
+    "attainable rates: the time under the roof, summed over a network's layers, from the same bytes. Attained is the "
+    "rate of a mark over that of its tick."
 )
 MAX_NAMES: Final = 4  # columns of marks; with more, the chart has no names
 
@@ -41,8 +42,10 @@ def section(run: LoadedRun) -> Section:
 
 
 def intensity(row: Row) -> float:
-    """Arithmetic intensity of one step, in FLOPs per byte."""
-    return 2 * row.record.costs.macs / row.record.costs.bytes_moved
+    """Arithmetic intensity of one step in FLOPs per byte, with element-wise layers fused as for its attainable time."""
+    case = row.case
+    moved = bytes_fused(case.model, case.variant, case.resolution, case.batch, case.precision)
+    return 2 * row.record.costs.macs / moved
 
 
 def attainable(row: Row) -> float | None:
@@ -225,8 +228,8 @@ def _table(group: Group, rows: Sequence[Row]) -> Table:
             fmt.number(1e3 * row.summary.step_s.median) if row.summary.step_s else fmt.NONE, *trust.cells(row),
         ))
     columns = (
-        "Network", "Input", "Batch", "Framework", "Recipe", "FLOP per byte", "GFLOP/s", "Attainable GFLOP/s",
-        "Attainable, ms", "Attainable without fusion, ms", "Measured, ms", *trust.COLUMNS,
+        "Network", "Input", "Batch", "Framework", "Recipe", "FLOP per byte, fused", "GFLOP/s", "Attainable GFLOP/s",
+        "Attainable, fused, ms", "Attainable without fusion, ms", "Measured, ms", *trust.COLUMNS,
     )
     return Table(columns, tuple(cells), frozenset({2, *range(5, len(columns))}), fold="Data table")
 
@@ -243,8 +246,8 @@ def _matmuls(run: LoadedRun) -> Table:
             size = fmt.NONE if p.n is None else f"{p.n} × {p.n}"
             rows.append((words.name(p.framework), p.precision, size, rate, *_taken(calibration)))
     caption = (
-        "Ceilings: the fastest square matmul of each framework in each precision, two FLOPs per multiply-add, median "
-        "of the timed calls. Marked (◆): the roof."
+        "Ceilings: the fastest square matmul of each framework in each precision, two FLOPs per multiply-add, in "
+        "its fastest timed call. Marked (◆): the roof."
     )
     columns = ("Framework", "Precision", "Size", "GFLOP/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({3}), caption=caption)
@@ -260,7 +263,7 @@ def _copies(run: LoadedRun) -> Table:
                 fastest = c.bytes_per_s == calibration.bytes_per_s
                 rate = Marked(text, "fastest: the slope of the roof") if fastest else text
             rows.append((words.name(c.framework), fmt.or_none(c.size_bytes, fmt.mebibytes), rate, *_taken(calibration)))
-    caption = "Ceilings: a copy in device memory, bytes read plus bytes written. Marked (◆): the slope of the roof."
+    caption = "Ceilings: the fastest copy in device memory, bytes read and written. Marked (◆): the slope of the roof."
     columns = ("Framework", "Array", "GB/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({2}), caption=caption)
 

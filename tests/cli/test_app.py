@@ -90,6 +90,23 @@ def test_an_unexpected_error_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch
         app.call(["cost", "xception"])
 
 
+def test_ctrl_c_in_any_command_is_one_line(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("frameworks.cost.cost", interrupt)
+    assert app.call(["cost", "xception"]) == 130
+    assert capfd.readouterr() == ("", "xibench: interrupted\n")
+
+
+def test_ctrl_c_while_the_command_line_is_imported_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    command = [sys.executable, "-m", "xibench", "list"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "xibench: interrupted\n")
+
+
 def test_a_table_can_be_printed_to_an_ascii_output(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xibench", "cost", "xception"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.builders import calibration, header, small_case
+from tests.builders import append, calibration, header, record, small_case
 from tests.cli.command import error_of, xibench
 from xibench.analysis.counter_terms import Term
 from xibench.analysis.counters import CounterCheck
@@ -94,6 +96,8 @@ def test_an_auxiliary_classifier_has_no_cost_where_the_image_is_too_small_to_tra
         (["xception", "--batch", "many"], ["--batch", "received many", "whole number"]),
         (["xception", "--resolution", "6"], ["resolution 6 is too small", "the minimum is 7"]),
         (["inception_v3", "--resolution", "74"], ["resolution 74 is too small", "the minimum is 75"]),
+        (["xception", "--block", "block4,blok5"], ["unknown block 'blok5' of xception/default", "block5, block6"]),
+        (["inception_v3", "--block", "block4"], ["unknown block 'block4'", "mixed_5b, mixed_5c"]),
     ],
 )
 def test_a_usage_error_is_one_line(arguments: list[str], words: list[str], tmp_path: Path) -> None:
@@ -119,6 +123,74 @@ def test_attainable_times_at_the_ceilings_of_a_run_add_up_over_the_layers(run_fi
     assert 2 * found["macs"] / 12e9 <= roof["attainable_s"] <= roof["as_written_s"]
     bf16 = cost("xception", "--run", "run.jsonl", "--batch", "2", "--precision", "bf16", cwd=run_file.parent)
     assert bf16["roofline"]["peak_flops_per_s"] == 6e9
+
+
+def rows_of(shown: str, start: str) -> dict[str, list[str]]:
+    return {line.split()[0]: line.split() for line in shown.splitlines() if line.startswith(start)}
+
+
+def test_blocks_have_a_row_each_and_times_only_from_a_run(run_file: Path) -> None:
+    bare = xibench("cost", "xception", "--blocks", "--batch", "8", cwd=run_file.parent).stdout
+    assert "attainable" not in bare
+    assert "as written" in bare
+    assert rows_of(bare, "block")["block4"] == ["block4", "8,480,708,800", "13", "%", "920,312", "4", "%", "489", "MiB"]
+    timed = xibench("cost", "xception", "--blocks", "--batch", "8", "--run", "run.jsonl", cwd=run_file.parent).stdout
+    rows = rows_of(timed, "block")
+    assert list(rows)[-14:] == [f"block{n}" for n in range(1, 15)]
+    assert rows["block4"][-6:] == ["compute,", "91", "%", "of", "its", "time"]
+    assert rows_of(timed, "head")["head"][-1] == "memory"
+    assert rows_of(timed, "network")["network"][1:5] == ["66,859,227,968", "100", "%", "22,910,480"]
+
+
+def test_one_command_says_what_a_block_costs_and_what_bounds_it(run_file: Path) -> None:
+    arguments = ["cost", "xception", "--block", "block4", "--batch", "8"]
+    shown = xibench(*arguments, "--run", "run.jsonl", cwd=run_file.parent).stdout
+    assert set(rows_of(shown, "block")) == {
+        "block4", *(f"block4.sepconv{n}.{part}" for n in (1, 2) for part in ("relu", "depthwise", "pointwise", "bn")),
+        "block4.pool", "block4.shortcut.conv", "block4.shortcut.bn", "block4:",
+    }
+    assert shown.splitlines()[-1] == (
+        "block4: 13 % of the MACs, 4 % of the parameters and 12 % of the attainable time at batch 8; "
+        "compute-bound for 91 % of that time"
+    )
+    bare = xibench(*arguments, cwd=run_file.parent).stdout.splitlines()[-1]
+    assert bare.startswith("block4: 13 % of the MACs and 4 % of the parameters at batch 8; `--run latest` adds ")
+    assert "time" not in bare.partition(";")[0]
+    several = xibench(
+        "cost", "inception_v3", "--variant", "auxiliary", "--block", "pool_3a_3x3,auxiliary", "--run", "run.jsonl",
+        cwd=run_file.parent,
+    ).stdout.splitlines()  # fmt: skip
+    assert re.fullmatch(r"pool_3a_3x3: 0 % of the MACs, 0 % of .* time at batch 1; memory-bound", several[-2])
+    assert several[-1] == "auxiliary: 12 % of the parameters, and no work in inference"
+
+
+def test_the_json_has_the_blocks_and_with_a_run_their_times_and_what_it_attained(tmp_path: Path) -> None:
+    case = msgspec.structs.replace(small_case(batch=8), recipe="tuned")
+    with RunFile.create(tmp_path / "run.jsonl", header([case])) as file:
+        file.append(calibration())
+        append(file, record(case, [0.2, 0.2, 0.2]))
+    narrow = ("xception", "--variant", "narrow", "--batch", "8", "--resolution", "75")
+    bare, timed = cost(*narrow, cwd=tmp_path), cost(*narrow, "--run", "run.jsonl", cwd=tmp_path)
+    assert bare["blocks"] == timed["blocks"]
+    assert "attainable_s" not in bare["blocks"][0]
+    roof = timed["roofline"]
+    assert [block["name"] for block in roof["blocks"]] == [block["name"] for block in bare["blocks"]]
+    assert [block["bytes_moved"] for block in roof["blocks"]] == [block["bytes_fused"] for block in bare["blocks"]]
+    (found,) = roof["measured"]
+    assert (found["framework"], found["recipe"], found["step_s"]) == ("pytorch", "tuned", 0.2)
+    shown = xibench("cost", *narrow, "--run", "run.jsonl", cwd=tmp_path).stdout
+    assert rows_of(shown, "pytorch")["pytorch"][:3] == ["pytorch", "tuned", "200"]
+
+
+def test_each_time_stands_beside_the_bytes_that_it_is_computed_from(run_file: Path) -> None:
+    bare = xibench("cost", "xception", "--layers", cwd=run_file.parent).stdout
+    timed = xibench("cost", "xception", "--layers", "--run", "run.jsonl", cwd=run_file.parent).stdout
+    name = "block5.sepconv1.bn"  # as written it moves 2 x 4 x 728 x 19 x 19 bytes and its parameters; fused, nothing
+    assert rows_of(bare, name)[name][-2:] == ["2.02", "MiB"]
+    assert rows_of(timed, name)[name][-4:] == ["0", "B", "–", "fused"]
+    headings = [[line for line in shown.splitlines() if "element-wise" in line][-1] for shown in (bare, timed)]
+    assert [heading.split()[-2:] for heading in headings] == [["as", "written"], ["bound", "by"]]
+    assert headings[1].count("fused") == 2
 
 
 def test_the_table_shows_the_bound_of_each_layer(run_file: Path) -> None:

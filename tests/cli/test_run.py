@@ -295,6 +295,19 @@ def test_a_signal_leaves_a_valid_file_no_worker_no_folder_and_the_command_that_r
     wait_until_gone(*(worker.pid for worker in workers))
 
 
+def test_ctrl_c_while_figures_are_printed_says_how_to_see_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with RunFile.create(tmp_path / "run.jsonl", header([small_case()])) as run_file:
+        append(run_file, failure(small_case()))
+    monkeypatch.setattr("xibench.cli.render.run_tables.print_run", interrupt)
+    done = xibench("run", "--resume", "run.jsonl", cwd=tmp_path)
+    assert done.returncode == 130
+    cure = "the run is complete: `xibench show run.jsonl` prints its figures"
+    assert done.stderr.splitlines()[-1] == f"xibench: interrupted; {cure}"
+
+
 def test_resume_refuses_to_change_the_plan(tmp_path: Path) -> None:
     line = error_of("run", "--resume", "run.jsonl", "-m", "xception", "--batch", "8", cwd=tmp_path, code=2)
     assert "--model, --batch" in line

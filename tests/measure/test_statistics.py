@@ -12,6 +12,7 @@ from xibench.measure import statistics
 from xibench.measure.statistics import (
     RESAMPLES,
     Interval,
+    Outliers,
     bounding_ranks,
     few_units_factor,
     hierarchical_median,
@@ -81,6 +82,26 @@ def test_the_typical_value_is_the_estimate_of_the_interval(lengths: tuple[int, .
     rng = np.random.default_rng(3)
     processes = [list(rng.uniform(0.01, 0.02, n)) for n in lengths]
     assert typical_value(processes) == hierarchical_median(processes).median
+
+
+@pytest.mark.parametrize("lengths", [(4, 6), (5, 7), (2, 3, 8)])
+def test_the_estimate_is_the_geometric_mean_of_the_medians_of_unsorted_steps(lengths: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(3)
+    logs = [rng.permutation(rng.normal(0, 1, length) ** 2) for length in lengths]  # skewed: no median is a mean
+    expected = math.exp(np.mean([np.median(values) for values in logs]))
+    processes = [list(np.exp(values)) for values in logs]
+    assert hierarchical_median(processes).median == pytest.approx(expected, rel=1e-12)
+    assert typical_value(processes) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_order_of_the_steps_changes_no_percentile() -> None:
+    steps = list(np.random.default_rng(4).exponential(1, 400))
+    for q in (0.5, 0.9, 0.99):
+        assert percentile(steps, q) == percentile(sorted(steps), q)
+    found = percentile(steps, 0.5)
+    assert found.low is not None
+    assert found.high is not None
+    assert min(steps) < found.low < float(np.median(steps)) < found.high < max(steps)
 
 
 def test_without_samples_there_is_no_median() -> None:
@@ -191,3 +212,9 @@ def test_a_median_of_very_many_samples_takes_memory_for_these_alone(n: int) -> N
         tracemalloc.stop()
     assert covers(found, float(np.median(samples)))
     assert peak_bytes < 100 * n + 50 * 2**20
+
+
+def test_four_samples_can_have_an_outlier_and_fewer_cannot() -> None:
+    assert outliers([[1.0, 1.0, 1.0, 2.0]]) == Outliers(1, 0, 4)
+    for few in ([1.0, 1.0, 9.0], [1.0, 9.0], [9.0]):  # their interquartile range is as large as any distance
+        assert outliers([few]) == Outliers(0, 0, len(few))

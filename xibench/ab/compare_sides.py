@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -26,6 +25,7 @@ from xibench.record.pair_comparison import Series, all_series, comparison, decid
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
+from xibench.record.uninterrupted import ScratchFolder
 from xibench.run import execute, plan
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection
@@ -125,7 +125,7 @@ def planned(selection: Selection, sides: Sequence[str]) -> Iterator[tuple[tuple[
             a side cannot measure any case on this machine.
         InputError: A recipe file cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="xibench-sides-") as scratch:
+    with ScratchFolder("xibench-sides-") as scratch:
         resolved = [resolve(text, Path(scratch)) for text in sides]
         of_frameworks = [side.framework for side in resolved if side.framework is not None]
         if of_frameworks and len(of_frameworks) < len(resolved):
@@ -181,7 +181,7 @@ def _take_pairs(
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
     conditions = ConditionMonitor(watch_s=WATCH_S)
-    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, closing(conditions.nvml):
+    with ScratchFolder("xibench-ab-") as folder, closing(conditions.nvml):
         while todo := [one for one in series if _needs_a_pair(one, limits)]:
             for one in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:

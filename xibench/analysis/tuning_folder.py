@@ -15,7 +15,7 @@ import msgspec
 
 from xibench import __version__
 from xibench.analysis.tuning import SearchResult, Stage, search
-from xibench.errors import InputError, Interrupted, StoreError
+from xibench.errors import InputError, Interrupted, StoreError, saying_if_interrupted
 from xibench.record import lines, recipe_file
 from xibench.record.recipe_file import Gain, RecipeFile
 from xibench.record.schema import Case, Record
@@ -105,9 +105,15 @@ class TuningFolder:
             raise InputError(f"--resume {path}: its {PLAN_FILE} is damaged: {error}; start a new search") from None
         return cls(path, plan if budget_s is None else msgspec.structs.replace(plan, budget_s=budget_s), listener)
 
+    @property
+    def resume_command(self) -> str:
+        """The command that resumes the search."""
+        return _resume_command(self.path)
+
     def search(self) -> SearchResult:
         """Start or resume the search and return its result. Raises as `measure_stage` does."""
-        return search(self.plan.case, self.plan.choices, self.plan.batches, self.measure_stage, self._budget_spent)
+        with saying_if_interrupted(f"resume with `{self.resume_command}`"):
+            return search(self.plan.case, self.plan.choices, self.plan.batches, self.measure_stage, self._budget_spent)
 
     def write_recipe(self, found: SearchResult, path: Path | None = None) -> tuple[Path, RecipeFile]:
         """Write the result of the search as a recipe file.
@@ -174,7 +180,7 @@ class TuningFolder:
                     )
                     execute.run(pending, run_file, self._listener, calibrate=calibrate)
         except Interrupted:
-            cure = f"resume with `{_resume_command(self.path)}`"
+            cure = f"resume with `{self.resume_command}`"
             raise Interrupted(f"interrupted in stage {stage.name}; {cure}") from None
         if pending:
             self.plan = msgspec.structs.replace(self.plan, spent_s=self._spent_s())

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
@@ -32,6 +31,7 @@ from xibench.analysis.checks import (
 )
 from xibench.analysis.mistakes import MISTAKES, Mistake
 from xibench.analysis.verify_workers import Workers, gather
+from xibench.record.uninterrupted import ScratchFolder
 from xibench.workers.messages import ForwardPass
 
 RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {
@@ -114,7 +114,7 @@ def verify_networks(
         else:
             parts.append(partial(_variant, model, variant, on_progress))
     with (
-        TemporaryDirectory(prefix="xibench-verify-") as folder,
+        ScratchFolder("xibench-verify-") as folder,
         ThreadPoolExecutor(MAX_CONCURRENT_PARTS) as pool,
         Workers((*OURS, KERAS), Path(folder)) as workers,  # closes first, which ends parts that wait for a worker
     ):

@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from xibench.cli.app import main
+import signal
+import sys
 
-__all__ = ["main"]
+
+def main() -> None:
+    """Run the command of this process's command line and exit with its code (listed in `xibench.errors`)."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
+            signal.signal(number, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
+    try:
+        from xibench.cli import app  # takes longer than many commands, and Ctrl-C may come meanwhile
+
+        code = app.main()
+    except KeyboardInterrupt:
+        print("xibench: interrupted", file=sys.stderr)
+        code = 130
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the command has ended, with this code
+    raise SystemExit(code)

@@ -11,7 +11,6 @@ import errno
 import gc
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
@@ -22,7 +21,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from frameworks.errors import InvalidRequest, MissingFramework, Unsupported
 from xibench import __version__, plugins
-from xibench.errors import UsageError, XibenchError
+from xibench.errors import Interrupted, UsageError, XibenchError
 from xibench.record.text import escaped, printable
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -103,20 +102,21 @@ def xibench(
         print(context.get_help())
 
 
-def main() -> None:
-    """Run the command of this process's command line and exit with its code (listed in `xibench.errors`)."""
+def main() -> int:
+    """Prepare this process for one command, run that of its command line, and return its exit code.
+
+    Raises:
+        KeyboardInterrupt: A signal arrived before the command began, or after it had ended.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="xibench")  # an ASCII terminal cannot show every character of a table
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` ignores SIGHUP
-            signal.signal(number, signal.default_int_handler)  # ends as Ctrl-C does: nothing is left behind
 
     # The objects of a large run file live until the end, so that garbage collection among them, at exit too, is wasted.
     gc.set_threshold(100_000)
     code = call()
     gc.freeze()
-    raise SystemExit(code)
+    return code
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
@@ -140,12 +140,14 @@ def call(arguments: Sequence[str] | None = None) -> int:
     try:
         plugins.load()
         code = app(arguments, prog_name="xibench", standalone_mode=False) or 0
+        if code == Interrupted.exit_code:  # typer turns Ctrl-C into this code, without a word
+            return _say("interrupted", code)
         sys.stdout.flush()
         return code
     except typer.TyperException as error:
         return _say(f"{error.format_message()}{_help_hint(error)}", UsageError.exit_code)
     except typer.Abort:
-        return _say("interrupted", 130)
+        return _say("interrupted", Interrupted.exit_code)
     except InvalidRequest as error:
         return _say(str(error), UsageError.exit_code)
     except (MissingFramework, Unsupported) as error:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from xibench.record import text
+from xibench.record.uninterrupted import uninterrupted
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 APPENDING: Final = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
@@ -55,17 +56,19 @@ def open_or_create(path: Path) -> int:
 def append(descriptor: int, line: msgspec.Struct) -> None:
     """Adds one line and returns when it is on the disk.
 
-    Raises OSError if that fails; what got there of the line is cut off again, also when anything else interrupts it.
+    Raises OSError if that fails; what got there of the line is cut off again. Ctrl-C is raised after the line, which
+    took long to measure, is complete.
     """
     before = os.fstat(descriptor).st_size
     left = memoryview(text.encode(line) + b"\n")
-    try:
-        while left:
-            left = left[os.write(descriptor, left) :]
-        os.fsync(descriptor)
-    except BaseException:  # Ctrl-C between two partial writes, too, must not leave half a line
-        os.ftruncate(descriptor, before)
-        raise
+    with uninterrupted():
+        try:
+            while left:
+                left = left[os.write(descriptor, left) :]
+            os.fsync(descriptor)
+        except BaseException:
+            os.ftruncate(descriptor, before)
+            raise
 
 
 def split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
@@ -82,6 +85,7 @@ def split(content: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 def put(path: Path, content: bytes) -> None:
     """A whole file in place of an earlier one; its folder is made. Raises OSError."""
     new = path.with_name(f"{path.name}.new")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new.write_bytes(content)
-    os.replace(new, path)  # noqa: PTH105  # as one step
+    with uninterrupted():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_bytes(content)
+        os.replace(new, path)  # noqa: PTH105  # as one step

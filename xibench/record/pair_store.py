@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from xibench.errors import NewerFormat, StoreError
+from xibench.errors import Interrupted, NewerFormat, StoreError
 from xibench.record import lines, migrate
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader
 
@@ -48,11 +48,13 @@ class PairsFile:
             raise _unwritable(self.path, error) from None
         try:
             lines.append(self._descriptor, header)
-        except OSError as error:
+        except BaseException as error:  # Ctrl-C, too: a file without a pair says nothing
             os.close(self._descriptor)
             with contextlib.suppress(OSError):
                 self.path.unlink()
-            raise _unwritable(self.path, error) from None
+            if isinstance(error, OSError):
+                raise _unwritable(self.path, error) from None
+            raise
 
     def append(self, pair: Pair) -> None:
         """Append a pair and return when it is on the disk.
@@ -68,8 +70,10 @@ class PairsFile:
     def __enter__(self) -> PairsFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         os.close(self._descriptor)
+        if kind and issubclass(kind, KeyboardInterrupt):
+            raise Interrupted(f"interrupted; the pairs measured so far are in {self.path}") from None
 
 
 def is_pairs_file(path: str | Path) -> bool:

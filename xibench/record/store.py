@@ -17,11 +17,12 @@ from typing import Final
 
 import msgspec
 
-from xibench.errors import NewerFormat, NoSuchFile, StoreError
+from xibench.errors import Interrupted, NewerFormat, NoSuchFile, StoreError
 from xibench.record import lines, migrate
 from xibench.record.index import AttemptIndex
 from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Header, Record
 from xibench.record.text import shell_word
+from xibench.record.uninterrupted import uninterrupted
 
 Line = Attempt | Calibration
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
@@ -94,7 +95,7 @@ class RunFile(AbstractContextManager["RunFile"]):
             raise _refused(path, "made", error, "name a folder that can be written") from None
         try:
             lines.append(descriptor, header)
-        except BaseException as error:  # Ctrl-C, too: a file without a header would be the latest run
+        except BaseException as error:  # Ctrl-C, too: a file without an attempt would be the latest run
             path.unlink()
             os.close(descriptor)
             if isinstance(error, OSError):
@@ -142,23 +143,28 @@ class RunFile(AbstractContextManager["RunFile"]):
         Raises:
             StoreError: If that fails; the file is then as it was before.
         """
-        try:
-            lines.append(self._descriptor, line)
-        except OSError as error:
-            cure = f"what it holds is valid: make room, then `{resume_command(self.path)}`"
-            raise _refused(self.path, "written", error, cure) from None
-        if isinstance(line, Attempt):
-            self.index.add(line)
-        else:
-            self.calibrations.append(line)
+        with uninterrupted():
+            try:
+                lines.append(self._descriptor, line)
+            except OSError as error:
+                cure = f"what it holds is valid: make room, then `{resume_command(self.path)}`"
+                raise _refused(self.path, "written", error, cure) from None
+            if isinstance(line, Attempt):
+                self.index.add(line)
+            else:
+                self.calibrations.append(line)
 
-    def close(self, *_: object) -> None:
-        """Close the file; closing it again has no effect. A with statement passes arguments, which are ignored."""
+    def close(self) -> None:
+        """Close the file; closing it again has no effect."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    __exit__ = close
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the file. Raises Interrupted on Ctrl-C, with the command that resumes the run."""
+        self.close()
+        if kind and issubclass(kind, KeyboardInterrupt):
+            raise Interrupted(f"interrupted; go on with `{resume_command(self.path)}`") from None
 
 
 def resume_command(path: str | Path) -> str:

@@ -7,7 +7,6 @@ run file after each. The parent imports no framework and keeps no batch in memor
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
@@ -37,6 +36,7 @@ from xibench.record.schema import (
     Surroundings,
 )
 from xibench.record.store import RunFile, resume_command
+from xibench.record.uninterrupted import ScratchFolder
 from xibench.run import plan
 from xibench.run.ceilings import calibrate as measure_ceilings
 from xibench.run.ceilings import costs
@@ -189,7 +189,7 @@ def run(
     total = len(run_file.header.plan) * sampling.processes
     budget = RunBudget(sampling, run_file.index.attempts)
     try:
-        scratch = tempfile.TemporaryDirectory(prefix="xibench-")
+        scratch = ScratchFolder("xibench-")
     except OSError as error:
         raise StoreError(
             f"no temporary folder for the batch can be made: {error.strerror}; make room, or name a folder in TMPDIR"

@@ -19,7 +19,8 @@ from xibench.cli.planning import (
     refuse_beside_resume,
     refuse_others,
 )
-from xibench.errors import XibenchError
+from xibench.errors import XibenchError, saying_if_interrupted
+from xibench.record.text import shell_word
 
 if TYPE_CHECKING:
     from xibench.record.comparison import Comparison
@@ -93,26 +94,27 @@ def print_result(path: Path, as_json: bool, again: Path | None = None) -> None:
     Raises:
         XibenchError: No case could be measured.
     """
-    from xibench.cli.commands.show import document
-    from xibench.cli.render import comparison_tables, terminal
-    from xibench.cli.render.run_tables import print_run
-    from xibench.record import format
-    from xibench.record.store import read
-    from xibench.record.text import shell_word
-
-    stored = read(path)
-    print_run(path, stored, to_stderr=as_json)
     quoted = shell_word(str(path))
-    print(file=sys.stderr)
-    for line in (
-        f"Run file:  {path}", f"Charts:    xibench report {quoted}", f"As table:  xibench export {quoted} --out run.csv"
-    ):  # fmt: skip
-        terminal.say(line, sys.stderr)
-    same = {} if again is None else {"comparison": _with_the_earlier(again, stored)}
-    if as_json:
-        print_json(document(path, stored) | same)
-    elif same:
-        comparison_tables.show(same["comparison"], as_json=False, as_markdown=False)
+    with saying_if_interrupted(f"the run is complete: `xibench show {quoted}` prints its figures"):
+        from xibench.cli.commands.show import document
+        from xibench.cli.render import comparison_tables, terminal
+        from xibench.cli.render.run_tables import print_run
+        from xibench.record import format
+        from xibench.record.store import read
+
+        stored = read(path)
+        print_run(path, stored, to_stderr=as_json)
+        print(file=sys.stderr)
+        for line in (
+            f"Run file:  {path}", f"Charts:    xibench report {quoted}",
+            f"As table:  xibench export {quoted} --out run.csv",
+        ):  # fmt: skip
+            terminal.say(line, sys.stderr)
+        same = {} if again is None else {"comparison": _with_the_earlier(again, stored)}
+        if as_json:
+            print_json(document(path, stored) | same)
+        elif same:
+            comparison_tables.show(same["comparison"], as_json=False, as_markdown=False)
     if not any(record.status == "ok" for record in stored.records):
         raise XibenchError(
             f"none of {format.counted(len(stored.records), 'case')} could be measured: the reasons are above; "

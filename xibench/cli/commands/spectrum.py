@@ -35,7 +35,8 @@ from xibench.cli.planning import (
     sampling,
     selection,
 )
-from xibench.errors import XibenchError
+from xibench.errors import XibenchError, saying_if_interrupted
+from xibench.record.text import shell_word
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,22 +134,23 @@ def spectrum(
 
 def print_curves(path: Path, as_json: bool) -> None:
     """Print the curves of a run file and their summary. Raises XibenchError if it has none."""
-    from xibench.analysis.spectrum import MIN_POINTS, curves
-    from xibench.analysis.spectrum_text import document
-    from xibench.cli.render import terminal
-    from xibench.cli.render.spectrum_tables import show_curves
-    from xibench.record.store import read
-    from xibench.record.text import shell_word
+    quoted = shell_word(str(path))
+    with saying_if_interrupted(f"the run is complete: `xibench spectrum {quoted}` prints its curves"):
+        from xibench.analysis.spectrum import MIN_POINTS, curves
+        from xibench.analysis.spectrum_text import document
+        from xibench.cli.render import terminal
+        from xibench.cli.render.spectrum_tables import show_curves
+        from xibench.record.store import read
 
-    stored = read(path)
-    found = curves(stored.records, stored.calibration)
-    if as_json:
-        print_json({"file": str(path), "curves": [document(curve) for curve in found]})
-    else:
-        show_curves(stored, found)
-        print(file=sys.stderr)
-        for line in (f"Run file:  {path}", f"Charts:    xibench report {shell_word(str(path))}"):
-            terminal.say(line, sys.stderr)
+        stored = read(path)
+        found = curves(stored.records, stored.calibration)
+        if as_json:
+            print_json({"file": str(path), "curves": [document(curve) for curve in found]})
+        else:
+            show_curves(stored, found)
+            print(file=sys.stderr)
+            for line in (f"Run file:  {path}", f"Charts:    xibench report {quoted}"):
+                terminal.say(line, sys.stderr)
     if not any(len(curve.measured) > 1 for curve in found):
         raise XibenchError(
             f"{path} has no curve of the spectrum: expected at least {MIN_POINTS} numbers of segments, measured with "

@@ -22,6 +22,7 @@ from xibench.cli.options import (
     whole_number,
 )
 from xibench.cli.planning import plan_search, refuse_beside_resume
+from xibench.errors import saying_if_interrupted
 from xibench.record.text import shell_command
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def tune(
         with showing_progress() as watch:
             opened = TuningFolder.create(folder, task, watch)
             found = opened.search()
-    write_result(opened, found, out, as_json)
+    with saying_if_interrupted(f"`{opened.resume_command}` ends the search"):
+        write_result(opened, found, out, as_json)
 
 
 def print_task(task: SearchPlan, as_json: bool) -> None:

@@ -7,21 +7,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 from frameworks.architectures import MODELS, OPERATORS
 from frameworks.architectures.variants import OF_THE_CASE
+from xibench.analysis.costs import block_costs
 from xibench.cli.render.terminal import table_of
-from xibench.record.format import NONE, count, error, seconds, size
+from xibench.record.format import NONE, count, error, figures, percent, seconds, size
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from frameworks.cost import LayerCost, NetworkCost
-    from xibench.analysis.costs import Roofline
+    from xibench.analysis.costs import BlockRoof, Roofline
     from xibench.analysis.counters import CounterCheck
     from xibench.analysis.doctor import DoctorReport, FrameworkState
     from xibench.analysis.verify import EqualityReport
 
 
 BROKEN: Final = ("model", "variant", "left", "right", "precision", "what", "error", "tolerance")
-LAYER_FIGURES: Final = ("output", "parameters", "MACs", "element-wise", "bytes moved")
+LAYER_FIGURES: Final = ("output", "parameters", "MACs", "element-wise")
+AS_WRITTEN: Final = "bytes moved\nas written"
+FUSED: Final = ("bytes moved\nfused", "attainable\nfused")
+"""Headings of bytes, and of the time that is computed from them."""
+UNTIMED: Final = (NONE, NONE, "training only")
 
 
 def cost_table(costs: NetworkCost) -> Table:
@@ -32,7 +37,8 @@ def cost_table(costs: NetworkCost) -> Table:
         ("multiply-adds", costs.macs, count(costs.macs, "MAC")),
         ("element-wise operations", costs.elementwise, count(costs.elementwise)),
         ("activations", costs.activations, count(costs.activations)),
-        ("bytes moved", costs.bytes_moved, size(costs.bytes_moved)),
+        ("bytes moved, element-wise layers fused", costs.bytes_fused, size(costs.bytes_fused)),
+        ("bytes moved, every layer as written", costs.bytes_moved, size(costs.bytes_moved)),
     ]
     cells = [(name, f"{exact:,}", about) for name, exact, about in rows]
     beside = "multiply-adds of the auxiliary classifier"
@@ -44,23 +50,37 @@ def cost_table(costs: NetworkCost) -> Table:
     return table_of(title, ("", "exactly", "about"), cells, right=("exactly", "about"))
 
 
-def layer_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
-    """Build the table of layers in order of execution; with a roofline, also the minimum time of each and its bound."""
-    right = (*LAYER_FIGURES, *(["attainable"] if roof else []))
-    rows: list[tuple[str, ...]] = list(map(_layer_row, costs.layers))
-    bound: tuple[str, ...] = ()
-    if roof is not None:
-        bound = ("bound by",)
-        times = [(seconds(layer.attainable_s) if layer.attainable_s else NONE, layer.bound) for layer in roof.layers]
-        rows = [(*row, *time) for row, time in zip(rows, times, strict=True)]
-    title = f"{costs.model}/{costs.variant}: layers"
-    return table_of(title, ("layer", "kind", *right, *bound), rows, right)
+def layer_table(costs: NetworkCost, roof: Roofline | None = None, block: str | None = None) -> Table:
+    """Build the table of layers in order of execution; with a roofline, also the minimum time of each and its bound.
+
+    Bytes are those that the times beside them are computed from, or without times those of the network as written.
+
+    Args:
+        costs: Of the network.
+        roof: Its minimum times.
+        block: The block whose layers are listed; None: all.
+    """
+    layers = (*costs.layers, *(costs.auxiliary_layers if block else ()))
+    rows = {layer.name: _layer_row(layer) for layer in layers if block in (None, layer.name.split(".")[0])}
+    title = f"{costs.model}/{costs.variant}: layers{f' of {block}' if block else ''}"
+    right = [*LAYER_FIGURES, *([AS_WRITTEN] if roof is None else FUSED)]
+    if roof is None:
+        return table_of(title, ("layer", "kind", *right), rows.values(), right)
+    timed = {
+        layer.name: (
+            size(layer.bytes_moved), seconds(layer.attainable_s) if layer.attainable_s else NONE, layer.bound
+        )
+        for layer in roof.layers
+    }
+    cells = [(*row[:-1], *timed.get(name, UNTIMED)) for name, row in rows.items()]
+    return table_of(title, ("layer", "kind", *right, "bound by"), cells, right)
 
 
 def auxiliary_table(costs: NetworkCost) -> Table:
     """Build the table of the layers of the auxiliary classifier, which only training runs."""
     title = f"{costs.model}/{costs.variant}: auxiliary classifier, in training only"
-    return table_of(title, ("layer", "kind", *LAYER_FIGURES), map(_layer_row, costs.auxiliary_layers), LAYER_FIGURES)
+    right = (*LAYER_FIGURES, AS_WRITTEN)
+    return table_of(title, ("layer", "kind", *right), map(_layer_row, costs.auxiliary_layers), right)
 
 
 def _layer_row(layer: LayerCost) -> tuple[str, ...]:
@@ -68,6 +88,53 @@ def _layer_row(layer: LayerCost) -> tuple[str, ...]:
         layer.name, layer.kind, " x ".join(map(str, layer.output_shape)), f"{layer.parameters:,}", f"{layer.macs:,}",
         f"{layer.elementwise:,}", size(layer.bytes_moved),
     )  # fmt: skip
+
+
+def block_table(costs: NetworkCost, roof: Roofline | None = None) -> Table:
+    """Build the table of blocks in order of execution, and their sums; with a roofline, also times and bounds."""
+    blocks = block_costs(costs)
+    title = f"{costs.model}/{costs.variant}: blocks"
+    right = ["MACs", "of all MACs", "parameters", "of all parameters", *(FUSED if roof else [AS_WRITTEN])]
+    rows = [
+        [block.name, f"{block.macs:,}", percent(_part(block.macs, costs.macs)), f"{block.parameters:,}",
+         percent(_part(block.parameters, costs.parameters_total)), size(block.bytes_moved)]
+        for block in blocks
+    ]
+    rows.append(["network", f"{costs.macs:,}", percent(1), f"{costs.parameters_total:,}", percent(1),
+                 size(costs.bytes_moved)])
+    if roof is None:
+        return table_of(title, ("block", *right), rows, right)
+    right.append("of all time")
+    timed = {
+        block.name: (size(block.bytes_moved), seconds(block.attainable_s), percent(block.share), _bound(block))
+        for block in roof.blocks
+    } | {"network": (size(costs.bytes_fused), seconds(roof.attainable_s), percent(1), "")}
+    rows = [[*row[:-1], *timed.get(row[0], (NONE, *UNTIMED))] for row in rows]
+    return table_of(title, ("block", *right, "bound by"), rows, right)
+
+
+def block_sentence(costs: NetworkCost, roof: Roofline | None, name: str) -> str:
+    """Say what share of a network one block is and, with a roofline, what bounds it."""
+    block = next(block for block in block_costs(costs) if block.name == name)
+    parameters = f"{percent(_part(block.parameters, costs.parameters_total))} of the parameters"
+    if name not in {layer.name.split(".")[0] for layer in costs.layers}:
+        return f"{name}: {parameters}, and no work in inference"
+    macs, batch = f"{percent(_part(block.macs, costs.macs))} of the MACs", f"at batch {costs.batch}"
+    if roof is None:
+        return f"{name}: {macs} and {parameters} {batch}; `--run latest` adds its attainable time and what bounds it"
+    timed = next(block for block in roof.blocks if block.name == name)
+    bound = "no time of its own" if timed.bound == "fused" else f"{timed.bound}-bound"
+    if timed.bound_share < 1:
+        bound += f" for {percent(timed.bound_share)} of that time"
+    return f"{name}: {macs}, {parameters} and {percent(timed.share)} of the attainable time {batch}; {bound}"
+
+
+def _part(of: int, whole: int) -> float:
+    return of / whole if whole else 0.0
+
+
+def _bound(block: BlockRoof) -> str:
+    return block.bound if block.bound_share == 1 else f"{block.bound}, {percent(block.bound_share)} of its time"
 
 
 def roofline_table(roof: Roofline) -> Table:
@@ -79,6 +146,13 @@ def roofline_table(roof: Roofline) -> Table:
         ("attainable, every layer as written", seconds(roof.as_written_s)),
     ]
     return table_of("Attainable time of a step by the run's ceilings", ("", "about"), rows, right=("about",))
+
+
+def attained_table(roof: Roofline) -> Table:
+    """Build the table of what the run measured of this network, as a whole."""
+    rows = [(m.framework, m.recipe, figures(m.step_s * 1e3), percent(m.attained)) for m in roof.measured]
+    title = "Measured: the whole network"
+    return table_of(title, ("framework", "recipe", "ms/step", "attained"), rows, right=("ms/step", "attained"))
 
 
 def counter_table(costs: NetworkCost, checks: Sequence[CounterCheck]) -> Table:
