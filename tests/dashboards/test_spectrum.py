@@ -56,7 +56,7 @@ def test_findings_latency_and_the_uneven_split_are_stated(spectrum: Page) -> Non
 
 def test_the_caption_of_the_latency_describes_the_single_image_cases(spectrum: Page) -> None:
     (block,) = [block for block in blocks(spectrum) if block.title == "Latency of one image along g"]
-    caption = " ".join(block.caption)
+    caption = " ".join(map(str, block.caption))
     assert "tuned, one image at a time, fp32, 299 px, CPU. n = 1 process and 12 timed steps per case" in caption
     assert "batch 8" not in caption
 

@@ -11,6 +11,7 @@ from xibench.cli.options import print_json
 from xibench.cli.render import terminal
 from xibench.errors import UsageError, XibenchError
 from xibench.record import format
+from xibench.record.marks import UNLIKE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -111,7 +112,8 @@ def remarks(found: Comparison) -> list[str]:
     cases: dict[str, list[str]] = {}
     for pair in found.pairs:
         for text in (
-            *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
+            *(f"{UNLIKE.symbol} unlike: {item}" for item in pair.unlike),
+            *(f"changed: {item}" for item in pair.changed), *pair.notes,
             *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
             cases.setdefault(text, []).append(terminal.case_name(pair.case, not of_implementations(found)))
@@ -145,7 +147,7 @@ def _in_order(found: Comparison) -> list[Compared]:
 
 def _cells(found: Comparison, pair: Compared) -> tuple[str, ...]:
     bounds = "too few" if pair.low is None or pair.high is None else f"{pair.low:.3f}, {pair.high:.3f}"
-    mark = " †" if pair.unlike else ""
+    mark = f" {UNLIKE.symbol}" if pair.unlike else ""
     name = terminal.case_name(pair.case, not of_implementations(found))
     least = format.NONE if pair.detectable is None else format.percent(pair.detectable)
     return (
