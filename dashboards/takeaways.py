@@ -79,10 +79,9 @@ def drift(group: Group) -> str:
 
 TIME_TO_FIRST_RESULT: Final = Metric(
     name="time_to_first_result_s", unit="s", better="lower", heading="time to the first result",
-    of=lambda case: sum(
-        float(np.median([phase(p) for p in case.processes]))
-        for phase in (lambda p: p.import_s, lambda p: p.build_s, lambda p: p.compile_s or 0.0, lambda p: p.first_step_s)
-    ),
+    of=lambda case: float(np.median(
+        [(p.import_s, p.build_s, p.compile_s or 0.0, p.first_step_s) for p in case.processes], axis=0
+    ).sum()),
 )  # fmt: skip
 """Seconds from the import of the framework to the end of the first step: the sum of the phases' medians, as drawn."""
 
@@ -151,8 +150,8 @@ def _uncertain(ranking: Ranking) -> str:
     """Why it is not certain that the first case is the fastest."""
     if ranking.single:
         return "with one process per case it is not certain to be faster than the others"
-    rivals = [f"{name(summary)} ({fmt.estimate(_images(summary))})" for summary in ranking.rivals]
-    return f"it is not certain to be faster than {fmt.listing(rivals)}"
+    undecided = [f"{name(summary)} ({fmt.estimate(_images(summary))})" for summary in ranking.undecided]
+    return f"it is not certain to be faster than {fmt.listing(undecided)}"
 
 
 def _against_slowest(best: Summary, others: Sequence[Summary]) -> str:

@@ -131,7 +131,7 @@ def _roofline(measured: Sequence[Row]) -> list[Note]:
 
 
 def who(row: Row) -> str:
-    """Name a case so that it can be told from every other case of a page."""
+    """Name a case so that it can be distinguished from every other case of a page."""
     case = row.case
     batch = "" if described(case.scenario).single_image else f" at batch {case.batch}"
     axes = [qualifier(case.scenario), case.precision if case.precision != "fp32" else ""]

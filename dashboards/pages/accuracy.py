@@ -144,8 +144,8 @@ def _reached(panel: Panel, accuracy: PublishedAccuracy) -> str:
     rate = ranking.order[0].images_per_s if ranking.order else None
     if rate is None:
         return f"{text}; no measured speed is ranked.{takeaways.left_out(ranking)}"
-    what = "the fastest" if ranking.certain else "the highest median" if ranking.rivals else "the only ranked case"
-    doubt = " It is not certain to be the fastest." if ranking.rivals else ""
+    what = "the fastest" if ranking.certain else "the highest median" if ranking.undecided else "the only ranked case"
+    doubt = " It is not certain to be the fastest." if ranking.undecided else ""
     here = f"{fmt.estimate(rate)} images/s measured here ({takeaways.name(ranking.order[0])}, {what})"
     return f"{text} at {here}.{doubt}{takeaways.left_out(ranking)}"
 

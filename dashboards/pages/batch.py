@@ -111,20 +111,20 @@ def _points(group: Group) -> str:
 def _takeaway(panel: Panel) -> str:
     series = _series(panel)
     ranking = rank([row.summary for row in panel.rows if row.ok], IMAGES_PER_S)
+    too_large = {s.name: [row.case.batch for row in s.rows if row.summary.status == "out_of_memory"] for s in series}
+    ends = [f"{name} at batch {min(batches)}" for name, batches in too_large.items() if batches]
+    ended = f" Memory ran out for {fmt.listing(ends)}." if ends else ""
     if not ranking.order:
-        return f"No case of {panel.title} is ranked.{takeaways.left_out(ranking)}"
+        return f"No case of {panel.title} is ranked.{takeaways.left_out(ranking)}{ended}"
     best = ranking.order[0]
     rate, batch, name = best.images_per_s, best.case.batch, takeaways.name(best)
     assert rate is not None
     text = f"{panel.title}: the highest median is {fmt.estimate(rate)} images/s, {name} at batch {batch}"
-    if ranking.rivals:
+    if ranking.undecided:
         text += ", which is not certain to be above every other"
     knee = next(s.knee for s in series if any(row.summary is best for row in s.rows))
     text += f"; its knee is at batch {knee}." if knee else "; it has no knee."
-    text += takeaways.left_out(ranking)
-    ended = [(s, s.end) for s in series if s.end and s.end.summary.status == "out_of_memory"]
-    ends = [f"{s.name} at batch {end.case.batch}" for s, end in ended]
-    return f"{text} Memory ran out for {fmt.listing(ends)}." if ends else text
+    return f"{text}{takeaways.left_out(ranking)}{ended}"
 
 
 def _throughput_chart(panel: Panel) -> Figure:

@@ -205,7 +205,7 @@ def _extremes(family: Family, value: Value, verb: str, unit: str) -> tuple[str, 
     sentences = []
     for way in family.ways:
         for curve in family.of(way):
-            known = [(found.y, point) for point in curve.points if (found := value(point))]
+            known = [(found.y, point) for point in curve.points if (found := value(point)) and not found.hollow]
             if known:
                 (minimum, at), (maximum, there) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
                 sentences.append(

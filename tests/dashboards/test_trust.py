@@ -8,6 +8,7 @@ import pytest
 
 from dashboards import captions as made
 from dashboards import trust
+from dashboards.charts import HOLLOW
 from dashboards.content import MAX_NAMED
 from dashboards.runs import load
 from dashboards.site import Site
@@ -127,7 +128,7 @@ def test_an_interval_far_beyond_every_bar_is_cut_and_marked_so(tmp_path: Path) -
     (figure,) = charts(page)
     assert figure["layout"]["xaxis"]["range"][1] < 80  # the bar is at 25 images/s, its interval ends above 10,000
     assert figure["data"][-1]["text"][0].startswith(" ▸ 25.3")
-    assert "▸" in blocks(page)[0].caption[0]
+    assert "▸" in str(blocks(page)[0].caption[0])
 
 
 def test_without_ceilings_there_is_no_attained_fraction_and_the_caption_says_why(tmp_path: Path) -> None:
@@ -157,3 +158,23 @@ def test_an_older_run_file_has_no_marks_that_it_could_not_know(reference: Pages)
     assert not [line for line in lines if line.startswith("§")]
     assert any("does not record the load of other programs" in line for line in lines)
     assert any("n = 1 process and 5 to 23 timed steps per case" in line for line in lines)
+
+
+def test_a_figure_that_is_not_ranked_is_a_hollow_bar_in_parentheses_with_a_legend(tmp_path: Path) -> None:
+    other = Case(framework="jax", model="xception")
+    pages = pages_of_records(tmp_path, examples.disturb(examples.several(CASE), 1), examples.several(other))
+    for name, title in (
+        ("index", "Images per second"), ("latency", "Time per step"), ("costs", "Achieved floating-point rate"),
+        ("startup", "Time to the first result"),
+    ):  # fmt: skip
+        (chart,) = next(block for block in blocks(pages[name]) if block.title == title).charts
+        bars = [trace["marker"]["color"] for trace in chart.figure["data"] if trace["type"] == "bar"]
+        assert any(HOLLOW in colours and len(colours) < 3 for colours in bars), name
+        assert any(set(colours) != {HOLLOW} for colours in bars), name
+        (texts,) = [trace["text"] for trace in chart.figure["data"] if trace.get("mode") == "text"]
+        assert [text.strip().startswith("(") for text in texts] == [True, False], name
+        assert any(key.symbol == "hollow-bar" and "( )" in key.name for key in chart.legend), name
+    (memory,) = blocks(pages["memory"])[0].charts  # sizes do not depend on the load of the cores
+    assert not [key for key in memory.legend if key.symbol == "hollow-bar"]
+    assert HOLLOW not in str(memory.figure["data"])
+    assert any(line.startswith("( ) figure in parentheses") for line in captions(pages["index"]))

@@ -94,7 +94,7 @@ def test_what_is_certain_does_not_overlap_and_has_several_processes(cases: list[
             assert found.low is not None
             assert 1 < found.low <= found.times
     elif len(ranking.order) > 1:
-        assert ranking.rivals
+        assert ranking.undecided
 
 
 @settings(deadline=None)
@@ -114,7 +114,7 @@ def test_a_lead_is_at_least_one_and_within_its_bounds(one: Drawn, other: Drawn, 
 def test_equal_cases_are_a_tie() -> None:
     ranking = rank(summaries_of([Drawn([[0.1] * 4] * 3)] * 3), IMAGES_PER_S)
     assert not ranking.certain
-    assert len(ranking.rivals) == 2
+    assert len(ranking.undecided) == 2
 
 
 def test_a_tenfold_difference_is_certain_with_three_processes_and_not_with_one() -> None:
@@ -165,8 +165,8 @@ def test_the_number_of_processes_that_would_decide_is_reached_by_that_many() -> 
     needed = processes_needed(left, right, STEP_S)
     assert needed is not None
     assert needed > 3
-    more = [[side[n % 3] * 3 for n in range(needed)] for side in (one, other)]  # the same spread between processes
-    assert is_better(*(made(Drawn(steps), "jax") for steps in more), STEP_S)
+    faster, slower = (made(Drawn([side[n % 3] * 3 for n in range(needed)]), "jax") for side in (one, other))
+    assert is_better(faster, slower, STEP_S)  # with the same spread between processes
 
 
 def test_a_difference_that_no_number_of_processes_shows_has_no_such_number() -> None:

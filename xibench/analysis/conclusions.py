@@ -69,7 +69,7 @@ def _conclusion(group: Sequence[Summary]) -> Conclusion | None:
     if len(ranking.order) < 2 or incomparable:
         return Conclusion(case, ranking, None, None, incomparable)
     best, second = ranking.order[:2]
-    needed = [processes_needed(best, rival, metric) for rival in ranking.rivals]
+    needed = [processes_needed(best, other, metric) for other in ranking.undecided]
     most = None if None in needed else max((n for n in needed if n is not None), default=None)
     return Conclusion(case, ranking, lead(best, second, metric), most, None)
 
@@ -110,7 +110,7 @@ def document(found: Sequence[Conclusion]) -> list[dict[str, Any]]:
             "best": _named(one.ranking.order[0]) if one.ranking.certain and not one.incomparable else None,
             "order": [_named(summary) for summary in one.ranking.order],
             "lead": one.lead,
-            "rivals": [_named(summary) for summary in one.ranking.rivals],
+            "undecided": [_named(summary) for summary in one.ranking.undecided],
             "not_ranked": [_named(summary) | {"reason": reason} for summary, reason in one.ranking.left_out],
             "processes_needed": one.processes_needed,
             "incomparable": one.incomparable,

@@ -81,4 +81,5 @@ def bracketed(summary: Summary, metric: Metric[Any] | None = None) -> bool:
 
 def shown(text: str, summary: Summary, metric: Metric[Any] | None = None) -> str:
     """Return the text of a figure, enclosed in brackets where it is not ranked."""
-    return f"({text})" if bracketed(summary, metric) and not text.startswith(NO_FIGURE.symbol) else text
+    sized = metric is not None and metric.unit == "B"
+    return f"({text})" if summary.bracketed and not sized and not text.startswith(NO_FIGURE.symbol) else text

@@ -49,19 +49,19 @@ class Ranking:
     Attributes:
         metric: The metric.
         order: The ranked cases, the best estimate first; equal ones in the order in which they were given.
-        rivals: The ranked cases of which it is not certain that the first is better.
+        undecided: The ranked cases of which it is not certain that the first is better.
         left_out: The cases that are not ranked, each with the reason.
     """
 
     metric: Metric[Any]
     order: tuple[Summary, ...]
-    rivals: tuple[Summary, ...]
+    undecided: tuple[Summary, ...]
     left_out: tuple[tuple[Summary, str], ...]
 
     @property
     def certain(self) -> bool:
         """Whether the first case is better than each of the others."""
-        return len(self.order) > 1 and not self.rivals
+        return len(self.order) > 1 and not self.undecided
 
     @property
     def single(self) -> bool:
@@ -90,8 +90,8 @@ def rank(summaries: Iterable[Summary], metric: Metric[Any]) -> Ranking:
             known.append((value, summary))
     known.sort(key=lambda pair: pair[0], reverse=metric.better == "higher")
     order = tuple(summary for _, summary in known)
-    rivals = tuple(other for other in order[1:] if not is_better(order[0], other, metric))
-    return Ranking(metric, order, rivals, tuple(left_out))
+    undecided = tuple(other for other in order[1:] if not is_better(order[0], other, metric))
+    return Ranking(metric, order, undecided, tuple(left_out))
 
 
 def is_better(one: Summary, other: Summary, metric: Metric[Any]) -> bool:

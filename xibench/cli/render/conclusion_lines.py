@@ -43,7 +43,7 @@ def conclusion_lines(path: Path, run: Run, summaries: Sequence[Summary]) -> Iter
         return
     if run.index.pending():
         return  # a note has the command that measures what is left
-    open_ = [one for one in found if one.ranking.rivals and not one.incomparable]
+    open_ = [one for one in found if one.ranking.undecided and not one.incomparable]
     needed = max((one.processes_needed for one in open_ if one.processes_needed is not None), default=None)
     if needed is not None:
         single = all(one.ranking.single for one in open_)
@@ -82,8 +82,8 @@ def _comparison(ranking: Ranking, ahead: Lead, needed: int | None) -> str:
         return f"{_name(best)} is {superlative}, {times}{bounds}"
     if ranking.single:
         return f"{_name(best)} is ahead, {times}, but with one process per case this is not certain"
-    rivals = listing([_name(rival) for rival in ranking.rivals])
-    text = f"{_name(best)} is ahead, {times}, but it is not certain to be {comparative} than {rivals}"
+    undecided = listing([_name(other) for other in ranking.undecided])
+    text = f"{_name(best)} is ahead, {times}, but it is not certain to be {comparative} than {undecided}"
     return text if needed else f"{text}, and {MAX_PROCESSES} processes per case would not decide it"
 
 
