@@ -21,6 +21,7 @@ from xibench.record.store import latest
 from xibench.scenarios import described
 
 NAME: Final = "headline"
+MAX_NAMED: Final = 4  # cases that a note names; the mark is beside each figure
 RUNS: Final = Path("results/runs")
 BEGIN, END = documents.marks(NAME)
 
@@ -90,7 +91,7 @@ def _table(group: Group) -> str:
         for recipe in dict.fromkeys(row.case.recipe for row in panel.rows):
             cells = [_cell([r for r in panel.rows if (r.case.framework, r.case.recipe) == (f, recipe)]) for f in shown]
             lines.append(f"| {panel.title}, {panel.resolution} px | {words.name(recipe)} | {' | '.join(cells)} |")
-    return "\n".join([*lines, *_footnotes(group.rows)])
+    return "\n".join([*lines, *footnotes(group.rows)])
 
 
 def _cell(rows: Sequence[Row]) -> str:
@@ -104,7 +105,8 @@ def _cell(rows: Sequence[Row]) -> str:
     return f"{marks.shown(f'{fmt.estimate(throughput)}{share}', row.summary)}{row.mark}"
 
 
-def _footnotes(rows: Sequence[Row]) -> list[str]:
+def footnotes(rows: Sequence[Row]) -> list[str]:
+    """The notes on the marks of these rows, below an empty line; empty if no row has a mark."""
     notes = [
         f"{marks.SUBSTITUTED.symbol} {row.framework}, {row.case.recipe}: requested {s.wanted}, ran {s.ran} instead: "
         f"{s.why}."
@@ -115,7 +117,9 @@ def _footnotes(rows: Sequence[Row]) -> list[str]:
         cases = [_on(row) for row in rows if mark.applies and mark.applies(row.summary)]
         if cases:
             meaning = disturbed if mark is marks.DISTURBED else mark.meaning
-            notes.append(f"{mark.symbol} {meaning[0].upper()}{meaning[1:]}: {fmt.listing(cases)}.")
+            more = [f"{len(cases) - MAX_NAMED} more"] if len(cases) > MAX_NAMED else []
+            who = fmt.listing([*cases[:MAX_NAMED], *more])
+            notes.append(f"{mark.symbol} {meaning[0].upper()}{meaning[1:]}: {who}.")
     return ["", *dict.fromkeys(notes)] if notes else []
 
 

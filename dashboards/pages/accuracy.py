@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from dashboards import captions, curves, takeaways, trust, words
-from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Prose, Section, Table
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Note, Prose, Section, Table
 from dashboards.runs import Group, Panel
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import family, framework_colour, recipe_symbol
@@ -22,9 +22,9 @@ DISCLAIMER: Final = (
     "xibench. Costs are exact counts; speeds were measured in these runs."
 )
 CREDIT: Final = f"Accuracies: {LABEL} by the sources in the table below, not measured by xibench."
-INTERVALS: Final = (
+INTERVALS: Final = Note(
     "Accuracy intervals are 95 % Wilson intervals for 50,000 validation images, computed here since the sources give "
-    "none. They exclude the effects of retraining, cropping and resampling."
+    "none. They exclude the effects of retraining, cropping and resampling"
 )
 
 
@@ -63,7 +63,7 @@ def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     return FigureBlock(
         "Top-1 accuracy against parameters", (takeaway,),
         (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
-        (CREDIT, f"n = 50,000 images; {fmt.plural(len(counted), 'set')} of weights. {INTERVALS}"), columns=1,
+        (CREDIT, f"n = 50,000 images; {fmt.plural(len(counted), 'set')} of weights.", INTERVALS), columns=1,
     )
 
 
@@ -80,11 +80,11 @@ def _against_macs(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
         ),
         "multiply-adds per image (billions)", "top-1 error (%), published",
     )
-    caption = f"Multiply-adds at the resolution of the published figure. n = 50,000 images. {INTERVALS}"
+    caption = "Multiply-adds at the resolution of the published figure. n = 50,000 images."
     return FigureBlock(
         "Top-1 error against multiply-adds", (takeaway,),
         (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
-        (CREDIT, caption), columns=1,
+        (CREDIT, caption, INTERVALS), columns=1,
     )
 
 

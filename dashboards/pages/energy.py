@@ -7,7 +7,7 @@ from typing import Final
 
 from dashboards import captions, charts, curves, takeaways, trust, words
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row
+from dashboards.runs import Group, LoadedRun, Panel, Row, network_title
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import PHASES
 from xibench.record import format as fmt
@@ -101,8 +101,8 @@ def _unmeasured(group: Group) -> list[Row]:
 
 
 def _without(group: Group) -> Prose:
-    names = fmt.listing([f"{row.label} on {words.name(row.case.model)}" for row in _unmeasured(group)])
-    return Prose((f"Without an energy figure: {names}. {_why(group)}.",))
+    names = [f"{row.label} on {network_title(row.case.model, row.case.variant)}" for row in _unmeasured(group)]
+    return Prose((f"Without an energy figure: {fmt.listing(names)}. {_why(group)}.",))
 
 
 def _why(group: Group) -> str:

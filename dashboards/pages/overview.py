@@ -139,7 +139,7 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
             rows.append((case_words(row.case), status, _reason(row), _conditions(row.case), _run(run)))
             if row.record.log:
                 logs.append(Fold(f"Last output of {row.case.key}", row.record.log))
-        never = "the run ended before this case started"
+        never = "the run file has no process of this case"
         rows += [(case_words(case), "not run", never, _conditions(case), _run(run)) for case in run.missing]
     if not rows:
         return ()

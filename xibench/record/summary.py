@@ -43,6 +43,7 @@ class Summary:
     superseded: int  # that were disturbed and repeated
     disturbed: list[str]  # what disturbed processes that count, each phrase once
     taken_share: float | None  # of the usable cores' time, by others and the hypervisor: the most among these processes
+    bracketed: bool  # whether that is so much that its times are in brackets and not ranked
     environment: str  # hash of the environment that it was measured in
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
     loop_overhead_share: float | None  # of the median step, in the process where it is largest
@@ -75,15 +76,6 @@ class Summary:
         """Metrics and fields of the record that the case does not have, with the reasons. Derives every metric."""
         reasons = {metric.name: self.why_none(metric) for metric in METRICS.values()}
         return self.unread | {name: reason for name, reason in reasons.items() if reason is not None}
-
-    @property
-    def bracketed(self) -> bool:
-        """Whether others took so much of the cores that the times of the case are shown in brackets and not ranked.
-
-        On a GPU the cores only start the work, so their load is marked as a disturbance and no more.
-        """
-        limit = DisturbanceLimits().unusable_share
-        return self.case.device == "cpu" and self.taken_share is not None and self.taken_share > limit
 
     step_s = Figure(metrics.STEP_S)
     images_per_s = Figure(metrics.IMAGES_PER_S)
@@ -149,6 +141,8 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         superseded=len(record.superseded),
         disturbed=disturbances(record.counted),
         taken_share=max(shares, default=None),
+        # On a GPU the cores only start the work, so that their load is marked as a disturbance and no more.
+        bracketed=record.case.device == "cpu" and max(shares, default=0.0) > DisturbanceLimits().unusable_share,
         environment=record.environment,
         outliers=outliers(steps_s) if steps_s else None,
         loop_overhead_share=max(overheads, default=None),

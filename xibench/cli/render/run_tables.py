@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from xibench.measure.statistics import Interval
     from xibench.record.metrics import Metric
     from xibench.record.schema import Calibration, Case, Costs, SamplingConfig
     from xibench.record.store import Run
@@ -196,7 +195,8 @@ def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
     notes = []
 
     # Intervals: of the steps of one process, or over several processes.
-    intervals = [value for s in summaries for value in _intervals(s)]
+    shown = ((s, METRICS[m]) for s in summaries for m in described(s.case.scenario).metrics if m in METRICS)
+    intervals = [value for s, m in shown if m.kind == "interval" and m.bounds and (value := s[m])]
     if any(value.processes == 1 for value in intervals):
         notes.append(
             "Intervals: 95 %, of the median over the n timed steps of one process. "
@@ -237,13 +237,6 @@ def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
     text = "Highest rate of queries (Poisson arrivals) whose 99th percentile of latency, waiting included, is within"
     served = [(f"{text} {_bound_range(bounds_s)}", case) for case, bounds_s in bounds if bounds_s]
     return notes + _grouped(served, len(run.records))
-
-
-def _intervals(summary: Summary) -> list[Interval]:
-    """Return the estimates of a case that its table shows with their bounds."""
-    shown = (METRICS[name] for name in described(summary.case.scenario).metrics if name in METRICS)
-    found = (summary[metric] for metric in shown if metric.kind == "interval" and metric.bounds)
-    return [value for value in found if value is not None]
 
 
 def _bound_range(bounds_s: Sequence[float]) -> str:
