@@ -117,8 +117,8 @@ def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, e
     shown = [(at, row, found) for at, row in zip(place.positions, rows, strict=True) if (found := value(row))]
     absent = [(at, row) for at, row in zip(place.positions, rows, strict=True) if value(row) is None]
     data = [
-        _bar_trace(framework, [entry for entry in shown if _look(entry) == (framework, bounded)], bounded, extent.reach)
-        for framework, bounded in dict.fromkeys(_look(entry) for entry in shown)
+        _bar_trace(look, [entry for entry in shown if _look(entry) == look], extent.reach)
+        for look in dict.fromkeys(_look(entry) for entry in shown)
     ]
     data.append(_texts([_beside(at, v, extent.reach) for at, _, v in shown]))
     notes = [absent_note(at, row) for at, row in absent]
@@ -212,10 +212,10 @@ def columns(
     return {"data": data, "layout": layout}
 
 
-def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool]:
-    """The key that bars of one trace share: the framework, and whether they have error bars."""
+def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool, bool]:
+    """The key that bars of one trace share: the framework, whether they have error bars, and whether they are hollow."""
     _, row, value = entry
-    return row.case.framework, value.low is not None or value.high is not None
+    return row.case.framework, value.low is not None or value.high is not None, value.hollow
 
 
 def _beside(at: float, v: Value, reach: float) -> tuple[float, float, str]:
@@ -226,17 +226,18 @@ def _beside(at: float, v: Value, reach: float) -> tuple[float, float, str]:
 
 
 def _bar_trace(
-    framework: str, entries: Sequence[tuple[float, Row, Value]], bounded: bool, reach: float
+    look: tuple[str, bool, bool], entries: Sequence[tuple[float, Row, Value]], reach: float
 ) -> dict[str, Any]:
+    framework, bounded, hollow = look
     values = [v for _, _, v in entries]
     colour = framework_colour(framework)
     return {
         "type": "bar", "orientation": "h", "width": 0.72, "name": words.chart_text(words.name(framework)),
         "x": [v.value for v in values], "y": [at for at, _, _ in entries],
         "marker": {
-            "color": [HOLLOW if v.hollow else colour for v in values], "line": {"color": colour, "width": 1},
+            "color": HOLLOW if hollow else colour, "line": {"color": colour, "width": 1},
             "pattern": {
-                "shape": ["" if v.hollow else recipe_pattern(row.case.recipe) for _, row, v in entries],
+                "shape": ["" if hollow else recipe_pattern(row.case.recipe) for _, row, _ in entries],
                 "fgcolor": "var(--pattern)", "size": 6, "solidity": 0.28, "fillmode": "overlay",
             },
         },
