@@ -213,7 +213,7 @@ def columns(
 
 
 def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool, bool]:
-    """The key that bars of one trace share: the framework, whether they have error bars, and whether they are hollow."""
+    """What the bars of one trace share: the framework, whether they have error bars, and whether they are hollow."""
     _, row, value = entry
     return row.case.framework, value.low is not None or value.high is not None, value.hollow
 
