@@ -65,8 +65,8 @@ class Ranking:
 
     @property
     def single(self) -> bool:
-        """Whether no two of the ranked cases have enough processes for anything to be certain."""
-        return sum(_processes(summary, self.metric) >= MIN_PROCESSES for summary in self.order) < 2
+        """Whether every ranked case ran in one process, so that nothing can be certain."""
+        return all(summary.processes < MIN_PROCESSES for summary in self.order)
 
 
 def rank(summaries: Iterable[Summary], metric: Metric[Any]) -> Ranking:
@@ -113,7 +113,7 @@ def lead(one: Summary, other: Summary, metric: Metric[Any]) -> Lead | None:
     Donner 2008).
     """
     left, right = over_processes(one, metric), over_processes(other, metric)
-    values = (left.median, right.median) if left and right else (central(one[metric]), central(other[metric]))
+    values = central(one[metric]), central(other[metric])
     if values[0] is None or values[1] is None or min(values[0], values[1]) <= 0:
         return None
     sign = 1 if metric.better == "higher" else -1
@@ -129,14 +129,16 @@ def processes_needed(one: Summary, other: Summary, metric: Metric[Any]) -> int |
     """Return how many processes each case would take to tell two cases apart, if their figures stay what they are.
 
     Returns:
-        SUGGESTED_PROCESSES where the variation between processes is unknown; None where more than MAX_PROCESSES are
-        needed.
+        SUGGESTED_PROCESSES where a case ran in one process, so that the variation is unknown; None where more than
+        MAX_PROCESSES are needed, or the metric has no value for each process.
     """
+    if min(one.processes, other.processes) < MIN_PROCESSES:
+        return SUGGESTED_PROCESSES
     left, right = over_processes(one, metric), over_processes(other, metric)
     sign = 1 if metric.better == "higher" else -1
     near = _reach(left, -sign), _reach(right, sign)
     if left is None or right is None or near[0] is None or near[1] is None:
-        return SUGGESTED_PROCESSES
+        return None
     gap = sign * math.log(left.median / right.median)
     for n in range(max(left.processes, right.processes) + 1, MAX_PROCESSES + 1):
         reach = sum(
@@ -167,11 +169,6 @@ def over_processes(summary: Summary, metric: Metric[Any]) -> Interval | None:
     if len(each) < MIN_PROCESSES or min(each) <= 0:
         return None
     return hierarchical_median([[one] for one in each], summary.case.seed)
-
-
-def _processes(summary: Summary, metric: Metric[Any]) -> int:
-    found = over_processes(summary, metric)
-    return found.processes if found else 1
 
 
 def _taken(summary: Summary) -> float:
