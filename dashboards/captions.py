@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dashboards import trust, words
-from dashboards.runs import Group, Row
-from dashboards.style import CONTINUES
+from dashboards import trust
+from dashboards.content import Note
+from dashboards.runs import Group, LoadedRun, Row
 from dashboards.takeaways import interval_note
 from xibench.record import format as fmt
+from xibench.record.marks import CONTINUES
 from xibench.record.schema import Environment
 
 
@@ -41,24 +42,27 @@ def conditions(group: Group) -> str:
     return f"{group.title}, {sizes}, images: {c.images}, weights: {c.weights}, scenario: {c.scenario}"
 
 
-def measured(group: Group, with_intervals: bool = True) -> tuple[str, ...]:
-    """The caption lines under a figure of measured values.
+def measured(group: Group, with_intervals: bool = True) -> tuple[str | Note, ...]:
+    """The caption lines under a figure of measured values, and the notes on it.
 
     Args:
         group: The cases in the figure.
         with_intervals: Whether the figure shows intervals, which the last line then explains.
     """
     rows = group.measured
-    environment = group.run.header.environment
-    lines = [
-        f"{hardware(environment, group.case.device)}. {environment.os}, {environment.kernel}.",
-        f"{conditions(group)}. {trust.sampled(rows)}.",
-    ]
-    if rows:
-        lines[1] += f" {versions(rows)}."
-    lines += [*substitutions(rows), *trust.notes(rows)]
     note = interval_note(rows) if with_intervals else ""
-    return (*lines, note) if note else tuple(lines)
+    return (
+        f"{conditions(group)}. {trust.sampled(rows)}.", machine(group.run, group.case.device), *trust.notes(rows),
+        *([Note(note.rstrip("."))] if note else []),
+    )
+
+
+def machine(run: LoadedRun, device: str) -> Note:
+    """The note on the hardware, the system and the versions of a run."""
+    environment = run.header.environment
+    installed = versions([row for row in run.rows if row.ok])
+    system = f"{environment.os}, {environment.kernel}"
+    return Note(f"Run {run.short}: {hardware(environment, device)}. {system}. {installed}")
 
 
 def estimate(group: Group) -> str:
@@ -71,18 +75,6 @@ def bars(group: Group, cuts: bool) -> str:
     """Explain bars, error bars and percentages. cuts: whether an interval continues beyond the axis."""
     shares = any(row.summary.attained is not None for row in group.measured)
     beside = " Percentages: attained fraction of the roofline." if shares else ""
-    beyond = f" ({CONTINUES}: continues beyond the axis)" if cuts else ""
+    beyond = f" ({CONTINUES.symbol}: continues beyond the axis)" if cuts else ""
     return f"Bars: {estimate(group)}; lines: 95 % interval{beyond}.{beside}"
 
-
-def substitutions(rows: Sequence[Row]) -> list[str]:
-    """One footnote per distinct substitution, naming the cases it applies to."""
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        for s in row.summary.substitutions:
-            note = f"requested {s.wanted}, ran {s.ran} instead: {s.why}"
-            cases = found.setdefault(note, [])
-            case = f"{row.framework} {row.recipe} on {words.name(row.case.model)}"
-            if case not in cases:
-                cases.append(case)
-    return [f"† {fmt.listing(cases)}: {note}." for note, cases in found.items()]

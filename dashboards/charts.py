@@ -9,12 +9,15 @@ from typing import Any, Final
 from dashboards import trust, words
 from dashboards.content import Figure
 from dashboards.runs import Row
-from dashboards.style import CONTINUES, asymmetric, framework_colour, reach_of, recipe_pattern
+from dashboards.style import asymmetric, framework_colour, reach_of, recipe_pattern
 from dashboards.style import layout as layout_of
 from xibench.record import format as fmt
+from xibench.record.marks import CONTINUES, bracketed
+from xibench.record.marks import shown as in_brackets
 from xibench.record.metrics import Metric, bounds, central
 
 ROW_HEIGHT: Final = 25
+HOLLOW: Final = "rgba(0,0,0,0)"  # of a bar that is not ranked
 MARGIN_LEFT: Final = 92
 
 
@@ -27,6 +30,7 @@ class Value:
     high: float | None
     text: str
     hover: str
+    hollow: bool = False  # it is not ranked: the bar is an outline, and its label is in parentheses
 
 
 def value_of(row: Row, metric: Metric[Any], unit: str = "") -> Value | None:
@@ -40,7 +44,8 @@ def value_of(row: Row, metric: Metric[Any], unit: str = "") -> Value | None:
         return None
     low, high = (None if bound is None else factor * bound for bound in bounds(found))
     hover = trust.hover(row, f"{fmt.bounded(factor * middle, low, high)} {unit or unit_of(metric)}")
-    return Value(factor * middle, low, high, trust.beside(row, fmt.number(factor * middle)), hover)
+    text = trust.beside(row, fmt.number(factor * middle))
+    return Value(factor * middle, low, high, text, hover, bracketed(row.summary, metric))
 
 
 def scale_of(metric: Metric[Any]) -> float:
@@ -112,8 +117,8 @@ def bars(rows: Sequence[Row], value: Callable[[Row], Value | None], axis: str, e
     shown = [(at, row, found) for at, row in zip(place.positions, rows, strict=True) if (found := value(row))]
     absent = [(at, row) for at, row in zip(place.positions, rows, strict=True) if value(row) is None]
     data = [
-        _bar_trace(framework, [entry for entry in shown if _look(entry) == (framework, bounded)], bounded, extent.reach)
-        for framework, bounded in dict.fromkeys(_look(entry) for entry in shown)
+        _bar_trace(look, [entry for entry in shown if _look(entry) == look], extent.reach)
+        for look in dict.fromkeys(_look(entry) for entry in shown)
     ]
     data.append(_texts([_beside(at, v, extent.reach) for at, _, v in shown]))
     notes = [absent_note(at, row) for at, row in absent]
@@ -133,14 +138,20 @@ def stacked(
         data.append({
             "type": "bar", "orientation": "h", "name": name, "width": 0.72,
             "x": lengths, "y": [at for at, _ in shown],
-            "marker": {"color": colour, "line": {"color": "var(--paper)", "width": 1}},
+            "marker": {
+                "color": [HOLLOW if row.summary.bracketed else colour for _, row in shown],
+                "line": {
+                    "color": [colour if row.summary.bracketed else "var(--paper)" for _, row in shown], "width": 1,
+                },
+            },
             "customdata": [
                 trust.hover(row, f"{name}: {show(v)}") for (_, row), v in zip(shown, lengths, strict=True)
             ],
             "hovertemplate": "%{customdata}<extra></extra>",
         })
     totals = [sum(length(row) for _, _, length in parts) for _, row in shown]
-    data.append(_texts([(total, at, show(total)) for total, (at, _) in zip(totals, shown, strict=True)]))
+    labels = [in_brackets(show(total), row.summary) for total, (_, row) in zip(totals, shown, strict=True)]
+    data.append(_texts([(total, at, text) for total, (at, _), text in zip(totals, shown, labels, strict=True)]))
     notes = [absent_note(at, row) for at, row in zip(place.positions, rows, strict=True) if not has_parts(row)]
     figure = rows_figure(data, rows, place, axis, [0, max(totals, default=1) * 1.25], notes)
     figure["layout"]["barmode"] = "stack"
@@ -201,30 +212,32 @@ def columns(
     return {"data": data, "layout": layout}
 
 
-def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool]:
-    """The key that bars of one trace share: the framework, and whether they have error bars."""
+def _look(entry: tuple[float, Row, Value]) -> tuple[str, bool, bool]:
+    """What the bars of one trace share: the framework, whether they have error bars, and whether they are hollow."""
     _, row, value = entry
-    return row.case.framework, value.low is not None or value.high is not None
+    return row.case.framework, value.low is not None or value.high is not None, value.hollow
 
 
 def _beside(at: float, v: Value, reach: float) -> tuple[float, float, str]:
     """Position and text of a bar's label, which is marked if the error bar continues beyond the axis."""
     high = v.value if v.high is None else v.high
-    return (reach, at, f"{CONTINUES} {v.text}") if high > reach else (max(v.value, high), at, v.text)
+    text = f"({v.text})" if v.hollow else v.text
+    return (reach, at, f"{CONTINUES.symbol} {text}") if high > reach else (max(v.value, high), at, text)
 
 
 def _bar_trace(
-    framework: str, entries: Sequence[tuple[float, Row, Value]], bounded: bool, reach: float
+    look: tuple[str, bool, bool], entries: Sequence[tuple[float, Row, Value]], reach: float
 ) -> dict[str, Any]:
+    framework, bounded, hollow = look
     values = [v for _, _, v in entries]
     colour = framework_colour(framework)
     return {
         "type": "bar", "orientation": "h", "width": 0.72, "name": words.chart_text(words.name(framework)),
         "x": [v.value for v in values], "y": [at for at, _, _ in entries],
         "marker": {
-            "color": colour, "line": {"color": colour, "width": 1},
+            "color": HOLLOW if hollow else colour, "line": {"color": colour, "width": 1},
             "pattern": {
-                "shape": [recipe_pattern(row.case.recipe) for _, row, _ in entries],
+                "shape": ["" if hollow else recipe_pattern(row.case.recipe) for _, row, _ in entries],
                 "fgcolor": "var(--pattern)", "size": 6, "solidity": 0.28, "fillmode": "overlay",
             },
         },

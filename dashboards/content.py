@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Figure = dict[str, Any]
 """Plotly JSON: `data` and `layout`."""
@@ -62,13 +62,38 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What qualifies figures, with the cases that it applies to. Equal notes of a page are shown once, below all of it.
+
+    Attributes:
+        text: The note, without the full stop.
+        cases: Names of the cases; empty: it is not about single cases.
+    """
+
+    text: str
+    cases: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = [*self.cases[:MAX_NAMED]]
+        if len(self.cases) > MAX_NAMED:
+            shown.append(f"{len(self.cases) - MAX_NAMED} more, which the Settings page lists")
+        return f"{self.text}: {'; '.join(shown)}." if shown else f"{self.text}."
+
+
+MAX_NAMED: Final = 6  # cases that a note names
+
+
+@dataclass(frozen=True, slots=True)
 class FigureBlock:
-    """Charts that answer one question together: takeaways computed from data, the charts, then their caption."""
+    """Charts that answer one question together: takeaways computed from data, the charts, then their caption.
+
+    The notes of a caption are shown at the end of the page, each once.
+    """
 
     title: str
     takeaways: tuple[str, ...]
     charts: tuple[Chart, ...]
-    caption: tuple[str, ...]
+    caption: tuple[str | Note, ...]
     table: Table | None = None
     columns: int = 2
 
@@ -111,7 +136,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: one question and its answer."""
+    """A page: one question, its answer, and the notes on its figures."""
 
     file: str
     short: str  # in the navigation
@@ -119,3 +144,4 @@ class Page:
     question: str
     sections: tuple[Section, ...]
     intro: str = ""
+    notes: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from dashboards.content import Figure, Key
 from dashboards.runs import Row
 from dashboards.style import asymmetric, framework_colour, named, reach_of, recipe_dash, recipe_symbol
 from dashboards.style import layout as layout_of
+from xibench.record.marks import BRACKETED
 
 HEIGHT: Final = 340
 
@@ -78,6 +79,12 @@ def keys(rows: Sequence[Row]) -> tuple[Key, ...]:
         *(Key(words.name(framework), framework_colour(framework)) for framework in frameworks),
         *(Key(words.name(recipe), "var(--muted)", recipe_symbol(recipe)) for recipe in recipes),
     )
+
+
+def hollow_key(rows: Sequence[Row], symbol: str = "hollow") -> tuple[Key, ...]:
+    """The legend entry of hollow points or bars, if the figure of any of these rows is not ranked."""
+    key = Key(f"{BRACKETED.symbol} not ranked, see Notes", "var(--muted)", symbol)
+    return (key,) if any(row.summary.bracketed for row in rows) else ()
 
 
 def _curve(curve: Curve, reach: float) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from typing import Final
 from dashboards import captions, trust, words
 from dashboards.runs import Group, LoadedRun, Row, framework_order, groups, load, network_title
 from xibench.errors import InputError, XibenchError
-from xibench.record import documents
+from xibench.record import documents, marks
 from xibench.record import format as fmt
 from xibench.record.store import latest
 from xibench.scenarios import described
 
 NAME: Final = "headline"
+MAX_NAMED: Final = 4  # cases that a note names; the mark is beside each figure
 RUNS: Final = Path("results/runs")
 BEGIN, END = documents.marks(NAME)
 
@@ -90,7 +91,7 @@ def _table(group: Group) -> str:
         for recipe in dict.fromkeys(row.case.recipe for row in panel.rows):
             cells = [_cell([r for r in panel.rows if (r.case.framework, r.case.recipe) == (f, recipe)]) for f in shown]
             lines.append(f"| {panel.title}, {panel.resolution} px | {words.name(recipe)} | {' | '.join(cells)} |")
-    return "\n".join([*lines, *_footnotes(group.rows)])
+    return "\n".join([*lines, *footnotes(group.rows)])
 
 
 def _cell(rows: Sequence[Row]) -> str:
@@ -101,29 +102,25 @@ def _cell(rows: Sequence[Row]) -> str:
     if throughput is None:
         return words.status(row.record.status)
     share = "" if row.summary.attained is None else f", {trust.attained(row)}"
-    return f"{fmt.estimate(throughput)}{share}{row.mark}"
+    return f"{marks.shown(f'{fmt.estimate(throughput)}{share}', row.summary)}{row.mark}"
 
 
-def _footnotes(rows: Sequence[Row]) -> list[str]:
+def footnotes(rows: Sequence[Row]) -> list[str]:
+    """The notes on the marks of these rows, below an empty line; empty if no row has a mark."""
     notes = [
-        f"† {_who(row)}: requested {s.wanted}, ran {s.ran} instead: {s.why}."
+        f"{marks.SUBSTITUTED.symbol} {row.framework}, {row.case.recipe}: requested {s.wanted}, ran {s.ran} instead: "
+        f"{s.why}."
         for row in rows for s in row.summary.substitutions
     ]
-    disturbed = [_on(row) for row in rows if row.summary.disturbed]
-    unsteady = [_on(row) for row in rows if row.unsteady]
-    if disturbed:
-        notes.append(f"‡ Disturbed by other programs or the machine, see the run file: {fmt.listing(disturbed)}.")
-    if unsteady:
-        who = fmt.listing(unsteady)
-        notes.append(f"§ Warm-up reached its limit before the trend test found steady steps: {who}.")
-    short = [_on(row) for row in rows if row.summary.cut_short]
-    if short:
-        notes.append(f"¶ Sampling was cut short by the time limit: {fmt.listing(short)}.")
+    disturbed = "disturbed by other programs or the machine, see the run file"
+    for mark in (marks.DISTURBED, marks.UNSTEADY, marks.CUT_SHORT, marks.BRACKETED):
+        cases = [_on(row) for row in rows if mark.applies and mark.applies(row.summary)]
+        if cases:
+            meaning = disturbed if mark is marks.DISTURBED else mark.meaning
+            more = [f"{len(cases) - MAX_NAMED} more"] if len(cases) > MAX_NAMED else []
+            who = fmt.listing([*cases[:MAX_NAMED], *more])
+            notes.append(f"{mark.symbol} {meaning[0].upper()}{meaning[1:]}: {who}.")
     return ["", *dict.fromkeys(notes)] if notes else []
-
-
-def _who(row: Row) -> str:
-    return f"{row.framework}, {row.case.recipe}"
 
 
 def _on(row: Row) -> str:
@@ -151,11 +148,13 @@ def _sampling(measured: Sequence[Row]) -> list[str]:
     if max(processes) == 1:
         excluded = "the intervals exclude the spread between processes"
         return [f"{'; '.join(versions)}.", f"{steps} in one process per case: {excluded}."]
+    mixed = "" if min(processes) > 1 else " where there are several"
     superseded, failed = sum(row.summary.superseded for row in measured), sum(row.summary.failed for row in measured)
     return [
         f"{'; '.join(versions)}.",
         (f"n = {fmt.span(min(processes), max(processes), 'process')} per case, "
-         f"{fmt.span(min(counts), max(counts), 'step')} in each: the intervals include the spread between processes."),
+         f"{fmt.span(min(counts), max(counts), 'step')} in each: "
+         f"the intervals include the spread between processes{mixed}."),
         f"Processes disturbed and superseded: {superseded}; failed: {failed}.",
     ]
 

@@ -14,6 +14,7 @@ from dashboards import words
 from frameworks.api import IMPLEMENTATIONS
 from xibench.errors import StoreError
 from xibench.record import format as fmt
+from xibench.record.marks import marks_of
 from xibench.record.schema import Attempt, Calibration, Case, Header, Process, Record
 from xibench.record.store import read
 from xibench.record.summary import Summary, summarise
@@ -62,27 +63,13 @@ class Row:
 
     @property
     def mark(self) -> str:
-        """Footnote marks: † substituted setting, ‡ disturbed process, § warm-up reached its limit, ¶ sampling was cut
-        short by the time limit.
-        """
-        marks = (
-            ("†", self.summary.substitutions), ("‡", self.summary.disturbed), ("§", self.unsteady),
-            ("¶", self.summary.cut_short),
-        )  # fmt: skip
-        return "".join(mark for mark, applies in marks if applies)
+        """The marks of the case, as `xibench.record.marks` defines them."""
+        return marks_of(self.summary).replace(" ", "")
 
     @property
     def watched(self) -> bool:
         """Whether the conditions around its processes were recorded; format 1 did not record them."""
         return any(attempt.surroundings for attempt in self.record.counted)
-
-    @property
-    def unsteady(self) -> int:
-        """Number of processes whose warm-up reached its limit before steps were steady.
-
-        0 for format 1, which had no trend test.
-        """
-        return self.summary.unsteady if self.watched else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dashboards.content import Page, Section
+from dashboards.content import FigureBlock, Note, Page, Section
 from dashboards.runs import Group, LoadedRun, families, groups, load
 from xibench.record import pair_comparison, pair_store
 from xibench.record.comparison import Comparison
@@ -115,7 +115,18 @@ class PageKind:
     def page(self, site: Site) -> Page:
         """Make the page of a site."""
         content = self.content(site)
+        captions = [
+            line
+            for section in content.sections
+            for block in section.blocks if isinstance(block, FigureBlock)
+            for line in block.caption
+        ]
+        cases: dict[str, dict[str, None]] = {}  # of each note, once
+        for note in captions:
+            if isinstance(note, Note):
+                cases.setdefault(note.text, {}).update(dict.fromkeys(note.cases))
         return Page(
             file=self.path, short=self.label, title=self.title or self.label, question=self.question,
             sections=content.sections, intro=content.intro,
+            notes=tuple(str(Note(text, tuple(names))) for text, names in cases.items()),
         )  # fmt: skip

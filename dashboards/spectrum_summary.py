@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from dashboards import words
-from dashboards.headline import conditions, print_or_embed
+from dashboards.headline import conditions, footnotes, print_or_embed
 from dashboards.runs import LoadedRun
 from xibench.analysis.spectrum import Curve, Point, curves, label, position
 from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
 from xibench.errors import InputError
 from xibench.record import format as fmt
+from xibench.record import marks
 
 NAME: Final = "spectrum"
 
@@ -34,7 +35,9 @@ def summary(run: LoadedRun) -> str:
         )
     setups = dict.fromkeys(map(_setup, found))
     parts = [_part(setup, [curve for curve in found if _setup(curve) == setup]) for setup in setups]
-    return "\n\n".join([*parts, conditions(run)])
+    shown = {point.record.case for curve in found for point in curve.points}
+    notes = footnotes([row for row in run.rows if row.case in shown])[1:]
+    return "\n\n".join([*parts, *notes, conditions(run)])
 
 
 def _setup(curve: Curve) -> str:
@@ -70,7 +73,8 @@ def _cell(point: Point | None) -> str:
     if point is None or rate is None:
         return fmt.NONE if point is None else words.status(point.throughput.status)
     share = point.throughput.attained
-    return fmt.estimate(rate) + ("" if share is None else f", {fmt.percentage(100 * share)}")
+    figure = fmt.estimate(rate) + ("" if share is None else f", {fmt.percentage(100 * share)}")
+    return marks.shown(figure, point.throughput) + marks.marks_of(point.throughput).replace(" ", "")
 
 
 def _name(curve: Curve) -> str:

@@ -28,7 +28,6 @@ _FAMILIES: Final = {
     "aligned_xception": ("aligned Xception", "var(--part-4)", "triangle-up"),
 }
 MAX_REACH: Final = 1.8  # times the largest value: error bars are cut off there
-CONTINUES: Final = "▸"  # marks an error bar that continues beyond the axis
 PHASES: Final = ("var(--part-4)", "var(--part-2)", "var(--part-3)", "var(--part-1)")
 
 
@@ -50,9 +49,9 @@ def recipe_pattern(recipe: str) -> str:
     return _PATTERNS[recipe] if recipe in _PATTERNS else _own(recipe, _OWN_PATTERNS)
 
 
-def recipe_symbol(recipe: str) -> str:
+def recipe_symbol(recipe: str, hollow: bool = False) -> str:
     """The marker symbol of a recipe's points."""
-    return _SYMBOLS.get(recipe) or _own(recipe, _OWN_SYMBOLS)
+    return (_SYMBOLS.get(recipe) or _own(recipe, _OWN_SYMBOLS)) + ("-open" if hollow else "")
 
 
 def recipe_dash(recipe: str) -> str:

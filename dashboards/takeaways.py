@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from dashboards import words
-from dashboards.runs import Group, Panel, Row
+from dashboards.runs import Group, Panel, Row, network_title
 from xibench.record import format as fmt
+from xibench.record.metrics import IMAGES_PER_S, STEP_S, Metric, central
+from xibench.record.ranking import Ranking, rank
 from xibench.record.summary import Summary
 
 MIN_STEPS_FOR_DRIFT: Final = 9  # three in each third
+MAX_NAMED: Final = 4  # cases that a sentence names as not ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,95 +28,99 @@ class Drift:
 
 
 def throughput(panel: Panel) -> str:
-    """State which case is fastest, by how much, and whether its interval is separate from the next."""
-    rows = sorted(panel.measured, key=lambda row: -_rate(row.summary))
-    if not rows:
-        return f"No case of {panel.title} was measured."
-    best, others = rows[0], rows[1:]
-    figure = f"{fmt.estimate(_images(best.summary))} images/s"
+    """State which case is fastest, by how much, and whether that is certain."""
+    ranking = rank([row.summary for row in panel.rows], IMAGES_PER_S)
+    if not ranking.order:
+        return f"No case of {panel.title} is ranked.{left_out(ranking)}"
+    best, others = ranking.order[0], ranking.order[1:]
+    figure = f"{fmt.estimate(_images(best))} images/s"
+    beyond = f"{_attained(best)}{left_out(ranking)}"
     if not others:
-        return f"{_name(best)} ran {panel.title} at {figure}; no other case of it was measured.{_attained(best)}"
-    ties = [row for row in others if overlap(best.summary, row.summary)]
+        return f"{name(best)} ran {panel.title} at {figure}; no other case of it is ranked.{beyond}"
     against = _against_slowest(best, others)
-    if ties:
-        unclear = fmt.listing([f"{_name(row)} ({fmt.estimate(_images(row.summary))})" for row in ties])
-        lead = f"{_name(best)} has the highest median on {panel.title}, {figure}"
-        return f"{lead}{f', {against}' if against else ''}, but {_undecided(best, ties)} {unclear}.{_attained(best)}"
-    second = f"{fmt.ratio(_rate(best.summary) / _rate(others[0].summary))} the next, {_name(others[0])}"
-    beyond = f", and {against}" if against and others[-1] is not others[0] else ""
-    return f"{_name(best)} is fastest on {panel.title}: {figure}, {second}{beyond}.{_attained(best)}"
+    if ranking.certain:
+        second = f"{fmt.ratio(_images(best).median / _images(others[0]).median)} the next, {name(others[0])}"
+        further = f", and {against}" if against and others[-1] is not others[0] else ""
+        return f"{name(best)} is fastest on {panel.title}: {figure}, {second}{further}.{beyond}"
+    lead = f"{name(best)} has the highest median on {panel.title}, {figure}{f', {against}' if against else ''}"
+    return f"{lead}, but {_uncertain(ranking)}.{beyond}"
 
 
 def latency(panel: Panel) -> str:
     """State the range of the median step time."""
-    rows = sorted(panel.measured, key=lambda row: -_rate(row.summary))
-    if not rows:
-        return f"No case of {panel.title} was measured."
-    fast, slow = rows[0], rows[-1]
-    shortest = f"{fmt.estimate(_step(fast.summary), 1e3)} ms ({_name(fast)})"
+    ranking = rank([row.summary for row in panel.rows], STEP_S)
+    if not ranking.order:
+        return f"No case of {panel.title} is ranked.{left_out(ranking)}"
+    fast, slow = ranking.order[0], ranking.order[-1]
+    shortest = f"{fmt.estimate(_step(fast), 1e3)} ms ({name(fast)})"
     if fast is slow:
-        return f"A step of {panel.title} takes {shortest}."
-    longest = f"{fmt.estimate(_step(slow.summary), 1e3)} ms ({_name(slow)})"
-    return f"A step of {panel.title} takes from {shortest} to {longest}."
+        return f"The median step of {panel.title} takes {shortest}.{left_out(ranking)}"
+    longest = f"{fmt.estimate(_step(slow), 1e3)} ms ({name(slow)})"
+    return f"The median step of {panel.title} takes from {shortest} to {longest}.{left_out(ranking)}"
 
 
 def drift(group: Group) -> str:
     """State which case drifted most during its timed steps."""
-    found = [d for panel in group.panels for row in panel.measured if (d := _drift(row))]
+    rows = [row for panel in group.panels for row in panel.measured]
+    found = [d for row in rows if (d := _drift(row))]
     if not found:
-        return f"No case has the {MIN_STEPS_FOR_DRIFT} timed steps that detecting drift requires."
+        return f"No case has the {MIN_STEPS_FOR_DRIFT} timed steps in a process that detecting drift requires."
     most = max(found, key=lambda d: abs(d.share))
-    where = f"{_name(most.row)} on {words.name(most.row.case.model)}"
+    where = f"{name(most.row.summary)} on {network_title(most.row.case.model, most.row.case.variant)}"
     way = "slower" if most.share > 0 else "faster"
+    short = len(rows) - len(found)
+    lack = "has" if short == 1 else "have"
+    without = f" {fmt.plural(short, 'case')} of {fmt.grouped(len(rows))} {lack} too few steps."
     return (
-        f"{where} drifts most: the median of its last third of steps is {fmt.percentage(100 * abs(most.share))} {way} "
-        "than that of its first third."
+        f"{where} has the process that drifts most: the median of its last third of steps is "
+        f"{fmt.percentage(100 * abs(most.share))} {way} than that of its first third.{without if short else ''}"
     )
 
 
-def startup(panel: Panel) -> str:
-    """State which case reaches its first result soonest and which latest."""
-    rows = sorted(panel.measured, key=time_to_first_result)
-    if not rows:
-        return f"No case of {panel.title} was measured."
-    first, last = rows[0], rows[-1]
-    soonest = fmt.seconds_or_ms(time_to_first_result(first))
-    text = f"{panel.title}: {_name(first)} reaches its first result after {soonest}"
-    if first is last:
-        return f"{text}."
-    return f"{text}, {_name(last)} after {fmt.seconds_or_ms(time_to_first_result(last))}."
+TIME_TO_FIRST_RESULT: Final = Metric(
+    name="time_to_first_result_s", unit="s", better="lower", heading="time to the first result",
+    of=lambda case: float(np.median(
+        [(p.import_s, p.build_s, p.compile_s or 0.0, p.first_step_s) for p in case.processes], axis=0
+    ).sum()),
+)  # fmt: skip
+"""Seconds from the import of the framework to the end of the first step: the sum of the phases' medians, as drawn."""
 
 
-def time_to_first_result(row: Row) -> float:
-    """Seconds from the import of the framework to the end of the first step, without waits of the measurement.
+def extremes(panel: Panel, metric: Metric[Any], shown: Callable[[float], str], what: str = "") -> str:
+    """State the minimum and the maximum of a figure with their cases, and which cases are not ranked.
 
-    The median over the row's processes.
+    Args:
+        panel: The cases.
+        metric: The figure.
+        shown: Formats a value in the metric's unit.
+        what: Name of the figure; empty: the metric's label.
     """
-    found = [p.import_s + p.build_s + (p.compile_s or 0) + p.first_step_s for p in row.record.processes]
-    return float(np.median(found))
-
-
-def extremes(panel: Panel, value: Callable[[Row], float | None], unit: Callable[[float], str], what: str) -> str:
-    """State the minimum and the maximum of a figure, with their cases."""
-    found = sorted(((v, row) for row in panel.measured if (v := value(row)) is not None), key=lambda pair: pair[0])
+    ranking, what = rank([row.summary for row in panel.rows], metric), what or metric.label
+    found = [(value, summary) for summary in ranking.order if (value := central(summary[metric])) is not None]
     if not found:
-        return f"{panel.title}: no case has a figure for {what}."
-    (minimum, low), (maximum, high) = found[0], found[-1]
-    if low is high:
-        return f"{panel.title}: {what} is {unit(minimum)} ({_name(low)})."
-    if unit(minimum) == unit(maximum):
-        return f"{panel.title}: {what} is {unit(minimum)} in every case."
+        return f"{panel.title}: no case has a figure for {what} that is ranked.{left_out(ranking)}"
+    (minimum, low), (maximum, high) = min(found, key=_value), max(found, key=_value)
+    if len(found) == 1:
+        return f"{panel.title}: {what} is {shown(minimum)} ({name(low)}).{left_out(ranking)}"
+    if shown(minimum) == shown(maximum):
+        return f"{panel.title}: {what} is {shown(minimum)} in every ranked case.{left_out(ranking)}"
     times = f", {fmt.ratio(maximum / minimum)} as much" if minimum > 0 else ""
-    ends = f"{unit(minimum)} ({_name(low)}) to {unit(maximum)} ({_name(high)})"
-    return f"{panel.title}: {what} ranges from {ends}{times}."
+    ends = f"{shown(minimum)} ({name(low)}) to {shown(maximum)} ({name(high)})"
+    return f"{panel.title}: {what} ranges from {ends}{times}.{left_out(ranking)}"
 
 
-def overlap(one: Summary, other: Summary) -> bool:
-    """Whether two step intervals overlap; True if either is missing, since the cases cannot be distinguished then."""
-    a, b = one.step_s, other.step_s
-    if a is None or b is None or a.low is None or a.high is None or b.low is None or b.high is None:
-        return True
-    return a.low <= b.high and b.low <= a.high
+def left_out(ranking: Ranking) -> str:
+    """Name the cases that are not ranked, as a sentence after a space; empty if there are none."""
+    if not ranking.left_out:
+        return ""
+    cases = [f"{name(summary)} ({reason})" for summary, reason in ranking.left_out]
+    more = [f"{len(cases) - MAX_NAMED} more"] if len(cases) > MAX_NAMED else []
+    return f" Not ranked: {fmt.listing([*cases[:MAX_NAMED], *more])}."
+
+
+def name(summary: Summary) -> str:
+    """`PyTorch tuned`"""
+    return f"{words.name(summary.case.framework)} {words.name(summary.case.recipe)}"
 
 
 def interval_note(rows: Sequence[Row]) -> str:
@@ -134,26 +141,26 @@ def interval_note(rows: Sequence[Row]) -> str:
     )
 
 
-def _attained(row: Row) -> str:
-    share = row.summary.attained
+def _attained(summary: Summary) -> str:
+    share = summary.attained
     return "" if share is None else f" It attains {fmt.percentage(100 * share)} of its roofline."
 
 
-def _undecided(best: Row, ties: Sequence[Row]) -> str:
-    """Why this run cannot distinguish the best case: intervals overlap, or there are too few steps for one."""
-    steps = [row.summary.step_s for row in (best, *ties)]
-    if any(step is None or step.low is None for step in steps):
-        return "there are too few steps to distinguish it from"
-    return "its interval overlaps that of"
+def _uncertain(ranking: Ranking) -> str:
+    """Why it is not certain that the first case is the fastest."""
+    if ranking.single:
+        return "with one process per case it is not certain to be faster than the others"
+    undecided = [f"{name(summary)} ({fmt.estimate(_images(summary))})" for summary in ranking.undecided]
+    return f"it is not certain to be faster than {fmt.listing(undecided)}"
 
 
-def _against_slowest(best: Row, others: Sequence[Row]) -> str:
-    defaults = [row for row in others if row.case.recipe == "default"]
+def _against_slowest(best: Summary, others: Sequence[Summary]) -> str:
+    defaults = [summary for summary in others if summary.case.recipe == "default"]
     if not defaults:
         return ""
-    slowest = min(defaults, key=lambda row: _rate(row.summary))
-    times = fmt.ratio(_rate(best.summary) / _rate(slowest.summary))
-    return f"{times} the slowest default recipe ({slowest.framework})"
+    slowest = min(defaults, key=lambda summary: _images(summary).median)
+    times = fmt.ratio(_images(best).median / _images(slowest).median)
+    return f"{times} the slowest default recipe ({words.name(slowest.case.framework)})"
 
 
 def _drift(row: Row) -> Drift | None:
@@ -167,8 +174,8 @@ def _drift(row: Row) -> Drift | None:
     return Drift(row, max(shares, key=abs)) if shares else None
 
 
-def _name(row: Row) -> str:
-    return f"{row.framework} {row.recipe}"
+def _value(pair: tuple[float, Summary]) -> float:
+    return pair[0]
 
 
 def _step(summary: Summary) -> fmt.Estimate:
@@ -179,7 +186,3 @@ def _step(summary: Summary) -> fmt.Estimate:
 def _images(summary: Summary) -> fmt.Estimate:
     assert summary.images_per_s is not None
     return summary.images_per_s
-
-
-def _rate(summary: Summary) -> float:
-    return _images(summary).median

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from dashboards import words
-from dashboards.content import Cell, Marked
+from dashboards.content import Cell, Marked, Note
 from dashboards.runs import Row, network_title
 from xibench.record import format as fmt
+from xibench.record import marks
+from xibench.scenarios import described, qualifier
 
 COLUMNS: Final = ("Attained", "Processes", "Superseded", "Failed", "Steps")
 """The last headings of every table of measured cases; `cells` fills them."""
-MAX_NOTES: Final = 4  # in a caption; the Settings page lists all
 
 
 def numeric(first: int, columns: Sequence[str]) -> frozenset[int]:
@@ -67,8 +68,11 @@ def hover(row: Row, *lines: str) -> str:
 def doubts(row: Row) -> list[str]:
     """Reasons to read this row with care, one phrase each: disturbances, cut-off warm-up, differing settings."""
     found = [f"disturbed: {reason}" for reason in row.summary.disturbed]
-    if row.unsteady:
-        found.append(f"warm-up reached its limit in {row.unsteady} of {fmt.plural(row.summary.processes, 'process')}")
+    if row.summary.bracketed:
+        found.append(f"not ranked: others took {fmt.percent(row.summary.taken_share)} of the usable cores' time")
+    if row.summary.unsteady:
+        of = fmt.plural(row.summary.processes, "process")
+        found.append(f"warm-up reached its limit in {row.summary.unsteady} of {of}")
     if row.summary.cut_short:
         short = fmt.plural(row.summary.processes, "process")
         found.append(f"sampling was cut short by the time limit in {row.summary.cut_short} of {short}")
@@ -91,56 +95,48 @@ def sampled(rows: Sequence[Row]) -> str:
     return f"{text} per case; {fmt.plural(superseded, 'process')} disturbed and superseded, {failed} failed"
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Footnotes for the marks of these rows, and for what was not recorded or measured."""
+def notes(rows: Sequence[Row]) -> list[Note]:
+    """The notes on the marks of these rows, and on what was not recorded or measured."""
     measured = [row for row in rows if row.ok]
-    disturbed = [row for row in measured if row.summary.disturbed]
     found = [
-        f"‡ {_who(row, measured)}: disturbed, {'; '.join(row.summary.disturbed)}." for row in disturbed[:MAX_NOTES]
+        Note(f"{marks.SUBSTITUTED.symbol} requested {s.wanted}, ran {s.ran} instead: {s.why}", (who(row),))
+        for row in measured for s in row.summary.substitutions
     ]
-    if len(disturbed) > MAX_NOTES:
-        more = fmt.plural(len(disturbed) - MAX_NOTES, "more case")
-        found.append(f"‡ {more} with disturbed processes; see Conditions on the Settings page.")
-    unsteady = [row for row in measured if row.unsteady]
-    if unsteady:
-        who = _names(unsteady, measured)
-        found.append(f"§ Warm-up reached its limit before the trend test found steady steps: {who}.")
-    short = [row for row in measured if row.summary.cut_short]
-    if short:
-        who = _names(short, measured)
-        found.append(f"¶ Sampling was cut short by the time limit: {who}.")
-    differing = [row for row in measured if row.summary.settings_differ]
+    disturbed = tuple(f"{who(row)} ({', '.join(row.summary.disturbed)})" for row in measured if row.summary.disturbed)
+    if disturbed:
+        found.append(Note(f"{marks.DISTURBED.symbol} disturbed", disturbed))
+    for mark in (marks.UNSTEADY, marks.CUT_SHORT, marks.BRACKETED):
+        cases = tuple(who(row) for row in measured if mark.applies and mark.applies(row.summary))
+        if cases:
+            found.append(Note(f"{mark.symbol} {mark.meaning}", cases))
+    differing = tuple(who(row) for row in measured if row.summary.settings_differ)
     if differing:
-        found.append(f"Settings differ between the processes of {_names(differing, measured)}; see the Settings page.")
+        found.append(Note("Settings differ between the processes of a case; see the Settings page", differing))
     if measured and not any(row.watched for row in measured):
-        found.append("The format of this run file does not record the load of other programs.")
+        found.append(Note("The format of this run file does not record the load of other programs"))
     return [*found, *_roofline(measured)]
 
 
-def _roofline(measured: Sequence[Row]) -> list[str]:
+def _roofline(measured: Sequence[Row]) -> list[Note]:
     """The definition of the attained fraction, or the reason why there is none."""
     rows = [row for row in measured if row.summary.step_s]
     if not rows:
         return []
     if any(row.summary.attained is not None for row in rows):
-        return [
-            "Attained: lower bound on the time from this run's measured roofline (see Costs), over the measured time."
-        ]
+        text = "Attained: lower bound on the time from this run's measured roofline (see Costs), over the measured time"
+        return [Note(text)]
     why = (row.summary.absent.get("attained", "the run measured no ceilings") for row in rows)
     reasons = dict.fromkeys(reason.rstrip(".") for reason in why)
-    return [f"No attained fraction of the roofline: {'; '.join(reasons)}."]
+    return [Note(f"No attained fraction of the roofline: {'; '.join(reasons)}")]
 
 
-def _names(named: Sequence[Row], rows: Sequence[Row]) -> str:
-    names = list(dict.fromkeys(_who(row, rows) for row in named))
-    more = [f"{len(names) - MAX_NOTES} more"] if len(names) > MAX_NOTES else []
-    return fmt.listing([*names[:MAX_NOTES], *more])
-
-
-def _who(row: Row, rows: Sequence[Row]) -> str:
-    """Name a case, with its batch if these rows have several."""
-    batch = f" at batch {row.case.batch}" if len({other.case.batch for other in rows}) > 1 else ""
-    return f"{row.framework} {row.recipe} on {network_title(row.case.model, row.case.variant)}{batch}"
+def who(row: Row) -> str:
+    """Name a case so that it can be distinguished from every other case of a page."""
+    case = row.case
+    batch = "" if described(case.scenario).single_image else f" at batch {case.batch}"
+    axes = [qualifier(case.scenario), case.precision if case.precision != "fp32" else ""]
+    further = "".join(f", {axis}" for axis in axes if axis)
+    return f"{row.framework} {row.recipe} on {network_title(case.model, case.variant)}{batch}{further}"
 
 
 def _short(text: str, most: int = 70) -> str:

@@ -86,10 +86,11 @@ def calibration(device: str = "cpu") -> Calibration:
     )  # fmt: skip
 
 
-def surroundings(disturbed: Sequence[str] = ()) -> Surroundings:
+def surroundings(disturbed: Sequence[str] = (), others_share: float | None = 0.01) -> Surroundings:
     return Surroundings(
-        before=CONDITIONS, after=CONDITIONS, wall_s=3.0, others_share=0.01, steal_share=0.0, disturbed=list(disturbed)
-    )
+        before=CONDITIONS, after=CONDITIONS, wall_s=3.0, others_share=others_share, steal_share=0.0,
+        disturbed=list(disturbed),
+    )  # fmt: skip
 
 
 def process(steps_s: Sequence[float] = (0.1, 0.2, 0.3), order: int = 0) -> Process:
@@ -127,6 +128,7 @@ def attempt(
     number: int = 0,
     order: int | None = None,
     disturbed: Sequence[str] = (),
+    others_share: float | None = 0.01,
     superseded: bool = False,
     made: Process | None = None,
 ) -> Attempt:
@@ -134,7 +136,8 @@ def attempt(
     order = number if order is None else order
     return Attempt(
         case=case, number=number, order=order, status="ok", costs=COSTS, environment=fingerprint(ENVIRONMENT),
-        surroundings=surroundings(disturbed), process=made or process(steps_s, order), superseded=superseded,
+        surroundings=surroundings(disturbed, others_share), process=made or process(steps_s, order),
+        superseded=superseded,
     )  # fmt: skip
 
 

@@ -100,7 +100,11 @@ class Folder:
 
 
 class _Quiet:
-    """Callbacks of a comparison that print nothing, because a finished comparison is reported in one line."""
+    """Callbacks of a comparison that print no progress, because a finished comparison is reported in one line."""
+
+    def warned(self, text: str) -> None:
+        """Print the warning."""
+        print(f"warning: {text}", file=sys.stderr, flush=True)
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
         """Print nothing."""

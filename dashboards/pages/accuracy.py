@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from dashboards import captions, curves, trust, words
-from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Prose, Section, Table
-from dashboards.runs import Group, Panel, Row
+from dashboards import captions, curves, takeaways, trust, words
+from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Link, Note, Prose, Section, Table
+from dashboards.runs import Group, Panel
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import family, framework_colour, recipe_symbol
 from xibench.analysis.published_accuracy import LABEL, PublishedAccuracy, published_accuracies, reference_accuracy
 from xibench.record import format as fmt
+from xibench.record.metrics import IMAGES_PER_S
+from xibench.record.ranking import rank
 
 SETTING: Final = "ImageNet validation, single crop"
 DISCLAIMER: Final = (
@@ -20,9 +22,9 @@ DISCLAIMER: Final = (
     "xibench. Costs are exact counts; speeds were measured in these runs."
 )
 CREDIT: Final = f"Accuracies: {LABEL} by the sources in the table below, not measured by xibench."
-INTERVALS: Final = (
+INTERVALS: Final = Note(
     "Accuracy intervals are 95 % Wilson intervals for 50,000 validation images, computed here since the sources give "
-    "none. They exclude the effects of retraining, cropping and resampling."
+    "none. They exclude the effects of retraining, cropping and resampling"
 )
 
 
@@ -61,7 +63,7 @@ def _against_parameters(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
     return FigureBlock(
         "Top-1 accuracy against parameters", (takeaway,),
         (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
-        (CREDIT, f"n = 50,000 images; {fmt.plural(len(counted), 'set')} of weights. {INTERVALS}"), columns=1,
+        (CREDIT, f"n = 50,000 images; {fmt.plural(len(counted), 'set')} of weights.", INTERVALS), columns=1,
     )
 
 
@@ -78,11 +80,11 @@ def _against_macs(entries: Sequence[PublishedAccuracy]) -> FigureBlock:
         ),
         "multiply-adds per image (billions)", "top-1 error (%), published",
     )
-    caption = f"Multiply-adds at the resolution of the published figure. n = 50,000 images. {INTERVALS}"
+    caption = "Multiply-adds at the resolution of the published figure. n = 50,000 images."
     return FigureBlock(
         "Top-1 error against multiply-adds", (takeaway,),
         (Chart(figure, SETTING, takeaway, _family_keys(counted)),),
-        (CREDIT, caption), columns=1,
+        (CREDIT, caption, INTERVALS), columns=1,
     )
 
 
@@ -121,23 +123,31 @@ def _family_keys(entries: Sequence[PublishedAccuracy]) -> tuple[Key, ...]:
 
 def _against_speed(group: Group) -> Section:
     found = _accurate(group)
-    sentences = tuple(
-        f"{words.name(panel.model)}: {fmt.percentage(accuracy.top1)} top-1 ({LABEL}) at {fmt.estimate(rate)} images/s "
-        f"measured here ({best.framework} {best.recipe}, the fastest)."
-        for panel, accuracy in found
-        for best in [max(panel.measured, key=lambda row: -_step(row))]
-        if (rate := best.summary.images_per_s) is not None
-    )
+    sentences = tuple(_reached(panel, accuracy) for panel, accuracy in found)
     traces = _speed_traces(found)
     figure = curves.scatter(traces, "images/s measured here (log scale)", "top-1 accuracy (%), published", 340)
     _draw_levels(figure, [accuracy for _, accuracy in found])
     block = FigureBlock(
         "Published accuracy against measured speed", sentences,
-        (Chart(figure, "One mark per framework and recipe", " ".join(sentences), curves.keys(group.measured)),),
+        (Chart(figure, "One mark per framework and recipe", " ".join(sentences),
+               (*curves.keys(group.measured), *curves.hollow_key(group.measured))),),
         (CREDIT, _speed_caption(group, [accuracy for _, accuracy in found]), *captions.measured(group)),
         columns=1,
     )
     return Section(group.key, group.title, (block,), subtitle=group.subtitle)
+
+
+def _reached(panel: Panel, accuracy: PublishedAccuracy) -> str:
+    """State the published accuracy and the highest median throughput, and whether another case may be as fast."""
+    ranking = rank([row.summary for row in panel.rows], IMAGES_PER_S)
+    text = f"{panel.title}: {fmt.percentage(accuracy.top1)} top-1 ({LABEL})"
+    rate = ranking.order[0].images_per_s if ranking.order else None
+    if rate is None:
+        return f"{text}; no measured speed is ranked.{takeaways.left_out(ranking)}"
+    what = "the fastest" if ranking.certain else "the highest median" if ranking.undecided else "the only ranked case"
+    doubt = " It is not certain to be the fastest." if ranking.undecided else ""
+    here = f"{fmt.estimate(rate)} images/s measured here ({takeaways.name(ranking.order[0])}, {what})"
+    return f"{text} at {here}.{doubt}{takeaways.left_out(ranking)}"
 
 
 def _speed_caption(group: Group, accuracies: Sequence[PublishedAccuracy]) -> str:
@@ -171,8 +181,10 @@ def _speed_traces(found: Sequence[tuple[Panel, PublishedAccuracy]]) -> list[dict
                 "array": [(r.high or r.median) - r.median for _, _, r in mine],
                 "arrayminus": [r.median - (r.low or r.median) for _, _, r in mine],
             },
-            "marker": {"color": colour, "size": 12, "symbol": [recipe_symbol(row.case.recipe) for row, _, _ in mine],
-                       "line": {"color": "var(--paper)", "width": 1.5}},
+            "marker": {
+                "color": colour, "size": 12, "line": {"color": "var(--paper)", "width": 1.5},
+                "symbol": [recipe_symbol(row.case.recipe, row.summary.bracketed) for row, _, _ in mine],
+            },
             "customdata": [
                 trust.hover(row, words.name(row.case.model), f"{fmt.estimate(rate)} images/s",
                             f"{fmt.percentage(a.top1, 2)} top-1 ({LABEL})") for row, a, rate in mine
@@ -252,7 +264,3 @@ def _per_million(entry: PublishedAccuracy) -> str:
 def _or_none(value: int | None) -> str:
     return fmt.NONE if value is None else fmt.grouped(value)
 
-
-def _step(row: Row) -> float:
-    assert row.summary.step_s is not None
-    return row.summary.step_s.median

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dashboards import captions, curves, trust, words
+from dashboards import captions, curves, takeaways, trust, words
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.curves import Curve, Point
 from dashboards.runs import Group, Panel, Row
@@ -14,6 +14,9 @@ from dashboards.site import Content, PageKind, Site
 from dashboards.style import framework_colour
 from xibench.analysis.batch_sweep import KNEE_SHARE, MIN_BATCHES, sweeps
 from xibench.record import format as fmt
+from xibench.record.marks import bracketed
+from xibench.record.metrics import IMAGES_PER_S
+from xibench.record.ranking import rank
 
 NOTHING: Final = (
     "No case of these runs was measured at more than one batch. `xibench run --sweep` doubles the batch until memory "
@@ -106,15 +109,22 @@ def _points(group: Group) -> str:
 
 
 def _takeaway(panel: Panel) -> str:
-    series = [one for one in _series(panel) if one.rates]
-    if not series:
-        return f"No case of {panel.title} was measured."
-    best, batch, rate = max(((s, b, r) for s in series for b, r in s.rates.items()), key=lambda entry: entry[2])
-    text = f"{panel.title}: the highest throughput is {fmt.number(rate)} images/s, {best.name} at batch {batch}"
-    text += f"; its knee is at batch {best.knee}." if best.knee else "; it has no knee."
-    ended = [(s, s.end) for s in series if s.end and s.end.summary.status == "out_of_memory"]
-    ends = [f"{s.name} at batch {end.case.batch}" for s, end in ended]
-    return f"{text} Memory ran out for {fmt.listing(ends)}." if ends else text
+    series = _series(panel)
+    ranking = rank([row.summary for row in panel.rows if row.ok], IMAGES_PER_S)
+    too_large = {s.name: [row.case.batch for row in s.rows if row.summary.status == "out_of_memory"] for s in series}
+    ends = [f"{name} at batch {min(batches)}" for name, batches in too_large.items() if batches]
+    ended = f" Memory ran out for {fmt.listing(ends)}." if ends else ""
+    if not ranking.order:
+        return f"No case of {panel.title} is ranked.{takeaways.left_out(ranking)}{ended}"
+    best = ranking.order[0]
+    rate, batch, name = best.images_per_s, best.case.batch, takeaways.name(best)
+    assert rate is not None
+    text = f"{panel.title}: the highest median is {fmt.estimate(rate)} images/s, {name} at batch {batch}"
+    if ranking.undecided:
+        text += ", which is not certain to be above every other"
+    knee = next(s.knee for s in series if any(row.summary is best for row in s.rows))
+    text += f"; its knee is at batch {knee}." if knee else "; it has no knee."
+    return f"{text}{takeaways.left_out(ranking)}{ended}"
 
 
 def _throughput_chart(panel: Panel) -> Figure:
@@ -123,7 +133,7 @@ def _throughput_chart(panel: Panel) -> Figure:
         if rate is None:
             return None
         hover = trust.hover(row, f"batch {row.case.batch}", f"{fmt.estimate(rate)} images/s")
-        return Point(row.case.batch, rate.median, hover, rate.low, rate.high)
+        return Point(row.case.batch, rate.median, hover, rate.low, rate.high, bracketed(row.summary))
 
     figure = _chart(panel, point, "throughput (images/s)")
     knees = [(s, row) for s in _series(panel) for row in s.measured if row.case.batch == s.knee]
@@ -209,7 +219,9 @@ def _keys(panel: Panel, with_knee: bool = True) -> tuple[Key, ...]:
     knee_key = (Key("knee", "var(--muted)", "ring"),) if with_knee and any(s.knee for s in series) else ()
     statuses = dict.fromkeys(s.end.summary.status for s in series if s.end and s.measured)
     ended = " or ".join(map(words.status, statuses))
-    return (*curves.keys(panel.measured), *knee_key, *((Key(ended, "var(--muted)", "cross"),) if ended else ()))
+    hollow = curves.hollow_key(panel.measured) if with_knee else ()  # sizes do not depend on the load of the cores
+    ends = (Key(ended, "var(--muted)", "cross"),) if ended else ()
+    return (*curves.keys(panel.measured), *hollow, *knee_key, *ends)
 
 
 def _table(group: Group) -> Table:

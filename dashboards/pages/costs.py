@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dashboards import captions, charts, takeaways, trust
+from dashboards import captions, charts, curves, takeaways, trust
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Prose, Section, Table
 from dashboards.runs import Group, Row, network_title, networks
 from dashboards.sections import roofline
@@ -13,6 +13,8 @@ from dashboards.site import Content, PageKind, Site
 from dashboards.style import kind_colour
 from xibench.analysis.costs import KINDS, ModelCost, comparison_resolutions, model_cost
 from xibench.record import format as fmt
+from xibench.record.marks import bracketed
+from xibench.record.metrics import MACS_PER_S
 
 COUNTED: Final = (
     "Exact counts from the network's blueprint for one image in fp32, so there is no interval. One multiply-add is one "
@@ -105,18 +107,19 @@ def _parameters(costs: Costs) -> FigureBlock:
 def _where_the_work_is(cost: ModelCost) -> str:
     kind = max(KINDS, key=cost.macs_of)
     block = max(cost.blocks, key=lambda b: b.macs)
-    called = {"pointwise": "pointwise (1 × 1)", "conv": "full"}.get(kind, kind)
+    names = {"pointwise": "pointwise (1 × 1) convolutions", "conv": "full convolutions", "dense": "dense layers"}
+    called = names.get(kind, f"{kind} convolutions")
     return (
         f"{network_title(cost.model, cost.variant)}: {fmt.percentage(100 * cost.macs_of(kind) / cost.macs)} of "
-        f"{fmt.number(cost.macs / 1e9)} G multiply-adds at {cost.resolution} px are {called} convolutions; the "
-        f"most expensive block is {block.name} with {fmt.percentage(100 * block.macs / cost.macs)}."
+        f"{fmt.number(cost.macs / 1e9)} G multiply-adds at {cost.resolution} px are {called}; the "
+        f"block with the most is {block.name}, {fmt.percentage(100 * block.macs / cost.macs)}."
     )
 
 
 def _achieved(group: Group) -> Section:
     scale = charts.scale(group.measured, _value)
     sentences = tuple(
-        takeaways.extremes(panel, lambda row: _gflops(row).median * 1e9, fmt.rate, "achieved rate")
+        takeaways.extremes(panel, MACS_PER_S, lambda macs_per_s: fmt.rate(2 * macs_per_s), "achieved rate")
         for panel in group.panels
     )
     what = (
@@ -127,7 +130,8 @@ def _achieved(group: Group) -> Section:
         title="Achieved floating-point rate",
         takeaways=sentences,
         charts=tuple(
-            Chart(charts.bars(panel.rows, _value, "achieved rate (GFLOP/s)", scale), panel.title, sentence)
+            Chart(charts.bars(panel.rows, _value, "achieved rate (GFLOP/s)", scale), panel.title, sentence,
+                  curves.hollow_key(group.measured, "hollow-bar"))
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(what, *captions.measured(group)),
@@ -158,7 +162,8 @@ def _value(row: Row) -> charts.Value | None:
         return None
     rate = _gflops(row)
     text = trust.beside(row, fmt.number(rate.median))
-    return charts.Value(rate.median, rate.low, rate.high, text, trust.hover(row, f"{fmt.estimate(rate)} GFLOP/s"))
+    hover = trust.hover(row, f"{fmt.estimate(rate)} GFLOP/s")
+    return charts.Value(rate.median, rate.low, rate.high, text, hover, bracketed(row.summary))
 
 
 def _rate_table(group: Group) -> Table:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dashboards import captions, charts, takeaways, trust, words
+from dashboards import captions, charts, curves, takeaways, trust, words
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Prose, Section, Table
-from dashboards.runs import Group, LoadedRun, Panel, Row
+from dashboards.runs import Group, LoadedRun, Panel, Row, network_title
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import PHASES
 from xibench.record import format as fmt
+from xibench.record.metrics import JOULES_PER_IMAGE
 from xibench.record.schema import Energy
 
 WHAT: Final = (
@@ -51,7 +52,7 @@ def _section(group: Group) -> Section:
 
 def _figure(group: Group) -> FigureBlock:
     sentences = tuple(
-        takeaways.extremes(panel, lambda row: row.summary.joules_per_image, fmt.joules, "energy per image")
+        takeaways.extremes(panel, JOULES_PER_IMAGE, fmt.joules, "energy per image")
         for panel in group.panels
     )
     parts = (
@@ -65,7 +66,7 @@ def _figure(group: Group) -> FigureBlock:
         title="Energy per image",
         takeaways=sentences,
         charts=tuple(
-            Chart(_chart(panel, used), panel.title, sentence, keys)
+            Chart(_chart(panel, used), panel.title, sentence, (*keys, *curves.hollow_key(group.measured, "hollow-bar")))
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(f"{WHAT} {NO_INTERVAL}", *captions.measured(group, with_intervals=False)),
@@ -100,8 +101,8 @@ def _unmeasured(group: Group) -> list[Row]:
 
 
 def _without(group: Group) -> Prose:
-    names = fmt.listing([f"{row.label} on {words.name(row.case.model)}" for row in _unmeasured(group)])
-    return Prose((f"Without an energy figure: {names}. {_why(group)}.",))
+    names = [f"{row.label} on {network_title(row.case.model, row.case.variant)}" for row in _unmeasured(group)]
+    return Prose((f"Without an energy figure: {fmt.listing(names)}. {_why(group)}.",))
 
 
 def _why(group: Group) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from dashboards import captions, charts, takeaways, trust, words
+from dashboards import captions, charts, curves, takeaways, trust, words
 from dashboards.content import Cell, Chart, FigureBlock, Section, Table
 from dashboards.runs import Group, Row
 from dashboards.site import Content, PageKind, Site
@@ -49,9 +49,7 @@ def _metrics(group: Group) -> list[Metric[Any]]:
 def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
     scale = charts.scale(group.measured, lambda row: _value(row, metric))
     sentences = tuple(
-        takeaways.extremes(panel, lambda row: central(row.summary[metric]), lambda value: _shown(metric, value),
-                           metric.label)
-        for panel in group.panels
+        takeaways.extremes(panel, metric, lambda value: _shown(metric, value)) for panel in group.panels
     )
     unit = charts.unit_of(metric)
     return FigureBlock(
@@ -60,7 +58,7 @@ def _figure(group: Group, metric: Metric[Any]) -> FigureBlock:
         charts=tuple(
             Chart(
                 charts.bars(panel.rows, lambda row: _value(row, metric), f"{metric.label} ({unit})", scale),
-                panel.title, sentence,
+                panel.title, sentence, curves.hollow_key(group.measured, "hollow-bar") if metric.unit != "B" else (),
             )
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),

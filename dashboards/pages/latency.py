@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dashboards import captions, charts, takeaways, trust, words
+from dashboards import captions, charts, curves, takeaways, trust, words
 from dashboards.charts import absent_note, row_positions, rows_figure
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Prose, Section, Table
 from dashboards.runs import Group, Row
@@ -70,7 +70,8 @@ def _medians(group: Group) -> FigureBlock:
         title="Time per step",
         takeaways=tuple(takeaways.latency(panel) for panel in group.panels),
         charts=tuple(
-            Chart(charts.bars(panel.rows, _value, axis, scale), panel.title, takeaways.latency(panel))
+            Chart(charts.bars(panel.rows, _value, axis, scale), panel.title, takeaways.latency(panel),
+                  curves.hollow_key(group.measured, "hollow-bar"))
             for panel in group.panels
         ),
         caption=(f"{captions.bars(group, scale.cuts)} Shorter is faster.", *captions.measured(group)),
@@ -128,8 +129,8 @@ def _outliers(group: Group) -> tuple[str, ...]:
         return ()
     mild, severe = sum(o.mild for o in found), sum(o.severe for o in found)
     return (
-        (f"Of {fmt.plural(steps, 'step')}, {fmt.grouped(mild)} are mild and {fmt.grouped(severe)} severe outliers "
-        "within their process (Tukey's fences); every figure includes them."),
+        (f"Outliers within their process (Tukey's fences): {fmt.grouped(mild)} mild and {fmt.grouped(severe)} severe "
+        f"among {fmt.plural(steps, 'step')}; every figure includes them."),
     )
 
 

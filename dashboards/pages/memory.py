@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from dashboards import captions, charts, takeaways, trust
 from dashboards.content import Block, Cell, Chart, FigureBlock, Prose, Section, Table
 from dashboards.runs import Group, Row
 from dashboards.site import Content, PageKind, Site
 from xibench.record import format as fmt
+from xibench.record.metrics import DEVICE_PEAK_BYTES, PEAK_BYTES, Metric
 from xibench.record.schema import Memory
 
 COMPILED: Final[tuple[Callable[[Memory], int | None], ...]] = (
@@ -53,22 +54,22 @@ def device_allocated(row: Row) -> list[int]:
 def _section(group: Group) -> Section:
     blocks: list[Block] = []
     if any(host_above_baseline(row) for row in group.measured):
-        blocks.append(_figure(group, "Peak host memory above the baseline", host_above_baseline, _host_caption(group)))
+        title = "Peak host memory above the baseline"
+        blocks.append(_figure(group, title, PEAK_BYTES, host_above_baseline, _host_caption(group)))
     else:
         blocks.append(Prose((f"No host memory figure: {_why(group, 'host')}.",), "note"))
     if any(device_allocated(row) for row in group.measured):
         caption = "Peak memory allocated on the device, from the framework's counter."
-        blocks.append(_figure(group, "Peak device memory", device_allocated, caption))
+        blocks.append(_figure(group, "Peak device memory", DEVICE_PEAK_BYTES, device_allocated, caption))
     else:
         blocks.append(Prose((f"No device memory figure: {_why(group, 'device')}.",)))
     blocks.append(_compiled(group))
     return Section(group.key, group.title, tuple(blocks), subtitle=group.subtitle)
 
 
-def _figure(group: Group, title: str, values: Callable[[Row], list[int]], caption: str) -> FigureBlock:
-    def highest(row: Row) -> float | None:
-        return max(values(row), default=None)
-
+def _figure(
+    group: Group, title: str, metric: Metric[Any], values: Callable[[Row], list[int]], caption: str
+) -> FigureBlock:
     def value(row: Row) -> charts.Value | None:
         found = [b / fmt.MIB for b in values(row)]
         if not found:
@@ -79,7 +80,7 @@ def _figure(group: Group, title: str, values: Callable[[Row], list[int]], captio
 
     scale = charts.scale(group.measured, value)
     what = title.lower()
-    sentences = tuple(takeaways.extremes(panel, highest, fmt.mebibytes, what) for panel in group.panels)
+    sentences = tuple(takeaways.extremes(panel, metric, fmt.mebibytes, what) for panel in group.panels)
     return FigureBlock(
         title=title,
         takeaways=sentences,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from dashboards import captions, charts, takeaways, trust, words
+from dashboards import captions, charts, curves, takeaways, trust, words
 from dashboards.content import Block, Cell, Chart, FigureBlock, Fold, Link, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Panel, Row, case_words
 from dashboards.setting_differences import between_frameworks, between_processes
@@ -28,7 +28,7 @@ def content(site: Site) -> Content:
     without = _without_result(site.runs)
     if without:
         sections.append(Section("without-result", "Cases without a result", without))
-    on_gpu = any(row.case.device == "cuda" for run in site.runs for row in run.rows)
+    on_gpu = any(row.ok and row.case.device == "cuda" for run in site.runs for row in run.rows)
     return Content(tuple(sections), ABOUT if on_gpu else f"{ABOUT} {NO_GPU}")
 
 
@@ -60,7 +60,8 @@ def _figure(group: Group) -> FigureBlock:
         title="Images per second",
         takeaways=sentences,
         charts=tuple(
-            Chart(charts.bars(panel.rows, _value, "throughput (images/s)", scale), panel.title, sentence)
+            Chart(charts.bars(panel.rows, _value, "throughput (images/s)", scale), panel.title, sentence,
+                  curves.hollow_key(group.measured, "hollow-bar"))
             for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(f"{captions.bars(group, scale.cuts)} Longer is faster.", *captions.measured(group)),
@@ -138,7 +139,7 @@ def _without_result(runs: Sequence[LoadedRun]) -> tuple[Block, ...]:
             rows.append((case_words(row.case), status, _reason(row), _conditions(row.case), _run(run)))
             if row.record.log:
                 logs.append(Fold(f"Last output of {row.case.key}", row.record.log))
-        never = "the run ended before this case started"
+        never = "the run file has no process of this case"
         rows += [(case_words(case), "not run", never, _conditions(case), _run(run)) for case in run.missing]
     if not rows:
         return ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dashboards import captions, curves, trust, words
-from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Prose, Section, Table
+from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Note, Prose, Section, Table
 from dashboards.runs import LoadedRun, Row
 from dashboards.site import Content, PageKind, Site
 from xibench.analysis import spectrum
@@ -118,7 +118,7 @@ def _blocks(family: Family) -> tuple[Block, ...]:
 
 
 def _optional(
-    family: Family, title: str, value: Value, axis: str, verb: str, unit: str, caption: tuple[str, ...] = ()
+    family: Family, title: str, value: Value, axis: str, verb: str, unit: str, caption: tuple[str | Note, ...] = ()
 ) -> list[FigureBlock]:
     """A figure block, if the run has any such value."""
     if not any(value(point) for curve in family.curves for point in curve.points):
@@ -128,12 +128,12 @@ def _optional(
 
 def _block(
     family: Family, title: str, takeaways: tuple[str, ...], value: Value, axis: str, table: Table | None = None,
-    caption: tuple[str, ...] = (),
+    caption: tuple[str | Note, ...] = (),
 ) -> FigureBlock:
     charts = tuple(
         Chart(
             _chart(family, way, value, axis), WIDTHS_TEXT[way].capitalize(), " ".join(takeaways),
-            curves.keys([row for row in family.rows if row.ok]),
+            (*curves.keys([row for row in family.rows if row.ok]), *curves.hollow_key(family.rows)),
         )
         for way in family.ways
     )
@@ -146,7 +146,7 @@ def _chart(family: Family, way: str, value: Value, axis: str) -> Figure:
     lines = []
     for curve in family.of(way):
         points = [(places[point.member.segments], found) for point in curve.points if (found := value(point))]
-        placed = tuple(curves.Point(x, p.y, p.hover, p.low, p.high) for x, p in points)
+        placed = tuple(curves.Point(x, p.y, p.hover, p.low, p.high, p.hollow) for x, p in points)
         lines.append(curves.Curve(curve.case.framework, curve.case.recipe, placed))
     return _on_segments(family, curves.lines(lines, "segments g", axis))
 
@@ -164,12 +164,16 @@ def _throughput(point: Point) -> curves.Point | None:
     rate = point.throughput.images_per_s
     if rate is None:
         return None
-    return curves.Point(0, rate.median, f"{_at(point)}<br>{fmt.estimate(rate)} images/s", rate.low, rate.high)
+    hover = f"{_at(point)}<br>{fmt.estimate(rate)} images/s"
+    return curves.Point(0, rate.median, hover, rate.low, rate.high, point.throughput.bracketed)
 
 
 def _attained(point: Point) -> curves.Point | None:
     share = point.throughput.attained
-    return None if share is None else curves.Point(0, 100 * share, f"{_at(point)}<br>{fmt.percentage(100 * share)}")
+    if share is None:
+        return None
+    hover = f"{_at(point)}<br>{fmt.percentage(100 * share)}"
+    return curves.Point(0, 100 * share, hover, hollow=point.throughput.bracketed)
 
 
 def _latency(point: Point) -> curves.Point | None:
@@ -178,7 +182,8 @@ def _latency(point: Point) -> curves.Point | None:
         return None
     low, high = (None if bound is None else 1e3 * bound for bound in (found.low, found.high))
     text = fmt.bounded(1e3 * found.value, low, high)
-    return curves.Point(0, 1e3 * found.value, f"{_at(point)}<br>{text} ms", low, high)
+    hollow = point.latency is not None and point.latency.bracketed
+    return curves.Point(0, 1e3 * found.value, f"{_at(point)}<br>{text} ms", low, high, hollow)
 
 
 def _memory(point: Point) -> curves.Point | None:
@@ -200,7 +205,7 @@ def _extremes(family: Family, value: Value, verb: str, unit: str) -> tuple[str, 
     sentences = []
     for way in family.ways:
         for curve in family.of(way):
-            known = [(found.y, point) for point in curve.points if (found := value(point))]
+            known = [(found.y, point) for point in curve.points if (found := value(point)) and not found.hollow]
             if known:
                 (minimum, at), (maximum, there) = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
                 sentences.append(
@@ -254,7 +259,7 @@ def _cost_summary(family: Family) -> str:
     for way in family.ways:
         first, *_, last = _members(family, way)
         sentences.append(
-            f"{WIDTHS_TEXT[way].capitalize()} parameters range from {fmt.millions(first.parameters_trainable)} at g = "
+            f"{WIDTHS_TEXT[way].capitalize()} parameters go from {fmt.millions(first.parameters_trainable)} at g = "
             f"{spectrum.label(first.segments)} to {fmt.millions(last.parameters_trainable)} at g = "
             f"{spectrum.label(last.segments)}, multiply-adds from {fmt.number(first.macs / 1e9)} G to "
             f"{fmt.number(last.macs / 1e9)} G."
@@ -313,21 +318,17 @@ def _cells(family: Family, curve: Curve) -> list[tuple[Cell, ...]]:
     return cells
 
 
-def _caption(family: Family) -> tuple[str, ...]:
+def _caption(family: Family) -> tuple[str | Note, ...]:
     return _conditions(family, family.title, family.rows)
 
 
-def _latency_caption(family: Family) -> tuple[str, ...]:
+def _latency_caption(family: Family) -> tuple[str | Note, ...]:
     c = family.curves[0].case
     title = f"{words.name(c.recipe)}, one image at a time, {c.precision}, {c.resolution} px, {words.name(c.device)}"
     return _conditions(family, title, family.latency_rows)
 
 
-def _conditions(family: Family, title: str, counted: Sequence[Row]) -> tuple[str, ...]:
+def _conditions(family: Family, title: str, counted: Sequence[Row]) -> tuple[str | Note, ...]:
     rows = [row for row in counted if row.ok]
-    environment, device = family.run.header.environment, family.curves[0].case.device
-    return (
-        f"{captions.hardware(environment, device)}. {environment.os}, {environment.kernel}.",
-        f"{title}. {trust.sampled(rows)}. {captions.versions(rows)}.",
-        *captions.substitutions(rows), *trust.notes(rows),
-    )
+    machine = captions.machine(family.run, family.curves[0].case.device)
+    return (f"{title}. {trust.sampled(rows)}.", machine, *trust.notes(rows))

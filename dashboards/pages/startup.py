@@ -7,12 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from dashboards import captions, charts, takeaways, trust
+from dashboards import captions, charts, curves, takeaways, trust
 from dashboards.content import Block, Cell, Chart, FigureBlock, Key, Prose, Section, Table
 from dashboards.runs import Group, Panel, Row
 from dashboards.site import Content, PageKind, Site
 from dashboards.style import PHASES
 from xibench.record import format as fmt
+from xibench.record.marks import shown
 from xibench.record.schema import Process
 
 NOT_SEPARATE: Final = "If a framework cannot compile ahead of time, its first step includes compilation."
@@ -71,7 +72,7 @@ def _compile(group: Group) -> FigureBlock:
 
 def _dots(row: Row) -> list[charts.Dot]:
     found = [fresh(p) for p in row.record.processes]
-    text = fmt.number(float(np.median(found))) if found else ""
+    text = shown(fmt.number(float(np.median(found))), row.summary) if found else ""
     return [
         charts.Dot(value, None, None, "circle-open", text if value == max(found) else "",
                    trust.hover(row, f"process {number}: {fmt.seconds_or_ms(value)}"))
@@ -84,9 +85,11 @@ def _takeaway(panel: Panel) -> str:
     if not rows:
         return f"{panel.title}: no case ran in several fresh processes."
     widest = max(rows, key=_spread)
+    single = len(panel.measured) - len(rows)
     return (
         f"{panel.title}: between fresh processes, compilation and first step vary most for {widest.framework} "
         f"{widest.recipe}: the slowest takes {fmt.ratio(_spread(widest))} as long as the fastest."
+        + (f" {fmt.plural(single, 'case')} of {len(panel.measured)} ran in one process only." if single else "")
     )
 
 
@@ -124,13 +127,18 @@ def _startup(group: Group) -> FigureBlock:
     phase_note = "Each phase was measured once (n = 1 process), so there is no interval."
     if several:
         phase_note = "Each phase is the median over the processes of a case; the data table lists every process."
+    sentences = tuple(
+        takeaways.extremes(panel, takeaways.TIME_TO_FIRST_RESULT, fmt.seconds_or_ms)
+        for panel in group.panels
+    )
+    keys = (*(Key(name, colour) for name, colour, _ in phases), *curves.hollow_key(group.measured, "hollow-bar"))
     return FigureBlock(
         title="Time to the first result",
-        takeaways=tuple(takeaways.startup(panel) for panel in group.panels),
+        takeaways=sentences,
         charts=tuple(
-            Chart(charts.stacked(panel.rows, phases, "time from the start of the import (s)"), panel.title,
-                  takeaways.startup(panel), tuple(Key(name, colour) for name, colour, _ in phases))
-            for panel in group.panels
+            Chart(charts.stacked(panel.rows, phases, "time from the start of the import (s)"), panel.title, sentence,
+                  keys)
+            for panel, sentence in zip(group.panels, sentences, strict=True)
         ),
         caption=(
             f"{phase_note} {NOT_SEPARATE} Each chart has its own scale.",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import captions, charts, trust
+from dashboards import captions, charts, takeaways, trust
 from dashboards.content import Cell, Chart, FigureBlock, Key, Table
 from dashboards.runs import Group, Panel, Row
 from xibench.record import format as fmt
+from xibench.record.marks import shown
+from xibench.record.metrics import LATENCY
+from xibench.record.ranking import rank
+from xibench.record.summary import Summary
 
 SYMBOLS: Final = {"p50": "circle", "p90": "square", "p99": "diamond"}
 RISE: Final = {"p50": 0.28, "p90": 0.0, "p99": -0.28}  # each percentile on its own line
@@ -41,8 +45,10 @@ def _dots(row: Row) -> list[charts.Dot]:
             found.append(charts.Dot(None, None, None, SYMBOLS[name], _needed(name, p.n, p.needed), "", RISE[name]))
             continue
         low, high = (None if bound is None else 1e3 * bound for bound in (p.low, p.high))
-        hover = trust.hover(row, f"{name}: {_text(row, name)} ms")
-        found.append(charts.Dot(1e3 * p.value, low, high, SYMBOLS[name], fmt.number(1e3 * p.value), hover, RISE[name]))
+        hover = trust.hover(row, f"{name}: {_text(row.summary, name)} ms")
+        symbol = f"{SYMBOLS[name]}-open" if row.summary.bracketed else SYMBOLS[name]
+        text = shown(fmt.number(1e3 * p.value), row.summary)
+        found.append(charts.Dot(1e3 * p.value, low, high, symbol, text, hover, RISE[name]))
     return found
 
 
@@ -51,28 +57,26 @@ def _needed(name: str, n: int, needed: int) -> str:
 
 
 def _takeaway(panel: Panel) -> str:
-    """State the lowest and the highest tail latency, at the highest percentile that is known."""
-    rows = [row for row in panel.measured if row.summary.latency]
-    for name in reversed(SYMBOLS):
-        found = sorted(((v, row) for row in rows if (v := row.summary.latency[name].value) is not None), key=_first)
-        if found:
-            best, worst = found[0][1], found[-1][1]
-            text = f"{panel.title}: {name} of the latency is lowest for {_name(best)}, {_text(best, name)} ms"
-            return f"{text}." if best is worst else f"{text}, and highest for {_name(worst)}, {_text(worst, name)} ms."
-    return f"No case of {panel.title} has enough queries for a percentile."
+    """State the range of the highest percentile that all cases have, or of the lowest one with the cases without it."""
+    rankings = {quantile: rank([row.summary for row in panel.rows], LATENCY[quantile]) for quantile in SYMBOLS}
+    most = max(len(ranking.order) for ranking in rankings.values())
+    if not most:
+        return f"No case of {panel.title} has a percentile that is ranked.{takeaways.left_out(rankings['p50'])}"
+    quantile, ranking = [(q, ranking) for q, ranking in rankings.items() if len(ranking.order) == most][-1]
+    best, worst = ranking.order[0], ranking.order[-1]
+    beyond = takeaways.left_out(ranking)
+    text = f"{panel.title}: {quantile} of the latency is {_text(best, quantile)} ms ({takeaways.name(best)})"
+    if best is worst:
+        return f"{text}.{beyond}"
+    return (
+        f"{panel.title}: {quantile} of the latency ranges from {_text(best, quantile)} ms ({takeaways.name(best)}) to "
+        f"{_text(worst, quantile)} ms ({takeaways.name(worst)}).{beyond}"
+    )
 
 
-def _first(pair: tuple[float, Row]) -> float:
-    return pair[0]
-
-
-def _name(row: Row) -> str:
-    return f"{row.framework} {row.recipe}"
-
-
-def _text(row: Row, name: str) -> str:
+def _text(summary: Summary, name: str) -> str:
     """`12.3 [12.1, 12.9]` in milliseconds, or the number of queries that it needs."""
-    p = row.summary.latency[name]
+    p = summary.latency[name]
     if p.value is None:
         return f"needs {fmt.grouped(p.needed)} queries"
     low, high = (None if bound is None else 1e3 * bound for bound in (p.low, p.high))
@@ -92,7 +96,7 @@ def _table(group: Group) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for panel in group.panels:
         for row in panel.measured:
-            figures = [_text(row, name) if name in row.summary.latency else fmt.NONE for name in SYMBOLS]
+            figures = [_text(row.summary, name) if name in row.summary.latency else fmt.NONE for name in SYMBOLS]
             rows.append((panel.title, row.framework, trust.recipe(row), *figures, *trust.cells(row)))
     headings = tuple(f"{name}, ms [95 %]" for name in SYMBOLS)
     columns = ("Network", "Framework", "Recipe", *headings, *trust.COLUMNS)

@@ -10,13 +10,16 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from dashboards import captions, curves, trust, words
+from dashboards import captions, curves, takeaways, trust, words
 from dashboards.content import Block, Cell, Chart, Figure, FigureBlock, Key, Marked, Prose, Section, Table
 from dashboards.runs import Group, LoadedRun, Row, families, network_title
 from dashboards.style import framework_colour, logarithmic, recipe_symbol
 from xibench.analysis.costs import bytes_fused
 from xibench.record import format as fmt
+from xibench.record.metrics import ATTAINED
+from xibench.record.ranking import rank
 from xibench.record.schema import Calibration
+from xibench.record.summary import Summary
 
 WHAT: Final = (
     "Both axes are logarithmic. Arithmetic intensity is two FLOPs per multiply-add over the bytes that a step reads "
@@ -72,7 +75,8 @@ def _figure(group: Group, calibration: Calibration) -> FigureBlock:
     sentence = _takeaway(rows)
     chart = Chart(
         _chart(rows, calibration, group.case.precision), "One mark per case", sentence,
-        (*curves.keys(rows), Key("roof", "var(--ink)", "line"), Key("attainable", "var(--ink)", "tick")),
+        (*curves.keys(rows), *curves.hollow_key(rows), Key("roof", "var(--ink)", "line"),
+         Key("attainable", "var(--ink)", "tick")),
     )
     return FigureBlock(
         title=f"{group.title}: achieved rate under the roof",
@@ -85,19 +89,19 @@ def _figure(group: Group, calibration: Calibration) -> FigureBlock:
 
 
 def _takeaway(rows: Sequence[Row]) -> str:
-    known = [(share, row) for row in rows if (share := row.summary.attained) is not None]
-    if not known:
-        return "No case has an attainable time under these ceilings."
-    (highest, best), (lowest, worst) = max(known, key=lambda p: p[0]), min(known, key=lambda p: p[0])
-    text = f"{_who(best)} comes closest to its roofline and attains {fmt.percentage(100 * highest)}"
-    if best is worst:
-        return f"{text}."
-    return f"{text}; {_who(worst)} attains the least, {fmt.percentage(100 * lowest)}."
+    """State the range of the attained fractions, over all networks and batches of the chart."""
+    ranking = rank([row.summary for row in rows], ATTAINED)
+    if not ranking.order:
+        return f"No case with an attainable time under these ceilings is ranked.{takeaways.left_out(ranking)}"
+    shares = [f"{fmt.percentage(100 * (s.attained or 0.0))} ({_who(s)})" for s in ranking.order]
+    if len(shares) == 1:
+        return f"Attained fraction of the roofline: {shares[0]}.{takeaways.left_out(ranking)}"
+    return f"Attained fractions of the roofline range from {shares[-1]} to {shares[0]}.{takeaways.left_out(ranking)}"
 
 
-def _who(row: Row) -> str:
-    title = network_title(row.case.model, row.case.variant)
-    return f"{row.framework} {row.recipe} on {title} at batch {row.case.batch}"
+def _who(summary: Summary) -> str:
+    case = summary.case
+    return f"{takeaways.name(summary)} on {network_title(case.model, case.variant)} at batch {case.batch}"
 
 
 def _chart(rows: Sequence[Row], calibration: Calibration, precision: str) -> Figure:
@@ -192,7 +196,7 @@ def _points(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "x": [intensity(row) for row in mine], "y": [_achieved(row) / 1e9 for row in mine],
             "marker": {
                 "color": framework_colour(framework), "size": 11, "opacity": 0.9,
-                "symbol": [recipe_symbol(row.case.recipe) for row in mine],
+                "symbol": [recipe_symbol(row.case.recipe, row.summary.bracketed) for row in mine],
                 "line": {"color": "var(--paper)", "width": 1.25},
             },
             "customdata": [
@@ -246,8 +250,8 @@ def _matmuls(run: LoadedRun) -> Table:
             size = fmt.NONE if p.n is None else f"{p.n} × {p.n}"
             rows.append((words.name(p.framework), p.precision, size, rate, *_taken(calibration)))
     caption = (
-        "Ceilings: the fastest square matmul of each framework in each precision, two FLOPs per multiply-add, in "
-        "its fastest timed call. Marked (◆): the roof."
+        "Ceilings: the fastest square matmul of each framework in each precision, two FLOPs per multiply-add, of "
+        "the fastest of its timed calls. Marked (◆): the roof."
     )
     columns = ("Framework", "Precision", "Size", "GFLOP/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({3}), caption=caption)
@@ -263,7 +267,10 @@ def _copies(run: LoadedRun) -> Table:
                 fastest = c.bytes_per_s == calibration.bytes_per_s
                 rate = Marked(text, "fastest: the slope of the roof") if fastest else text
             rows.append((words.name(c.framework), fmt.or_none(c.size_bytes, fmt.mebibytes), rate, *_taken(calibration)))
-    caption = "Ceilings: the fastest copy in device memory, bytes read and written. Marked (◆): the slope of the roof."
+    caption = (
+        "Ceilings: the fastest of the timed copies of each framework in device memory, bytes read plus bytes written. "
+        "Marked (◆): the slope of the roof."
+    )
     columns = ("Framework", "Array", "GB/s", "Device", "Taken")
     return Table(columns, tuple(rows), frozenset({2}), caption=caption)
 

@@ -29,6 +29,10 @@ class Listener:
     def __init__(self) -> None:
         self.began: list[Case] = []
         self.ended: list[Compared | None] = []
+        self.warnings: list[str] = []
+
+    def warned(self, text: str) -> None:
+        self.warnings.append(text)
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
         self.began.append(case)
@@ -145,6 +149,14 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
     assert "2 disturbed pairs were repeated and left out" in found.pairs[0].notes
     kept = len(stored) - 2
     assert f"{kept} of {kept} pairs were disturbed: others took 60 %" in found.pairs[0].notes, "kept and marked"
+
+
+def test_a_busy_machine_is_said_once_before_the_first_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ab.ConditionMonitor, "busy", lambda self, effect: f"others take 90 %: {effect}")
+    watch = Listener()
+    compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), watch=watch)
+    assert [text.split(":")[0] for text in watch.warnings] == ["others take 90 %"]
+    assert "pairs" in watch.warnings[0]
 
 
 def test_the_file_says_how_pairs_were_taken_and_what_went_on_around_each(

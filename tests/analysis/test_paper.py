@@ -8,7 +8,7 @@ import pytest
 from frameworks.architectures import network
 from frameworks.cost import cost
 from frameworks.paper import SIZE_AND_SPEED, SPEED_RATIO, TABLES
-from tests.builders import COSTS, record, run_of, small_case
+from tests.builders import COSTS, record, run_of, small_case, surroundings
 from xibench.analysis.paper import speeds
 from xibench.record.schema import Record
 
@@ -47,3 +47,9 @@ def test_only_setups_measured_with_both_networks_have_a_ratio() -> None:
     assert speeds(run_of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, batch=4))) == []
     assert speeds(run_of(measured("xception", 0.2, 8), measured("inception_v3", 0.1, 5, recipe="tuned"))) == []
     assert speeds(run_of(measured("xception", 0.2, 8))) == []
+
+
+def test_a_figure_in_parentheses_is_in_no_ratio() -> None:
+    busy = measured("inception_v3", 0.1, 5)
+    attempts = [msgspec.structs.replace(a, surroundings=surroundings(["others"], 0.67)) for a in busy.attempts]
+    assert speeds(run_of(measured("xception", 0.2, 8), Record(case=busy.case, attempts=attempts))) == []

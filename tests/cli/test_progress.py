@@ -165,3 +165,9 @@ def test_a_terminal_shows_the_bar_and_a_file_receives_lines() -> None:
     with showing_progress(Terminal()) as live, showing_progress(io.StringIO()) as plain:
         assert isinstance(live, LiveProgress)
         assert isinstance(plain, PlainProgress)
+
+
+def test_a_figure_beside_a_busy_program_is_in_parentheses_while_the_run_goes_on_too() -> None:
+    busy = attempt(CASE, [0.2] * 3, disturbed=["others took 67 %"], others_share=0.67)
+    line = outcome(Record(case=CASE, attempts=[busy]))
+    assert "(5.00 [5.00, 5.00] images/s); disturbed (kept and marked): others took 67 %" in line

@@ -141,3 +141,23 @@ def test_equal_notes_are_merged_with_the_names_of_their_cases() -> None:
     some = the_one(notes(*cases, record(small_case(batch=6))), "failed")
     assert some.startswith("failed: no room (pytorch xception/narrow")
     assert some.endswith("and 2 more)")
+
+
+def test_the_intervals_of_percentiles_are_not_said_to_resample_processes() -> None:
+    queries = [0.010 + 0.0001 * i for i in range(40)]
+    found = notes(record(in_scenario("single-stream"), queries, queries))
+    assert "order statistics" in the_one(found, "Latency:")
+    assert not [note for note in found if "resampling processes" in note]
+
+
+def test_figures_in_parentheses_are_noted_with_the_share_that_others_took() -> None:
+    case = small_case()
+    found = notes(Record(case=case, attempts=[attempt(case, disturbed=["others took 67 %"], others_share=0.67)]))
+    assert "67 %: pytorch xception/narrow" in the_one(found, "( ) figure in parentheses")
+    assert not [note for note in notes(record(case)) if note.startswith("( )")]
+
+
+def test_a_sweep_with_a_single_figure_is_not_said_to_rise() -> None:
+    cases = [small_case(batch=batch) for batch in (1, 2, 4)]
+    found = notes(record(cases[0]), *(failure(case) for case in cases[1:]))
+    assert "batch 1 is the only one with a figure" in the_one(found, "Sweep:")

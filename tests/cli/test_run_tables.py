@@ -95,6 +95,17 @@ def test_marks_follow_the_status() -> None:
     assert not set("†‡§") & set(table(record(small_case())))
 
 
+def test_times_beside_a_busy_program_are_in_parentheses_and_sizes_are_not() -> None:
+    case = small_case()
+    taken = attempt(case, (0.2, 0.2, 0.2), disturbed=["others took 67 %"], others_share=0.67)
+    both = table(Record(case=case, attempts=[taken]), record(small_case("jax"), (0.2, 0.2, 0.2)))
+    row = both.splitlines()[4:6]
+    assert "(5.00 [5.00, 5.00])" in row[0]
+    assert "(200)" in row[0]
+    assert " 250 B" in row[0]
+    assert "(" not in row[1]
+
+
 def test_single_stream_shows_percentiles_in_ms_or_the_number_of_queries_that_they_need() -> None:
     shown = table(record(in_scenario("single-stream"), [0.010 + 0.0001 * i for i in range(40)]))
     assert shown.startswith("ACME CPU, single-stream,")

@@ -64,7 +64,7 @@ def test_notes_explain_intervals_substitutions_and_failures(folder: Path) -> Non
     assert "torch 2.13.0" in shown
     assert "25 %" in shown
     assert "copy 1.00 GB/s" in shown
-    assert "1 of 3 cases not measured yet: `xibench run --resume results/runs/" in shown
+    assert "Of 3 cases, 1 is not measured yet: `xibench run --resume results/runs/" in shown
 
 
 def test_the_command_that_resumes_a_run_is_quoted_for_a_shell(folder: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_case_with_pending_processes_does_not_count_as_measured(tmp_path: Path
     with RunFile.create(tmp_path / "run.jsonl", header([GOOD, LEFT], SamplingConfig(processes=3))) as run_file:
         append(run_file, record(GOOD, (0.1, 0.2), (0.1, 0.2)))
     shown = xibench("show", "run.jsonl", cwd=tmp_path).stdout
-    assert "2 of 2 cases not measured yet: `xibench run --resume run.jsonl`" in shown
+    assert "Of 2 cases, 1 is not measured yet and 1 is to be measured or repeated in part: `xibench run" in shown
 
 
 def test_a_run_file_of_format_1_is_shown_with_reasons_for_missing_figures(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def charts(page: Page) -> list[dict[str, Any]]:
 
 
 def captions(page: Page) -> list[str]:
-    return [line for block in blocks(page) for line in block.caption]
+    """The captions of every figure, then the notes of the page."""
+    lines = [line for block in blocks(page) for line in block.caption if isinstance(line, str)]
+    return [*lines, *page.notes]
 
 
 def takeaways(page: Page) -> list[str]:

@@ -56,7 +56,7 @@ def test_findings_latency_and_the_uneven_split_are_stated(spectrum: Page) -> Non
 
 def test_the_caption_of_the_latency_describes_the_single_image_cases(spectrum: Page) -> None:
     (block,) = [block for block in blocks(spectrum) if block.title == "Latency of one image along g"]
-    caption = " ".join(block.caption)
+    caption = " ".join(map(str, block.caption))
     assert "tuned, one image at a time, fp32, 299 px, CPU. n = 1 process and 12 timed steps per case" in caption
     assert "batch 8" not in caption
 
@@ -73,3 +73,14 @@ def test_without_ceilings_there_is_no_chart_of_the_attained_fraction(tmp_path: P
 def test_runs_without_a_spectrum_name_the_command_that_measures_one(varied: Pages) -> None:
     assert any("`xibench spectrum`" in line for line in prose(varied["spectrum"]))
     assert charts(varied["spectrum"]) == []
+
+
+def test_a_figure_in_parentheses_is_a_hollow_point_from_which_nothing_is_concluded(tmp_path: Path) -> None:
+    made = records("pytorch")
+    made[0] = examples.disturb(made[0], 0)
+    page = pages_of_run(tmp_path, examples.header([r.case for r in made]), made, examples.calibration())["spectrum"]
+    throughput = charts(page)[2]
+    assert throughput["data"][0]["marker"]["symbol"] == ["diamond-open", "diamond", "diamond"]
+    (sentence,) = [line for line in takeaways(page) if "throughput is" in line]
+    assert "from g = 3 to g = C" in sentence
+    assert "Not ranked, because others took too much of the cores: g = 1." in sentence

@@ -8,6 +8,8 @@ import pytest
 
 from dashboards import captions as made
 from dashboards import trust
+from dashboards.charts import HOLLOW
+from dashboards.content import MAX_NAMED
 from dashboards.runs import load
 from dashboards.site import Site
 from tests.dashboards import examples
@@ -35,7 +37,7 @@ def caption_of(folder: Path, *records: Record) -> tuple[str, ...]:
     """The caption of all measured cases of a run."""
     path = examples.write(folder / "run.jsonl", examples.header([r.case for r in records]), records)
     (group,) = Site((load(path),)).groups()
-    return made.measured(group)
+    return tuple(map(str, made.measured(group)))
 
 
 def test_several_processes_are_counted(tmp_path: Path) -> None:
@@ -79,7 +81,9 @@ def test_a_disturbed_process_is_marked_with_its_reason_wherever_its_case_is_show
     for name in ("index", "latency", "memory", "startup"):
         assert any(line.startswith("‡") and examples.BUSY in line for line in captions(pages[name])), name
         assert "PyTorch‡" in charts(pages[name])[0]["layout"]["yaxis"]["ticktext"]
-    assert [(cell.text, cell.why) for cell in marks(pages["index"])] == [("3", f"disturbed: {examples.BUSY}")]
+    ((text, why),) = [(cell.text, cell.why) for cell in marks(pages["index"])]
+    assert text == "3"
+    assert why.startswith(f"disturbed: {examples.BUSY}")
     assert "disturbed" in charts(pages["index"])[0]["data"][0]["customdata"][0]
 
 
@@ -91,9 +95,9 @@ def test_an_undisturbed_case_has_no_mark(tmp_path: Path) -> None:
 
 def test_many_disturbed_cases_are_summed_up_in_a_caption(tmp_path: Path) -> None:
     records = [examples.disturb(examples.several(case), 0) for case in examples.matrix()[:7]]
-    notes = [line for line in caption_of(tmp_path, *records) if line.startswith("‡")]
-    assert len(notes) == trust.MAX_NOTES + 1
-    assert "3 more cases" in notes[-1]
+    (note,) = [line for line in caption_of(tmp_path, *records) if line.startswith("‡")]
+    assert note.count(examples.BUSY) == MAX_NAMED
+    assert note.endswith("1 more, which the Settings page lists.")
 
 
 def test_a_warm_up_that_reached_its_limit_is_marked(tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_an_interval_far_beyond_every_bar_is_cut_and_marked_so(tmp_path: Path) -
     (figure,) = charts(page)
     assert figure["layout"]["xaxis"]["range"][1] < 80  # the bar is at 25 images/s, its interval ends above 10,000
     assert figure["data"][-1]["text"][0].startswith(" ▸ 25.3")
-    assert "▸" in blocks(page)[0].caption[0]
+    assert "▸" in str(blocks(page)[0].caption[0])
 
 
 def test_without_ceilings_there_is_no_attained_fraction_and_the_caption_says_why(tmp_path: Path) -> None:
@@ -142,7 +146,8 @@ def test_settings_that_differ_between_the_processes_of_a_case_are_shown(tmp_path
     pages = pages_of_records(tmp_path, examples.change(record, 1, settings=process.settings | {"threads": 1}))
     assert any(line.startswith("Settings that differ between processes") for line in prose(pages["index"]))
     assert any("threads" in line for line in prose(pages["index"]))
-    assert any("Settings differ between the processes of PyTorch default" in line for line in captions(pages["index"]))
+    (note,) = [line for line in captions(pages["index"]) if line.startswith("Settings differ between the processes")]
+    assert "PyTorch default" in note
     assert rows(pages["settings"], "Case", "Setting", "Values, process by process") == [
         ("PyTorch default, Xception", "threads", "2, 1, 2")
     ]
@@ -153,3 +158,24 @@ def test_an_older_run_file_has_no_marks_that_it_could_not_know(reference: Pages)
     assert not [line for line in lines if line.startswith("§")]
     assert any("does not record the load of other programs" in line for line in lines)
     assert any("n = 1 process and 5 to 23 timed steps per case" in line for line in lines)
+
+
+def test_a_figure_that_is_not_ranked_is_a_hollow_bar_in_parentheses_with_a_legend(tmp_path: Path) -> None:
+    other = Case(framework="jax", model="xception")
+    pages = pages_of_records(tmp_path, examples.disturb(examples.several(CASE), 1), examples.several(other))
+    for name, title in (
+        ("index", "Images per second"), ("latency", "Time per step"), ("costs", "Achieved floating-point rate"),
+        ("startup", "Time to the first result"),
+    ):  # fmt: skip
+        (chart,) = next(block for block in blocks(pages[name]) if block.title == title).charts
+        bars = [trace["marker"]["color"] for trace in chart.figure["data"] if trace["type"] == "bar"]
+        colours = {colour for shown in bars for colour in ([shown] if isinstance(shown, str) else shown)}
+        assert HOLLOW in colours, name
+        assert colours != {HOLLOW}, name
+        (texts,) = [trace["text"] for trace in chart.figure["data"] if trace.get("mode") == "text"]
+        assert [text.strip().startswith("(") for text in texts] == [True, False], name
+        assert any(key.symbol == "hollow-bar" and "( )" in key.name for key in chart.legend), name
+    (memory,) = blocks(pages["memory"])[0].charts  # sizes do not depend on the load of the cores
+    assert not [key for key in memory.legend if key.symbol == "hollow-bar"]
+    assert HOLLOW not in str(memory.figure["data"])
+    assert any(line.startswith("( ) figure in parentheses") for line in captions(pages["index"]))

@@ -112,6 +112,20 @@ def test_the_watch_hears_of_cases_and_phases_in_order(run_with: RunWith, listene
     assert listener.heard == ["1/2", "build", "ok", "2/2", "build", "failed"]
 
 
+def test_a_busy_machine_is_said_once_before_the_first_process(
+    tmp_path: Path, listener: Listener, stand_in: StandIn
+) -> None:
+    class Busy(Quiet):
+        def busy(self) -> str | None:
+            return f"others take 90% of the cores' time, after {len(listener.heard)} events"
+
+    plan = [small_case(batch=1), small_case(batch=2)]
+    with RunFile.create(tmp_path / "run.jsonl", header(plan)) as run_file:
+        run(plan, run_file, listener, worker=stand_in("ok"), calibrate=False, conditions=Busy())
+    assert listener.warnings == ["others take 90% of the cores' time, after 0 events"]
+    assert listener.heard
+
+
 def test_a_record_has_costs_and_the_environment(run_with: RunWith, tmp_path: Path) -> None:
     (record,) = run_with("ok")
     assert record.costs.macs > 1_000_000

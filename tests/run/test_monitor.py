@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import dataclasses
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +12,7 @@ import pytest
 
 from tests.builders import attempt, small_case
 from xibench.measure.clock import FakeClock
-from xibench.measure.machine import Machine
+from xibench.measure.machine import Machine, others_cpu_s
 from xibench.measure.nvml import Reading
 from xibench.measure.phase import Phase
 from xibench.record.schema import Surroundings
@@ -170,3 +174,51 @@ def test_idle_power_that_nothing_tells_is_null_at_once(conditions: ConditionMoni
         pytest.skip("RAPL is readable here")
     assert fake.clock.now() - began < 0.5
     assert set(idle.absent) == {"gpu_watts", "cpu_package_watts"}
+
+
+def busy_beside(
+    fake: FakeMachine, monkeypatch: pytest.MonkeyPatch, others: float, shares: dict[tuple[int, str], float]
+) -> str | None:
+    """What the monitor says while others take this share of the core, of which these processes are visible."""
+    began = fake.clock.now()
+
+    def wait_until(clock: FakeClock, moment_s: float) -> None:
+        seconds = moment_s - clock.now()
+        fake.spend(seconds, others=others * seconds)
+
+    monkeypatch.setattr(FakeClock, "wait_until", wait_until)
+    machine = dataclasses.replace(
+        fake.machine(),
+        others_cpu_s=lambda: {who: 100 + share * (fake.clock.now() - began) for who, share in shares.items()},
+    )
+    return ConditionMonitor(watch_s=0.2, clock=fake.clock, machine=machine).busy()
+
+
+def test_who_takes_the_cores_is_named_with_the_share_the_largest_first(
+    fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = {(7, "idle"): 0.0, (8, "make"): 0.1, (9, "ffmpeg"): 0.5, (10, "cc1plus"): 0.05, (11, "ld"): 0.02}
+    said = busy_beside(fake, monkeypatch, 0.65, shares)
+    assert said is not None
+    assert "others take 65% of the usable cores' time" in said
+    assert "ffmpeg (process 9) 50%, make (process 8) 10%, cc1plus (process 10) 5%)" in said
+    assert "20%" in said
+    assert "idle" not in said
+
+
+def test_a_load_that_no_visible_process_explains_is_said_so(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "no process that is visible here" in (busy_beside(fake, monkeypatch, 0.65, {}) or "")
+
+
+def test_a_machine_on_which_others_take_no_more_than_the_limit_is_not_called_busy(
+    fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert busy_beside(fake, monkeypatch, 0.15, {(9, "ffmpeg"): 0.15}) is None
+
+
+def test_the_processes_of_the_run_are_not_among_the_others() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        pids = {pid for pid, _ in others_cpu_s()}
+        child.communicate(b"\n")
+    assert not {os.getpid(), child.pid} & pids
+    assert os.getppid() in pids

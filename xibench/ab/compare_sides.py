@@ -31,6 +31,7 @@ from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection
 from xibench.workers import inputs, session
 
+BESIDE_OTHERS: Final = "both sides of a pair are slowed alike, so that verdicts hold but take more pairs"
 WATCH_S: Final = 0.1  # before and after each pair: ten of the kernel's ticks on one core
 Measure = Callable[[Case, tuple[Side, Side], int, Path, BurstConfig, random.Random, Path, WorkerMonitor], Pair]
 
@@ -75,6 +76,9 @@ class Stopped(KeyboardInterrupt):
 
 class ComparisonObserver(Protocol):
     """Callbacks that report the progress of a comparison."""
+
+    def warned(self, text: str) -> None:
+        """Called once before the first pair if other programs take the cores."""
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
         """Called when pair `number` (from 0) of a case starts, while `open_cases` cases are undecided."""
@@ -182,6 +186,8 @@ def _take_pairs(
     began, longest_s = time.monotonic(), 0.0
     conditions = ConditionMonitor(watch_s=WATCH_S)
     with ScratchFolder("xibench-ab-") as folder, closing(conditions.nvml):
+        if warning := conditions.busy(BESIDE_OTHERS):
+            watch.warned(warning)
         while todo := [one for one in series if _needs_a_pair(one, limits)]:
             for one in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:

@@ -24,7 +24,7 @@ class Sweep:
 
     Attributes:
         case: The case with the smallest batch.
-        points: (batch, images per second) of the measured cases, in order of the batch.
+        points: (batch, images per second) of the cases with a figure that is not in brackets, in order of the batch.
         knee: The smallest batch whose throughput is at least KNEE_SHARE of the highest. None if that is the largest
             measured batch, because throughput still rises there.
         out_of_memory: The smallest batch that ran out of memory; None if none did.
@@ -59,7 +59,7 @@ def sweeps(summaries: Iterable[Summary]) -> list[Sweep]:
     found = []
     for members in series.values():
         members.sort(key=lambda summary: summary.case.batch)
-        points = tuple((s.case.batch, s.images_per_s.median) for s in members if s.images_per_s)
+        points = tuple((s.case.batch, s.images_per_s.median) for s in members if s.images_per_s and not s.bracketed)
         if len(members) < MIN_BATCHES or not points:
             continue
         threshold = KNEE_SHARE * max(throughput for _, throughput in points)

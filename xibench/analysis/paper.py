@@ -14,6 +14,7 @@ from xibench.measure import comparing
 from xibench.measure.comparing import Ratio
 from xibench.record.schema import Case, Record
 from xibench.record.store import Run
+from xibench.record.summary import summarise
 from xibench.scenarios import OFFLINE
 
 XCEPTION, INCEPTION = "xception", "inception_v3"
@@ -37,11 +38,15 @@ class Speed:
 
 
 def speeds(run: Run) -> list[Speed]:
-    """Compute the ratio for each setup in which a run measured the default variants of both networks offline."""
+    """Compute the ratio for each setup in which a run measured the default variants of both networks offline.
+
+    Figures in parentheses are left out.
+    """
     found: dict[tuple[object, ...], dict[str, Record]] = {}  # setup -> network -> record
     for record in run.records:
         case = record.case
-        if case.variant == "default" and case.scenario == OFFLINE.name and any(p.steps_s for p in record.processes):
+        offline = case.variant == "default" and case.scenario == OFFLINE.name
+        if offline and any(p.steps_s for p in record.processes) and not summarise(record).bracketed:
             key = (case.framework, case.recipe, case.precision, case.batch, case.resolution, case.device, case.task)
             found.setdefault(key, {})[case.model] = record
     pairs = [(both[XCEPTION], both[INCEPTION]) for both in found.values() if {XCEPTION, INCEPTION} <= set(both)]

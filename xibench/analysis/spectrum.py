@@ -85,6 +85,11 @@ class Curve:
         """The points that have a throughput."""
         return tuple(point for point in self.points if point.throughput.images_per_s)
 
+    @property
+    def ranked(self) -> tuple[Point, ...]:
+        """The points from whose throughput something can be concluded: it is not in parentheses."""
+        return tuple(point for point in self.measured if not point.throughput.bracketed)
+
 
 @dataclass(frozen=True, slots=True)
 class Transition:
@@ -195,8 +200,8 @@ def curves(found: Sequence[Record], calibration: Calibration | None = None) -> l
 
 
 def transitions(curve: Curve) -> list[Transition]:
-    """Return the transitions from each measured point of a curve to the next one."""
-    return [transition(*pair) for pair in zip(curve.measured, curve.measured[1:], strict=False)]
+    """Return the transitions from each ranked point of a curve to the next one."""
+    return [transition(*pair) for pair in zip(curve.ranked, curve.ranked[1:], strict=False)]
 
 
 def transition(before: Point, after: Point) -> Transition:

@@ -29,7 +29,11 @@ def finding(curve: Curve, name: str) -> str:
         curve: A curve with at least two measured points.
         name: The framework and recipe, as shown to users.
     """
-    ends = transition(curve.measured[0], curve.measured[-1])
+    aside = [label(point.member.segments) for point in curve.measured if point.throughput.bracketed]
+    beyond = f" Not ranked, because others took too much of the cores: g = {', '.join(aside)}." if aside else ""
+    if len(curve.ranked) < 2:
+        return f"{name} {WIDTHS_TEXT[curve.widths]}: fewer than two figures are ranked.{beyond}"
+    ends = transition(curve.ranked[0], curve.ranked[-1])
     text = (
         f"{name} {WIDTHS_TEXT[curve.widths]}: from g = {label(ends.before.segments)} to g = "
         f"{label(ends.after.segments)} {_work(ends)} and {_speed(ends)}"
@@ -39,11 +43,11 @@ def finding(curve: Curve, name: str) -> str:
     drop = largest_drop(curve)
     if drop is None:
         reason = no_drop_reason(curve)
-        return f"{text}. {reason[0].upper()}{reason[1:]}."
+        return f"{text}. {reason[0].upper()}{reason[1:]}.{beyond}"
     form = ", whose segments are convolutions on slices" if in_slices(drop.after) else ""
     return (
         f"{text}. It falls off most from g = {label(drop.before.segments)} to g = {label(drop.after.segments)}{form}: "
-        f"{_work(drop)}, and {_speed(drop)}."
+        f"{_work(drop)}, and {_speed(drop)}.{beyond}"
     )
 
 

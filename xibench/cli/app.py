@@ -22,6 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 from frameworks.errors import InvalidRequest, MissingFramework, Unsupported
 from xibench import __version__, plugins
 from xibench.errors import Interrupted, UsageError, XibenchError
+from xibench.record.marks import MARKS
 from xibench.record.text import escaped, printable
 
 COMMANDS: Final[Mapping[str, str]] = {
@@ -33,7 +34,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 
 
 IN_ASCII: Final[Mapping[str, str]] = {
-    "†": "(1)", "‡": "(2)", "§": "(3)", "¶": "(4)", "–": "-", "—": "-", "─": "-", "·": ".", "…": "...", "±": "+-",
+    **{mark.symbol: mark.ascii for mark in MARKS}, "—": "-", "─": "-", "·": ".", "…": "...", "±": "+-",
     "×": "x", "→": "->", "µ": "u", "²": "^2", "≥": ">=", "≤": "<=",
 }  # fmt: skip
 """How characters of tables and notes are shown where the output is ASCII."""

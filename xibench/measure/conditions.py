@@ -80,6 +80,7 @@ class DisturbanceLimits:
 
     others_share: float = 0.05  # of the usable cores' time, while the process ran
     steal_share: float = 0.02  # of the usable cores' time, while the process ran
+    unusable_share: float = 0.2  # taken by others and the hypervisor together; see docs/method.md, Conditions
     clock_share: float = 0.9  # of the median clock rate over the run's processes so far, including this one
     min_clocks: int = 3  # processes with known clock rates, including this one, that a comparison requires
     throttle_events: int = 0  # thermal events of the processor from before until after

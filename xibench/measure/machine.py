@@ -57,6 +57,20 @@ def own_cpu_s() -> float:
     return total
 
 
+def others_cpu_s() -> dict[tuple[int, str], float]:
+    """Return the CPU time in seconds of every visible process outside the run, by its id and name."""
+    import psutil
+
+    own = psutil.Process()
+    run = {own.pid, *(child.pid for child in own.children(recursive=True))}
+    found = {}
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        times = process.info["cpu_times"]  # None where the kernel does not permit reading them
+        if times is not None and process.pid not in run:
+            found[process.pid, process.info["name"] or "?"] = times.user + times.system
+    return found
+
+
 def plain_model(cpu_model: str) -> str:
     """Return a processor's name without trademarks, clock rate and number of cores."""
     return re.sub(r"\((?:r|tm|c)\)|@.*|\b(?:cpu|processor)\b|\b\d+-core\b", " ", cpu_model, flags=re.IGNORECASE)
@@ -101,6 +115,7 @@ class Machine:
         cores: Numbers of the usable cores.
         own_cpu_s: Returns the CPU time of the run's own processes in seconds.
         tick_s: Unit of /proc/stat in seconds.
+        others_cpu_s: Returns the CPU time of each process outside the run in seconds, by its id and name.
     """
 
     proc: Path = PROC
@@ -108,6 +123,7 @@ class Machine:
     cores: Sequence[int] = field(default_factory=usable_cores)
     own_cpu_s: Callable[[], float] = own_cpu_s
     tick_s: float = field(default_factory=lambda: 1 / os.sysconf("SC_CLK_TCK"))
+    others_cpu_s: Callable[[], dict[tuple[int, str], float]] = others_cpu_s
 
     def core_time(self) -> CoreTime:
         """Read /proc/stat (see proc_stat(5)).

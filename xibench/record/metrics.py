@@ -208,10 +208,11 @@ def bounds(value: Value | None) -> tuple[float | None, float | None]:
 
 
 _TAKEN: Final = frozenset({
-    *Case.__struct_fields__, *Costs.__struct_fields__, "run", "created_utc", "machine", "environment", "cpu_model",
-    "device_name", "versions", "case", "status", "reason", "log", "latency_s", "processes", "failed", "set_aside",
-    "disturbed", "unsteady", "cut_short", "steps", "outliers", "outliers_mild", "outliers_severe", "costs", "settings",
-    "settings_differ", "equality", "substitutions", "absent", "peak_flops_per_s", "copy_bytes_per_s",
+    *Case.__struct_fields__, *Costs.__struct_fields__,
+    "run", "created_utc", "machine", "environment", "cpu_model", "device_name", "versions", "case", "status", "reason",
+    "log", "latency_s", "processes", "failed", "set_aside", "disturbed", "taken_share", "bracketed", "unsteady",
+    "cut_short", "steps", "outliers", "outliers_mild", "outliers_severe", "costs", "settings", "settings_differ",
+    "equality", "substitutions", "absent", "peak_flops_per_s", "copy_bytes_per_s",
 })  # fmt: skip
 """The other fields of a case in frames and in `show --json`."""
 

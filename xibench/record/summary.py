@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Final, Generic, cast
 
+from xibench.measure.conditions import DisturbanceLimits
 from xibench.measure.statistics import Outliers, Percentile, outliers, typical_value
 from xibench.record import metrics
 from xibench.record.metrics import METRICS, Measurement, Metric, T, Unavailable, Value
@@ -41,6 +42,9 @@ class Summary:
     failed: int  # that ended without a measurement
     superseded: int  # that were disturbed and repeated
     disturbed: list[str]  # what disturbed processes that count, each phrase once
+    taken_share: float | None  # of the usable cores' time, by others and the hypervisor: the most among these processes
+    bracketed: bool  # whether that is so much that its times are in brackets and not ranked
+    environment: str  # hash of the environment that it was measured in
     outliers: Outliers | None  # among the timed steps of all processes, labelled process by process
     loop_overhead_share: float | None  # of the median step, in the process where it is largest
     unsteady: int  # processes whose warm-up was cut off before a trend test found the steps steady
@@ -121,6 +125,11 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         for p in processes
         if p.clock.loop_overhead_s is not None and p.steps_s
     ]
+    shares = [
+        (around.others_share or 0.0) + (around.steal_share or 0.0)
+        for a in record.counted
+        if (around := a.surroundings) and (around.others_share, around.steal_share) != (None, None)
+    ]
     alike = len({repr(p.settings) for p in processes}) <= 1  # of most cases; spares comparing them one by one
     settings = dict.fromkeys(name for p in processes if not alike for name in p.settings)
     return Summary(
@@ -131,6 +140,10 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         failed=sum(a.process is None for a in record.attempts),
         superseded=len(record.superseded),
         disturbed=disturbances(record.counted),
+        taken_share=max(shares, default=None),
+        # On a GPU the cores only start the work, so that their load is marked as a disturbance and no more.
+        bracketed=record.case.device == "cpu" and max(shares, default=0.0) > DisturbanceLimits().unusable_share,
+        environment=record.environment,
         outliers=outliers(steps_s) if steps_s else None,
         loop_overhead_share=max(overheads, default=None),
         unsteady=sum(p.sampled.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.sampled),

@@ -199,6 +199,8 @@ def run(
         with scratch as folder, closing(monitor.nvml):
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
             context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
+            if todo and (warning := monitor.busy()):
+                watch.warned(warning)
             if todo and calibrate and context.ceilings is None:
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
             for slot in remaining_slots(run_file.index, selected):

@@ -22,6 +22,9 @@ from xibench.record.schema import Attempt, Surroundings
 WATCH_S: Final = 0.2  # before and after each worker
 CLOCKS_EVERY_S: Final = 1.0  # reading them costs about a millisecond of a core that the worker may need
 IDLE_S: Final = 2.0
+WHO_S: Final = 0.5  # over which the processes that take the cores are found, once it is known that some do
+MIN_SHOWN_SHARE: Final = 0.01  # of the usable cores' time
+MAX_SHOWN: Final = 3  # processes that the warning names
 OWN_ON_CARD: Final = "while it runs the worker itself is on the card; see before and after"
 
 
@@ -54,6 +57,26 @@ class ConditionMonitor:
     def read(self) -> conditions.Conditions:
         """Read the machine's conditions while the run itself is idle."""
         return conditions.read(self._watch_s, self.nvml, self.clock, self.machine)
+
+    def busy(self, effect: str = "") -> str | None:
+        """Say who takes the cores while the run is idle; None if others take no more than the limit for a figure.
+
+        Args:
+            effect: What that does to the measurement; empty: to the figures of a run.
+        """
+        now, limit = self.read(), (self._limits or DisturbanceLimits()).unusable_share
+        taken = (now.others_share or 0.0) + (now.steal_share or 0.0)
+        if taken <= limit:
+            return None
+        began_s, then = self.clock.now(), self.machine.others_cpu_s()
+        self.clock.wait_until(began_s + WHO_S)
+        later, cores_s = self.machine.others_cpu_s(), (self.clock.now() - began_s) * len(self.machine.cores)
+        shares = {who: (cpu_s - then.get(who, cpu_s)) / cores_s for who, cpu_s in later.items()}
+        top = sorted(((share, who) for who, share in shares.items() if share >= MIN_SHOWN_SHARE), reverse=True)
+        names = [f"{name} (process {pid}) {share:.0%}" for share, (pid, name) in top[:MAX_SHOWN]]
+        who_takes = ", ".join(names) or "no process that is visible here"
+        effect = effect or f"figures of cases from which they take more than {limit:.0%} are not ranked"
+        return f"others take {taken:.0%} of the usable cores' time ({who_takes}): {effect}; stop them, or wait"
 
     def judge(
         self, before: conditions.Conditions, after: conditions.Conditions, during: conditions.During

@@ -66,10 +66,13 @@ def show(
 
 
 def document(path: Path, run: Run) -> dict[str, Any]:
-    """Return the JSON document of `show --json`: `run`, `environment`, `calibration`, and a summary per record."""
+    """Return the JSON document of `show --json`: run, environment, calibration, a summary per record, conclusions."""
+    from xibench.analysis.conclusions import conclusions
+    from xibench.analysis.conclusions import document as concluded
     from xibench.record.summary import summarise
 
     header = run.header
+    summaries = [summarise(record, run.calibration) for record in run.records]
     return {
         "run": {
             "id": header.run_id,
@@ -87,7 +90,8 @@ def document(path: Path, run: Run) -> dict[str, Any]:
         },
         "environment": header.environment,
         "calibration": run.calibration and _calibration(run.calibration),
-        "records": [_record(record, summarise(record, run.calibration)) for record in run.records],
+        "records": [_record(record, summary) for record, summary in zip(run.records, summaries, strict=True)],
+        "conclusions": concluded(conclusions(summaries)),
     }
 
 
@@ -111,6 +115,8 @@ def _record(record: Record, summary: Summary) -> dict[str, Any]:
         "failed": summary.failed,
         "set_aside": summary.superseded,
         "disturbed": summary.disturbed,
+        "taken_share": summary.taken_share,
+        "bracketed": summary.bracketed,
         "unsteady": summary.unsteady,
         "cut_short": summary.cut_short,
         "outliers": summary.outliers,

@@ -12,6 +12,7 @@ from xibench.cli.options import print_json
 from xibench.cli.render import terminal
 from xibench.errors import UsageError, XibenchError
 from xibench.record import format
+from xibench.record.marks import UNLIKE
 from xibench.record.text import printable
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ def remarks(found: Comparison) -> list[str]:
     cases: dict[str, list[str]] = {}
     for pair in found.pairs:
         for text in (
-            *(f"unlike: {item}" for item in pair.unlike), *(f"changed: {item}" for item in pair.changed), *pair.notes,
+            *(f"{UNLIKE.symbol} unlike: {item}" for item in pair.unlike),
+            *(f"changed: {item}" for item in pair.changed), *pair.notes,
             *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
             cases.setdefault(text, []).append(row_name(found, pair))
@@ -145,12 +147,12 @@ def _in_order(found: Comparison) -> list[Compared]:
 
 def _cells(found: Comparison, pair: Compared) -> tuple[str, ...]:
     known = pair.low is not None and pair.high is not None  # one pair shows no change
-    verdict = verdict_of(pair)
+    mark = f" {UNLIKE.symbol}" if pair.unlike else ""
     return (
         row_name(found, pair),
         f"{pair.ratio:.3f} [{pair.low:.3f}, {pair.high:.3f}]" if known else f"{pair.ratio:.3f} [too few]",
         f"{(pair.ratio - 1) * 100:+.1f} %" if known else format.NONE,
-        f"{verdict} †" if pair.unlike else verdict,
+        f"{verdict_of(pair)}{mark}",
         str(pair.n),
         format.NONE if pair.detectable is None else format.percent(pair.detectable),
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from xibench.cli.render import terminal
 from xibench.record import format
+from xibench.record.marks import shown
 from xibench.record.metrics import HIGHEST_RATE_HZ, METRICS
 from xibench.record.text import printable
 from xibench.scenarios import described
@@ -85,6 +86,10 @@ class PairProgress:
         self._clock = clock
         self._began = clock()
         self._open = 0
+
+    def warned(self, text: str) -> None:
+        """Write a warning."""
+        terminal.say(f"warning: {text}", self._output)
 
     def pair_begins(self, case: Case, number: int, open_cases: int) -> None:
         """Note how many cases are undecided."""
@@ -201,9 +206,9 @@ def outcome(record: Record) -> str:
             if value is None and metric is HIGHEST_RATE_HZ:  # a result: no rate met the latency bound
                 figures.append("no rate kept the bound" + (" in more than half" if several else ""))
             elif metric is HIGHEST_RATE_HZ:
-                figures.append(f"{format.figure(metric, value)} {metric.shown_unit}")
+                figures.append(shown(f"{format.figure(metric, value)} {metric.shown_unit}", summary))
             elif value is not None:
-                figures.append(format.sentence(metric, value))
+                figures.append(shown(format.sentence(metric, value), summary))
         parts.append(", ".join(figures) + (f" over {summary.processes} processes" if several else ""))
 
     # Disturbances of the last process

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xibench.cli.render.terminal import case_name, say, show, table_of
 from xibench.errors import UsageError
+from xibench.record import marks
 from xibench.record.format import NONE, count, counted, few, figure, heading, percent, seconds, size
 from xibench.record.metrics import METRICS
 from xibench.record.schema import Server
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from xibench.record.summary import Summary
 
 AXES: Final = ("framework", "model", "variant", "recipe", "precision", "batch", "resolution", "device")
-INSTEAD, DISTURBED, UNSTEADY, CUT_SHORT = "†", "‡", "§", "¶"
-"""Marks beside a status: something else ran; processes were disturbed; warm-up, or sampling, was cut off."""
 
 MAX_OVERHEAD: Final = 0.001  # share of a step; a larger overhead of the timing loop is noted
 MAX_LISTED: Final = 3  # a note that applies to more cases than this, and to all of them, says `every case`
@@ -53,20 +52,30 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
         say(f"{path}: {counted(len(run.header.plan), 'case')} planned, none measured yet", output)
         return
 
-    # Tables, headed by the device that was measured: the GPU if a case ran on one, else the CPU
+    # Tables, headed by the devices that were measured
     environment = run.header.environment
-    device = f"{environment.processor}, {environment.cores_usable} cores"
-    if environment.gpus and any(summary.case.device == "cuda" for summary in summaries):
-        device = environment.gpus[0].name
-    for table in run_tables(summaries, device):
+    names = {"cpu": f"{environment.processor}, {environment.cores_usable} cores"}
+    if environment.gpus:
+        names["cuda"] = environment.gpus[0].name
+    used = dict.fromkeys(names.get(summary.case.device, names["cpu"]) for summary in summaries)
+    for table in run_tables(summaries, "; ".join(used)):
         show(table, output)
 
     # Notes
     notes = run_notes(run, summaries)
-    left = len(run.index.pending())
-    if left > 0:
+    if pending := run.index.pending():
+        shown = {summary.case for summary in summaries if summary.processes}
+        partly = sum(case in shown for case in pending)
+        counts = ((len(pending) - partly, "not measured yet"), (partly, "to be measured or repeated in part"))
+        left = [f"{n} {'is' if n == 1 else 'are'} {what}" for n, what in counts if n]
         planned = counted(len(run.header.plan), "case")
-        notes.append(f"{left} of {planned} not measured yet: `{resume_command(path)}`")
+        notes.append(f"Of {planned}, {' and '.join(left)}: `{resume_command(path)}`")
+
+    # Conclusions, if there is anything to compare
+    if len(summaries) > 1:
+        from xibench.cli.render.conclusion_lines import conclusion_lines
+
+        notes += conclusion_lines(path, run, summaries)
     for note in notes:
         say(note, output)
 
@@ -124,11 +133,7 @@ def plan_table(rows: Sequence[tuple[Case, Costs]], sampling: SamplingConfig) -> 
 
 def status(summary: Summary) -> str:
     """Return the status of a case with the marks that apply; the notes explain each mark."""
-    marks = [
-        (INSTEAD, bool(summary.substitutions)), (DISTURBED, bool(summary.disturbed)), (UNSTEADY, summary.unsteady > 0),
-        (CUT_SHORT, summary.cut_short > 0),
-    ]  # fmt: skip
-    return " ".join([summary.status, *(mark for mark, applies in marks if applies)])
+    return f"{summary.status} {marks.marks_of(summary)}".rstrip()
 
 
 def _columns(scenario: Scenario, summaries: Sequence[Summary]) -> list[Column]:
@@ -153,13 +158,15 @@ def _columns(scenario: Scenario, summaries: Sequence[Summary]) -> list[Column]:
 
 
 def _metric_column(metric: Metric[Any]) -> Column:
-    return Column(heading(metric), lambda s: figure(metric, s[metric]))
+    return Column(heading(metric), lambda s: marks.shown(figure(metric, s[metric]), s, metric))
 
 
 OWN_COLUMNS: Final[Mapping[str, Column]] = {
     "steps": Column("n", lambda s: str(s.step_s.n) if s.step_s else NONE),
     "processes": Column("proc.", lambda s: str(s.processes) if s.processes else NONE),
-    "until_first_result": Column("first step\n+ compile", lambda s: seconds(s.until_first_result_s)),
+    "until_first_result": Column(
+        "first step\n+ compile", lambda s: marks.shown(seconds(s.until_first_result_s), s)
+    ),
     "peak_bytes": Column("peak\nmemory", lambda s: size(s.peak_memory_bytes)),
 }
 """Columns that a scenario may list and that are not the value of a single metric."""
@@ -188,12 +195,14 @@ def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
     notes = []
 
     # Intervals: of the steps of one process, or over several processes.
-    if any(s.processes == 1 and s.step_s for s in summaries):
+    shown = ((s, METRICS[m]) for s in summaries for m in described(s.case.scenario).metrics if m in METRICS)
+    intervals = [value for s, m in shown if m.kind == "interval" and m.bounds and (value := s[m])]
+    if any(value.processes == 1 for value in intervals):
         notes.append(
             "Intervals: 95 %, of the median over the n timed steps of one process. "
             "They do not include the variation between processes."
         )
-    if any(s.processes > 1 and (s.step_s or s.compile_s) for s in summaries):
+    if any(value.processes > 1 for value in intervals):
         notes.append(
             "Intervals of several processes: 95 %, by resampling processes and then the steps of each, "
             "widened because the processes are few."
@@ -202,7 +211,11 @@ def _definitions(run: Run, summaries: Sequence[Summary]) -> list[str]:
     # Percentiles of the latency
     percentiles = [p for s in summaries if "p50_s" in described(s.case.scenario).metrics for p in s.latency.values()]
     if percentiles:
-        notes.append("Latency: from an image on the host to its logits on the host, one image at a time, n queries.")
+        notes.append(
+            "Latency: from an image on the host to its logits on the host, one image at a time, n queries. Intervals: "
+            "95 %, from the order statistics of the queries of all processes; they do not include the variation "
+            "between processes."
+        )
     if any(p.value is None for p in percentiles):
         notes.append("A percentile is empty where its interval needs more queries than were timed.")
 
@@ -253,10 +266,10 @@ def _ceilings(calibration: Calibration) -> str:
 
 def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
     """Return the notes on what qualifies the measurements: marks in status, repeated processes, failures, outliers."""
-    short = f"{CUT_SHORT} the time limit was near: sampling ended with fewer steps than the stopping rule asks for"
-    cut_off = f"{UNSTEADY} warm-up ended at a limit, before a trend test found the steps steady"
+    short = f"{marks.CUT_SHORT.symbol} {marks.CUT_SHORT.meaning}"
+    cut_off = f"{marks.UNSTEADY.symbol} {marks.UNSTEADY.meaning}"
     notes = _grouped([
-        *((f"{INSTEAD} requested {sub.wanted}; {sub.why}; ran {sub.ran}", s.case)
+        *((f"{marks.SUBSTITUTED.symbol} requested {sub.wanted}; {sub.why}; ran {sub.ran}", s.case)
           for s in summaries for sub in s.substitutions),
         *((f"{cut_off}, in {counted(s.unsteady, 'process')}", s.case) for s in summaries if s.unsteady),
         *((f"{short}, in {counted(s.cut_short, 'process')}", s.case) for s in summaries if s.cut_short),
@@ -277,10 +290,16 @@ def _marks(run: Run, summaries: Sequence[Summary]) -> list[str]:
     # Disturbances have figures of their own, so that every case is a line: only the first cases are listed.
     disturbed = [s for s in summaries if s.disturbed]
     listed = disturbed[:MAX_DISTURBED]
-    notes += _grouped([(f"{DISTURBED} disturbed: {few(s.disturbed)}", s.case) for s in listed], 0)
+    notes += _grouped([(f"{marks.DISTURBED.symbol} disturbed: {few(s.disturbed)}", s.case) for s in listed], 0)
     if len(disturbed) > len(listed):
         more = counted(len(disturbed) - len(listed), "case")
-        notes.append(f"{DISTURBED} disturbed: {more} more, `xibench show --json` lists their disturbances")
+        notes.append(f"{marks.DISTURBED.symbol} disturbed: {more} more, `xibench show --json` lists their disturbances")
+
+    # Figures in brackets, with the share that others took
+    taken = [(s, percent(s.taken_share)) for s in summaries if s.bracketed]
+    if taken:
+        cases = few([f"{share}: {case_name(s.case)}" for s, share in taken])
+        notes.append(f"{marks.BRACKETED.symbol} {marks.BRACKETED.meaning} ({cases})")
 
     # Repeated processes, failed processes of measured cases, and outliers; nothing is discarded.
     repeated = sum(s.superseded for s in summaries)
@@ -306,8 +325,10 @@ def _sweeps(summaries: Sequence[Summary]) -> list[str]:
 
     notes = []
     for sweep in sweeps(summaries):
-        if sweep.knee is None:
-            largest = sweep.points[-1][0]
+        largest = sweep.points[-1][0]
+        if len(sweep.points) == 1:
+            text = f"no knee: batch {largest} is the only one with a figure"
+        elif sweep.knee is None:
             text = f"no knee: throughput still rises at batch {largest}, the largest that was measured"
         else:
             text = (

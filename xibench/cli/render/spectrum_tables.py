@@ -9,6 +9,7 @@ from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
 from xibench.cli.render.run_tables import run_notes, status
 from xibench.cli.render.terminal import say, show, table_of
 from xibench.record.format import NONE, count, figures, interval, percent, percentile, size
+from xibench.record.marks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,8 +53,9 @@ def _row(point: Point, found: Transition | None) -> tuple[str, ...]:
     one = point.latency.latency.get("p50") if point.latency else None
     return (
         label(point.member.segments), f"{point.member.parameters_trainable:,}", count(point.member.macs),
-        interval(point.throughput.images_per_s), percentile(one, 1e3),
-        size(point.throughput.peak_memory_bytes), percent(point.throughput.attained),
+        shown(interval(point.throughput.images_per_s), point.throughput),
+        shown(percentile(one, 1e3), point.latency or point.throughput),
+        size(point.throughput.peak_memory_bytes), shown(percent(point.throughput.attained), point.throughput),
         NONE if found is None else f"{found.work_ratio:.3g} x", NONE if found is None else _ratio(found.speedup),
         status(point.throughput),
     )  # fmt: skip
