@@ -17,7 +17,7 @@ from xibench.record import pair_store
 from xibench.record.comparison import Compared, Comparison
 from xibench.record.pairs import Pair, PairSide
 from xibench.record.schema import Case
-from xibench.run.monitor import WorkerMonitor
+from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 
 SIDES = (Side("tree"), Side("tree"))
 FAST, SLOW = small_case(), small_case("jax")
@@ -152,7 +152,7 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
 
 
 def test_a_busy_machine_is_said_once_before_the_first_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ab.ConditionMonitor, "busy", lambda self, effect: f"others take 90 %: {effect}")
+    monkeypatch.setattr(ConditionMonitor, "busy", lambda self, effect: f"others take 90 %: {effect}")
     watch = Listener()
     compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), watch=watch)
     assert [text.split(":")[0] for text in watch.warnings] == ["others take 90 %"]

@@ -116,7 +116,7 @@ def test_a_busy_machine_is_said_once_before_the_first_process(
     tmp_path: Path, listener: Listener, stand_in: StandIn
 ) -> None:
     class Busy(Quiet):
-        def busy(self) -> str | None:
+        def busy(self, effect: str = "") -> str | None:
             return f"others take 90% of the cores' time, after {len(listener.heard)} events"
 
     plan = [small_case(batch=1), small_case(batch=2)]
