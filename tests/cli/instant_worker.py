@@ -61,10 +61,10 @@ def answer(request: messages.Request) -> messages.Answer:
         case messages.MeasureCase():
             return _measured(request)
         case messages.MeasureCeilings():
-            ceiling = {"framework": request.framework}
+            name = request.framework
             return messages.Ceilings(
-                matmuls=[Matmul(**ceiling, precision=p, n=1024, flops_per_s=1e12) for p in request.precisions],
-                copies=[Copy(**ceiling, size_bytes=2**26, bytes_per_s=1e10)],
+                matmuls=[Matmul(framework=name, precision=p, n=1024, flops_per_s=1e12) for p in request.precisions],
+                copies=[Copy(framework=name, size_bytes=2**26, bytes_per_s=1e10)],
             )  # fmt: skip
         case messages.ComputeGoldenOutputs():
             np.savez(Path(request.file), logits=np.zeros((1, 10)))
