@@ -46,7 +46,8 @@ class InstantSession:
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Replace the methods of WorkerSession, and do not wait for the machine, until the patch is undone."""
+    """Replace the methods of WorkerSession, do not wait for the machine, and end searches soon, until it is undone."""
+    patch.setattr("xibench.analysis.tuning_folder.BUDGET_S", 0.1)
     patch.setattr(MonotonicClock, "wait_until", lambda self, moment_s: None)
     for method, made in vars(InstantSession).items():
         if callable(made):
