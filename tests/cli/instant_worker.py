@@ -20,7 +20,7 @@ from xibench.workers import messages
 from xibench.workers.inputs import write_requested_batch
 from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession
 
-LARGEST_BATCH = 4  # larger ones run out of memory, so that a sweep ends
+LARGEST_BATCH = 8  # larger ones run out of memory, so that a sweep ends
 
 
 class InstantSession:
