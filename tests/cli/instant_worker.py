@@ -20,7 +20,7 @@ from xibench.workers import messages
 from xibench.workers.inputs import write_requested_batch
 from xibench.workers.session import WorkerFailed, WorkerOutcome, WorkerSession
 
-LARGEST_BATCH = 4  # larger ones run out of memory, so that a sweep ends
+LARGEST_BATCH = 8  # larger ones run out of memory, so that a sweep ends
 
 
 class InstantSession:
@@ -46,7 +46,8 @@ class InstantSession:
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Replace the methods of WorkerSession, and do not wait for the machine, until the patch is undone."""
+    """Replace the methods of WorkerSession, do not wait for the machine, and end searches soon, until it is undone."""
+    patch.setattr("xibench.analysis.tuning_folder.BUDGET_S", 0.1)
     patch.setattr(MonotonicClock, "wait_until", lambda self, moment_s: None)
     for method, made in vars(InstantSession).items():
         if callable(made):
@@ -61,10 +62,10 @@ def answer(request: messages.Request) -> messages.Answer:
         case messages.MeasureCase():
             return _measured(request)
         case messages.MeasureCeilings():
-            ceiling = {"framework": request.framework}
+            name = request.framework
             return messages.Ceilings(
-                matmuls=[Matmul(**ceiling, precision=p, n=1024, flops_per_s=1e12) for p in request.precisions],
-                copies=[Copy(**ceiling, size_bytes=2**26, bytes_per_s=1e10)],
+                matmuls=[Matmul(framework=name, precision=p, n=1024, flops_per_s=1e12) for p in request.precisions],
+                copies=[Copy(framework=name, size_bytes=2**26, bytes_per_s=1e10)],
             )  # fmt: skip
         case messages.ComputeGoldenOutputs():
             np.savez(Path(request.file), logits=np.zeros((1, 10)))
