@@ -35,8 +35,8 @@ def uninterrupted() -> Iterator[None]:
                     signal.signal(number, remember)
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for replaced, handler in handlers.items():
+            signal.signal(replaced, handler)
         if arrived:
             handlers[arrived[0]](arrived[0], None)
 
