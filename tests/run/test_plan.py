@@ -36,6 +36,32 @@ def test_a_disk_that_is_full_now_is_no_reason_to_give_a_case_up(monkeypatch: pyt
     assert impossible(case, ever=True) == ("unsupported", ANY)
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"framework": "torchvision", "model": "xception"}, "torchvision has no xception, default; expected one of"),
+        ({"framework": "torchvision", "variant": "narrow"}, "torchvision has no inception_v3, narrow"),
+        ({"framework": "reference", "precision": "bf16"}, "reference has no bf16; expected fp64 or fp32"),
+        ({"framework": "reference", "device": "cuda"}, "reference has no device cuda; expected cpu"),
+        ({"precision": "tf32"}, "jax: a CPU has no TF32; expected an NVIDIA GPU; use fp32"),
+        ({"device": "cuda"}, "jax: this machine has no NVIDIA driver; expected device cpu"),
+    ],
+)
+def test_what_a_case_lacks_is_known_from_the_plan(
+    fields: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nvml, "count", lambda: 0)
+    monkeypatch.setattr(nvml, "driver_is_loadable", lambda: False)
+    case = Case(framework="jax", model="inception_v3", batch=1, resolution=299)
+    assert impossible(case) is None
+    found = impossible(msgspec.structs.replace(case, **fields))
+    assert found is not None
+    assert found[0] == "unsupported"
+    assert found[1].startswith(words)
+    monkeypatch.setattr(nvml, "driver_is_loadable", lambda: True)
+    assert impossible(msgspec.structs.replace(case, device="cuda")) is None
+
+
 @pytest.mark.parametrize(("memory_limit_bytes", "status"), [(10 << 20, "out_of_memory"), (4 << 30, None)])
 def test_a_step_that_cannot_fit_into_memory_is_known_from_the_plan(memory_limit_bytes: int, status: str) -> None:
     (case,) = cases(replace(ON_CPU, frameworks=("jax",), models=("xception",), batches=(8,)))

@@ -35,8 +35,8 @@ def uninterrupted() -> Iterator[None]:
                     signal.signal(number, remember)
         yield
     finally:
-        for changed, handler in handlers.items():
-            signal.signal(changed, handler)
+        for replaced, handler in handlers.items():
+            signal.signal(replaced, handler)
         if arrived:
             handlers[arrived[0]](arrived[0], None)
 
