@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from frameworks.api import find
+from frameworks.process import programs_folder
 from xibench import __version__
 from xibench.ab.pair import SAME_OUTPUT, BurstConfig, measure_pair
 from xibench.ab.sides import Side, resolve
@@ -193,15 +194,19 @@ def _take_pairs(
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
     conditions = ConditionMonitor(watch_s=WATCH_S)
-    with tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder, closing(conditions.nvml):
+    with (
+        tempfile.TemporaryDirectory(prefix="xibench-ab-") as folder,
+        tempfile.TemporaryDirectory(prefix="xibench-ab-", dir=programs_folder()) as programs,
+        closing(conditions.nvml),
+    ):
         while todo := [state for state in states if state.is_open(limits)]:
             for state in rng.sample(todo, len(todo)):
                 if limits.budget_s is not None and time.monotonic() - began + longest_s > limits.budget_s:
                     return
                 watch.pair_begins(state.case, len(state.pairs), len(todo))
-                batch_file, cache = inputs.batch_file(state.case, Path(folder)), Path(folder) / "compiled"
+                batch_file = inputs.batch_file(state.case, Path(folder))
                 monitor = WorkerMonitor(conditions)
-                pair = measure(state.case, sides, len(state.pairs), batch_file, bursts, rng, cache, monitor)
+                pair = measure(state.case, sides, len(state.pairs), batch_file, bursts, rng, Path(programs), monitor)
                 pair = _judged(pair, monitor.end(), state.may_repeat(limits))
                 longest_s = max(longest_s, pair.wall_s)
                 pairs_file.append(pair)

@@ -6,6 +6,7 @@ import math
 import random
 import statistics
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ class BurstConfig:
 
 def measure_pair(
     case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: BurstConfig, rng: random.Random,
-    cache: Path, observer: Observer | None = None,
+    programs: Path, observer: Observer | None = None,
 ) -> Pair:  # fmt: skip
     """Measure one pair: start a fresh worker per side, let them alternate, and end them.
 
@@ -75,7 +76,7 @@ def measure_pair(
         batch_file: The input.
         bursts: How the two processes alternate.
         rng: Source of randomness.
-        cache: Folder for compiler caches; each worker gets a subfolder of its own.
+        programs: Folder for what compilers keep; each worker gets a subfolder of its own.
         observer: Reads the machine's conditions between bursts, while neither side works.
 
     Returns:
@@ -91,7 +92,7 @@ def measure_pair(
     try:
         with ExitStack() as stack:
             started = {
-                i: stack.enter_context(_start(case, sides[i], batch_file, cache / f"{number}-{i}")) for i in order
+                i: stack.enter_context(_start(case, sides[i], batch_file, programs / uuid.uuid4().hex)) for i in order
             }
             workers = [started[0], started[1]]
             for worker in workers:
@@ -136,10 +137,10 @@ def _require_same_network(case: Case, sides: tuple[Side, Side], error: float) ->
     )))  # fmt: skip
 
 
-def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> WorkerSession:
+def _start(case: Case, side: Side, batch_file: Path, programs: Path) -> WorkerSession:
     own = side.case(case)
     seed = weights_seed(own.weights)
-    session = WorkerSession(side.command(own), side.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)})
+    session = WorkerSession(side.command(own), side.environment(programs))
     session.send(StartPairSide(
         case=own, batch_file=str(batch_file), weights=own.weights if seed is None else seed, slowdown=side.slowdown
     ))  # fmt: skip
