@@ -160,10 +160,14 @@ class Program(Protocol):
     """One network on one device, ready to run steps.
 
     Batches on the device and outputs of steps are of the framework's own array type.
-    substitutions: what the recipe or precision asks for and the machine does not have, with what is used instead.
     """
 
-    substitutions: tuple[Substitution, ...]
+    @property
+    def substitutions(self) -> tuple[Substitution, ...]:
+        """What the recipe or precision asks for and the machine does not have, with what is used instead.
+
+        Complete once a step has been synchronised.
+        """
 
     def put(self, batch: Batch) -> Any:
         """Copy a batch to the device, in the precision and layout that the network takes. Not part of a step."""

@@ -22,6 +22,8 @@ MANIFEST: Final[Mapping[str, str]] = {
     "results_copied_to_host": "whether a step copies its results from another device to the host",
     "tf32": "whether float32 matmuls may run in TF32",
     "matmul_precision": "requested precision of float32 matmuls: highest, high, default",
+    "denormals": "what arithmetic does with denormal numbers: kept, or flushed to zero",
+    "rounding": "rounding mode of arithmetic: nearest, up, down, or toward zero",
     "autotuning": "whether algorithms or kernels are chosen by timing them",
     "graphs": "whether steps are replayed as CUDA graphs",
     "onednn": "whether oneDNN computes convolutions and matmuls",

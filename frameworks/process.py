@@ -6,6 +6,9 @@ already running, and reports those that are no longer possible.
 
 By default glibc gives an array of some MiB its own mapping, which is unmapped when the array is freed; for the next
 array of that size the kernel maps and zeroes every page again. With `memory=kept` a recipe avoids this cost.
+
+A processor computes with denormal numbers (below 1.2e-38 in float32) many times more slowly, unless it flushes them to
+zero. TensorFlow and XLA switch it to that mode on their threads; PyTorch does so only on request.
 """
 
 from __future__ import annotations
@@ -13,13 +16,21 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
+import shutil
 import sys
-from collections.abc import Mapping
-from typing import Final
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from frameworks.api import Framework
-from frameworks.manifest import Absent, Substitution
+from frameworks.manifest import Absent, Reading, Substitution
 from frameworks.recipes import AUTOMATIC, Execution
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
 MAX_INT: Final = 2**31 - 1
@@ -31,6 +42,15 @@ MALLOC_VARIABLES: Final[Mapping[str, str]] = {
 NO_MALLOPT: Final = Substitution(
     "memory kept by the allocator", "this C library has no mallopt", "the allocator's defaults"
 )
+MIN_PROGRAMS_BYTES: Final = 2**26
+"""Free space for the compiled programs of one process. TorchInductor's take 2 MiB for Xception."""
+UNQUOTED: Final = re.compile(r"[\s'\"\\]")
+"""What splits or ends a path that stands in a command without quotes."""
+DENORMAL_BITS: Final = 0x00400000  # 2**-127 in float32
+PER_THREAD: Final = 2**15  # elements below which PyTorch does not give a thread a share of an operation
+ROUNDING: Final = {0b011: "nearest", 0b110: "up", 0b001: "down", 0b000: "toward zero"}
+"""Rounding mode by the last bits of the three products of `arithmetic` that are not exact."""
+Multiply = Callable[["NDArray[np.float32]", "NDArray[np.float32]"], "NDArray[np.float32]"]
 
 
 class _Mallinfo(ctypes.Structure):
@@ -100,6 +120,55 @@ def memory_kept() -> bool | Absent:
     mapped = libc.mallinfo2().hblks > before
     libc.free(array)
     return not mapped
+
+
+def unusable_for_programs(folder: str) -> str | None:
+    """Why compiled programs cannot be built in a folder and loaded from it, as a phrase; None if they can.
+
+    TorchInductor does not quote the paths of what it compiles, and a mount may forbid to write or to execute.
+    """
+    if UNQUOTED.search(folder):
+        return "its path has a space, a quotation mark or a backslash"
+    existing = next(parent for parent in (Path(folder).absolute(), *Path(folder).absolute().parents) if parent.is_dir())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return "it cannot be written"
+    if hasattr(os, "statvfs") and os.statvfs(existing).f_flag & getattr(os, "ST_NOEXEC", 0):
+        return "it is mounted noexec"
+    free = shutil.disk_usage(existing).free
+    if free < MIN_PROGRAMS_BYTES:
+        return f"it has {free >> 20} MiB free, expected at least {MIN_PROGRAMS_BYTES >> 20} MiB"
+    return None
+
+
+def programs_folder() -> str:
+    """The folder for temporary files, or the first other one that compiled programs can be loaded from, if any."""
+    usual = tempfile.gettempdir()
+    others = ("/tmp", "/var/tmp", "/dev/shm", str(Path.home()))
+    return next((folder for folder in (usual, *others) if unusable_for_programs(folder) is None), usual)
+
+
+def arithmetic(multiply: Multiply) -> dict[str, Reading]:
+    """The modes of the processor in which a framework computes, found out by multiplying: `denormals` and `rounding`.
+
+    A mode belongs to a thread, so the vectors are long enough for every thread to get a share.
+
+    Args:
+        multiply: returns the products of two vectors, as the framework computes them on the case's device.
+    """
+    import numpy as np  # not needed by the process that starts workers
+
+    # A denormal number times 1/2; then a product that is 1/8, 7/8 and -7/8 of a unit beyond a number with last bit 0.
+    step, shares = 2.0**-13, PER_THREAD * 2 * usable_cores()
+    left = np.tile(np.array([1, 1 + step, 1 + step, 1 + step], np.float32), shares)
+    left.view(np.uint32)[::4] = DENORMAL_BITS  # as bits: this thread itself may flush
+    right = np.tile(np.array([0.5, 1 + step, 1 + 7 * step, -1 - 7 * step], np.float32), shares)
+    products = np.ascontiguousarray(multiply(left, right)).view(np.uint32).reshape(-1, 4)
+    flushed = products[:, 0] == 0
+    modes = np.unique((products[:, 1:] & np.uint32(1)) @ np.array([4, 2, 1], np.uint32))
+    return {
+        "denormals": "flushed" if flushed.all() else "flushed by some threads" if flushed.any() else "kept",
+        "rounding": ROUNDING[int(modes[0])] if len(modes) == 1 else "differs between threads",
+    }
 
 
 def usable_cores() -> int:

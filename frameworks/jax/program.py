@@ -107,6 +107,8 @@ class JaxProgram:
         self.call: Any = function
         self.stablehlo = ""  # the compiled step, from which settings are read
         self.substitutions = substitutions
+        if settings.jit_is_off():
+            self.substitutions += (settings.JIT_OFF,)
         if execution.precision == "bf16" and execution.device == "cpu":
             self.substitutions += missing_bf16_unit("XLA")
         self.dtype = DTYPES[execution.precision]
@@ -124,8 +126,8 @@ class JaxProgram:
         return placed
 
     def compile(self, batch: jax.Array) -> bool:
-        """Lower and compile for the batch's shape. Returns False if the function is not jitted."""
-        if not isinstance(self.function, jax.stages.Wrapped):
+        """Lower and compile for the batch's shape. Returns False if the function is not jitted, or jit is off."""
+        if settings.jit_is_off() or not isinstance(self.function, jax.stages.Wrapped):
             return False
         lowered = self.function.lower(self.state, batch)
         hits = settings.cache_hits()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import jax
+import numpy as np
 
 from frameworks.jax.layers import ConvLowering
 from frameworks.manifest import (
@@ -23,10 +24,11 @@ from frameworks.manifest import (
     NOT_STEPPED,
     Absent,
     Reading,
+    Substitution,
     nothing_compiled,
     usable_amx,
 )
-from frameworks.process import cpu_flags, memory_kept
+from frameworks.process import arithmetic, cpu_flags, memory_kept
 
 if TYPE_CHECKING:
     from frameworks.jax.program import JaxProgram
@@ -37,6 +39,9 @@ NO_EVENTS: Final = Absent("JAX has no events on the device's clock")
 ONE_POOL: Final = Absent("XLA runs operations and their parts in one pool of threads")
 BY_RULE: Final = Absent("XLA picks its kernels by rule on a CPU")
 NO_CODE_SIZE: Final = Absent("XLA does not tell the size of its code on a CPU")
+JIT_OFF: Final = Substitution(
+    "jax.jit", "jax_disable_jit switches it off; unset JAX_DISABLE_JIT", "one operation after another"
+)
 CACHE_HIT: Final = "/jax/compilation_cache/cache_hits"
 
 _hits: list[str] = []
@@ -51,8 +56,8 @@ def readings(program: JaxProgram) -> dict[str, Reading]:
     platform = "" if output is None else next(iter(output.devices())).platform
     return {
         "layout": program.layout_put or NOT_PUT,
-        "compiler": "xla",
-        "compile_scope": "forward" if program.stablehlo else NOT_AHEAD,
+        "compiler": "none" if jit_is_off() else "xla",
+        "compile_scope": "forward" if program.stablehlo else "none" if jit_is_off() else NOT_AHEAD,
         "batch_norm_folded": not any("variance" in name for name in leaves) if program.normalised else NO_BATCH_NORM,
         "kernel_dtype": next(str(leaf.dtype) for name, leaf in leaves.items() if "kernel" in name),
         "output_dtype": NOT_STEPPED if output is None else str(output.dtype),
@@ -67,6 +72,7 @@ def readings(program: JaxProgram) -> dict[str, Reading]:
         "threads": _threads("tf_XLAEigen") or Absent("XLA's threads cannot be counted here"),
         "interop_threads": ONE_POOL,
         "memory_kept": memory_kept(),
+        **arithmetic(lambda left, right: np.asarray(_multiply(*jax.device_put((left, right), program.device)))),
         "donated_buffers": _donates(program.stablehlo) if program.stablehlo else NOT_AHEAD,
         "compilation_cache": program.cache or NOT_AHEAD,
         "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
@@ -77,6 +83,16 @@ def readings(program: JaxProgram) -> dict[str, Reading]:
         "compiler_options": ", ".join(f"{k}={v}" for k, v in program.options.items()) or "none",
         "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
     }
+
+
+def jit_is_off() -> bool:
+    """Whether jax.jit has no effect in this process, so that every operation is a program of its own."""
+    return bool(jax.config.jax_disable_jit)  # type: ignore[attr-defined]
+
+
+@jax.jit
+def _multiply(left: jax.Array, right: jax.Array) -> jax.Array:
+    return left * right
 
 
 def compiled_readings(program: JaxProgram) -> dict[str, int | Absent]:

@@ -6,11 +6,13 @@ import importlib.util
 import os
 import shutil
 import sysconfig
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from frameworks.api import Framework, Full
+from frameworks.process import UNQUOTED, unusable_for_programs
 from frameworks.recipes import BATCH_NORM, MEMORY, THREADS, Choice, Device, Setting
 from frameworks.task import TaskName
 
@@ -43,12 +45,21 @@ CHOICES: Final[Mapping[str, Choice]] = {
         {"off": None, "on": Setting("CUDA graphs", "one launch per step instead of one per kernel")},
         devices=("cuda",),
     ),
+    "denormals": Choice({
+        "kept": None,
+        "flushed": Setting(
+            "torch.set_flush_denormal(True)",
+            "a CPU computes with numbers below 1.2e-38 many times more slowly; TensorFlow and XLA always flush them",
+        ),
+    }, devices=("cpu",)),
     "memory": MEMORY,
     "threads": THREADS,
 }  # fmt: skip
 COMPILED: Final[Mapping[str, str]] = {"compiler": "inductor"}
 TUNED: Final[Mapping[tuple[TaskName, Device], Mapping[str, str]]] = {
-    ("infer", "cpu"): {"layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "memory": "kept"},
+    ("infer", "cpu"): {
+        "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "denormals": "flushed", "memory": "kept",
+    },
     ("infer", "cuda"): {
         "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "autotuning": "on", "graphs": "on",
     },
@@ -68,11 +79,18 @@ def conflict(choices: Mapping[str, str], device: Device) -> str | None:
     return None
 
 
-def missing_toolchain(device: Device = "cpu") -> str | None:
-    """Why TorchInductor cannot generate code for this device, and what to install; None if it can.
+def missing_toolchain(device: Device = "cpu", programs: str | None = None) -> str | None:
+    """Why TorchInductor cannot generate code for this device, and what to do about it; None if it can.
 
     For a CPU it runs $CXX or g++, and its code includes Python.h; for a GPU it needs Triton.
+
+    Args:
+        device: cpu or cuda.
+        programs: the folder that compiled programs are put into; None: it is not examined.
     """
+    unusable = programs and unusable_for_programs(programs)
+    if unusable:
+        return f"TorchInductor cannot use {programs} for compiled programs: {unusable}; name another folder in TMPDIR"
     if device == "cuda":
         found = importlib.util.find_spec("triton")
         return None if found else "TorchInductor needs Triton on a GPU, it is not installed"
@@ -82,6 +100,15 @@ def missing_toolchain(device: Device = "cpu") -> str | None:
     if not Path(sysconfig.get_path("include"), "Python.h").is_file():
         return "TorchInductor needs Python.h, which is not installed (apt install python3-dev)"
     return None
+
+
+def inductor_folder() -> str:
+    """The folder that decides whether TorchInductor can build programs in this process.
+
+    It is that of its cache; or that for temporary files, which it compiles headers in, if the path of that is unusable.
+    """
+    temporary = tempfile.gettempdir()
+    return temporary if UNQUOTED.search(temporary) else os.environ.get("TORCHINDUCTOR_CACHE_DIR") or temporary
 
 
 PYTORCH: Final = Framework(

@@ -17,7 +17,7 @@ from frameworks.errors import Unsupported
 from frameworks.manifest import DeviceMemory, Readings, Substitution, collect
 from frameworks.process import configure_process, cpu_name, missing_bf16_unit
 from frameworks.pytorch import build, settings
-from frameworks.pytorch.framework import PYTORCH, missing_toolchain
+from frameworks.pytorch.framework import PYTORCH, inductor_folder, missing_toolchain
 from frameworks.pytorch.layers import Dropout
 from frameworks.pytorch.model import DTYPES
 from frameworks.pytorch.settings import Compilation
@@ -27,6 +27,9 @@ from frameworks.task import Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
 
 MAX_NETWORKS: Final = 256
+NO_FLUSHING: Final = Substitution(
+    "denormals flushed to zero", "PyTorch cannot do it on this processor", "denormals kept"
+)
 LAYOUTS: Final = {"NCHW": torch.contiguous_format, "NHWC": torch.channels_last}
 OPTIONS: Final = {
     "freezing": ("compiler", "frozen"),
@@ -57,6 +60,8 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     if choices["threads"] != AUTOMATIC:
         torch.set_num_threads(int(choices["threads"]))
     missing = configure_process(PYTORCH, execution)
+    if not flush_denormals(choices["denormals"] == "flushed"):
+        missing = (*missing, NO_FLUSHING)
 
     normalised = has_batch_norm(network)
     if choices["batch_norm"] == "folded":
@@ -84,14 +89,14 @@ def compiled(
         The function that a step calls, its compilation, and what is unavailable: without a compiler the model runs
         eagerly, and there is no compilation.
     """
-    missing = missing_toolchain(device)
+    missing = missing_toolchain(device, inductor_folder())
     if missing:
         return model, None, (Substitution("torch.compile", missing, "eager"),)
 
     from torch import _dynamo as dynamo  # importing it takes a second
 
     dynamo.config.recompile_limit = MAX_NETWORKS  # of one class in a process: the next one would run eagerly
-    dynamo.config.fail_on_recompile_limit_hit = True
+    dynamo.config.fail_on_recompile_limit_hit = not dynamo.config.suppress_errors  # PyTorch refuses both together
     return torch.compile(model, options=dict(options) or None), Compilation(options), ()
 
 
@@ -104,6 +109,15 @@ def set_matmul_precision(precision: Precision, device: Device) -> None:
         require_tf32("pytorch", torch.cuda.get_device_capability() if device == "cuda" else None)
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def flush_denormals(flush: bool) -> bool:
+    """Flush denormal numbers to zero from now on, or keep them, in this thread and in those that it starts.
+
+    The threads of PyTorch's pool inherit the mode when the first large operation starts them. Returns False if the
+    processor cannot flush.
+    """
+    return torch.set_flush_denormal(flush) or not flush
 
 
 def require_device(device: Device) -> None:
@@ -126,11 +140,13 @@ class PyTorchProgram:
         compilation: Compilation | None = None, substitutions: tuple[Substitution, ...] = (),
     ) -> None:  # fmt: skip
         device, precision = execution.device, execution.precision
-        self.model, self.call, self.compilation = model, call, compilation
+        self.model, self.compilation = model, compilation
         self.normalised = normalised
-        self.substitutions = substitutions
+        self._call = call
+        self.call: Callable[[Tensor], Tensor] = call if compilation is None else self._compiling_call
+        self._missing = substitutions
         if precision == "bf16" and device == "cpu":
-            self.substitutions += missing_bf16_unit("oneDNN")
+            self._missing += missing_bf16_unit("oneDNN")
         self.axes, self.layout = axes, layout
         self.dtype = DTYPES[precision]
         self.device = device
@@ -139,6 +155,36 @@ class PyTorchProgram:
         self.output: Tensor | None = None
         self.events = [torch.cuda.Event(enable_timing=True) for _ in range(2)] if device == "cuda" else None
         self.preallocated = device == "cuda" and 2 * torch.cuda.memory_reserved() > torch.cuda.mem_get_info()[1]
+
+    @property
+    def substitutions(self) -> tuple[Substitution, ...]:
+        """See frameworks.api.Program; what was not compiled is known after the first step."""
+        eager = () if self.compilation is None else self.compilation.eager(self.output is not None)
+        return (*eager, *self._missing)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether a step runs compiled code; before the first one, whether it is to compile."""
+        eager = () if self.compilation is None else self.compilation.eager(self.output is not None)
+        return self.compilation is not None and not any(missing.ran == "eager" for missing in eager)
+
+    def _compiling_call(self, batch: Tensor) -> Tensor:
+        """The first call, which compiles; from then on steps call the network directly.
+
+        If the toolchain fails, the network runs eagerly, and `substitutions` says so.
+        """
+        assert self.compilation is not None
+        try:
+            output = self._call(batch)
+        except Exception as error:
+            why = settings.toolchain_failure(error)
+            if why is None:
+                raise
+            self.compilation.failure = why
+            self._call = self.model
+            output = self.model(batch)
+        self.call = self._call
+        return output
 
     def put(self, batch: Batch) -> Tensor:
         """A tensor on the device, in the program's axis order, precision and memory format."""

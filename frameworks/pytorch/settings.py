@@ -5,13 +5,18 @@ TorchInductor is imported where something is compiled: the import takes a second
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+import os
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from frameworks.manifest import (
     NO_BATCH_NORM,
@@ -23,9 +28,10 @@ from frameworks.manifest import (
     NOT_STEPPED,
     Absent,
     Reading,
+    Substitution,
     nothing_compiled,
 )
-from frameworks.process import memory_kept
+from frameworks.process import UNQUOTED, arithmetic, memory_kept
 
 if TYPE_CHECKING:
     from frameworks.pytorch.program import PyTorchProgram
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 BY_RULE: Final = Absent("oneDNN picks its kernels by rule, there is nothing to switch")
 NO_DONATION: Final = Absent("PyTorch has no donation of arguments")
 NO_EVENTS: Final = Absent("PyTorch's events exist on a CUDA device only")
+SWITCHES: Final = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 NEVER_FREED: Final = -1  # TorchInductor's last step of a buffer that is an output of the graph
 
 _planned: list[int] = []
@@ -58,22 +65,43 @@ class Compilation:
         from torch._inductor import config
 
         _observe_schedules()
+        _link_library_folders()
+        self.failure = ""  # why the toolchain did not compile the network
         self.options: dict[str, bool] = {
             "freezing": config.freezing,
             "max_autotune": config.max_autotune,
             "triton.cudagraphs": config.triton.cudagraphs,
             **options,
         }
-        self._caches = config.fx_graph_cache
+        self._caches = config.fx_graph_cache and not config.force_disable_caches
         self._counters = counters
-        self._graphs_before = counters["stats"]["unique_graphs"]
-        self._hits_before = counters["inductor"]["fxgraph_cache_hit"]
+        self._before = self._counts()
         self._planned_before = len(_planned)
+
+    def _counts(self) -> tuple[int, int, int]:
+        """What this process has compiled so far: graphs, those from a disk cache, and functions that failed."""
+        stats, frames, counters = (self._counters[name] for name in ("stats", "frames", "inductor"))
+        hits = counters["fxgraph_cache_hit"] + self._counters["aot_autograd"]["autograd_cache_hit"]
+        return stats["unique_graphs"], hits, frames["total"] - frames["ok"]
+
+    def eager(self, stepped: bool) -> tuple[Substitution, ...]:
+        """What ran without being compiled, and why: all of the network, parts of it, or nothing.
+
+        stepped: whether a step has been synchronised; the first one compiles.
+        """
+        if not stepped:
+            return ()
+        graphs, _, failed = (now - before for now, before in zip(self._counts(), self._before, strict=True))
+        why = self.failure or _switched_off()
+        if graphs == 0 and (why or self._before[0] == 0):
+            return (Substitution("torch.compile", why or "TorchDynamo compiled no graph", "eager"),)
+        if graphs and failed and why:  # without an option that hides errors, these are graph breaks
+            return (Substitution("torch.compile of the whole network", why, f"{failed} functions of it eagerly"),)
+        return ()
 
     def readings(self) -> CompilationReadings:
         """Scope, cache and scratch memory; `NOT_STEPPED` before the first step, which compiles."""
-        graphs = self._counters["stats"]["unique_graphs"] - self._graphs_before
-        hits = self._counters["inductor"]["fxgraph_cache_hit"] - self._hits_before
+        graphs, hits, _ = (now - before for now, before in zip(self._counts(), self._before, strict=True))
         planned = _planned[self._planned_before :]
         scope: str | Absent = NOT_STEPPED
         scratch: int | Absent = NOT_STEPPED
@@ -84,6 +112,70 @@ class Compilation:
             scratch = max(planned)
         cache = "off" if not self._caches else NOT_STEPPED if not graphs else "warm" if hits else "cold"
         return CompilationReadings(scope, cache, scratch)
+
+
+def _switched_off() -> str:
+    """Which switch keeps TorchDynamo from compiling without an error, and what to do; empty if none is known."""
+    from torch import _dynamo as dynamo
+
+    variables = [name for name in SWITCHES if os.environ.get(name) == "1"]
+    if variables:
+        return f"{variables[0]}=1 switches it off; unset it"
+    if dynamo.config.disable:
+        return "torch._dynamo.config.disable switches it off"
+    if dynamo.eval_frame._stance.stance == "force_eager":
+        return "torch.compiler.set_stance switches it off"
+    if dynamo.config.suppress_errors:
+        return "it failed, and TorchDynamo's suppress_errors hides why; unset TORCHDYNAMO_SUPPRESS_ERRORS"
+    return ""
+
+
+def toolchain_failure(error: BaseException) -> str | None:
+    """Why the toolchain failed, in one line with a cure, if that is what an error of the first step is about.
+
+    The toolchain: the C++ compiler, its headers, and the folder that compiled programs are put into. Other errors, such
+    as those of a network that TorchInductor does not support, are not about it.
+    """
+    from torch._inductor import exc
+
+    for cause in _causes(error):
+        found = isinstance(cause, exc.CppCompileError | exc.InvalidCxxCompiler | OSError)
+        if found and getattr(cause, "errno", None) != errno.ENOMEM:
+            said = " ".join(str(cause).split())[:160]
+            return f"{type(cause).__name__}: {said}; name a C++ compiler in CXX, or another folder in TMPDIR"
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it wraps or was raised from."""
+    while error is not None:
+        yield error
+        error = getattr(error, "inner_exception", None) or error.__cause__
+
+
+@cache
+def _link_library_folders() -> None:
+    """Let TorchInductor link with libraries below a path with a space, which it passes to the compiler unquoted.
+
+    Such a folder, which is PyTorch's own where a virtual environment is below such a path, is given to the compiler as
+    a link in the folder of compiled programs.
+    """
+    from torch._inductor.cpp_builder import BuildOptionsBase
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    listed = BuildOptionsBase.get_libraries_dirs
+
+    def linked(self: BuildOptionsBase) -> list[str]:
+        folders = listed(self)
+        for i, folder in enumerate(folders):
+            if UNQUOTED.search(folder):
+                link = Path(cache_dir(), f"libraries-{i}")
+                if not link.is_symlink():
+                    link.symlink_to(folder)
+                folders[i] = str(link)
+        return folders
+
+    BuildOptionsBase.get_libraries_dirs = linked  # type: ignore[method-assign]
 
 
 @cache
@@ -111,7 +203,8 @@ def _observe_schedules() -> None:
 
 def readings(program: PyTorchProgram) -> dict[str, Reading]:
     """Every setting of the manifest, and those that only PyTorch has."""
-    model, compiled, output = program.model, program.compilation, program.output
+    model, output = program.model, program.output
+    compiled = program.compilation if program.compiles else None
     on_gpu = program.device == "cuda"
     kernel = next(parameter for parameter in model.parameters() if parameter.ndim == 4)
     parts = [*model.modules(), *getattr(model, "layers", ())]  # Keras' layers are not modules
@@ -142,6 +235,7 @@ def readings(program: PyTorchProgram) -> dict[str, Reading]:
         "donated_buffers": NO_DONATION,
         "compilation_cache": NOT_COMPILED,
         "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
+        **arithmetic(lambda left, right: _product(left, right, program.device)),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "constants": NOT_COMPILED,
     }  # fmt: skip
@@ -161,7 +255,7 @@ def readings(program: PyTorchProgram) -> dict[str, Reading]:
 def compiled_readings(program: PyTorchProgram) -> dict[str, int | Absent]:
     """TorchInductor's memory plan for a step. Arguments are used where they are, so their bytes are the tensors'."""
     compiled, output = program.compilation, program.output
-    if compiled is None:
+    if compiled is None or not program.compiles:
         return nothing_compiled()
     resident = sum(tensor.nbytes for tensor in chain(program.model.parameters(), program.model.buffers()))
     return {
@@ -170,3 +264,9 @@ def compiled_readings(program: PyTorchProgram) -> dict[str, int | Absent]:
         "compiled_output_bytes": NOT_STEPPED if output is None else output.nbytes,
         "compiled_code_bytes": Absent("TorchInductor does not tell the size of its code"),
     }
+
+
+def _product(left: NDArray[np.float32], right: NDArray[np.float32], device: str) -> NDArray[np.float32]:
+    x, y = (torch.from_numpy(vector).to(device) for vector in (left, right))
+    product: NDArray[np.float32] = (x * y).cpu().numpy()
+    return product

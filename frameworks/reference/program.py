@@ -28,7 +28,7 @@ from frameworks.manifest import (
     collect,
     nothing_compiled,
 )
-from frameworks.process import cpu_name
+from frameworks.process import arithmetic, cpu_name
 from frameworks.recipes import Device, Execution, Precision
 from frameworks.reference import build
 from frameworks.task import Batch, Result, Task
@@ -131,6 +131,7 @@ class ReferenceProgram:
             "output_device": "cpu" if stepped else NOT_STEPPED,
             "results_copied_to_host": False if stepped else NOT_STEPPED,
             "tf32": False,
+            **arithmetic(lambda left, right: left * right),
             "preallocation": NO_PREALLOCATION,
             "arithmetic_dtype": "float64",
         }

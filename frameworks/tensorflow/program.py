@@ -109,15 +109,25 @@ class TensorFlowProgram:
         self.normalised = normalised
         self.call: Any = function
         self.halved: bool | Absent = settings.NOT_TRACED
-        self.substitutions = substitutions
+        self._missing = substitutions
         if execution.precision == "bf16" and execution.device == "cpu":
-            self.substitutions += missing_bf16_unit("XLA" if xla else "oneDNN")
+            self._missing += missing_bf16_unit("XLA" if xla else "oneDNN")
         self.dtype = DTYPES[execution.precision]
         self.device = execution.device
         self.layout_put = ""
         self.shape_put: tf.TensorShape | None = None
         self.output: tf.Tensor | None = None
         self._optimised: Any | Absent = NOT_STEPPED
+
+    @property
+    def runs_eagerly(self) -> bool:
+        """Whether a step runs one operation after another: a traced graph does not, a third-party function may."""
+        return self.call is self.function and tf.config.functions_run_eagerly()
+
+    @property
+    def substitutions(self) -> tuple[Substitution, ...]:
+        """See frameworks.api.Program."""
+        return (*self._missing, settings.EAGER) if self.runs_eagerly else self._missing
 
     def put(self, batch: Batch) -> tf.Tensor:
         """An NHWC tensor on the device, in the program's precision."""

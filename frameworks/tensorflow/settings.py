@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from frameworks.manifest import (
     NO_BATCH_NORM,
@@ -17,10 +19,11 @@ from frameworks.manifest import (
     NOT_STEPPED,
     Absent,
     Reading,
+    Substitution,
     nothing_compiled,
     usable_amx,
 )
-from frameworks.process import cpu_flags, memory_kept, usable_cores
+from frameworks.process import arithmetic, cpu_flags, memory_kept, usable_cores
 from frameworks.tensorflow.framework import TENSORFLOW
 
 if TYPE_CHECKING:
@@ -32,6 +35,8 @@ NO_DONATION: Final = Absent("tf.function has no donation of arguments")
 NO_EVENTS: Final = Absent("TensorFlow has no events on the device's clock")
 NOT_TRACED: Final = Absent("no graph has been traced ahead")
 NOT_OURS: Final = Absent("the implementation is not xibench's own and keeps XLA's program to itself")
+CLUSTERS: Final = Absent("TF_XLA_FLAGS asks for clusters compiled by XLA, and TensorFlow does not tell what is in them")
+EAGER: Final = Substitution("tf.function", "tf.config.run_functions_eagerly switches it off", "eager")
 NO_CODE_SIZE: Final = Absent("TensorFlow does not tell the size of XLA's code")
 
 
@@ -44,8 +49,8 @@ def readings(program: TensorFlowProgram) -> dict[str, Reading]:
     output_device = "cuda" if output is not None and "GPU" in output.device else "cpu"
     return {
         "layout": program.layout_put or NOT_PUT,
-        "compiler": "xla" if program.xla else "none",
-        "compile_scope": "forward",
+        "compiler": _compiler(program),
+        "compile_scope": "none" if program.runs_eagerly else "forward",
         "batch_norm_folded": (
             not any("variance" in v.name for v in variables) if program.normalised else NO_BATCH_NORM
         ),
@@ -62,8 +67,9 @@ def readings(program: TensorFlowProgram) -> dict[str, Reading]:
         "threads": configured or usable_cores(),  # TensorFlow's default
         "interop_threads": tf.config.threading.get_inter_op_parallelism_threads() or "automatic",
         "memory_kept": memory_kept(),
+        **arithmetic(lambda left, right: _product(left, right, program)),
         "donated_buffers": NO_DONATION,
-        "compilation_cache": _cache() if program.xla else NOT_COMPILED,
+        "compilation_cache": _cache() if program.xla and not program.runs_eagerly else NOT_COMPILED,
         "preallocation": _preallocated() if on_gpu else NO_PREALLOCATION,
         "threads_configured": configured or "automatic",
         "constants": program.frozen,
@@ -73,7 +79,7 @@ def readings(program: TensorFlowProgram) -> dict[str, Reading]:
 
 def compiled_readings(program: TensorFlowProgram) -> dict[str, int | Absent]:
     """XLA's buffer assignment for a step."""
-    if not program.xla:
+    if not program.xla or program.runs_eagerly:
         return nothing_compiled()
     optimised = program.optimised()
     if isinstance(optimised, Absent):
@@ -108,6 +114,21 @@ def optimised_program(function: Any, batch: tf.Tensor, device: str) -> Any | Abs
     except (tf.errors.OpError, ValueError) as error:
         return Absent(f"TensorFlow does not give XLA's program: {' '.join(str(error).split())[:200]}")
     return hlo_pb2.HloProto.FromString(serialised)
+
+
+def _compiler(program: TensorFlowProgram) -> Reading:
+    if program.runs_eagerly:
+        return "none"
+    if program.xla:
+        return "xla"
+    return CLUSTERS if "tf_xla_auto_jit" in os.environ.get("TF_XLA_FLAGS", "") else "none"
+
+
+def _product(left: NDArray[np.float32], right: NDArray[np.float32], program: TensorFlowProgram) -> NDArray[np.float32]:
+    multiply = tf.function(lambda x, y: x * y, jit_compile=True if program.xla else None)
+    with tf.device("/GPU:0" if program.device == "cuda" else "/CPU:0"):
+        product: NDArray[np.float32] = multiply(tf.constant(left), tf.constant(right)).numpy()
+    return product
 
 
 def _onednn(program: TensorFlowProgram) -> Reading:

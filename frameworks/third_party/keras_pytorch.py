@@ -13,7 +13,7 @@ from torch import Tensor
 from frameworks.blueprint import Network, has_batch_norm
 from frameworks.manifest import Substitution
 from frameworks.pytorch import program
-from frameworks.pytorch.framework import missing_toolchain
+from frameworks.pytorch.framework import inductor_folder, missing_toolchain
 from frameworks.pytorch.program import PyTorchProgram
 from frameworks.pytorch.program import devices as devices
 from frameworks.pytorch.settings import Compilation
@@ -37,7 +37,7 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     device, recipe = execution.device, execution.recipe.name
     program.require_device(device)
     program.set_matmul_precision(execution.precision, device)
-    missing = missing_toolchain(device) if recipe != "default" else None
+    missing = missing_toolchain(device, inductor_folder()) if recipe != "default" else None
     options = Options(True if recipe != "default" and not missing else None, recipe == "tuned")
     model = keras_model.build("torch", network, weights, execution.precision, options)
     return PyTorchProgram(

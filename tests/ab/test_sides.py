@@ -36,7 +36,7 @@ def test_a_commits_frameworks_are_unpacked_and_come_first_on_the_path(checkout: 
     side = sides.resolve("git:HEAD", tmp_path / "scratch")
     said = subprocess.run(
         [sys.executable, "-P", "-c", "import frameworks.marker; print(frameworks.marker.WHERE)"],
-        env=side.environment(), capture_output=True, text=True, check=True,
+        env=side.environment(tmp_path), capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.strip() == "the commit"
     assert side.commit is not None

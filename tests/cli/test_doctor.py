@@ -9,10 +9,15 @@ import pytest
 from msgspec.structs import replace
 
 from tests.builders import ENVIRONMENT
-from tests.cli.command import xibench
+from tests.cli.command import xibench, xibench_process
 from xibench.analysis import doctor
 from xibench.analysis.doctor import condition_facts
-from xibench.analysis.findings import disturbance_findings, framework_findings, machine_findings
+from xibench.analysis.findings import (
+    disturbance_findings,
+    framework_findings,
+    machine_findings,
+    temporary_folder_findings,
+)
 from xibench.measure.conditions import Conditions as Now
 from xibench.measure.conditions import GpuConditions
 from xibench.record.schema import Conditions, Gpu
@@ -58,6 +63,26 @@ def test_a_missing_capability_is_a_finding_with_effect_and_remedy(
     whole = msgspec.structs.replace(ENVIRONMENT, **{"cpu_flags": ["avx512_bf16"], "gpus": [GPU], **environment})
     (finding,) = machine_findings(whole, inductor, free_bytes)
     assert all(word in f"{finding.what} {finding.effect} {finding.cure}" for word in words), finding
+
+
+def test_a_folder_that_cannot_have_compiled_programs_is_a_finding(tmp_path: Path) -> None:
+    awkward, plain = str(tmp_path / "a b"), str(tmp_path)
+    assert list(temporary_folder_findings(plain, plain)) == []
+    (elsewhere,) = temporary_folder_findings(awkward, plain)
+    assert elsewhere.what == (
+        f"compiled programs cannot be built in {awkward}: its path has a space, a quotation mark or a backslash"
+    )
+    assert elsewhere.effect.startswith(f"a run puts them into {plain};")
+    assert "TMPDIR" in elsewhere.cure
+    (nowhere,) = temporary_folder_findings(awkward, awkward)
+    assert "eagerly" in nowhere.effect
+
+
+def test_doctor_examines_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    report = json.loads(xibench_process("doctor", "--json", cwd=tmp_path, TMPDIR=str(tmp_path / "a b")).stdout)
+    (found,) = [finding for finding in report["findings"] if "compiled programs" in finding["what"]]
+    assert str(tmp_path / "a b") in found["what"]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,17 @@ def test_unlike_settings_are_compared_on_request_and_the_difference_stands_besid
     assert found.pairs[0].unlike == ["threads 2 -> 1"]
 
 
+def test_modes_of_the_processor_make_runs_unlike_unless_one_does_not_record_them() -> None:
+    kept, flushed = (
+        msgspec.structs.replace(process(), settings={"threads": 2, "denormals": mode}) for mode in ("kept", "flushed")
+    )
+    found = compare(run(measured(CASE, kept)), run(measured(CASE, flushed)))
+    assert found.not_compared[0].why == ["denormals kept -> flushed"]
+    for modes in ((record(CASE), measured(CASE, flushed)), (measured(CASE, flushed), record(CASE))):
+        (pair,) = compare(*map(run, modes)).pairs
+        assert pair.unlike == []
+
+
 def test_true_and_one_are_unlike() -> None:
     left = msgspec.structs.replace(process(), settings={"tf32": True})
     right = msgspec.structs.replace(process(), settings={"tf32": 1})

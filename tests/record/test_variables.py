@@ -37,8 +37,8 @@ def test_secrets_and_variables_of_no_effect_on_speed_are_not_recorded(name: str)
     [
         ("LD_PRELOAD", "/opt/alice/libtcmalloc.so.4:libfoo.so", "libtcmalloc.so.4 libfoo.so"),
         ("XLA_FLAGS", "--a=true --xla_dump_to=/home/alice/x --b=2", "--a=true --xla_dump_to=<path> --b=2"),
-        ("JAX_COMPILATION_CACHE_DIR", "~/cache", "<path>"),
-        ("JAX_COMPILATION_CACHE_DIR", "../cache", "<path>"),
+        ("OMP_TOOL_LIBRARIES", "~/tools", "<path>"),
+        ("OMP_TOOL_LIBRARIES", "../tools", "<path>"),
         ("KMP_AFFINITY", "granularity=fine,compact,1,0", "granularity=fine,compact,1,0"),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from frameworks.api import find
+from frameworks.process import programs_folder
 from xibench import __version__
 from xibench.ab.pair import BurstConfig, measure_pair
 from xibench.ab.sides import Side, resolve
@@ -185,7 +186,11 @@ def _take_pairs(
     rng = random.Random(limits.seed)
     began, longest_s = time.monotonic(), 0.0
     conditions = ConditionMonitor(watch_s=WATCH_S)
-    with ScratchFolder("xibench-ab-") as folder, closing(conditions.nvml):
+    with (
+        ScratchFolder("xibench-ab-") as folder,
+        ScratchFolder("xibench-ab-", programs_folder()) as programs,
+        closing(conditions.nvml),
+    ):
         if warning := conditions.busy(BESIDE_OTHERS):
             watch.warned(warning)
         while todo := [one for one in series if _needs_a_pair(one, limits)]:
@@ -194,10 +199,9 @@ def _take_pairs(
                     return
                 watch.pair_begins(one.case, len(one.pairs), len(todo))
                 batch_file = inputs.batch_file(one.case, Path(folder))
-                cache = Path(folder) / f"compiled-{sum(len(other.pairs) for other in series)}"
                 monitor = WorkerMonitor(conditions)
                 two = (sides[one.sides[0]], sides[one.sides[1]])
-                pair = measure(one.case, two, len(one.pairs), batch_file, bursts, rng, cache, monitor)
+                pair = measure(one.case, two, len(one.pairs), batch_file, bursts, rng, Path(programs), monitor)
                 may_repeat = sum(pair.superseded for pair in one.pairs) < limits.repeats
                 pair = _judged(msgspec.structs.replace(pair, sides=one.sides), monitor.end(), may_repeat)
                 longest_s = max(longest_s, pair.wall_s)

@@ -6,6 +6,7 @@ import math
 import random
 import statistics
 import time
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class BurstConfig:
 
 def measure_pair(
     case: Case, sides: tuple[Side, Side], number: int, batch_file: Path, bursts: BurstConfig, rng: random.Random,
-    cache: Path, observer: Observer | None = None,
+    programs: Path, observer: Observer | None = None,
 ) -> Pair:  # fmt: skip
     """Measure one pair: start a fresh worker per side, let them alternate, and end them.
 
@@ -74,7 +75,7 @@ def measure_pair(
         batch_file: The input.
         bursts: How the two processes alternate.
         rng: Source of randomness.
-        cache: Folder for compiler caches; each worker gets a subfolder of its own.
+        programs: Folder for what compilers keep; each worker gets a subfolder of its own.
         observer: Reads the machine's conditions between bursts, while neither side works.
 
     Returns:
@@ -89,7 +90,7 @@ def measure_pair(
     reason, log, error = None, None, None
     try:
         with ExitStack() as stack:
-            workers, start_s = _start_both(stack, case, sides, order, batch_file, cache / str(number), bursts)
+            workers, start_s = _start_both(stack, case, sides, order, batch_file, programs, bursts)
             prepared = {i: _prepare(workers[i], bursts, core) for i in order}
             ready = [prepared[0], prepared[1]]
             error = rms_error(np.array(ready[1].logits), np.array(ready[0].logits))
@@ -131,7 +132,7 @@ def _require_same_network(case: Case, sides: tuple[Side, Side], error: float) ->
 
 
 def _start_both(
-    stack: ExitStack, case: Case, sides: tuple[Side, Side], order: Sequence[int], batch_file: Path, cache: Path,
+    stack: ExitStack, case: Case, sides: tuple[Side, Side], order: Sequence[int], batch_file: Path, programs: Path,
     bursts: BurstConfig,
 ) -> tuple[list[WorkerSession], list[float | None]]:  # fmt: skip
     """Start both workers, in this order, and wait until they have imported their framework.
@@ -143,7 +144,7 @@ def _start_both(
     start_s: list[float | None] = [None, None]
     for i in order:
         began = time.monotonic()
-        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, cache / str(i)))
+        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, programs / uuid.uuid4().hex))
         if bursts.start_apart:
             workers[i].receive(Imported, bursts.time_limit_s)
             start_s[i] = time.monotonic() - began
@@ -153,10 +154,10 @@ def _start_both(
     return [workers[0], workers[1]], start_s
 
 
-def _start(case: Case, side: Side, batch_file: Path, cache: Path) -> WorkerSession:
+def _start(case: Case, side: Side, batch_file: Path, programs: Path) -> WorkerSession:
     own = side.case(case)
     seed = weights_seed(own.weights)
-    session = WorkerSession(side.command(own), side.environment() | {"TORCHINDUCTOR_CACHE_DIR": str(cache)})
+    session = WorkerSession(side.command(own), side.environment(programs))
     session.send(StartPairSide(
         case=own, batch_file=str(batch_file), weights=own.weights if seed is None else seed, slowdown=side.slowdown
     ))  # fmt: skip

@@ -70,9 +70,9 @@ class Side:
         interpreter, *rest = session.worker_command(case.framework)
         return [self.python or interpreter, *rest]
 
-    def environment(self) -> dict[str, str]:
-        """Return the environment variables of a worker of this side."""
-        variables = session.worker_environment()
+    def environment(self, programs: Path) -> dict[str, str]:
+        """Return the environment variables of a worker of this side. programs: as `session.worker_environment`."""
+        variables = session.worker_environment(programs)
         if self.frameworks_in is not None:
             variables["PYTHONPATH"] = os.pathsep.join([str(self.frameworks_in), variables.get("PYTHONPATH", "")])
         return variables

@@ -6,13 +6,21 @@ No framework is imported here: each is probed in a short process of the interpre
 from __future__ import annotations
 
 import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from xibench.analysis.empty_fields import EmptyFields, empty_fields
-from xibench.analysis.findings import BF16_FLAGS, Finding, disturbance_findings, framework_findings, machine_findings
+from xibench.analysis.findings import (
+    BF16_FLAGS,
+    Finding,
+    disturbance_findings,
+    framework_findings,
+    machine_findings,
+    temporary_folder_findings,
+)
 
 if TYPE_CHECKING:
     from xibench.measure.conditions import Conditions, GpuConditions
@@ -52,6 +60,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
 def diagnose() -> DoctorReport:
     """Examine the frameworks and the machine. Takes WATCH_S plus the time of the slowest framework's import."""
     from frameworks.api import FRAMEWORKS
+    from frameworks.process import programs_folder
     from xibench.measure import conditions
     from xibench.measure.clock import MonotonicClock
     from xibench.measure.nvml import Monitor
@@ -73,6 +82,7 @@ def diagnose() -> DoctorReport:
         findings=[
             *(finding for state in states for finding in framework_findings(state, bool(environment.gpus))),
             *machine_findings(environment, toolchain, shutil.disk_usage(".").free),
+            *temporary_folder_findings(tempfile.gettempdir(), programs_folder()),
             *disturbance_findings(now),
             *image_findings,
         ],

@@ -59,6 +59,26 @@ def machine_findings(environment: Environment, inductor: str | None, free_bytes:
         )
 
 
+def temporary_folder_findings(temporary: str, programs: str) -> Iterator[Finding]:
+    """Find out whether compiled programs cannot be built in the folder for temporary files.
+
+    Args:
+        temporary: The folder for temporary files.
+        programs: The folder that a run puts compiled programs into.
+    """
+    from frameworks.process import unusable_for_programs
+
+    why = unusable_for_programs(temporary)
+    if why is not None:
+        elsewhere = f"a run puts them into {programs}; whatever else uses torch.compile here runs eagerly or fails"
+        eagerly = "PyTorch's `compiled` and `tuned` recipes run eagerly, which the record notes"
+        yield Finding(
+            what=f"compiled programs cannot be built in {temporary}: {why}",
+            effect=eagerly if programs == temporary else elsewhere,
+            cure="name another folder in TMPDIR: one without spaces, that can be written and executed from",
+        )
+
+
 def disturbance_findings(conditions: Conditions) -> Iterator[Finding]:
     """Find what would disturb a run that starts now, by the limits that a run itself applies."""
     from xibench.measure.conditions import THROTTLED, DisturbanceLimits

@@ -63,8 +63,12 @@ OF_NO_EFFECT: Final = (
     "*WARNING*", "*DISPLAY*", "*TRACEBACK*", "*COLOR*",
 )  # fmt: skip
 SECRET: Final = ("*TOKEN*", "*SECRET*", "*PASSWORD*", "*PASSWD*", "*CREDENTIAL*", "*API_KEY*", "*AUTH*")
-OVERRIDDEN: Final = ("XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH", "TORCHINDUCTOR_CACHE_DIR")
-"""xibench sets these for its workers, whatever the user has set: `xibench.workers.session`, `xibench.run.execute`."""
+OVERRIDDEN: Final = (
+    "XLA_PYTHON_CLIENT_PREALLOCATE", "TF_FORCE_GPU_ALLOW_GROWTH", "JAX_ENABLE_COMPILATION_CACHE",
+    "JAX_COMPILATION_CACHE_DIR", "JAX_PERSISTENT_CACHE_*", "TORCHINDUCTOR_CACHE_DIR", "TORCHINDUCTOR_*_REMOTE_CACHE",
+    "TORCH_DYNAMO_*_PGO", "TRITON_CACHE_DIR", "PYTORCH_TUNABLEOP_FILENAME", "PYTORCH_KERNEL_CACHE_PATH",
+)  # fmt: skip
+"""xibench sets these for its workers, or switches off what they configure: `xibench.workers.session`."""
 _PATH: Final = re.compile(r"(?<![\w/.~-])[~.]{0,2}/[^\s,;:=]*")
 ROOT: Final = Path(__file__).resolve().parents[2]
 

@@ -148,7 +148,7 @@ def summarise(record: Record, calibration: Calibration | None = None) -> Summary
         loop_overhead_share=max(overheads, default=None),
         unsteady=sum(p.sampled.warmup_stopped_by.startswith(CUT_OFF) for p in processes if p.sampled),
         cut_short=sum(p.sampled.stopped_by.startswith(TIME_LIMIT) for p in processes if p.sampled),
-        substitutions=processes[0].substitutions if processes else [],
+        substitutions=list(dict.fromkeys(s for p in processes for s in p.substitutions)),
         settings_differ=[name for name in settings if len({repr(p.settings.get(name)) for p in processes}) > 1],
         measured=Measurement(record.case, record.costs, processes, calibration) if processes else None,
         unread={_NAMED_AS.get(name, name): why for name, why in processes[0].absent.items()} if processes else {},

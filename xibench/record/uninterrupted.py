@@ -42,12 +42,17 @@ def uninterrupted() -> Iterator[None]:
 
 
 class ScratchFolder(tempfile.TemporaryDirectory[str]):
-    """A temporary folder, which no signal leaves behind. Use as a context manager; raises OSError."""
+    """A temporary folder, which no signal leaves behind. Use as a context manager; raises OSError.
 
-    def __init__(self, prefix: str) -> None:
+    Args:
+        prefix: Beginning of its name.
+        folder: Where it is created; None: the usual place for temporary files.
+    """
+
+    def __init__(self, prefix: str, folder: str | None = None) -> None:
         try:
             with uninterrupted():
-                super().__init__(prefix=prefix)
+                super().__init__(prefix=prefix, dir=folder)
         except KeyboardInterrupt:
             self.cleanup()
             raise

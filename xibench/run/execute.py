@@ -18,7 +18,7 @@ from typing import Final, Protocol
 import msgspec
 
 from frameworks.api import IMPLEMENTATIONS
-from frameworks.process import process_environment
+from frameworks.process import process_environment, programs_folder
 from xibench import __version__
 from xibench.errors import InputError, Interrupted, StoreError, UsageError
 from xibench.record import environment as environments
@@ -145,7 +145,8 @@ class RunContext:
     run_file: RunFile
     watch: RunObserver
     conditions: ConditionMonitor
-    folder: Path  # for batches and compiler caches, deleted when the run ends
+    folder: Path  # for batches, deleted when the run ends
+    programs: Path  # for what compilers keep, deleted too; elsewhere if TMPDIR cannot have compiled programs
     worker: Sequence[str] | None  # a command to start instead of our own worker
     gate: EqualityGate | None  # None: the outputs of a fake worker are not compared
     budget: RunBudget
@@ -190,15 +191,16 @@ def run(
     budget = RunBudget(sampling, run_file.index.attempts)
     try:
         scratch = ScratchFolder("xibench-")
+        compiled = ScratchFolder("xibench-", programs_folder())
     except OSError as error:
         raise StoreError(
             f"no temporary folder for the batch can be made: {error.strerror}; make room, or name a folder in TMPDIR"
         ) from None
     try:
         monitor = conditions or ConditionMonitor(run_file.index.attempts)
-        with scratch as folder, closing(monitor.nvml):
+        with scratch as folder, compiled as programs, closing(monitor.nvml):
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
-            context = RunContext(run_file, watch, monitor, Path(folder), worker, gate, budget)
+            context = RunContext(run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget)
             if todo and (warning := monitor.busy()):
                 watch.warned(warning)
             if todo and calibrate and context.ceilings is None:
@@ -227,11 +229,11 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
     if isinstance(golden, NoGoldenOutputs):
         return _line(slot, context, golden.status, golden.reason)
 
-    # Compiler caches are cold: each process has its own. A sweep keeps one batch file at a time, or it fills the disk.
+    # What compilers keep is this process's own. A sweep keeps one batch file at a time, or it fills the disk.
     command = context.worker or session.worker_command(case.framework)
     execution = plan.execution(case)
-    variables = session.worker_environment() | process_environment(IMPLEMENTATIONS[case.framework], execution)
-    variables["TORCHINDUCTOR_CACHE_DIR"] = str(context.folder / f"inductor-{order}")
+    variables = session.worker_environment(context.programs / str(order))
+    variables |= process_environment(IMPLEMENTATIONS[case.framework], execution)
     batch_file = str(inputs.batch_file(case, context.folder, keep_others=not sampling.sweep))
 
     # The first process of each network with seeded weights reports the digest of the weights that the seed gave.

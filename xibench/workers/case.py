@@ -42,6 +42,10 @@ IN_FIRST_STEP: Final = "nothing is compiled ahead of the first step, which inclu
 NOT_GATED: Final = "recipe default and third-party implementations are not compared with float64 in a run"
 NO_METER: Final = "nothing measured energy over the timed steps"
 NO_SAMPLE: Final = "the scenario times nothing after the first step"
+WARM: Final = Substitution(
+    wanted="compilation in this process", why="a disk cache that is still enabled here provided the program",
+    ran="what an earlier process had compiled",
+)  # fmt: skip
 NO_DIGEST: Final = "the weights are not seeded, or an earlier process of the run has reported their digest"
 
 
@@ -122,6 +126,7 @@ def _process(request: MeasureCase, prepared: PreparedCase, startup: Startup, tim
         absent["compile_s"] = IN_FIRST_STEP
     output_mean, equality = _check_result(request, timed, absent)
     readings = program.readings()
+    substitutions = list(program.substitutions) + [WARM] * (readings.settings.get("compilation_cache") == "warm")
     memory = _memory(case, readings.compiled, timed, prepared.mark, absent)
 
     # The cost of timing itself: reading the clock, and an empty step.
@@ -154,7 +159,7 @@ def _process(request: MeasureCase, prepared: PreparedCase, startup: Startup, tim
         versions={"python": platform.python_version()} | {n: found for n in distributions if (found := version(n))},
         first_step_s=timed.first_step_s, measured=timed.measured, clock=clock_properties, memory=memory, energy=energy,
         settings=readings.settings, output_mean=output_mean, equality=equality, weights_digest=weights_digest,
-        substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in program.substitutions],
+        substitutions=[Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in substitutions],
         absent=readings.absent | (timed.absent or {}) | absent,
     )  # fmt: skip
 

@@ -17,6 +17,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from frameworks.api import FRAMEWORKS, framework_of
+from frameworks.process import unusable_for_programs
 from xibench.measure.memory import ResidentSet, oom_kills, worker_limit_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
@@ -42,6 +44,22 @@ ANSWER_BYTES: Final = 2**30  # some 50 million steps
 GARBAGE_BYTES: Final = 16 * 1024 * 1024  # without a line end, if it does not begin as a message does
 MESSAGE: Final = b'{"type":"'
 CHUNK_BYTES: Final = 64 * 1024
+CACHES: Final = {
+    "TORCHINDUCTOR_CACHE_DIR": "inductor", "TRITON_CACHE_DIR": "triton", "CUDA_CACHE_PATH": "cuda",
+    "PYTORCH_KERNEL_CACHE_PATH": "kernels", "PYTORCH_TUNABLEOP_FILENAME": "tunableop.csv",
+}  # fmt: skip
+"""Where compilers and tuners keep their results: variable -> name below the folder of one process."""
+SHARED_CACHES: Final = {
+    "JAX_ENABLE_COMPILATION_CACHE": "false", "TORCHINDUCTOR_FX_GRAPH_REMOTE_CACHE": "0",
+    "TORCHINDUCTOR_AUTOTUNE_REMOTE_CACHE": "0", "TORCHINDUCTOR_BUNDLED_AUTOTUNE_REMOTE_CACHE": "0",
+    "TORCHINDUCTOR_AUTOGRAD_REMOTE_CACHE": "0", "TORCH_DYNAMO_AUTOMATIC_DYNAMIC_REMOTE_PGO": "0",
+}  # fmt: skip
+"""Caches that processes would share, with the value that turns each off."""
+CACHE_FLAG: Final = re.compile(
+    r"--(?:tf_xla_persistent_cache_\w+|xla_gpu_per_fusion_autotune_cache_dir|xla_gpu_kernel_cache_file"
+    r"|xla_gpu_load_autotune_results_from)(?:=\S*)?\s*"
+)
+"""Options of XLA that let a process read what another one compiled or tuned."""
 DRAIN_READS: Final = 256  # far more than the pipes of a dead worker can hold
 
 Answered = TypeVar("Answered", bound=Result)
@@ -73,15 +91,24 @@ def worker_command(framework: str | None = None) -> list[str]:
     return [interpreter(framework) if framework else sys.executable, "-P", "-m", "xibench.workers"]
 
 
-def worker_environment() -> dict[str, str]:
+def worker_environment(programs: Path | None = None) -> dict[str, str]:
     """Return the environment variables of a worker: the parent's, with this package on the path and preallocation off.
+
+    No worker reads what another process has compiled or tuned, whatever cache the user has set up: what a compiler
+    keeps on disk goes into a folder of this worker, or nowhere.
 
     JAX and TensorFlow allocate most of a GPU's memory at the start by default, which would hide a model's memory use.
     GPUs are numbered in PCI bus order, as NVML numbers them, unless the user has chosen another order. Thread counts
     are not changed: the measurements use what a user would get.
+
+    Args:
+        programs: The folder for what this worker's compilers keep, in an existing one; None for a worker whose times
+            are not recorded.
     """
     variables = {
         **os.environ,
+        **SHARED_CACHES,
+        **{name: str(programs / part) for name, part in CACHES.items() if programs is not None},
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "PYTHONUNBUFFERED": "1",  # the last output of a killed worker must not be lost in a buffer
@@ -89,6 +116,15 @@ def worker_environment() -> dict[str, str]:
     }
     variables.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     variables.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    for name in ("XLA_FLAGS", "TF_XLA_FLAGS"):
+        given = variables.get(name, "")
+        if given and not given.startswith("-"):  # a file with options, as XLA takes it
+            with contextlib.suppress(OSError):
+                given = " ".join(Path(given).read_text().split())
+        if CACHE_FLAG.search(given):
+            variables[name] = CACHE_FLAG.sub("", given).strip()
+    if programs is not None and unusable_for_programs(tempfile.gettempdir()):
+        variables["TMPDIR"] = str(programs.parent)  # compilers put temporary files there
     if ROOT.name not in ("site-packages", "dist-packages"):
         others = variables.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))

@@ -48,7 +48,8 @@ def paper(
     if path is None:
         print("There is no run to compare with Table 3: `xibench run --preset quick` measures one.")
     elif not found:
-        terminal.say(f"{path}: no framework has a ranked figure on both networks, so nothing can be compared with Table 3.")
+        nothing = "no framework has a ranked figure on both networks, so nothing can be compared with Table 3"
+        terminal.say(f"{path}: {nothing}.")
     else:
         terminal.show(speed_table(found))
         terminal.say(f"Measured in {path}. By work: the ratio if both ran the same number of multiply-adds per second.")

@@ -1,0 +1,126 @@
+"""Compilers in real workers: every process compiles anew, and one that did not compile says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import xibench_process
+from xibench.record.environment import speed_variables
+from xibench.record.schema import Process
+from xibench.record.store import read
+from xibench.workers import session
+
+OPERATOR = ("--operator", "separable", "--variant", "channels=8+features=8", "--resolution", "8")
+XCEPTION = ("-m", "xception", "--variant", "narrow", "--resolution", "75", "--min-steps", "3")
+REENABLED = """
+import os
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "true"  # in a worker, after xibench has switched it off
+"""
+
+
+def processes(folder: Path, *arguments: str, **variables: str) -> list[Process]:
+    """The processes of the one case of a run."""
+    quickly = ("--batch", "1", "--images", "noise", "--no-ceilings", "--repeats", "0", "--out", "run.jsonl")
+    done = xibench_process("run", *arguments, *quickly, cwd=folder, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (record,) = read(folder / "run.jsonl").records
+    return record.processes
+
+
+def jax_cache(folder: Path) -> dict[str, str]:
+    """Variables with which JAX keeps every program that it compiles, in `folder`."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }  # fmt: skip
+
+
+def test_every_process_of_scenario_compile_compiles_although_jax_has_a_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    asked = ("-f", "jax", *OPERATOR, "--scenario", "compile", "--processes", "2")
+    measured = processes(tmp_path, *asked, **jax_cache(cache))
+    assert [p.settings["compilation_cache"] for p in measured] == ["off", "off"]
+    assert [p.substitutions for p in measured] == [[], []]
+    assert list(cache.iterdir()) == []
+
+
+def test_a_program_that_comes_from_a_cache_all_the_same_is_marked(tmp_path: Path) -> None:
+    (tmp_path / "reenabled.py").write_text(REENABLED)
+    variables = jax_cache(tmp_path / "cache") | {
+        "XIBENCH_PLUGINS": "reenabled", "PYTHONPATH": os.pathsep.join([str(session.ROOT), str(tmp_path)]),
+    }  # fmt: skip
+    asked = ("-f", "jax", *OPERATOR, "--scenario", "compile", "--processes", "2")
+    cold, warm = processes(tmp_path, *asked, **variables)
+    assert [p.settings["compilation_cache"] for p in (cold, warm)] == ["cold", "warm"]
+    assert [s.wanted for s in cold.substitutions + warm.substitutions] == ["compilation in this process"]
+    assert "†" in xibench_process("show", "run.jsonl", cwd=tmp_path).stdout
+
+
+@pytest.mark.slow
+def test_xla_in_tensorflow_compiles_although_it_has_a_cache(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    asked = ("-f", "tensorflow", *OPERATOR, "--recipe", "compiled", "--min-steps", "3")
+    (measured,) = processes(tmp_path, *asked, TF_XLA_FLAGS=f"--tf_xla_persistent_cache_directory={cache}")
+    assert measured.settings["compilation_cache"] == "off"
+    assert list(cache.iterdir()) == []
+
+
+def test_what_compilers_keep_is_in_a_folder_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = (
+        "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH", "PYTORCH_KERNEL_CACHE_PATH",
+        "PYTORCH_TUNABLEOP_FILENAME",
+    )  # fmt: skip
+    remote = ("TORCHINDUCTOR_FX_GRAPH_REMOTE_CACHE", "TORCHINDUCTOR_AUTOTUNE_REMOTE_CACHE")
+    for name in shared:
+        monkeypatch.setenv(name, "/shared")
+    for name in remote:
+        monkeypatch.setenv(name, "1")
+    variables = session.worker_environment(tmp_path / "0")
+    assert all(Path(variables[name]).is_relative_to(tmp_path / "0") for name in shared)
+    assert [variables[name] for name in remote] == ["0", "0"]
+    assert speed_variables(dict.fromkeys((*shared, *remote, "JAX_COMPILATION_CACHE_DIR"), "/shared")) == {}
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+def test_options_of_xla_that_name_a_cache_do_not_reach_a_worker(
+    from_file: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {
+        "XLA_FLAGS": "--a=1 --xla_gpu_per_fusion_autotune_cache_dir=/c --xla_gpu_kernel_cache_file=/k --b=2",
+        "TF_XLA_FLAGS": "--tf_xla_persistent_cache_directory=/c --tf_xla_persistent_cache_prefix=p --c=3",
+    }
+    for name, options in given.items():
+        (tmp_path / name).write_text(options.replace(" ", "\n"))
+        monkeypatch.setenv(name, str(tmp_path / name) if from_file else options)
+    variables = session.worker_environment()
+    assert (variables["XLA_FLAGS"], variables["TF_XLA_FLAGS"]) == ("--a=1 --b=2", "--c=3")
+
+
+def test_options_of_xla_without_a_cache_are_left_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flags").write_text("--a=1\n")
+    for value in ("--a=1  --b=2", str(tmp_path / "flags"), "no such file", ""):
+        monkeypatch.setenv("XLA_FLAGS", value)
+        assert session.worker_environment()["XLA_FLAGS"] == value
+
+
+def test_a_worker_in_which_torch_compile_is_switched_off_is_marked(tmp_path: Path) -> None:
+    (measured,) = processes(tmp_path, "-f", "pytorch", *XCEPTION, "--recipe", "tuned", TORCH_COMPILE_DISABLE="1")
+    (said,) = measured.substitutions
+    assert (said.wanted, said.ran) == ("torch.compile", "eager")
+    assert said.why == "TORCH_COMPILE_DISABLE=1 switches it off; unset it"
+    assert (measured.settings["compiler"], measured.settings["compile_scope"]) == ("none", "none")
+    assert measured.settings["denormals"] == "flushed"
+
+
+def test_a_folder_for_temporary_files_with_a_space_does_not_keep_pytorch_from_compiling(tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    asked = ("-f", "pytorch", *XCEPTION, "--recipe", "compiled")
+    (measured,) = processes(tmp_path, *asked, TMPDIR=str(tmp_path / "a b"))
+    assert measured.substitutions == []
+    assert (measured.settings["compiler"], measured.settings["compilation_cache"]) == ("inductor", "cold")
+    assert list((tmp_path / "a b").glob("xibench-*")) == []
