@@ -72,7 +72,7 @@ class PairsFile:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         os.close(self._descriptor)
-        if kind is KeyboardInterrupt:
+        if kind is KeyboardInterrupt:  # not Stopped, which has the verdicts so far
             raise Interrupted(f"interrupted; the pairs measured so far are in {self.path}") from None
 
 

@@ -23,7 +23,7 @@ PAIRS_VERSION: Final = 2
 SAME_OUTPUT: Final[Mapping[Precision, float]] = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 5e-3, "bf16": 2e-2}
 """Relative RMS difference of the logits up to which two frameworks compute the same network, by precision.
 
-Each is at least twice what was measured between correct implementations. In bf16 they differ by as much as the smallest
+Each is above what was measured between correct implementations. In bf16 they differ by as much as the smallest
 seeded mistake, a wrong epsilon of batch norm, changes the logits (0.01): that is found in fp32 (docs/decisions.md).
 """
 
