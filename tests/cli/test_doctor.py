@@ -155,3 +155,22 @@ def test_fields_that_stay_empty_are_shown(doctor_report: Any, doctor_output: str
     groups = doctor_report["empty"]
     assert all(group["fields"] and group["why"] and group["filled_by"] for group in groups)
     assert not groups or "Fields that stay empty here" in doctor_output
+
+
+def test_the_report_ends_with_whether_the_machine_is_fit_to_measure(doctor_report: Any) -> None:
+    works = doctor.FrameworkState(
+        name="jax", interpreter="python", versions={}, devices=["cpu"], recipes={}, problem=None
+    )
+    broken = replace(works, devices=[], problem="no jax")
+    busy = list(disturbance_findings(replace(QUIET, others_share=0.5)))
+    assert doctor.conclusion([works, broken], []) == (
+        True, "Fit to measure: jax works here, on cpu, and nothing disturbs now.",
+    )  # fmt: skip
+    fit, sentence = doctor.conclusion([works], busy)
+    assert not fit
+    assert "50.0%" in sentence
+    assert "stop them, or wait" in sentence
+    assert doctor.conclusion([broken], [])[0] is False
+    disturbing = any("of the usable cores' time" in finding["what"] for finding in doctor_report["findings"])
+    assert doctor_report["fit"] is not disturbing
+    assert doctor_report["conclusion"].endswith(".")

@@ -58,8 +58,8 @@ def ranking(found: Comparison, ranked: Ranking) -> str:
     more = "times as long" if metric.is_time else "times as much"
     ranks: dict[int, list[str]] = {}
     for side in ranked.sides:
-        bounds = "" if side.low is None or side.high is None else f" [{side.low:.3g}, {side.high:.3g}]"
-        times = "" if side is ranked.sides[0] else f" ({side.ratio:.3g} {more}{bounds})"
+        bounds = "" if side.low is None or side.high is None else f" [{_times(side.low)}, {_times(side.high)}]"
+        times = "" if side is ranked.sides[0] else f" ({_times(side.ratio)} {more}{bounds})"
         ranks.setdefault(side.rank, []).append(side.side.removeprefix(FRAMEWORK) + times)
     tied = " (tied: not certain which is better)"
     places = [f"{rank}. {format.listing(sides)}{tied if len(sides) > 1 else ''}" for rank, sides in ranks.items()]
@@ -85,13 +85,13 @@ def conclusion(found: Comparison, pair: Compared) -> str:
     limit = format.percent(found.threshold)
     less, more, times = (new, base, 1 / pair.ratio) if pair.ratio <= 1 else (base, new, pair.ratio)
     low, high = sorted((1 / pair.low, 1 / pair.high)) if pair.ratio <= 1 else (pair.low, pair.high)
-    figures = f"[{low:.3g}, {high:.3g}], {runs}"
-    said = f"{less} is {times:.3g} times as fast as {more} {figures}"
+    figures = f"[{_times(low)}, {_times(high)}], {runs}"
+    said = f"{less} is {_times(times)} times as fast as {more} {figures}"
     better, alike = "which is faster", "take the same time"
     if metric.name != STEP and metric.is_time:
-        said = f"{more} takes {times:.3g} times as long as {less} {figures}"
+        said = f"{more} takes {_times(times)} times as long as {less} {figures}"
     elif not metric.is_time:
-        said = f"{more} needs {times:.3g} times as much as {less} {figures}"
+        said = f"{more} needs {_times(times)} times as much as {less} {figures}"
         better, alike = "which needs less", "need the same"
     match pair.verdict:
         case "slower" | "faster":
@@ -110,3 +110,8 @@ def conclusion(found: Comparison, pair: Compared) -> str:
         because = f"although the interval is on one side of 1: {runs} are few for the test"
         return f"{where}: not certain, {because}. {said}.{further}"
     return f"{where}: it is not certain {better}, or whether they are the same within {limit}: {said}.{further}"
+
+
+def _times(ratio: float) -> str:
+    """Format how many times as fast something is: three digits, and three decimals close to 1."""
+    return f"{ratio:.3f}" if 0.9 < ratio < 1.1 else f"{ratio:.3g}"

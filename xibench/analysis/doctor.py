@@ -23,6 +23,8 @@ from xibench.analysis.findings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from xibench.measure.conditions import Conditions, GpuConditions
     from xibench.record.schema import Environment
 
@@ -55,6 +57,8 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
     conditions: dict[str, object]  # current conditions, in the form in which a run records them
     findings: list[Finding]
     empty: list[EmptyFields]
+    fit: bool  # whether a framework works and nothing disturbs a run that starts now
+    conclusion: str  # the same as a sentence, with what to do
 
 
 def diagnose() -> DoctorReport:
@@ -74,6 +78,8 @@ def diagnose() -> DoctorReport:
             states = list(pool.map(ask_framework, FRAMEWORKS))
         empty = empty_fields(now, monitor, [device for state in states for device in state.devices])
     sample_images, image_findings = _sample_images()
+    disturbing = list(disturbance_findings(now))
+    fit, sentence = conclusion(states, disturbing)
     toolchain = next((why for framework in FRAMEWORKS.values() if (why := framework.missing_toolchain())), None)
     return DoctorReport(
         frameworks=states,
@@ -83,11 +89,36 @@ def diagnose() -> DoctorReport:
             *(finding for state in states for finding in framework_findings(state, bool(environment.gpus))),
             *machine_findings(environment, toolchain, shutil.disk_usage(".").free),
             *temporary_folder_findings(tempfile.gettempdir(), programs_folder()),
-            *disturbance_findings(now),
+            *disturbing,
             *image_findings,
         ],
         empty=empty,
+        fit=fit,
+        conclusion=sentence,
     )
+
+
+def conclusion(states: Sequence[FrameworkState], disturbing: Sequence[Finding]) -> tuple[bool, str]:
+    """Say whether this machine is fit to measure now.
+
+    Args:
+        states: The frameworks.
+        disturbing: What would disturb a run that starts now.
+
+    Returns:
+        Whether it is fit, and a sentence that says so or names what to do.
+    """
+    from xibench.record.format import listing
+
+    working = [state.name for state in states if state.problem is None]
+    if not working:
+        return False, "Not fit to measure: no framework works here; the findings above name the remedies."
+    if disturbing:
+        found = "; ".join(f"{finding.what}: {finding.cure}" for finding in disturbing)
+        return False, f"Not fit to measure now: {found}."
+    devices = sorted({device for state in states for device in state.devices})
+    works = "works" if len(working) == 1 else "work"
+    return True, f"Fit to measure: {listing(working)} {works} here, on {listing(devices)}, and nothing disturbs now."
 
 
 def ask_framework(name: str) -> FrameworkState:

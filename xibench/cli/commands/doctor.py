@@ -25,3 +25,4 @@ def doctor(as_json: Json = False) -> None:
 
     for table in doctor_tables(found):
         terminal.show(table)
+    terminal.say(found.conclusion)

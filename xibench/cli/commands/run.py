@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import msgspec
 import typer
 
-from xibench.cli.options import Json, RunFileOptions, SamplingOptions, SelectionOptions, expand_options, print_json
+from xibench.cli.options import (
+    Json,
+    RunFileOptions,
+    SamplingOptions,
+    SelectionOptions,
+    expand_options,
+    print_json,
+    run_path,
+)
 from xibench.cli.planning import (
     measure,
     measure_pending,
@@ -45,11 +53,12 @@ def run(
         ),
     ] = None,
     again: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--again",
-            metavar="FILE",
-            help="Measure the cases of a run file once more, or those that options name, and compare with it.",
+            metavar="RUN",
+            help="Measure the cases of a run file, or of `latest`, once more, or those of them that options name, and "
+            "compare.",
         ),
     ] = None,
     selection: SelectionOptions,
@@ -74,13 +83,14 @@ def run(
         refuse_beside_resume(context)
         print_result(measure_pending(file.resume, file), as_json)
         return
-    if again is not None:
+    earlier = None if again is None else run_path(again)
+    if earlier is not None:
         refuse_others(context, WITH_AGAIN, "--again measures the cases of its file: received")
-    new = plan_run(preset, selection, sampling) if again is None else plan_again(again, selection, sampling)
+    new = plan_run(preset, selection, sampling) if earlier is None else plan_again(earlier, selection, sampling)
     if file.dry_run:
         print_plan(new, as_json)
         return
-    print_result(measure(new, file), as_json, again)
+    print_result(measure(new, file), as_json, earlier)
 
 
 def print_result(path: Path, as_json: bool, again: Path | None = None) -> None:

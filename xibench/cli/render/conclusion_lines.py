@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from xibench.analysis.conclusions import conclusions, repetition
 from xibench.record.format import counted, duration, figures, listing
 from xibench.record.ranking import MAX_PROCESSES
+from xibench.record.text import shell_word
 
 if TYPE_CHECKING:
     from xibench.analysis.conclusions import Conclusion
@@ -37,7 +37,7 @@ def conclusion_lines(path: Path, run: Run, summaries: Sequence[Summary]) -> Iter
     for one in found[:MAX_LINES]:
         yield f"{_where(one, found)}: {sentence(one)}."
     if len(found) > MAX_LINES:
-        yield f"and {len(found) - MAX_LINES} more: `xibench show {shlex.quote(str(path))} --json`"
+        yield f"and {len(found) - MAX_LINES} more: `xibench show {shell_word(str(path))} --json`"
     if not any(one.ranking.order for one in found) and any(summary.bracketed for summary in summaries):
         yield "This run cannot be used: others took too much of the cores. Stop them, or wait, and measure again."
         return

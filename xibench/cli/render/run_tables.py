@@ -76,6 +76,13 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
         from xibench.cli.render.conclusion_lines import conclusion_lines
 
         notes += conclusion_lines(path, run, summaries)
+    needs = [
+        (process.memory.host_peak_bytes, record.case)
+        for record in run.records for process in record.processes if process.memory.host_peak_bytes
+    ]  # fmt: skip
+    if needs:
+        largest, case = max(needs, key=lambda need: need[0])
+        notes.append(f"Memory: a process needed up to {size(largest)} in all ({case_name(case)}).")
     for note in notes:
         say(note, output)
 
