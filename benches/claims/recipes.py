@@ -77,7 +77,9 @@ def _gains(framework: str, model: str, of: dict[Case, Record]) -> dict[str, Any]
     return {
         "tuned_over_default": ratio_figures(ratio(mine["tuned"], mine["default"])),
         "settings": {
-            name: ratio_figures(ratio(mine["tuned"], mine[text])) for name, text in without(framework, DEVICE).items()
+            name: ratio_figures(ratio(mine["tuned"], mine[text]))
+            for name, text in without(framework, DEVICE).items()
+            if text in mine  # a kept run does not have settings that `tuned` has got since
         },
     }
 

@@ -154,8 +154,7 @@ def _run(run: LoadedRun) -> Section:
     blocks += [
         Prose(("To repeat this run on the same machine with the same versions:",)),
         Prose((header.command,), "code"),
-        Prose(("To repeat some of its cases and compare them with this run, name them by options:",)),
-        Prose((f"xibench run --again {shell_word(run.name)} {_options(run)}",), "code"),
+        *_again(run),
         _environment(header.environment),
         *_absent(header.environment),
         _versions(run),
@@ -163,10 +162,16 @@ def _run(run: LoadedRun) -> Section:
     return Section(f"run-{run.anchor}", f"Run {header.run_id}", tuple(blocks))
 
 
-def _options(run: LoadedRun) -> str:
-    """The options that name one case of a run: its first one with a result."""
-    case = next((row.case for row in run.rows if row.ok), run.header.plan[0])
-    return f"-f {case.framework} -m {case.model} --recipe {shell_word(case.recipe)} --batch {case.batch}"
+def _again(run: LoadedRun) -> list[Block]:
+    """The command that measures a case of a run once more, such as its first one with a result."""
+    case = next((row.case for row in run.rows if row.ok), None)
+    if case is None:
+        return []
+    options = f"-f {case.framework} -m {case.model} --recipe {shell_word(case.recipe)} --batch {case.batch}"
+    return [
+        Prose(("To repeat some of its cases and compare them with this run, name them by options:",)),
+        Prose((f"xibench run --again {shell_word(run.name)} {options}",), "code"),
+    ]
 
 
 def _sampling(sampling: SamplingConfig) -> str:

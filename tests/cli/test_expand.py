@@ -70,4 +70,4 @@ def test_offering_an_unknown_field_raises_a_type_error() -> None:
 
 def test_options_take_the_place_of_their_dataclass_in_the_order_of_its_fields() -> None:
     shared = [f.name for kind in (SelectionOptions, SamplingOptions, RunFileOptions) for f in fields(kind)]
-    assert list(inspect.signature(run).parameters) == ["context", "preset", *shared, "as_json"]
+    assert list(inspect.signature(run).parameters) == ["context", "preset", "again", *shared, "as_json"]

@@ -30,7 +30,7 @@ def test_blocks_and_kinds_both_add_up_to_the_network(model: str, variant: str, m
 def test_costs_are_reported_at_the_comparison_resolutions_that_a_network_supports_and_its_own_last() -> None:
     assert comparison_resolutions("xception", "default") == (224, 299)
     assert comparison_resolutions("vgg16", "default") == (299, 224)
-    assert comparison_resolutions("inception_v3", "torchvision") == (299,)
+    assert comparison_resolutions("inception_v3", "torchvision") == (224, 299)
     assert comparison_resolutions("separable", "entry_64_128") == (147,)
 
 

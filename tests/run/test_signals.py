@@ -49,18 +49,18 @@ class Ended:
     gone_s: float
 
 
+RESET = ("env", "--default-signal=INT,TERM,HUP")
+"""A process under `nohup` ignores SIGHUP, and its children inherit that."""
+
+
 def start(command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
     """Start a command with a temporary folder of its own, and with the usual handling of signals."""
     (folder / "scratch").mkdir(parents=True)
 
-    def handle_signals_as_usual() -> None:  # a process under `nohup` ignores SIGHUP, and its children inherit that
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-
     return subprocess.Popen(
-        [sys.executable, "-m", "xibench", *command], cwd=folder, text=True, start_new_session=True,
+        [*RESET, sys.executable, "-m", "xibench", *command], cwd=folder, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "scratch")},
-        preexec_fn=handle_signals_as_usual, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 

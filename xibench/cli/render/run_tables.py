@@ -71,11 +71,6 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
         planned = counted(len(run.header.plan), "case")
         notes.append(f"Of {planned}, {' and '.join(left)}: `{resume_command(path)}`")
 
-    # Conclusions, if there is anything to compare
-    if len(summaries) > 1:
-        from xibench.cli.render.conclusion_lines import conclusion_lines
-
-        notes += conclusion_lines(path, run, summaries)
     needs = [
         (process.memory.host_peak_bytes, record.case)
         for record in run.records for process in record.processes if process.memory.host_peak_bytes
@@ -83,6 +78,12 @@ def print_run(path: Path, run: Run, to_stderr: bool = False) -> None:
     if needs:
         largest, case = max(needs, key=lambda need: need[0])
         notes.append(f"Memory: a process needed up to {size(largest)} in all ({case_name(case)}).")
+
+    # Conclusions, if there is anything to compare
+    if len(summaries) > 1:
+        from xibench.cli.render.conclusion_lines import conclusion_lines
+
+        notes += conclusion_lines(path, run, summaries)
     for note in notes:
         say(note, output)
 
