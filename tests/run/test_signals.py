@@ -27,9 +27,9 @@ RUN = ("run", *SMALL, "--no-ceilings", "--repeats", "0", "--min-steps", "2", "--
 COMMANDS = {
     "run": (*RUN, "-f", "reference"),
     "ab": ("ab", *SMALL, "-f", "pytorch", "--base", "recipe:default", "--new", "recipe:default+batch_norm=folded",
-           "--max-pairs", "1", "--out", "pairs.jsonl"),
+           "--max-pairs", "1", "--repeats", "0", "--out", "pairs.jsonl"),
     "verify": ("verify", "grouped"),
-    "tune": ("tune", "pytorch/xception/narrow", "--resolution", "71", "--batch", "1", "--images", "noise",
+    "tune": ("tune", "jax/xception/narrow", "--resolution", "71", "--batch", "1", "--images", "noise",
              "--choice", "batch_norm", "--budget", "1", "--folder", "search"),
 }  # fmt: skip
 BETWEEN_SECONDS = 0.02
@@ -157,4 +157,4 @@ def test_a_signal_at_a_random_moment_leaves_nothing_behind_but_a_valid_file(
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_signals_at_many_moments_leave_nothing_behind_but_a_valid_file(command: str, tmp_path: Path) -> None:
-    signal_at_all_moments(command, SIGNALS, 10 if command == "run" else 3, tmp_path)
+    signal_at_all_moments(command, SIGNALS, 10 if command == "run" else 2, tmp_path)
