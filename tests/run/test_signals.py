@@ -157,4 +157,4 @@ def test_a_signal_at_a_random_moment_leaves_nothing_behind_but_a_valid_file(
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_signals_at_many_moments_leave_nothing_behind_but_a_valid_file(command: str, tmp_path: Path) -> None:
-    signal_at_all_moments(command, SIGNALS, 10 if command == "run" else 2, tmp_path)
+    signal_at_all_moments(command, SIGNALS, 5 if command == "run" else 1, tmp_path)

@@ -117,6 +117,7 @@ def test_a_worker_in_which_torch_compile_is_switched_off_is_marked(tmp_path: Pat
     assert measured.settings["denormals"] == "flushed"
 
 
+@pytest.mark.slow
 def test_a_folder_for_temporary_files_with_a_space_does_not_keep_pytorch_from_compiling(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     asked = ("-f", "pytorch", *XCEPTION, "--recipe", "compiled")
