@@ -108,7 +108,7 @@ class Compilation:
         if graphs:
             scope = "forward" if graphs == 1 else f"forward in {graphs} graphs"
             scratch = Absent("TorchInductor planned nothing, its disk cache gave the program")
-        if planned:
+        if graphs and planned:  # without a graph, a compilation that failed has planned it
             scratch = max(planned)
         cache = "off" if not self._caches else NOT_STEPPED if not graphs else "warm" if hits else "cold"
         return CompilationReadings(scope, cache, scratch)
