@@ -58,7 +58,7 @@ def test_the_line_of_a_pair_says_what_became_of_it_and_nothing_else(
     clock: FakeClock, superseded: bool, measured: bool
 ) -> None:
     output = io.StringIO()
-    progress = PairProgress(output, clock)
+    progress = PairProgress(output, clock=clock)
     progress.pair_begins(CASE, 0, 2)
     pair = made_pair(CASE, 0, 0.01 if measured else None)
     progress.pair_ended(msgspec.structs.replace(pair, superseded=superseded), None)

@@ -63,7 +63,7 @@ def ranking(found: Comparison, ranked: Ranking) -> str:
         ranks.setdefault(side.rank, []).append(side.side.removeprefix(FRAMEWORK) + times)
     tied = " (tied: not certain which is better)"
     places = [f"{rank}. {format.listing(sides)}{tied if len(sides) > 1 else ''}" for rank, sides in ranks.items()]
-    return f"{where}: {'; '.join(places)}. {runs} or more."
+    return f"{where}: {'; '.join(places)}. At least {runs} were measured."
 
 
 def conclusion(found: Comparison, pair: Compared) -> str:

@@ -146,7 +146,7 @@ def ab(
             comparison_tables.show_plan(cases, sides, limits, as_json)
             return
         found, path, stopped = compare_into_file(
-            cases, resolved, metrics, limits, out, command_line(), PairProgress(sys.stderr)
+            cases, resolved, metrics, limits, out, command_line(), PairProgress(sys.stderr, sides[0])
         )
     comparison_tables.show(found, as_json, as_markdown)
     if stopped:

@@ -81,8 +81,9 @@ class PlainProgress:
 class PairProgress:
     """Progress of `ab` as one line per finished pair."""
 
-    def __init__(self, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, output: TextIO, base: str = "", clock: Callable[[], float] = time.monotonic) -> None:
         self._output = output
+        self._base = base  # the first side: what sides set is not part of the name of a case
         self._clock = clock
         self._began = clock()
         self._open = 0
@@ -97,6 +98,8 @@ class PairProgress:
 
     def pair_ended(self, pair: Pair, so_far: Compared | None) -> None:
         """Write the ratio and the verdict of the case so far, or the reason for a failure."""
+        from xibench.analysis.comparison_text import name_of
+
         if pair.log_ratio is None:
             known = f"{pair.status}: {pair.reason}"
         elif so_far is None or so_far.low is None:
@@ -106,7 +109,7 @@ class PairProgress:
         sides = f", {so_far.sides[1]} against {so_far.sides[0]}" if so_far and so_far.sides else ""
         aside = ", disturbed, to be repeated" if pair.superseded else ""
         spent = format.duration(self._clock() - self._began)
-        line = f"pair {pair.number + 1} of {terminal.case_name(pair.case)}{sides}: {known}{aside}"
+        line = f"pair {pair.number + 1} of {name_of(self._base, pair.case)}{sides}: {known}{aside}"
         terminal.say(f"{line} ({format.counted(self._open, 'case')} open, {spent})", self._output)
 
 
