@@ -144,10 +144,11 @@ def test_ctrl_c_prints_the_comparison_so_far_and_the_path_of_the_pairs(tmp_path:
         stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     assert running.stderr is not None
-    first = running.stderr.readline()
-    assert first.startswith("pair 1 of pytorch xception/narrow")
-    os.killpg(running.pid, signal.SIGINT)
-    shown, errors = running.communicate(timeout=GENEROUS_S)
+    with running:  # closes its pipes, also where an assertion fails
+        began = next((line for line in running.stderr if line.startswith("pair 1 of ")), "")  # others may be busy first
+        os.killpg(running.pid, signal.SIGINT)
+        shown, errors = running.communicate(timeout=GENEROUS_S)
+    assert began.startswith("pair 1 of pytorch xception/narrow")
     assert running.returncode == 130
     assert "pytorch xception/narrow" in shown
     assert errors.splitlines()[-1] == "xibench: interrupted; the pairs measured so far are in pairs.jsonl"
