@@ -14,7 +14,7 @@ SettingValue = str | int | float | bool | None
 MANIFEST: Final[Mapping[str, str]] = {
     "layout": "axis order of activations in memory: NCHW or NHWC",
     "compiler": "what compiles the graph: inductor, xla, or none",
-    "compile_scope": "what one compiled or traced graph holds: forward, forward in N graphs, or none",
+    "compile_scope": "what one compiled or traced graph holds: forward, forward in N graphs, parts of forward, or none",
     "batch_norm_folded": "whether batch norm is folded into the convolutions before it",
     "kernel_dtype": "dtype of a convolution's kernel",
     "output_dtype": "dtype of the logits as a step returns them",

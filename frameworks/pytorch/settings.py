@@ -40,6 +40,7 @@ BY_RULE: Final = Absent("oneDNN picks its kernels by rule, there is nothing to s
 NO_DONATION: Final = Absent("PyTorch has no donation of arguments")
 NO_EVENTS: Final = Absent("PyTorch's events exist on a CUDA device only")
 SWITCHES: Final = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
+FROM_CACHE: Final = Absent("TorchInductor planned nothing, its disk cache gave the program")
 NEVER_FREED: Final = -1  # TorchInductor's last step of a buffer that is an output of the graph
 
 _planned: list[int] = []
@@ -96,20 +97,21 @@ class Compilation:
         if graphs == 0 and (why or self._before[0] == 0):
             return (Substitution("torch.compile", why or "TorchDynamo compiled no graph", "eager"),)
         if graphs and failed and why:  # without an option that hides errors, these are graph breaks
-            return (Substitution("torch.compile of the whole network", why, f"{failed} functions of it eagerly"),)
+            return (Substitution("torch.compile", why, f"{failed} functions of it eagerly"),)
         return ()
 
     def readings(self) -> CompilationReadings:
         """Scope, cache and scratch memory; `NOT_STEPPED` before the first step, which compiles."""
-        graphs, hits, _ = (now - before for now, before in zip(self._counts(), self._before, strict=True))
+        graphs, hits, failed = (now - before for now, before in zip(self._counts(), self._before, strict=True))
         planned = _planned[self._planned_before :]
         scope: str | Absent = NOT_STEPPED
         scratch: int | Absent = NOT_STEPPED
-        if graphs:
+        if graphs and self.eager(stepped=True):  # graphs without kernels of their own compile where all others fail
+            scope = f"parts of forward ({failed} functions ran eagerly)"
+            scratch = Absent("only parts of the network are compiled")  # a graph that failed has planned memory too
+        elif graphs:
             scope = "forward" if graphs == 1 else f"forward in {graphs} graphs"
-            scratch = Absent("TorchInductor planned nothing, its disk cache gave the program")
-        if graphs and planned:  # without a graph, a compilation that failed has planned it
-            scratch = max(planned)
+            scratch = max(planned) if planned else FROM_CACHE
         cache = "off" if not self._caches else NOT_STEPPED if not graphs else "warm" if hits else "cold"
         return CompilationReadings(scope, cache, scratch)
 

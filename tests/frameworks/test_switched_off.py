@@ -152,14 +152,12 @@ def test_a_compiler_that_fails_in_the_first_step_leaves_an_eager_step_with_the_r
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    reason="TorchDynamo counts a graph although its backend failed: the compiler reads inductor, beside the mark",
-    strict=False,
-)
 def test_an_error_that_pytorch_is_told_to_hide_is_reported(tmp_path: Path) -> None:
     hidden = {"CXX": "false", "TORCHDYNAMO_SUPPRESS_ERRORS": "1", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
     found = in_a_process("compiled", **hidden)
-    assert (found["compiler"], found["wanted"]) == ("none", "torch.compile")
+    # A graph that only calls the library needs no C++ compiler: that part is compiled, and the record says so.
+    assert found["compile_scope"].startswith("parts of forward (")
+    assert (found["wanted"], found["memory"]) == ("torch.compile", "only parts of the network are compiled")
     assert "TORCHDYNAMO_SUPPRESS_ERRORS" in found["why"]
 
 
