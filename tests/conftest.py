@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -24,6 +25,13 @@ def _keep_nothing() -> bool:
 
 _keep_nothing.__wrapped__ = process.keep_memory  # type: ignore[attr-defined]
 process.keep_memory = _keep_nothing
+
+
+@pytest.fixture(autouse=True)
+def kept_denormals() -> None:
+    """Reset this thread's mode: a program of PyTorch whose recipe flushes denormals leaves it set for what follows."""
+    if torch := sys.modules.get("torch"):
+        torch.set_flush_denormal(False)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
