@@ -1,4 +1,6 @@
-"""`python -m benches.claims [NAME ...]`: measure claims; prints one line of JSON for each."""
+"""`python -m benches.claims [NAME ...]`: measure claims; prints one line of JSON for each, whose `answer` is `met`,
+`not met` or `not shown`.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +10,24 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from benches.claims import detection, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
-from benches.claims.claim import Answer, Claim, keep
+from benches.claims.claim import MET, Answer, Claim, keep, overall
+from benches.claims.runs import FILE
 from frameworks.api import FRAMEWORKS
 from xibench import __version__
-from xibench.errors import XibenchError
-from xibench.record import environment
+from xibench.errors import InputError, XibenchError
+from xibench.record import environment, store
 from xibench.run.plan import resolve_device
 from xibench.workers import session
 
 CLAIMS: Final = {module.CLAIM.name: module.CLAIM for module in (
     overhead, scheduling, noise_floor, detection, speed, latency, recipes, speed_gpu
 )}  # fmt: skip
-WORK, KEPT = Path("results/claims"), Path("results/reference")
+WORK, KEPT, ANSWERS = Path("results/claims"), Path("results/reference"), "claims.jsonl"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Command-line arguments; None for those of the process.
 
     Returns:
-        0 if all claims meet their targets, 1 if one does not, otherwise the exit code of the error.
+        0 if all claims are met, 1 if one is not met or not shown, otherwise the exit code of the error.
     """
     parser = argparse.ArgumentParser(prog="python -m benches.claims", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(CLAIMS)}  [default: all for its devices]")
@@ -44,14 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--work", type=Path, help=f"folder of the samples, to resume from  [default: {WORK}, with --keep {KEPT}]"
     )
+    parser.add_argument(
+        "--again", type=Path, metavar="FOLDER", help="measure nothing: answer anew from what a folder of --keep holds"
+    )
     options = parser.parse_args(arguments)
     for name in options.names:
         if name not in CLAIMS:
             parser.error(f"claim '{name}' is not known; expected one of {', '.join(CLAIMS)}")
     work = options.work or (KEPT if options.keep else WORK)
     try:
-        named = dict.fromkeys(options.names) or _possible()
-        met = [_measure(CLAIMS[name], work, options.keep) for name in named]
+        if options.again:
+            met = [_answer_again(line, options.again) for line in _kept(options.again)]
+        else:
+            met = [_measure(CLAIMS[name], work, options.keep) for name in dict.fromkeys(options.names) or _possible()]
     except XibenchError as error:
         print(f"benches.claims: {error}", file=sys.stderr)
         return error.exit_code
@@ -74,18 +82,40 @@ def _measure(claim: Claim, work: Path, kept: bool) -> bool:
     folder = work / machine.machine / claim.name
     folder.mkdir(parents=True, exist_ok=True)
     figures = claim.measure(folder)
-    targets = [
-        {"figure": t.figure, "at_least": t.at_least, "at_most": t.at_most, "met": t.met(figures)} for t in claim.targets
-    ]
+    targets = claim.verdicts(figures)
     answer = Answer(
-        claim=claim.name, sentence=claim.sentence, figures=figures, targets=targets,
-        met=all(target.met(figures) for target in claim.targets), seconds=time.monotonic() - began,
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"), xibench=__version__, environment=machine,
+        claim=claim.name, sentence=claim.sentence, figures=figures, targets=targets, answer=overall(targets),
+        seconds=time.monotonic() - began, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        xibench=__version__, environment=machine,
     )  # fmt: skip
     print(msgspec.json.encode(answer).decode(), flush=True)
     if kept:
-        keep(answer, KEPT / machine.machine / "claims.jsonl")
-    return answer.met
+        keep(answer, KEPT / machine.machine / ANSWERS)
+    return answer.answer == MET
+
+
+def _kept(folder: Path) -> list[dict[str, Any]]:
+    """Return the kept answers of a machine as they were written, also by earlier versions."""
+    try:
+        return [msgspec.json.decode(line) for line in (folder / ANSWERS).read_bytes().splitlines()]
+    except OSError as error:
+        raise InputError(f"{error}; expected a folder of kept claims, such as {KEPT}/<machine>") from None
+
+
+def _answer_again(kept: dict[str, Any], folder: Path) -> bool:
+    """Judge a kept answer by today's targets and, if its run is kept, derive its figures anew; when and where it was
+    measured stay. Return whether the claim is met.
+    """
+    claim = CLAIMS[kept["claim"]]
+    if claim.derive is not None:
+        run = store.read(folder / claim.name / FILE)
+        kept["figures"] = msgspec.to_builtins(claim.derive(run.records, run.calibration))
+    targets = claim.verdicts(kept["figures"])
+    kept |= {"sentence": claim.sentence, "targets": targets, "answer": overall(targets)}
+    answer = msgspec.convert(msgspec.to_builtins(kept), Answer)  # what only earlier versions wrote is dropped
+    print(msgspec.json.encode(answer).decode(), flush=True)
+    keep(answer, folder / ANSWERS)
+    return answer.answer == MET
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from benches.claims.claim import NOT_SHOWN, Target
 from benches.claims.runs import MODELS, ratio, ratio_figures
 from frameworks.api import THIRD_PARTY
 from xibench.record.schema import Calibration, Case, Record
@@ -15,6 +16,13 @@ from xibench.run import plan
 from xibench.run.plan import Selection
 
 AGREE: Final = {"fp32": 1e-3, "bf16": 0.1}  # largest relative difference between output means of the same network
+AHEAD_OF_ALL: Final = (
+    Target("against_best.min", at_least=1.0),
+    Target("against_best.min_low", at_least=0.97, beyond=NOT_SHOWN),
+    Target("against_best.geometric_mean", at_least=1.25),
+    Target("third_party_not_measured", at_most=0, beyond=NOT_SHOWN),
+)
+"""What a claim asks that says "ahead of every public implementation": each of them measured, and none ahead."""
 
 
 def cases(
@@ -51,6 +59,12 @@ class RunFigures:
             if (c.framework, c.model, c.recipe, c.precision) == (name, model, recipe, precision)
             and batch in (None, c.batch)
         )  # fmt: skip
+
+    @property
+    def not_measured(self) -> dict[str, str]:
+        """Third-party implementations with a case that was planned and has no figure: name -> why."""
+        missing = (c for c, summary in self.summaries.items() if c.framework in THIRD_PARTY and not summary.step_s)
+        return {case.framework: self.summaries[case].reason or self.summaries[case].status for case in missing}
 
     def ratio(self, ours: Case, theirs: Case) -> dict[str, float | None] | None:
         """Return the speedup of our step over theirs, with its interval; None if either was not measured."""
@@ -111,6 +125,23 @@ class RunFigures:
             "steps": step.n if step else None,
             "substitutions": [f"{s.ran} instead of {s.wanted}: {s.why}" for s in summary.substitutions],
         }
+
+
+def against_best(cells: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return how far `tuned` is ahead of the fastest recipe of any implementation, over all cells.
+
+    Args:
+        cells: As `RunFigures.cell` returns them.
+
+    Returns:
+        min: over the cells. min_low: of the lower bounds. geometric_mean: over the cells.
+    """
+    found = list(cells)
+    return {
+        "min": min_known(cell["against_best"] for cell in found),
+        "min_low": min_known(ratio["low"] for cell in found for ratio in cell["against"].values() if ratio),
+        "geometric_mean": geometric_mean(cell["against_best"] for cell in found),
+    }
 
 
 def min_known(values: Iterable[float | None]) -> float | None:

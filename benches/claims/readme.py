@@ -14,6 +14,7 @@ from xibench.record.format import percent
 from xibench.record.schema import Environment
 
 NAME: Final = "claims"
+ANSWERS: Final = {"met": "met", "not met": "**not met**", "not shown": "*not shown*"}
 PACKAGES: Final = ("torch", "tensorflow", "jax", "numpy")
 Figures = Mapping[str, Any]
 
@@ -31,10 +32,10 @@ def table(answers: Mapping[str, Figures]) -> str:
         answers: The answers by claim.
     """
     rows = [
-        f"| {answer['sentence']} | {FIGURES_TEXT[name](answer['figures'])} | {'yes' if answer['met'] else '**no**'} |"
+        f"| {answer['sentence']} | {FIGURES_TEXT[name](answer['figures'])} | {ANSWERS[answer['answer']]} |"
         for name, answer in answers.items()
     ]
-    parts = ["| claim | measured | met |", "|---|---|---|", *rows]
+    parts = ["| claim | measured | answer |", "|---|---|---|", *rows]
     if "detection" in answers:
         parts += ["", *_peers(answers["detection"]["figures"])]
     return "\n".join([*parts, "", _conditions(answers)])
@@ -85,32 +86,42 @@ def _speed(figures: Figures) -> str:
     return (
         f"batch 8, fp32, against the fastest third-party implementation at its default: "
         f"{_times(default['geometric_mean'])} on average (geometric mean), "
-        f"{_times(default['least_but_inception_v3_in_tensorflow'])} minimum, "
-        f"{_times(default['inception_v3_in_tensorflow'])} for Inception V3 in TensorFlow; against any of its settings: "
-        f"{_over_all(best)}; attained fraction of the "
+        f"{_times(default['min'])} minimum; against any of its settings: {_over_all(best)}"
+        f"{_missing(figures)}; attained fraction of the "
         f"roofline: {percent(figures['attained']['xception'])} Xception, "
         f"{percent(figures['attained']['inception_v3'])} Inception V3"
     )
 
 
 def _latency(figures: Figures) -> str:
-    return f"batch 1, fp32, against any setting of any third-party implementation: {_over_all(figures['against_best'])}"
+    best = _over_all(figures["against_best"])
+    return f"batch 1, fp32, against any setting of any third-party implementation: {best}{_missing(figures)}"
 
 
 def _recipes(figures: Figures) -> str:
-    return f"{figures['losing']} of {figures['settings']} pairs of setting and network are slower with the setting"
+    return (
+        f"of {figures['settings']} pairs of setting and network, {figures['holding']} cost no speed, "
+        f"{figures['losing']} cost some, {figures['too_wide']} have an interval too wide to tell, "
+        f"{figures['unmeasured']} were not measured"
+    )
 
 
 def _speed_gpu(figures: Figures) -> str:
     return (
         "batch 1 to 256, fp32 and bf16, against the fastest third-party implementation at its default: "
         f"{_times(figures['against_default']['geometric_mean'])} on average; against any of its settings: "
-        f"{_over_all(figures['against_best'])}"
+        f"{_over_all(figures['against_best'])}{_missing(figures)}"
     )
 
 
+def _missing(figures: Figures) -> str:
+    """Name the implementations without a figure, over which the ratios therefore say nothing."""
+    missing = figures["not_measured"]
+    return f" ({', '.join(missing)} not measured)" if missing else ""
+
+
 def _over_all(best: Figures) -> str:
-    return f"{_times(best['geometric_mean'])} on average, {_times(best['least'])} minimum"
+    return f"{_times(best['geometric_mean'])} on average, {_times(best['min'])} minimum"
 
 
 def _times(ratio: float | None) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from benches.claims import __main__ as program
 from benches.claims import peers, scheduling, simulation, speed_gpu
-from benches.claims.claim import Answer, Claim, Figures, Target, keep
+from benches.claims.claim import Answer, Claim, Figures, Target, keep, overall
 from benches.claims.comparisons import Folder
 from tests.ab.test_compare_sides import SIDES, made_pair
 from tests.builders import ENVIRONMENT, small_case
@@ -53,24 +53,37 @@ def fake_pairs(monkeypatch: pytest.MonkeyPatch) -> FakePairs:
 
 def answer(claim: str, figure: float) -> Answer:
     return Answer(
-        claim=claim, sentence="So it is.", figures={"a": {"b": figure}}, targets=[], met=True, seconds=1.0,
+        claim=claim, sentence="So it is.", figures={"a": {"b": figure}}, targets=[], answer="met", seconds=1.0,
         created_utc="2025-01-02T03:04:05+00:00", xibench="0.1.0", environment=ENVIRONMENT,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("target", "met"),
+    ("target", "verdict"),
     [
-        (Target("a.b", at_least=0.95), True),
-        (Target("a.b", at_least=0.96), False),
-        (Target("a.b", at_most=0.95), True),
-        (Target("a.b", at_most=0.94), False),
-        (Target("a.c", at_most=1.0), False),
-        (Target("a", at_most=1.0), False),
+        (Target("a.b", at_least=0.95), "met"),
+        (Target("a.b", at_least=0.96), "not met"),
+        (Target("a.b", at_least=0.96, beyond="not shown"), "not shown"),
+        (Target("a.b", at_most=0.95), "met"),
+        (Target("a.b", at_most=0.94), "not met"),
+        (Target("a.c", at_most=1.0), "not shown"),
+        (Target("a", at_most=1.0), "not shown"),
     ],
 )
-def test_a_target_is_met_by_a_figure_that_exists_and_is_within_the_bound(target: Target, met: bool) -> None:
-    assert target.met({"a": {"b": 0.95}}) is met
+def test_a_target_is_met_by_a_figure_within_the_bound_and_not_shown_without_a_figure(
+    target: Target, verdict: str
+) -> None:
+    assert target.verdict({"a": {"b": 0.95}}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [("met met", "met"), ("met shown", "not shown"), ("shown not", "not met"), ("", "met")],
+)
+def test_one_target_that_is_not_met_decides_a_claim_before_one_that_is_not_shown(verdicts: str, expected: str) -> None:
+    bounds = {"met": Target("a", at_least=1), "not": Target("a", at_least=3), "shown": Target("b", at_least=1)}
+    claim = Claim("one", "So it is.", tuple(bounds[name] for name in verdicts.split()), lambda folder: {})
+    assert overall(claim.verdicts({"a": 2})) == expected
 
 
 def test_a_new_answer_replaces_the_old_one_and_keeps_the_others(tmp_path: Path) -> None:
@@ -176,6 +189,25 @@ def test_a_kept_claim_resumes_from_its_kept_samples(
     assert len(list(kept.parent.glob("counting/sample-*"))) == 2
 
 
+def test_kept_answers_are_judged_anew_without_measuring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keep(answer("counting", 2.0), tmp_path / "claims.jsonl")
+    earlier = json.loads((tmp_path / "claims.jsonl").read_text())
+    (tmp_path / "claims.jsonl").write_text(json.dumps({**earlier, "met": True, "answer": None}) + "\n")
+    for bound, code, expected in ((1, 0, "met"), (3, 1, "not met")):
+        targets = (Target("a.b", at_least=bound),)
+        claim = Claim("counting", "It counts.", targets, lambda folder: pytest.fail("measured"))
+        monkeypatch.setitem(program.CLAIMS, "counting", claim)
+        assert program.main(["--again", str(tmp_path)]) == code
+        assert json.loads(capsys.readouterr().out)["answer"] == expected
+        (kept,) = [json.loads(line) for line in (tmp_path / "claims.jsonl").read_text().splitlines()]
+        assert (kept["answer"], kept["sentence"]) == (expected, "It counts.")
+        assert all(kept[name] == earlier[name] for name in ("figures", "created_utc", "seconds", "environment"))
+    assert program.main(["--again", str(tmp_path / "none")]) == InputError.exit_code
+    assert "expected a folder of kept claims" in capsys.readouterr().err
+
+
 def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benches.claims", "overhead", "--json"], cwd=tmp_path, capture_output=True, text=True,
@@ -183,9 +215,9 @@ def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp
     )  # fmt: skip
     (line,) = done.stdout.splitlines()
     found = json.loads(line)
-    assert {"claim", "figures", "targets", "met", "environment"} <= set(found)
+    assert {"claim", "figures", "targets", "answer", "environment"} <= set(found)
     assert 0 < found["figures"]["loop_overhead_s"]["median"] < 1e-3
-    assert done.returncode == (0 if found["met"] else 1), done.stderr
+    assert done.returncode == (0 if found["answer"] == "met" else 1), done.stderr
 
 
 def test_a_gpu_claim_is_skipped_without_a_gpu_and_refused_if_named(

@@ -77,7 +77,7 @@ def test_gpu_figures_have_a_row_per_cell(answers: dict[str, Any]) -> None:
     assert cell[4:6] == ["640 [640, 640]", "1,280 [1,280, 1,280]"]
     assert cell[7:] == ["6.00", "4.00"]
     assert "speed_gpu` measures it" not in text
-    row = readme.table({"speed_gpu": {**on_gpu, "sentence": "On a GPU", "met": True}}).splitlines()[2]
+    row = readme.table({"speed_gpu": {**on_gpu, "sentence": "On a GPU", "answer": "met"}}).splitlines()[2]
     assert re.findall(r"x (\d+\.\d+)", row) == ["4.24", "3.49", "2.00"]
 
 
