@@ -9,8 +9,11 @@ LOCKED   := constraints.txt
 SITE     := site
 JOBS     ?= 2
 
-# Packages of the separate environments of `make gpu`, one per framework, with the CUDA libraries.
-GPU_pytorch    := torch keras torchvision timm
+# Packages of the separate environments, one per framework, with the CUDA libraries. torchvision is built for one
+# version of torch; timm's own dependencies are for downloading weights, which nothing here does.
+GPU_pytorch    := torch==2.14.1 torchvision==0.29.1 keras
+ALONE_pytorch  := timm==1.0.31
+UNLOCKED       := ^torch==
 GPU_tensorflow := 'tensorflow[and-cuda]'
 GPU_jax        := 'jax[cuda13]' flax keras
 GPU_worker     := numpy msgspec psutil safetensors nvidia-ml-py
@@ -21,10 +24,10 @@ JOBS_ARGS := -n $(JOBS) --dist loadfile --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench nightly claims site gpu test slow lint tools clean
+.PHONY: help bench nightly claims site third-party gpu test slow lint tools clean
 
 help:  ## print this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 15
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 bench: $(VENV)/installed  ## install, measure the quick preset (12 cases), print the headline, write the site
 	@$(BIN)/xibench run --preset quick
@@ -39,6 +42,8 @@ claims: $(VENV)/installed-dev  ## measure the claims of the README into results/
 
 site: $(VENV)/installed  ## write the site from the runs in results/runs
 	@$(BIN)/xibench report
+
+third-party: $(VENV)/installed .venvs/pytorch/installed  ## install torchvision and timm with the PyTorch that they are built for, 5.6 GB, in .venvs/pytorch
 
 gpu: .venvs/pytorch/installed .venvs/tensorflow/installed .venvs/jax/installed  ## create one environment per framework with its CUDA libraries, about 10 GB; PIP_ARGS=--dry-run only resolves them
 
@@ -76,10 +81,12 @@ $(VENV)/installed-dev: $(VENV)/installed
 
 # A dry run of pip uses a temporary environment and does not create the target.
 .venvs/%/installed: $(LOCKED)
-	@echo "installing $* and its CUDA libraries into .venvs/$*"
+	@echo "installing $* and its CUDA libraries into .venvs/$* (takes minutes, only once)"
 	@case "$(PIP_ARGS)" in *--dry-run*) where=$$(mktemp -d);; *) where=.venvs/$*;; esac; \
-	$(PYTHON) -m venv $$where && $$where/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOCKED) \
-	  $(PIP_ARGS) $(GPU_$*) $(GPU_worker); code=$$?; \
+	pip="$$where/bin/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)"; \
+	$(PYTHON) -m venv $$where && grep -v '$(UNLOCKED)' $(LOCKED) > $$where/constraints.txt && \
+	$$pip -c $$where/constraints.txt $(GPU_$*) $(GPU_worker) && \
+	{ [ -z "$(ALONE_$*)" ] || $$pip --no-deps $(ALONE_$*); }; code=$$?; \
 	if [ $$where != .venvs/$* ]; then rm -rf $$where; [ $$code = 0 ] && echo "$*: resolved"; exit $$code; fi; \
 	[ $$code = 0 ] && touch $@
 

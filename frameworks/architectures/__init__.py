@@ -60,6 +60,7 @@ MODELS: Final[Mapping[str, Model]] = {
             "elu_between": {"intermediate": "elu"},
             "pointwise_first": {"order": "pointwise_first"},
             "regular": {"operator": "regular"},
+            "timm": {"pool_border": "symmetric", "epsilon": 1e-5, "momentum": 0.9},
             **{f"segments_{g}": {"segments": g} for g in SEGMENTS},
         },
         what="depthwise separable convolutions with shortcuts (Chollet 2017)",

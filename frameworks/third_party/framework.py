@@ -91,7 +91,7 @@ TORCHVISION_NETWORKS: Final = {
     "vgg16": ("default",),
 }
 TIMM_NETWORKS: Final = {
-    "xception": ("default",),
+    "xception": ("timm", "default"),
     **{name: variants for name, variants in TORCHVISION_NETWORKS.items() if name != "vgg16"},
 }
 """KERAS_NETWORKS, TORCHVISION_NETWORKS and TIMM_NETWORKS: what each library has. The modules hold how each differs."""

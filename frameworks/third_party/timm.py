@@ -16,7 +16,7 @@ POOLS: Final = Substitution(
     "max pools that pad an odd cell at the bottom and right", "the library's pad alike on all sides", "those"
 )
 MODELS: Final[Mapping[str, LibraryModel]] = {
-    "xception": LibraryModel("legacy_xception", "", {"default": (EPSILON, POOLS)}),
+    "xception": LibraryModel("legacy_xception", "timm", {"default": (EPSILON, POOLS)}),
     "inception_v3": LibraryModel("inception_v3", "torchvision", {"default": (BORDER,), "batch_norm_scale": (BORDER,)}),
     "resnet50": LibraryModel("resnet50", "torchvision"),
     "resnet101": LibraryModel("resnet101", "torchvision"),

@@ -1,5 +1,6 @@
-"""torchvision and timm with our weights. Their wheels do not import beside a CPU-only PyTorch, so a stand-in of the
-same shape takes their place: PyTorch's own modules, in the order of torchvision's files.
+"""torchvision and timm with our weights. Their wheels do not import beside a CPU-only PyTorch, so stand-ins of the
+same shape take their place: PyTorch's own modules, in the order of torchvision's files. test_real_libraries.py has the
+same comparison with the installed libraries.
 """
 
 from __future__ import annotations
