@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
-from tests.builders import attempt, small_case
+from tests import builders
+from tests.builders import header, small_case
+from tests.run.conftest import Listener, Quiet, StandIn
 from xibench.measure.clock import FakeClock
-from xibench.record.schema import SamplingConfig
-from xibench.run.schedule import RunBudget
+from xibench.record.schema import Attempt, Case, SamplingConfig
+from xibench.record.store import RunFile, read
+from xibench.run import estimate
+from xibench.run.estimate import process_s
+from xibench.run.execute import run
+from xibench.run.schedule import CallBudget, RunBudget
 
 RULE = SamplingConfig(total_budget_s=100.0)
 
@@ -14,6 +22,12 @@ RULE = SamplingConfig(total_budget_s=100.0)
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock(time_s=5000.0)
+
+
+def attempt(case: Case, wall_s: float) -> Attempt:
+    made = builders.attempt(case)
+    assert made.surroundings is not None
+    return msgspec.structs.replace(made, surroundings=msgspec.structs.replace(made.surroundings, wall_s=wall_s))
 
 
 def test_the_next_process_has_an_equal_share_of_what_ceilings_and_golden_outputs_left(clock: FakeClock) -> None:
@@ -40,11 +54,52 @@ def test_nothing_is_left_once_the_budget_is_used_up(clock: FakeClock) -> None:
 
 
 def test_a_run_that_is_resumed_has_less_left_by_what_its_processes_took(clock: FakeClock) -> None:
-    one = attempt(small_case())
-    assert one.surroundings is not None
-    slow = msgspec.structs.replace(one, surroundings=msgspec.structs.replace(one.surroundings, wall_s=40.0))
+    slow = attempt(small_case(), wall_s=40.0)
     assert RunBudget(RULE, [slow, slow], clock.now).share_s(pending=2) == pytest.approx(10.0)
 
 
 def test_a_run_without_a_budget_gives_no_shares(clock: FakeClock) -> None:
     assert RunBudget(SamplingConfig(), [], clock.now).share_s(pending=3) is None
+
+
+def budgeted(seconds: float, clock: FakeClock, *attempts: Attempt) -> CallBudget:
+    return CallBudget(seconds, SamplingConfig(), attempts, 2, clock.now)
+
+
+def test_a_call_starts_no_process_that_would_not_end_in_time(clock: FakeClock) -> None:
+    slow, fast = small_case(batch=8), small_case(batch=1)
+    call = budgeted(100.0, clock, attempt(slow, wall_s=60.0), attempt(slow, wall_s=30.0), attempt(fast, wall_s=10.0))
+    assert [call.fits(slow), call.fits(fast)] == [True, True]
+    clock.advance(45.0)
+    assert [call.fits(slow), call.fits(fast)] == [False, True]
+    clock.advance(46.0)
+    assert not call.fits(fast)
+    clock.advance(100.0)
+    assert call.left_s() == 0
+
+
+def test_the_time_of_a_case_is_estimated_until_it_has_been_measured(clock: FakeClock) -> None:
+    case = small_case()
+    expected_s = process_s(case, SamplingConfig(), 2)
+    assert budgeted(expected_s + 1, clock).fits(case)
+    assert not budgeted(expected_s - 1, clock).fits(case)
+    call = budgeted(expected_s + 1, clock)
+    call.ended(attempt(case, wall_s=expected_s + 5))
+    assert not call.fits(case)
+
+
+def test_what_a_call_leaves_is_measured_by_the_next_one(
+    tmp_path: Path, listener: Listener, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "START_S", 0.1)
+    plan, path = [small_case(batch=batch) for batch in (1, 2)], tmp_path / "run.jsonl"
+    kept = []
+    for budget_s, behaviour in ((0.0, "ok,ok"), (3.0, "hang,hang"), (None, "ok,ok")):
+        opened = RunFile.resume(path) if path.exists() else RunFile.create(path, header(plan, SamplingConfig()))
+        with opened as run_file:
+            run(
+                run_file.index.pending(), run_file, listener, worker=stand_in(behaviour), calibrate=False,
+                conditions=Quiet(), budget_s=budget_s,
+            )  # fmt: skip
+        kept.append([one.status for one in read(path).attempts])
+    assert kept == [[], [], ["ok", "ok"]], "a process that the end of the budget stopped is still pending"

@@ -419,6 +419,14 @@ class RunFileOptions:
         Path | None,
         typer.Option("--resume", metavar="FILE", help="Resume a run file: measure what its plan still needs."),
     ] = None
+    total_budget: Annotated[
+        float | None,
+        typer.Option(
+            "--total-budget", parser=positive_seconds, metavar="S",
+            help="Seconds that this call may take: no process starts that would not end in time. Exit code 0 also if "
+            "some are left, which --resume measures.",
+        ),
+    ] = None  # fmt: skip
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the cases and what a step of each costs; measure nothing.")
     ] = False

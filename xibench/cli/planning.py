@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
     from xibench.analysis.tuning_folder import SearchPlan
     from xibench.record.schema import Case, SamplingConfig
+    from xibench.record.store import RunFile
+    from xibench.run.execute import RunObserver
     from xibench.run.plan import Selection
 
-WITH_RESUME: Final = ("resume", "as_json", "no_ceilings")
+WITH_RESUME: Final = ("resume", "as_json", "no_ceilings", "total_budget")
 """Options that are allowed beside --resume."""
 
 
@@ -270,7 +272,7 @@ def measure(new: NewRun, file: RunFileOptions) -> Path:
         showing_progress() as watch,
         execute.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file,
     ):
-        execute.run(run_file.index.pending(), run_file, watch, calibrate=not file.no_ceilings)
+        _measure_pending(run_file, watch, file)
     return run_file.path
 
 
@@ -280,8 +282,15 @@ def measure_pending(resume: Path, file: RunFileOptions) -> Path:
     from xibench.run import execute
 
     with showing_progress() as watch, execute.resume(resume, watch) as run_file:
-        execute.run(run_file.index.pending(), run_file, watch, calibrate=not file.no_ceilings)
+        _measure_pending(run_file, watch, file)
     return run_file.path
+
+
+def _measure_pending(run_file: RunFile, watch: RunObserver, file: RunFileOptions) -> None:
+    from xibench.run import execute
+
+    pending = run_file.index.pending()
+    execute.run(pending, run_file, watch, calibrate=not file.no_ceilings, budget_s=file.total_budget)
 
 
 def print_plan(new: NewRun, as_json: bool) -> None:

@@ -45,7 +45,7 @@ def estimate(cases: Sequence[Case], sampling: SamplingConfig, here: Environment,
     known_s = _known_s(here.machine, earlier)
     seconds = 0.0
     for case in cases:
-        each_s = known_s.get(case.key) or _process_s(case, sampling, here.cores_usable)
+        each_s = known_s.get(case.key) or process_s(case, sampling, here.cores_usable)
         seconds += sampling.processes * each_s
     if sampling.total_budget_s is not None:
         seconds = min(seconds, sampling.total_budget_s)
@@ -69,8 +69,14 @@ def _known_s(machine: str, earlier: Path) -> dict[str, float]:
     return known
 
 
-def _process_s(case: Case, sampling: SamplingConfig, cores: int) -> float:
-    """Return the assumed wall time of a process: its start, warm-up, and as many steps as its limits allow."""
+def process_s(case: Case, sampling: SamplingConfig, cores: int) -> float:
+    """Return the assumed wall time of a process: its start, warm-up, and as many steps as its limits allow.
+
+    Args:
+        case: Its case.
+        sampling: How long it is measured.
+        cores: Number of usable cores.
+    """
     rate = FLOPS_PER_S[case.device] * (cores if case.device == "cpu" else 1)
     step_s = 2 * costs(case).macs / rate
     warmup_s = min(sampling.warmup_budget_s, sampling.max_warmup_steps * step_s)

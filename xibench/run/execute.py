@@ -42,7 +42,7 @@ from xibench.run.ceilings import calibrate as measure_ceilings
 from xibench.run.ceilings import costs
 from xibench.run.gate import EqualityGate, NoGoldenOutputs
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
-from xibench.run.schedule import ProcessSlot, RunBudget, not_tried, remaining_slots
+from xibench.run.schedule import CallBudget, ProcessSlot, RunBudget, not_tried, remaining_slots
 from xibench.workers import inputs, session
 from xibench.workers.messages import MeasureCase, Measured
 from xibench.workers.session import run_worker
@@ -150,6 +150,7 @@ class RunContext:
     worker: Sequence[str] | None  # a command to start instead of our own worker
     gate: EqualityGate | None  # None: the outputs of a fake worker are not compared
     budget: RunBudget
+    call: CallBudget | None  # None: this call takes as long as it takes
 
     @property
     def ceilings(self) -> Calibration | None:
@@ -165,6 +166,7 @@ def run(
     worker: Sequence[str] | None = None,
     calibrate: bool = True,
     conditions: ConditionMonitor | None = None,
+    budget_s: float | None = None,
 ) -> list[Record]:
     """Measure the pending processes of these cases, in the order of `remaining_slots`.
 
@@ -178,6 +180,7 @@ def run(
         worker: a command to start instead of our own worker; its outputs are not compared.
         calibrate: whether ceilings and idle power are measured first.
         conditions: replaces the monitor that reads this machine.
+        budget_s: wall time of this call, after which processes are left pending; None: no limit.
 
     Returns:
         The records of these cases.
@@ -188,7 +191,9 @@ def run(
     """
     selected, sampling = set(todo), run_file.header.sampling
     total = len(run_file.header.plan) * sampling.processes
-    budget = RunBudget(sampling, run_file.index.attempts)
+    budget, call = RunBudget(sampling, run_file.index.attempts), None
+    if budget_s is not None:
+        call = CallBudget(budget_s, sampling, run_file.index.attempts, run_file.header.environment.cores_usable)
     try:
         scratch = ScratchFolder("xibench-")
         compiled = ScratchFolder("xibench-", programs_folder())
@@ -200,14 +205,19 @@ def run(
         monitor = conditions or ConditionMonitor(run_file.index.attempts)
         with scratch as folder, compiled as programs, closing(monitor.nvml):
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
-            context = RunContext(run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget)
+            context = RunContext(run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget, call)
             if todo and (warning := monitor.busy()):
                 watch.warned(warning)
             if todo and calibrate and context.ceilings is None:
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
-            for slot in remaining_slots(run_file.index, selected):
+            for slot in remaining_slots(run_file.index, selected, *([call.fits] if call else [])):
                 watch.started(slot.case, run_file.index.settled, total)
-                run_file.append(_attempt(slot, context))
+                attempt = _attempt(slot, context)
+                if attempt is None:
+                    break
+                run_file.append(attempt)
+                if call:
+                    call.ended(attempt)
                 watch.finished(run_file.index.record(slot.case))
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"
@@ -215,8 +225,8 @@ def run(
     return [record for record in run_file.index.records() if record.case in selected]
 
 
-def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
-    """Run one process, unless there is a reason to skip it, and return its attempt."""
+def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt | None:
+    """Run one process, unless there is a reason to skip it, and return its attempt; None if the budget is over."""
     case, sampling, order = slot.case, context.run_file.header.sampling, len(context.run_file.index.attempts)
 
     # A case is skipped if a smaller batch was too large, if it cannot be measured here, or if its output could not be
@@ -228,6 +238,9 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
     golden = context.gate.golden_outputs(case, lambda text: context.watch.phase(case, text)) if context.gate else None
     if isinstance(golden, NoGoldenOutputs):
         return _line(slot, context, golden.status, golden.reason)
+
+    if context.call and not context.call.fits(case):  # the golden outputs took what was left
+        return None
 
     # What compilers keep is this process's own. A sweep keeps one batch file at a time, or it fills the disk.
     command = context.worker or session.worker_command(case.framework)
@@ -243,15 +256,19 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt:
     # This process reads conditions before, during and after the worker, and energy over its timed steps.
     pending = len(context.run_file.header.plan) * sampling.processes - context.run_file.index.settled
     observer = WorkerMonitor(context.conditions, lambda text: context.watch.phase(case, text))
+    left_s = context.call.left_s() if context.call else sampling.time_limit_s
+    limited = msgspec.structs.replace(sampling, time_limit_s=min(sampling.time_limit_s, left_s))
     request = MeasureCase(
-        case=case, execution=msgspec.to_builtins(execution), sampling=sampling, batch_file=batch_file, order=order,
+        case=case, execution=msgspec.to_builtins(execution), sampling=limited, batch_file=batch_file, order=order,
         golden=golden, share_s=context.budget.share_s(pending),
         digest_weights=digest_weights,
     )  # fmt: skip
     outcome = run_worker(
-        command, variables, request, Measured, sampling.time_limit_s, sampling.memory_limit_bytes, observer
+        command, variables, request, Measured, limited.time_limit_s, sampling.memory_limit_bytes, observer
     )
     surroundings = observer.end()
+    if outcome.status == "timeout" and left_s < sampling.time_limit_s:
+        return None
     process = outcome.result.process if outcome.result else None
     if process and observer.energy:
         process = msgspec.structs.replace(process, energy=observer.energy)

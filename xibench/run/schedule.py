@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from xibench.record.index import TOO_LARGE, AttemptIndex, series
 from xibench.record.schema import Attempt, Case, SamplingConfig, Status
+from xibench.run.estimate import process_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,9 @@ class ProcessSlot:
     number: int
 
 
-def remaining_slots(index: AttemptIndex, todo: Collection[Case]) -> Iterator[ProcessSlot]:
+def remaining_slots(
+    index: AttemptIndex, todo: Collection[Case], fits: Callable[[Case], bool] = lambda case: True
+) -> Iterator[ProcessSlot]:
     """Yield the processes that are still pending, one at a time, in the order in which they run.
 
     A round ends before the next one begins. Within a round every case is tried once before any is repeated: whatever
@@ -38,6 +41,7 @@ def remaining_slots(index: AttemptIndex, todo: Collection[Case]) -> Iterator[Pro
     Args:
         index: the run's attempts; it grows between slots.
         todo: the cases of the plan to run.
+        fits: whether a process of a case may still start; one that may not is left out, and so are its later ones.
     """
     cases = frozenset(todo)
     for number in range(index.sampling.processes):
@@ -46,12 +50,12 @@ def remaining_slots(index: AttemptIndex, todo: Collection[Case]) -> Iterator[Pro
         order = [case for case in round_order(index.plan, index.sampling, number) if case in cases]
         untried, pending = deque(order), deque(order)
         while untried:
-            if index.state(untried[0], number) == "untried":
+            if index.state(untried[0], number) == "untried" and fits(untried[0]):
                 yield ProcessSlot(untried[0], number)
             else:
                 untried.popleft()
         while pending:
-            if index.state(pending[0], number) != "settled":
+            if index.state(pending[0], number) != "settled" and fits(pending[0]):
                 yield ProcessSlot(pending[0], number)
             else:
                 pending.popleft()
@@ -114,3 +118,49 @@ class RunBudget:
             pending: number of processes that the run still has to measure, including this one.
         """
         return None if self._ends_s is None else max(0.0, self._ends_s - self._clock()) / pending
+
+
+class CallBudget:
+    """The wall time that one call of `xibench run` may take. No process starts that would not end within it.
+
+    A process of a case is taken to need as long as the longest one of the case so far, ceilings and golden outputs not
+    counted, or as long as `estimate` says before there is one. If that was too little, the process ends when the budget
+    does, and counts for nothing. Cases are looked at in the order of the run, so that a short one may still start when
+    a long one no longer does.
+
+    Args:
+        budget_s: from now on.
+        sampling: of the run.
+        attempts: those of the run file so far.
+        cores: number of usable cores, for the estimate.
+        clock: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self, budget_s: float, sampling: SamplingConfig, attempts: Sequence[Attempt], cores: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._clock = clock
+        self._ends_s = clock() + budget_s
+        self._sampling = sampling
+        self._cores = cores
+        self._longest_s: dict[Case, float] = {}
+        for attempt in attempts:
+            self.ended(attempt)
+
+    def fits(self, case: Case) -> bool:
+        """Return whether a process of the case would end within the budget."""
+        return self._needs_s(case) <= self.left_s()
+
+    def left_s(self) -> float:
+        """Return the seconds that are left, at least 0."""
+        return max(0.0, self._ends_s - self._clock())
+
+    def ended(self, attempt: Attempt) -> None:
+        """Learn from an attempt how long a process of its case takes."""
+        if attempt.surroundings:
+            took_s = max(attempt.surroundings.wall_s, self._longest_s.get(attempt.case, 0.0))
+            self._longest_s[attempt.case] = took_s
+
+    def _needs_s(self, case: Case) -> float:
+        return self._longest_s.get(case) or process_s(case, self._sampling, self._cores)
