@@ -16,11 +16,10 @@ import msgspec
 
 from benches.claims import detection, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
 from benches.claims.claim import MET, Answer, Claim, keep, overall
-from benches.claims.runs import FILE
 from frameworks.api import FRAMEWORKS
 from xibench import __version__
 from xibench.errors import InputError, XibenchError
-from xibench.record import environment, store
+from xibench.record import environment
 from xibench.run.plan import resolve_device
 from xibench.workers import session
 
@@ -108,8 +107,7 @@ def _answer_again(kept: dict[str, Any], folder: Path) -> bool:
     """
     claim = CLAIMS[kept["claim"]]
     if claim.derive is not None:
-        run = store.read(folder / claim.name / FILE)
-        kept["figures"] = msgspec.to_builtins(claim.derive(run.records, run.calibration))
+        kept["figures"] = msgspec.to_builtins(claim.derive(folder / claim.name))
     targets = claim.verdicts(kept["figures"])
     kept |= {"sentence": claim.sentence, "targets": targets, "answer": overall(targets)}
     answer = msgspec.convert(msgspec.to_builtins(kept), Answer)  # what only earlier versions wrote is dropped

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from xibench.record import lines
-from xibench.record.schema import Calibration, Environment, Record
+from xibench.record.schema import Environment
 
 Figures = dict[str, Any]
 Verdict = Literal["met", "not met", "not shown"]
@@ -59,7 +59,7 @@ class Claim:
         targets: Bounds that its figures must meet.
         measure: Returns the figures. Its argument is a folder in which it may store samples to resume from.
         device: The device on which it is measured.
-        derive: Returns the figures of a run and its ceilings; None for claims that are not measured as one run.
+        derive: Returns the figures of the run files in a folder; None for claims that are not measured as runs.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Claim:
     targets: tuple[Target, ...]
     measure: Callable[[Path], Figures]
     device: Literal["cpu", "cuda"] = "cpu"
-    derive: Callable[[Sequence[Record], Calibration | None], Figures] | None = None
+    derive: Callable[[Path], Figures] | None = None
 
     def verdicts(self, figures: Mapping[str, Any]) -> list[TargetVerdict]:
         """Return the verdict of every target on the figures."""

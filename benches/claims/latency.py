@@ -10,7 +10,7 @@ from typing import Final
 from benches.claims import baselines
 from benches.claims.baselines import RunFigures
 from benches.claims.claim import Claim, Figures
-from benches.claims.runs import MODELS, measured
+from benches.claims.runs import MODELS, derived, measured
 from frameworks.api import FRAMEWORKS
 from xibench.record.schema import Calibration, Case, Record
 from xibench.run.plan import Selection
@@ -51,5 +51,5 @@ CLAIM: Final = Claim(
     "One image by `tuned` takes no longer than by any public implementation in its framework.",
     baselines.AHEAD_OF_ALL,
     measure,
-    derive=figures,
+    derive=lambda folder: derived(folder, figures),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benches.claims.claim import NOT_SHOWN, Claim, Figures, Target
-from benches.claims.runs import MODELS, measured, ratio, ratio_figures
+from benches.claims.runs import MODELS, derived, measured, ratio, ratio_figures
 from frameworks.api import FRAMEWORKS
 from frameworks.recipes import Device
 from xibench.record.schema import Calibration, Case, Record
@@ -102,5 +102,5 @@ CLAIM: Final = Claim(
         Target("unmeasured", at_most=0, beyond=NOT_SHOWN),
     ),
     measure,
-    derive=figures,
+    derive=lambda folder: derived(folder, figures),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from benches.claims.claim import Figures
 from xibench.errors import InputError
 from xibench.measure.comparing import Ratio, unpaired_ratio
-from xibench.record.schema import Case, Record, SamplingConfig
+from xibench.record.schema import Calibration, Case, Record, SamplingConfig
 from xibench.record.store import Run, read
 from xibench.run import execute
 
@@ -21,29 +22,41 @@ SAMPLING: Final = SamplingConfig(
 )  # fmt: skip
 
 
-def measured(folder: Path, cases: Sequence[Case], claim: str) -> Run:
+def measured(
+    folder: Path, cases: Sequence[Case], claim: str, file: str = FILE, budget_s: float | None = None,
+    sampling: SamplingConfig = SAMPLING,
+) -> Run:
     """Measure cases in one run, or the part of it that the run file in the folder does not contain yet.
 
     Args:
         folder: Folder of the run file.
         cases: The plan of the run.
         claim: Name of the claim.
+        file: Name of the run file.
+        budget_s: Seconds after which the rest is left to a later call; None: no limit.
+        sampling: How long each case is measured.
 
     Raises:
         InputError: The existing run file has another plan.
         XibenchError: As a run raises it.
     """
-    path, observer = folder / FILE, _ProgressLines()
+    path, observer = folder / file, _ProgressLines()
     if path.exists():
         run_file = execute.resume(path, observer)
         if list(run_file.header.plan) != list(cases):
             run_file.close()
             raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to start again")
     else:
-        run_file = execute.start(cases, SAMPLING, None, f"python -m benches.claims {claim}", path)
+        run_file = execute.start(cases, sampling, None, f"python -m benches.claims {claim}", path)
     with run_file:
-        execute.run(run_file.index.pending(), run_file, observer)
+        execute.run(run_file.index.pending(), run_file, observer, budget_s=budget_s)
     return read(path)
+
+
+def derived(folder: Path, figures: Callable[[Sequence[Record], Calibration | None], Figures]) -> Figures:
+    """Return the figures of the run in a folder, without measuring anything."""
+    run = read(folder / FILE)
+    return figures(run.records, run.calibration)
 
 
 def ratio(ours: Record, theirs: Record) -> Ratio | None:

@@ -12,7 +12,7 @@ from benches.claims import latency, readme, recipes_doc, speed, speed_gpu
 from benches.claims.__main__ import CLAIMS
 from benches.claims.runs import MODELS
 from frameworks.api import FRAMEWORKS
-from tests.benches.test_speed import fake_record
+from tests.benches.test_speed import fake_record, gpu_run
 from tests.builders import calibration, header
 from xibench.errors import InputError
 from xibench.record.documents import embed
@@ -68,8 +68,7 @@ def test_throughput_is_shown_with_start_times_and_third_party_implementations(an
 
 
 def test_gpu_figures_have_a_row_per_cell(answers: dict[str, Any]) -> None:
-    records = [fake_record(case) for case in speed_gpu.cases()]
-    on_gpu = answer(speed_gpu.figures(records, calibration("cuda")))
+    on_gpu = answer(speed_gpu.figures({block: gpu_run(block) for block in speed_gpu.BLOCKS}))
     text = recipes_doc.text({**answers, "speed_gpu": on_gpu})
     table = rows(text, "On a GPU")
     assert len(table) == 2 + 3 * 2 * 2 * 4

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -12,11 +14,11 @@ import pytest
 from benches.claims import latency, readme, recipes, runs, speed, speed_gpu
 from benches.claims.claim import overall
 from frameworks.api import FRAMEWORKS, THIRD_PARTY
-from tests.builders import append, calibration, failure, header, measured, process, record
+from tests.builders import append, calibration, failure, header, measured, process, record, run_of
 from xibench.errors import InputError
 from xibench.measure.comparing import Ratio
 from xibench.record.schema import Case, Record
-from xibench.record.store import RunFile
+from xibench.record.store import Run, RunFile
 
 # Step times of third-party implementations by recipe, relative to ours with `tuned`.
 SLOWER = {"default": 3.0, "compiled": 2.5, "tuned": 2.0}
@@ -93,19 +95,18 @@ def test_a_figure_that_is_too_small_misses_its_target() -> None:
     assert verdicts["against_best.min"] == "not met"
 
 
-@pytest.mark.parametrize("claim", [speed, latency, speed_gpu])
+@pytest.mark.parametrize("claim", [speed, latency])
 @pytest.mark.parametrize("missing", THIRD_PARTY)
 def test_a_claim_about_every_public_implementation_is_not_shown_while_one_was_not_measured(
     claim: ModuleType, missing: str
 ) -> None:
     steps = {case: step_s(case) if case.framework in FRAMEWORKS else 0.9 for case in claim.cases()}
     complete = [record(case, *[[step] * 5] * 3) for case, step in steps.items()]
-    ceilings = calibration("cuda" if claim is speed_gpu else "cpu")
     bounds = [t for t in claim.CLAIM.targets if t.figure.startswith(("against", "third_party"))]
-    found = claim.figures(complete, ceilings)
+    found = claim.figures(complete, calibration())
     assert {target.verdict(found) for target in bounds} == {"met"}
     without = [failure(r.case, "it is not installed") if r.case.framework == missing else r for r in complete]
-    found = claim.figures(without, ceilings)
+    found = claim.figures(without, calibration())
     assert found["not_measured"] == {missing: "it is not installed"}
     assert overall(replace(claim.CLAIM, targets=tuple(bounds)).verdicts(found)) == "not shown"
     assert f"{missing} not measured" in readme.FIGURES_TEXT[claim.CLAIM.name](found)
@@ -139,23 +140,54 @@ def test_one_image_is_compared_with_every_recipe_of_every_third_party_implementa
     assert latency.CLAIM.targets[0].verdict(slow_figures) == "met"
 
 
+def gpu_run(block: speed_gpu.Block, made: Callable[[Case], Record] = fake_record) -> Run:
+    """A complete run of a block, from constructed records."""
+    return run_of(*map(made, speed_gpu.cases(block)), calibrations=[calibration("cuda")])
+
+
 def test_gpu_cells_are_compared_with_third_party_implementations_at_the_same_precision_and_batch() -> None:
-    plan = speed_gpu.cases()
-    assert {case.device for case in plan} == {"cuda"}
+    for precision, batch in speed_gpu.BLOCKS:
+        plan = speed_gpu.cases((precision, batch))
+        assert {(c.device, c.precision, c.batch) for c in plan} == {("cuda", precision, batch)}
     assert {case.device for claim in (speed, latency, recipes) for case in claim.cases()} == {"cpu"}
-    for case in plan:
-        others = {(c.precision, c.batch) for c in plan if (c.framework, c.recipe) == (case.framework, case.recipe)}
-        assert others == {(p, b) for p in ("fp32", "bf16") for b in (1, 8, 64, 256)}
-    slow = ("keras-jax", "bf16", 64)
-    records = [
-        record(c, [1.0] * 5) if (c.framework, c.precision, c.batch) == slow else fake_record(c) for c in plan
-    ]
-    found = speed_gpu.figures(records, calibration("cuda"))
+
+    def slow(case: Case) -> Record:
+        slower = (case.framework, case.precision, case.batch) == ("keras-jax", "bf16", 64)
+        return record(case, [1.0] * 5) if slower else fake_record(case)
+
+    found = speed_gpu.figures({block: gpu_run(block, slow) for block in speed_gpu.BLOCKS})
     assert found["cells"]["jax xception fp32 64"]["against_default"] == pytest.approx(3.0)
     assert found["cells"]["jax xception bf16 8"]["against_default"] == pytest.approx(6.0)  # ours is faster in bf16
     assert found["cells"]["jax xception bf16 64"]["against_default"] == pytest.approx(20.0)
     assert found["cells"]["pytorch xception fp32 1"]["against_best"] == pytest.approx(2.0)
     assert found["against_best"]["min"] == pytest.approx(2.0)
+
+
+def test_a_part_of_the_claim_on_a_gpu_is_met_by_the_blocks_that_a_budget_allowed() -> None:
+    measured_blocks = [("bf16", 256), ("fp32", 256)]
+    installed = partial(complete_record, missing=())
+    found = speed_gpu.figures({block: gpu_run(block, installed) for block in measured_blocks})
+    assert set(found["parts"]) == {f"{f} {p} {b}" for f in FRAMEWORKS for p, b in measured_blocks}
+    assert {part["answer"] for part in found["parts"].values()} == {"met"}
+    assert found["blocks_not_measured"] == len(speed_gpu.BLOCKS) - 2
+    assert overall(speed_gpu.CLAIM.verdicts(found)) == "not shown"
+
+    whole = speed_gpu.figures({block: gpu_run(block, installed) for block in speed_gpu.BLOCKS})
+    assert overall(speed_gpu.CLAIM.verdicts(whole)) == "met"
+    without = partial(complete_record, missing=("timm",))
+    found = speed_gpu.figures({block: gpu_run(block, without) for block in speed_gpu.BLOCKS})
+    answers = {name.split()[0]: part["answer"] for name, part in found["parts"].items()}
+    assert answers == {"pytorch": "not shown", "tensorflow": "met", "jax": "met"}
+    assert found["not_measured"] == {"timm": "it is not installed"}
+    assert overall(speed_gpu.CLAIM.verdicts(found)) == "not shown"
+    assert overall(speed_gpu.CLAIM.verdicts(speed_gpu.figures({}))) == "not shown"
+
+
+def complete_record(case: Case, missing: Sequence[str]) -> Record:
+    if case.framework in missing:
+        return failure(case, "it is not installed")
+    step = step_s(case) if case.framework in FRAMEWORKS else 0.9
+    return record(case, *[[step * factor] * 5 for factor in (0.99, 1.0, 1.01)])
 
 
 def test_the_break_even_number_of_images_follows_from_start_and_step_times() -> None:

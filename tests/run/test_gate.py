@@ -201,17 +201,17 @@ def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
     sweep = ("--sweep", "--max-batch", "2", "--recipe", FOLDED, "-f", "pytorch")
     done = xibench("run", *sweep, *(a for a in BRIEF if a not in ("--batch", "3")), cwd=tmp_path)
     assert [r["status"] for r in json.loads(done.stdout)["records"]] == ["ok", "ok"], done.stderr
-    done = xibench("run", "-f", "jax", "--recipe", "tuned", "--precision", "fp64", *BRIEF, cwd=tmp_path)
+    done = xibench("run", "-f", "jax", "--recipe", FOLDED, "--precision", "fp64", *BRIEF, cwd=tmp_path)
     (record,) = json.loads(done.stdout)["records"]
     assert record["status"] == "ok", record["reason"]
     assert record["equality"]["allowed_error"] == 1e-12
 
 
 def test_a_record_tells_how_far_its_logits_were_from_float64(tmp_path: Path) -> None:
-    done = xibench("run", "-f", "pytorch,jax", "--recipe", "default,tuned", *BRIEF, cwd=tmp_path)
+    done = xibench("run", "-f", "pytorch,jax", "--recipe", f"default,{FOLDED}", *BRIEF, cwd=tmp_path)
     shown = {(r["case"]["framework"], r["case"]["recipe"]): r for r in json.loads(done.stdout)["records"]}
     for framework in ("pytorch", "jax"):
-        equality = shown[framework, "tuned"]["equality"]
+        equality = shown[framework, FOLDED]["equality"]
         assert 0 < equality["rms_error"] <= equality["allowed_error"]
         assert equality["images"] == 1
         assert shown[framework, "default"]["equality"] is None
