@@ -8,6 +8,7 @@ BIN      := $(VENV)/bin
 LOCKED   := constraints.txt
 SITE     := site
 JOBS     ?= 2
+BUDGET   ?= 540
 
 # Packages of the separate environments, one per framework, with the CUDA libraries. torchvision is built for one
 # version of torch; timm's own dependencies are for downloading weights, which nothing here does.
@@ -24,7 +25,7 @@ JOBS_ARGS := -n $(JOBS) --dist loadfile --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench nightly claims site third-party gpu test slow lint tools clean
+.PHONY: help bench nightly claims site third-party gpu gpu-reference test slow lint tools clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +47,9 @@ site: $(VENV)/installed  ## write the site from the runs in results/runs
 third-party: $(VENV)/installed .venvs/pytorch/installed  ## install torchvision and timm with the PyTorch that they are built for, 5.6 GB, in .venvs/pytorch
 
 gpu: .venvs/pytorch/installed .venvs/tensorflow/installed .venvs/jax/installed  ## create one environment per framework with its CUDA libraries, about 10 GB; PIP_ARGS=--dry-run only resolves them
+
+gpu-reference: $(VENV)/installed  ## measure a reference on a GPU within BUDGET seconds (540), the most valuable part first; again: go on
+	@$(BIN)/python -m benches.gpu_reference --budget $(BUDGET)
 
 test: $(VENV)/installed-dev tools lint  ## run lint and the tests; needs git and chromium
 	@$(BIN)/python -m pytest -m "not slow and not alone" $(JOBS_ARGS)

@@ -15,11 +15,12 @@ from typing import Any, Final
 import msgspec
 
 from benches.claims import detection, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
-from benches.claims.claim import MET, Answer, Claim, keep, overall
+from benches.claims.claim import MET, Answer, Claim, Figures, keep, overall
 from frameworks.api import FRAMEWORKS
 from xibench import __version__
 from xibench.errors import InputError, XibenchError
 from xibench.record import environment
+from xibench.record.schema import Environment
 from xibench.run.plan import resolve_device
 from xibench.workers import session
 
@@ -80,17 +81,21 @@ def _measure(claim: Claim, work: Path, kept: bool) -> bool:
     began = time.monotonic()
     folder = work / machine.machine / claim.name
     folder.mkdir(parents=True, exist_ok=True)
-    figures = claim.measure(folder)
-    targets = claim.verdicts(figures)
-    answer = Answer(
-        claim=claim.name, sentence=claim.sentence, figures=figures, targets=targets, answer=overall(targets),
-        seconds=time.monotonic() - began, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        xibench=__version__, environment=machine,
-    )  # fmt: skip
+    answer = answer_to(claim, claim.measure(folder), machine, began)
     print(msgspec.json.encode(answer).decode(), flush=True)
     if kept:
         keep(answer, KEPT / machine.machine / ANSWERS)
     return answer.answer == MET
+
+
+def answer_to(claim: Claim, figures: Figures, machine: Environment, began_s: float) -> Answer:
+    """Return the answer that figures give, measured on this machine since `began_s` of the monotonic clock."""
+    targets = claim.verdicts(figures)
+    return Answer(
+        claim=claim.name, sentence=claim.sentence, figures=figures, targets=targets, answer=overall(targets),
+        seconds=time.monotonic() - began_s, created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        xibench=__version__, environment=machine,
+    )  # fmt: skip
 
 
 def _kept(folder: Path) -> list[dict[str, Any]]:
