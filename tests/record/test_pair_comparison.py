@@ -172,3 +172,26 @@ def test_the_pairs_that_it_would_take_are_the_fewest_that_decide(log_ratios: lis
 
 def test_too_few_pairs_promise_nothing() -> None:
     assert comparing.further_pairs([0.3, 0.31]) is None
+
+
+@pytest.mark.parametrize(
+    ("sides", "differ", "said"),
+    [
+        (("tree", "git:HEAD"), 5e-5, False),
+        (("tree", "git:HEAD"), 5e-4, True),
+        (("precision:fp32", "precision:bf16"), 1e-2, False),
+        (("precision:fp32", "precision:bf16"), 5e-2, True),
+    ],
+)
+def test_outputs_that_differ_more_than_the_precision_explains_are_remarked(
+    sides: tuple[str, str], differ: float, said: bool, tmp_path: Path
+) -> None:
+    found, path = measured(tmp_path, dict.fromkeys(sides, 0.1), DecisionLimits(max_pairs=2, min_pairs=2))
+    assert len(found.pairs) == 1
+    stored = pair_store.read(path)
+    pairs = [msgspec.structs.replace(pair, output_error=differ) for pair in stored.pairs]
+    with pair_store.PairsFile(tmp_path / "again.jsonl", stored.header) as file:
+        for pair in pairs:
+            file.append(pair)
+    (again,) = pair_comparison.of_file(pair_store.read(tmp_path / "again.jsonl")).pairs
+    assert any(f"differ by {differ:.2g}" in note for note in again.notes) is said
