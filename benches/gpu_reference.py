@@ -3,7 +3,7 @@
 For machines that are lent for minutes. Every call does what fits into its budget; the next call goes on where it
 stopped, because each part is a run file in results/reference/<machine>/. The parts, in this order:
 
-1. `doctor.json`: what the machine is, and what it lacks.
+1. `doctor.json`: what the machine is, and what is missing.
 2. The headline: the blocks of the claim `speed_gpu` in bf16 and fp32 at batch 256 and 1, ours against every third-party
    implementation. Before a case is timed, its logits are compared with those of the reference in float64.
 3. The curve: `tuned` in bf16, batch 1 to 1024.
