@@ -81,6 +81,15 @@ def test_a_side_in_another_recipe_reads_back_its_own_settings(batch: Path) -> No
     assert (pair.base.settings["batch_norm_folded"], pair.new.settings["batch_norm_folded"]) == (False, True)
 
 
+def test_what_ran_instead_of_a_recipe_is_kept_with_its_side(batch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")
+    pair = pair_of(Side("tree", recipe="default"), Side("recipe:compiled", recipe="compiled"), batch)
+    assert pair.base is not None
+    assert pair.new is not None
+    assert pair.base.substitutions == []
+    assert [(s.wanted, s.ran) for s in pair.new.substitutions] == [("torch.compile", "eager")]
+
+
 def test_implementations_whose_outputs_differ_are_not_timed(batch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("reference", "pytorch")
     sides = [Side(f"framework:{name}", framework=name, recipe="default") for name in names]

@@ -24,7 +24,7 @@ from xibench.measure import comparing
 from xibench.record import pair_comparison, pair_metrics, pair_store
 from xibench.record.comparison import Comparison
 from xibench.record.pairs import Pair
-from xibench.record.schema import Case
+from xibench.record.schema import Case, Substitution
 from xibench.run.monitor import WorkerMonitor
 
 NAMES = ("framework:pytorch", "framework:tensorflow", "framework:jax", "framework:reference")
@@ -195,3 +195,16 @@ def test_outputs_that_differ_more_than_the_precision_explains_are_remarked(
             file.append(pair)
     (again,) = pair_comparison.of_file(pair_store.read(tmp_path / "again.jsonl")).pairs
     assert any(f"differ by {differ:.2g}" in note for note in again.notes) is said
+
+
+def test_what_ran_instead_of_a_sides_recipe_is_remarked_once(tmp_path: Path) -> None:
+    sides = dict.fromkeys(("recipe:default", "recipe:compiled"), 0.1)
+    _, path = measured(tmp_path, sides, DecisionLimits(max_pairs=2, min_pairs=2))
+    stored, eager = pair_store.read(path), [Substitution(wanted="torch.compile", why="it is off", ran="eager")]
+    with pair_store.PairsFile(tmp_path / "again.jsonl", stored.header) as file:
+        for pair in stored.pairs:
+            assert pair.new is not None
+            file.append(msgspec.structs.replace(pair, new=msgspec.structs.replace(pair.new, substitutions=eager)))
+    (again,) = pair_comparison.of_file(pair_store.read(tmp_path / "again.jsonl")).pairs
+    said = [note for note in again.notes if "eager" in note]
+    assert said == ["recipe:compiled: eager instead of torch.compile: it is off"]

@@ -192,5 +192,5 @@ def _pair_side(
         versions=report.versions, settings=report.settings, start_s=start_s, build_s=ready.build_s,
         compile_s=ready.compile_s, first_step_s=ready.first_step_s, warmup_s=ready.warmup_s,
         warmup_stopped_by=ready.warmup_stopped_by, bursts_s=timed, peak_bytes=report.peak_bytes,
-        output_mean=report.output_mean,
+        output_mean=report.output_mean, substitutions=report.substitutions,
     )  # fmt: skip

@@ -229,6 +229,12 @@ def _notes(header: PairsHeader, series: Series) -> list[str]:
     if errors and max(errors) > allowed:
         notes.append(f"the outputs of the sides differ by {max(errors):.2g} (relative RMS): not the same computation")
 
+    # What ran instead of what was requested, once for each side
+    names = [sides_of(header)[i].name for i in series.sides]
+    for pair, (position, name) in itertools.product(series.counted, enumerate(names)):
+        measured = (pair.base, pair.new)[position]
+        notes += [f"{name}: {s.ran} instead of {s.wanted}: {s.why}" for s in measured.substitutions] if measured else []
+
     if header.procedure is not None and header.procedure.max_pairs < (least := comparing.min_pairs()):
         allowed_pairs = header.procedure.max_pairs
         notes.append(f"at most {allowed_pairs} pairs were allowed: a change takes at least {least} to be called")

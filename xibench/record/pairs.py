@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 
-from xibench.record.schema import Case, Environment, InputImages, Precision, Setting, Surroundings
+from xibench.record.schema import Case, Environment, InputImages, Precision, Setting, Substitution, Surroundings
 
 PAIRS_VERSION: Final = 2
 SAME_OUTPUT: Final[Mapping[Precision, float]] = {"fp64": 1e-9, "fp32": 1e-4, "tf32": 5e-3, "bf16": 2e-2}
@@ -76,6 +76,7 @@ class PairSide(msgspec.Struct, frozen=True, kw_only=True):
 
     versions: dict[str, str]
     settings: dict[str, Setting]  # read back from the framework
+    substitutions: list[Substitution] = []  # what ran instead of what was requested
     start_s: float | None = None  # from the start of the process until the framework is imported
     build_s: float | None = None  # building the network and moving it and the batch to the device
     compile_s: float | None = None  # null: the framework compiles in the first step, or an older file

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from frameworks.architectures import network
 from frameworks.weights import resolve
-from xibench.record.schema import Case, Setting
+from xibench.record.schema import Case, Setting, Substitution
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class AnyProgram:
     result: Callable[[Any], Mapping[str, NDArray[np.floating[Any]]]]
     settings: Callable[[], dict[str, Setting]]
     device_peak_bytes: Callable[[], int | None]
+    substitutions: Callable[[], list[Substitution]] = list  # older commits do not say
 
 
 def has_api() -> bool:
@@ -78,6 +79,7 @@ def prepare(case: Case, source: str | int) -> AnyProgram:
     return AnyProgram(
         lambda images: program.put(Batch(images)), program.compile, program.step, program.synchronise, program.result,
         lambda: program.readings().settings, device_peak_bytes,
+        lambda: [Substitution(wanted=s.wanted, why=s.why, ran=s.ran) for s in program.substitutions],
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from xibench.measure.phase import Phase
-from xibench.record.schema import Case, Copy, Matmul, Process, SamplingConfig, Setting
+from xibench.record.schema import Case, Copy, Matmul, Process, SamplingConfig, Setting, Substitution
 
 
 class _Message(msgspec.Struct, frozen=True, tag_field="type"):
@@ -169,6 +169,7 @@ class PairReport(_Message, frozen=True, kw_only=True, tag=True):
     settings: dict[str, Setting]
     output_mean: float
     peak_bytes: int | None  # of the host above the import, on a GPU allocated there; null: it cannot be read
+    substitutions: list[Substitution] = []  # what ran instead of what was requested; an older side does not say
 
 
 # `xibench verify`.

@@ -137,8 +137,9 @@ class _Side:
         known = {name: number for name, number in found.items() if number}
         versions = {"python": platform.python_version()} | known
         return PairReport(
-            versions=versions, settings=self._program.settings(), output_mean=mean, peak_bytes=self._peak_bytes(case)
-        )
+            versions=versions, settings=self._program.settings(), output_mean=mean, peak_bytes=self._peak_bytes(case),
+            substitutions=self._program.substitutions(),
+        )  # fmt: skip
 
     def _peak_bytes(self, case: Case) -> int | None:
         """Return the peak of memory in bytes as run files have it; None if it cannot be read."""
