@@ -76,7 +76,7 @@ class Note:
     def __str__(self) -> str:
         shown = [*self.cases[:MAX_NAMED]]
         if len(self.cases) > MAX_NAMED:
-            shown.append(f"{len(self.cases) - MAX_NAMED} more, which the Settings page lists")
+            shown.append(f"{len(self.cases) - MAX_NAMED} more")
         return f"{self.text}: {'; '.join(shown)}." if shown else f"{self.text}."
 
 

@@ -13,6 +13,7 @@ from xibench.ab import compare_sides as ab
 from xibench.ab.compare_sides import DecisionLimits
 from xibench.ab.pair import BurstConfig
 from xibench.ab.sides import Side
+from xibench.measure.comparing import min_pairs
 from xibench.record import pair_store
 from xibench.record.comparison import Compared, Comparison
 from xibench.record.pairs import Pair, PairSide
@@ -119,6 +120,18 @@ def test_no_pair_starts_once_the_budget_is_spent(tmp_path: Path) -> None:
     found = compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), DecisionLimits(budget_s=500.0), watch)
     assert len(watch.began) == 1, "a pair of the stand-in says that it took 1,000 seconds"
     assert found.pairs[0].verdict == "unsure"
+    assert (found.pairs[0].further_pairs, found.pairs[0].further_s) == (min_pairs() - 1, 1000.0 * (min_pairs() - 1))
+
+
+@pytest.mark.parametrize(("budget_s", "said"), [(1500.0, True), (1e6, False), (None, False)])
+def test_a_budget_that_is_too_short_for_a_verdict_is_said_after_the_first_pair(
+    budget_s: float | None, said: bool, tmp_path: Path
+) -> None:
+    watch = Listener()
+    limits = DecisionLimits(budget_s=budget_s, max_pairs=6)
+    compared(tmp_path, lambda case, n, rng: rng.choice([-0.2, 0.2]), limits, watch)
+    short = [text for text in watch.warnings if text.startswith("a pair takes 16 min 40 s, so that about 1 of the ")]
+    assert len(short) == said
 
 
 def test_a_pair_that_fails_ends_its_case_and_is_said(tmp_path: Path) -> None:

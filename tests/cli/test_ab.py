@@ -45,6 +45,9 @@ def test_recipes_are_sides_and_their_differences_are_reported(tmp_path: Path) ->
     [
         ("hg:tip", "expected tree, git:REV, python:PATH, recipe:NAME, recipe:FILE, precision:NAME or framework:NAME"),
         ("git:no-such", "no such commit"),
+        (sys.executable, f"the interpreter {sys.executable} is python:{sys.executable}"),
+        ("precision:bf16", "received precision:bf16 alone, expected a precision beside it: --new precision:NAME"),
+        ("framework:jax", "received framework:jax alone, expected a framework beside it: --new framework:NAME"),
     ],
 )
 def test_an_invalid_side_is_a_usage_error(tmp_path: Path, side: str, message: str) -> None:

@@ -131,6 +131,21 @@ def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("run xception", "names belong to options (--framework, --model); several values of an option are joined by"),
+        ("run -f pytorch jax", "several values of an option are joined by commas"),
+        ("ab pytorch jax", "names belong to options"),
+        ("ab --sides framework:jax framework:pytorch", "several values of an option are joined by commas"),
+        ("cost -m xception", "the model is given without an option: `xibench cost xception`"),
+        ("cost --run latest xception", "no run file in"),
+    ],
+)
+def test_a_newcomers_mistake_is_answered_with_what_to_type(arguments: str, said: str, tmp_path: Path) -> None:
+    assert said in error_of(*arguments.split(), cwd=tmp_path, code=2)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("arguments", ["cost xception", "cost xception --json", "list --json"])
 def test_a_full_disk_under_stdout_is_one_line(arguments: str, tmp_path: Path) -> None:

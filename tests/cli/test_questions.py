@@ -15,14 +15,15 @@ COMMANDS = re.findall(r"^    (xibench .*)$", (ROOT / "docs/questions.md").read_t
 SMALL = ("--variant", "narrow", "--resolution", "75", "--images", "noise")
 ONE_PAIR = (*SMALL, "--max-pairs", "1", "--repeats", "0", "--out", "pairs.jsonl")
 SHORT = (*SMALL, "--no-ceilings", "--repeats", "0", "--out", "run.jsonl")
+TOO_FEW = r"1 pair: too few for a conclusion\. It takes at least \d more pairs, about .*\(--budget\)\.$"
 ENDS = {  # beginning of a command: what is added to make it short, and its last line
     "xibench ab --sides": (ONE_PAIR, r"time per step: 1 pair of each two sides: too few for a ranking\.$"),
-    "xibench ab --base recipe:": (ONE_PAIR, r"time for 1,000 images, start included: 1 pair: too few for a conclusion"),
-    "xibench ab --base python:": (ONE_PAIR, r"^pytorch xception/narrow .*: 1 pair: too few for a conclusion\.$"),
-    "xibench ab --base git:": (ONE_PAIR, r"^pytorch xception/narrow .*: 1 pair: too few for a conclusion\.$"),
-    "xibench ab --base precision:": (ONE_PAIR, r"peak memory: 1 pair: too few for a conclusion\.$"),
+    "xibench ab --base recipe:": (ONE_PAIR, rf"time for 1,000 images, start included: {TOO_FEW}"),
+    "xibench ab --base python:": (ONE_PAIR, rf"^pytorch xception/narrow .*: {TOO_FEW}"),
+    "xibench ab --base git:": (ONE_PAIR, rf"^pytorch xception/narrow .*: {TOO_FEW}"),
+    "xibench ab --base precision:": (ONE_PAIR, rf"peak memory: {TOO_FEW}"),
     "xibench cost": ((), r"^block4: 13 % of the MACs, .*bound for [0-9]+ % of that time"),
-    "xibench run -f pytorch,jax": (SHORT, r"^Memory: a process needed up to [0-9.]+ [MG]iB in all \("),
+    "xibench run -f pytorch,tensorflow": (SHORT, r"^Memory: a process needed up to [0-9.]+ [MG]iB in all \("),
     "xibench doctor": ((), r"^(Fit|Not fit) to measure"),
     "xibench run --again": (
         ("--no-ceilings", "--repeats", "0", "--out", "again.jsonl"), r"^jax xception/narrow .*process: too few",

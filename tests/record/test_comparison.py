@@ -5,6 +5,7 @@ import pytest
 
 from tests.builders import (
     ENVIRONMENT,
+    calibration,
     failure,
     header,
     measured,
@@ -14,6 +15,7 @@ from tests.builders import (
     serving,
     small_case,
 )
+from xibench.analysis.comparison_text import conclusion
 from xibench.record.comparison import compare
 from xibench.record.schema import Compile, Environment, Header, InputImages, Record, Substitution
 from xibench.record.store import Run
@@ -44,10 +46,30 @@ def test_a_run_against_itself_is_the_same() -> None:
     assert found.slower == 0
 
 
-def test_runs_of_one_process_each_leave_a_doubt_and_say_what_to_do() -> None:
-    found = compare(run(record(CASE)), run(record(CASE, (0.9, 0.9, 0.9))))
-    assert [pair.verdict for pair in found.pairs] == ["unsure"]
-    assert any("--processes" in note for note in found.pairs[0].notes)
+@pytest.mark.parametrize(
+    ("base", "new", "said", "cure"),
+    [(1, 1, "base and of the new", "xibench ab"), (1, 3, "base", "xibench ab"), (3, 1, "new", "--processes 3")],
+)
+def test_runs_of_one_process_leave_a_doubt_and_say_what_would_help(base: int, new: int, said: str, cure: str) -> None:
+    then, now = (run(record(CASE, *[(seconds,) * 3] * count)) for seconds, count in ((0.5, base), (0.9, new)))
+    found = compare(then, now)
+    (pair,) = found.pairs
+    assert pair.verdict == "unsure"
+    (note,) = pair.notes
+    assert note.startswith(f"one process of the {said} run: ")
+    assert cure in note
+    assert pair.medians_s == (0.5, 0.9)
+    assert ": 500 ms a step in the base run, 900 ms in the new one: 1 process: too few" in conclusion(found, pair)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(0.5, True), (0.9, False), (1.1, False), (1.5, True)])
+def test_ceilings_that_differ_tell_that_the_machine_was_not_as_fast(factor: float, said: bool) -> None:
+    then = calibration()
+    matmuls = [msgspec.structs.replace(m, flops_per_s=(m.flops_per_s or 0) * factor) for m in then.matmuls]
+    now = msgspec.structs.replace(then, matmuls=matmuls)
+    base, new = (run_of(record(CASE, (0.5,) * 3), calibrations=[ceilings]) for ceilings in (then, now))
+    (pair,) = compare(base, new).pairs
+    assert any("matmul ceiling" in change for change in pair.changed) is said
 
 
 def test_unlike_settings_are_refused_with_what_differs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from xibench.errors import UsageError
 from xibench.measure import comparing
 from xibench.record import environment, pair_metrics
 from xibench.record.comparison import Compared, Comparison
+from xibench.record.format import duration
 from xibench.record.pair_comparison import Series, all_series, comparison, decide, of_series
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
@@ -209,6 +211,21 @@ def _take_pairs(
                 one.pairs.append(pair)
                 decide(series, limits.threshold)
                 watch.pair_ended(pair, of_series(pairs_file.header, one, pairs_file.header.metrics[0]))
+                if sum(len(one.pairs) for one in series) == 1 and (warning := _short_budget(pair, series, limits)):
+                    watch.warned(warning)
+
+
+def _short_budget(first: Pair, series: Sequence[Series], limits: DecisionLimits) -> str | None:
+    """Say so, once the first pair is known, if the budget is too short for the pairs that a verdict takes."""
+    enough = min(comparing.min_pairs(), limits.max_pairs) * len(series)
+    needed_s = first.wall_s * enough
+    if first.log_ratio is None or limits.budget_s is None or needed_s <= limits.budget_s:
+        return None
+    fitting = max(1, int(limits.budget_s / first.wall_s))
+    return (
+        f"a pair takes {duration(first.wall_s)}, so that about {fitting} of the {enough} pairs that a verdict takes at "
+        f"least fit into the budget of {duration(limits.budget_s)}: take --budget {math.ceil(1.1 * needed_s / 60)}min"
+    )
 
 
 def _needs_a_pair(series: Series, limits: DecisionLimits) -> bool:

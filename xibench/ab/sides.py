@@ -98,7 +98,8 @@ def resolve(text: str, scratch: Path) -> Side:
         "framework": _framework,
     }  # fmt: skip
     if kind not in makers or not value:
-        raise UsageError(f"side '{text}': expected {FORMS}")
+        near = f"; the interpreter {text} is python:{text}" if os.access(text, os.X_OK) and Path(text).is_file() else ""
+        raise UsageError(f"side '{text}': expected {FORMS}{near}")
     return replace(makers[kind](value, scratch), name=text)
 
 

@@ -80,8 +80,16 @@ def conclusion(found: Comparison, pair: Compared) -> str:
     where = name_of(found.base, pair.case)
     where += "" if metric.name == STEP else f", {metric.label}"
     runs = format.counted(pair.n, "pair" if pair.paired else "process")
+    if pair.medians_s:
+        where += f": {_step(pair.medians_s[0])} a step in the base run, {_step(pair.medians_s[1])} in the new one"
     if pair.low is None or pair.high is None:
-        return f"{where}: {runs}: too few for a conclusion."
+        least = ""
+        if pair.further_pairs and pair.further_s:
+            least = (
+                f" It takes at least {format.counted(pair.further_pairs, 'more pair')}, about "
+                f"{format.duration(pair.further_s)} (--budget)."
+            )
+        return f"{where}: {runs}: too few for a conclusion.{least}"
     limit = format.percent(found.threshold)
     less, more, times = (new, base, 1 / pair.ratio) if pair.ratio <= 1 else (base, new, pair.ratio)
     low, high = sorted((1 / pair.low, 1 / pair.high)) if pair.ratio <= 1 else (pair.low, pair.high)
@@ -110,6 +118,11 @@ def conclusion(found: Comparison, pair: Compared) -> str:
         because = f"although the interval is on one side of 1: {runs} are few for the test"
         return f"{where}: not certain, {because}. {said}.{further}"
     return f"{where}: it is not certain {better}, or whether they are the same within {limit}: {said}.{further}"
+
+
+def _step(seconds: float) -> str:
+    """Format a time per step with three significant digits: `312 ms`."""
+    return f"{format.number(seconds * 1e3)} ms"
 
 
 def _times(ratio: float) -> str:

@@ -72,6 +72,8 @@ class CommandGroup(TyperGroup):
                 self.commands[name] = typer.main.get_command(found)
         return self.commands.get(cmd_name)
 
+NAMING: Final = ("--framework", "--model", "--base", "--sides")
+"""Options that newcomers take for arguments."""
 
 app = typer.Typer(
     name="xibench",
@@ -95,6 +97,9 @@ def xibench(
     First steps:  xibench doctor
                   xibench run --preset quick
                   xibench report
+                  xibench ab --sides framework:pytorch+tuned,framework:jax+tuned -m xception --batch 1
+
+    docs/questions.md has ten questions, each with the one command that answers it.
     """
     if version:
         print(f"xibench {__version__}")
@@ -179,4 +184,18 @@ def _output_lost(error: OSError) -> int:
 
 def _help_hint(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
-    return f" (see `{context.command_path} --help`)" if context is not None else ""
+    if context is None:
+        return ""
+    return f"{_where_it_belongs(error.format_message(), context)} (see `{context.command_path} --help`)"
+
+
+def _where_it_belongs(message: str, context: typer.Context) -> str:
+    """Say how names are given, where one was given as an argument that is an option, or the other way round."""
+    parameters = context.command.params
+    if message.startswith("Got unexpected extra argument"):
+        options = [one.opts[-1] for one in parameters if one.opts[-1] in NAMING]
+        named = f"; names belong to options ({', '.join(options)})" if options else ""
+        return f"{named}; several values of an option are joined by commas"
+    if message.startswith("No such option: -m") and any(one.param_type_name == "argument" for one in parameters):
+        return f"; the model is given without an option: `{context.command_path} xception`"
+    return ""

@@ -443,12 +443,12 @@ def print_json(document: Any) -> None:
 
 
 def run_paths(names: Iterable[str] | None) -> list[Path]:
-    """Return the paths of the named run files, or of the newest one. Raises StoreError if there is none."""
+    """Return the paths of the named run files, or of the newest one. Raises NoSuchFile if there is none."""
     return [run_path(name) for name in names or ["latest"]]
 
 
 def run_path(name: str) -> Path:
-    """Return the path of a run file; `latest` is the newest of results/runs. Raises StoreError if there is none."""
+    """Return the path of a run file; `latest` is the newest of results/runs. Raises NoSuchFile if there is none."""
     from xibench.record.store import latest
 
     return latest(RUNS) if name == "latest" else Path(name)

@@ -7,18 +7,23 @@ with the verdict.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from xibench.measure import comparing
 from xibench.measure.comparing import Ratio, Verdict
+from xibench.record import format
 from xibench.record.metrics import METRICS, Measurement, Metric, Unavailable, central
 from xibench.record.schema import Case, Environment, Record, Server, Setting
 from xibench.record.store import Run
 from xibench.record.summary import disturbances
+
+OTHER_CEILING: Final = 1.2
+"""Ratio of the matmul ceilings of two runs above which `compare` says that the machine itself was not as fast."""
 
 
 class FigureChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +58,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     sides: tuple[str, str] | UnsetType = UNSET  # base and new; left out if the comparison has only two sides
     further_pairs: int | UnsetType = UNSET  # that would decide it if they were like those so far; left out if decided
     further_s: float | UnsetType = UNSET  # their duration
+    medians_s: tuple[float, float] | UnsetType = UNSET  # of the base and the new run; left out of pairs
 
 
 class NotCompared(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,16 +126,16 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
     ratios = [
         comparing.unpaired_ratio(_samples(record), _samples(other), record.case.seed) for record, other, _ in alike
     ]
-    around = _changed_around(base.header.environment, new.header.environment)
+    around = _changed_around(base.header.environment, new.header.environment) + _changed_ceilings(base, new)
     pairs = [
-        compared(
+        msgspec.structs.replace(compared(
             record.case, ratio, verdict, unlike,
             differing_versions(record.processes[0].versions, other.processes[0].versions) + around,
             _notes(record, other),
             figures=_figures(*(
                 Measurement(r.case, r.costs, r.processes, run.calibration) for r, run in ((record, base), (other, new))
             )),
-        )
+        ), medians_s=(_median_s(record), _median_s(other)))
         for (record, other, unlike), ratio, verdict in zip(
             alike, ratios, comparing.verdicts(ratios, threshold), strict=True
         )
@@ -138,6 +144,11 @@ def compare(base: Run, new: Run, threshold: float = comparing.THRESHOLD, allow_u
         base=base.header.run_id, new=new.header.run_id, threshold=threshold, pairs=pairs, not_compared=not_compared,
         slower=sum(pair.verdict == "slower" for pair in pairs),
     )  # fmt: skip
+
+
+def _median_s(record: Record) -> float:
+    """Return the median over the processes of the median of what is compared."""
+    return statistics.median(map(statistics.median, _samples(record)))
 
 
 def compared(
@@ -250,6 +261,21 @@ def _changed_around(base: Environment, new: Environment) -> list[str]:
     return [f"{name} {left[name]} -> {right[name]}" for name in left if left[name] != right[name]]
 
 
+def _changed_ceilings(base: Run, new: Run) -> list[str]:
+    """List the ceilings that differ by more than `OTHER_CEILING`: the machine itself was not as fast in both runs."""
+    if base.calibration is None or new.calibration is None:
+        return []
+    found = []
+    for precision in dict.fromkeys(matmul.precision for matmul in new.calibration.matmuls):
+        then, now = (run.calibration.peak_flops_per_s(precision) for run in (base, new) if run.calibration)
+        if then and now and not 1 / OTHER_CEILING < now / then < OTHER_CEILING:
+            found.append(
+                f"{precision} matmul ceiling {format.rate(then)} -> {format.rate(now)} "
+                f"({(now / then - 1) * 100:+.0f} %): the machine itself"
+            )
+    return found
+
+
 def _obstacles(base: Record, new: Record | None) -> list[str]:
     if new is None:
         return ["only in the base run"]
@@ -299,9 +325,13 @@ def _notes(base: Record, new: Record) -> list[str]:
         notes += [f"{side}: a process failed: {a.status}, {a.reason}" for a in record.attempts if a.process is None]
         if record.superseded:
             notes.append(f"{side}: {len(record.superseded)} disturbed and repeated, left out")
-    if min(len(base.processes), len(new.processes)) < 2:
+    single = [side for side, record in (("base", base), ("new", new)) if len(record.processes) < 2]
+    if single:
+        cure = "measure it again with `--processes 3` or more"
+        if single != ["new"]:
+            cure = "`xibench ab` measures both sides"
         notes.append(
-            "one process on a side: a change cannot be distinguished from what differs between processes; "
-            "measure again with `--processes 3` or more, or use `xibench ab`"
+            f"one process of the {' and of the '.join(single)} run: a change cannot be distinguished from what differs "
+            f"between processes; {cure}"
         )
     return notes

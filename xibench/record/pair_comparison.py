@@ -152,7 +152,10 @@ def of_series(header: PairsHeader, series: Series, metric: str) -> Compared | No
     )  # fmt: skip
 
     # What a verdict would take, and the sides and metrics, where there are several
-    if verdict == "unsure" and (more := comparing.further_pairs(log_ratios, header.threshold)) is not None:
+    more = comparing.further_pairs(log_ratios, header.threshold)
+    if ratio.low is None:
+        more = max(1, comparing.min_pairs() - ratio.n)
+    if verdict == "unsure" and more is not None:
         seconds = statistics.median(pair.wall_s for pair in series.pairs)
         found = _with(found, further_pairs=more, further_s=more * seconds)
     if header.sides:

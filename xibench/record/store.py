@@ -223,11 +223,11 @@ def latest(folder: str | Path) -> Path:
     """The newest run file of a folder, by the time at which its run began, whatever its name.
 
     Raises:
-        StoreError: If there is none.
+        NoSuchFile: If there is none.
     """
     for path in newest_first(folder):
         return path
-    raise StoreError(f"no run file in {folder}; `xibench run --preset quick` writes one")
+    raise NoSuchFile(f"no run file in {folder}; `xibench run --preset quick` writes one")
 
 
 def newest_first(folder: str | Path) -> list[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -191,9 +191,9 @@ def run(
     """
     selected, sampling = set(todo), run_file.header.sampling
     total = len(run_file.header.plan) * sampling.processes
-    budget, call = RunBudget(sampling, run_file.index.attempts), None
-    if budget_s is not None:
-        call = CallBudget(budget_s, sampling, run_file.index.attempts, run_file.header.environment.cores_usable)
+    attempts, cores = run_file.index.attempts, run_file.header.environment.cores_usable
+    budget = RunBudget(sampling, attempts)
+    call = None if budget_s is None else CallBudget(budget_s, sampling, attempts, cores)
     try:
         scratch = ScratchFolder("xibench-")
         compiled = ScratchFolder("xibench-", programs_folder())
@@ -202,7 +202,7 @@ def run(
             f"no temporary folder for the batch can be made: {error.strerror}; make room, or name a folder in TMPDIR"
         ) from None
     try:
-        monitor = conditions or ConditionMonitor(run_file.index.attempts)
+        monitor = conditions or ConditionMonitor(attempts)
         with scratch as folder, compiled as programs, closing(monitor.nvml):
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
             context = RunContext(run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget, call)
@@ -210,19 +210,25 @@ def run(
                 watch.warned(warning)
             if todo and calibrate and context.ceilings is None:
                 run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
-            for slot in remaining_slots(run_file.index, selected, *([call.fits] if call else [])):
-                watch.started(slot.case, run_file.index.settled, total)
-                attempt = _attempt(slot, context)
-                if attempt is None:
-                    break
-                run_file.append(attempt)
-                if call:
-                    call.ended(attempt)
-                watch.finished(run_file.index.record(slot.case))
+            _measure(selected, context, total)
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"
         raise Interrupted(f"interrupted after {run_file.index.settled} of {total} processes; {cure}") from None
     return [record for record in run_file.index.records() if record.case in selected]
+
+
+def _measure(selected: Collection[Case], context: RunContext, total: int) -> None:
+    """Run the pending processes of these cases one after another, as long as the call's budget allows."""
+    run_file, call = context.run_file, context.call
+    for slot in remaining_slots(run_file.index, selected, *([call.fits] if call else [])):
+        context.watch.started(slot.case, run_file.index.settled, total)
+        attempt = _attempt(slot, context)
+        if attempt is None:
+            return
+        run_file.append(attempt)
+        if call:
+            call.ended(attempt)
+        context.watch.finished(run_file.index.record(slot.case))
 
 
 def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt | None:

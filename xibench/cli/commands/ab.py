@@ -161,6 +161,9 @@ def _sides(named: SidesOptions) -> list[str]:
     if named.sides is None:
         if named.base is None:
             raise UsageError("received no side to compare with, expected --base SIDE, or --sides with several")
+        if named.new is None and named.base.startswith(("precision:", "framework:")):
+            kind = named.base.partition(":")[0]
+            raise UsageError(f"--base: received {named.base} alone, expected a {kind} beside it: --new {kind}:NAME")
         return [named.base, named.new or "tree"]
     received = ", ".join(named.sides)
     if named.base is not None or named.new is not None:
