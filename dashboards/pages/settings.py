@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -169,8 +170,8 @@ def _again(run: LoadedRun) -> list[Block]:
         return []
     options = f"-f {case.framework} -m {case.model} --recipe {shell_word(case.recipe)} --batch {case.batch}"
     return [
-        Prose(("To repeat some of its cases and compare them with this run, name them by options:",)),
-        Prose((f"xibench run --again {shell_word(run.name)} {options}",), "code"),
+        Prose(("To repeat some of its cases and compare them with the downloaded run file, name them by options:",)),
+        Prose((f"xibench run --again {shell_word(Path(run_file(run)).name)} {options}",), "code"),
     ]
 
 
