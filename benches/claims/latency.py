@@ -25,7 +25,7 @@ def cases() -> tuple[Case, ...]:
 
 def measure(folder: Path) -> Figures:
     """Measure the run and return its figures."""
-    stored = measured(folder, cases(), "latency")
+    stored = measured(folder, cases(), "claims latency")
     return figures(stored.records, stored.calibration)
 
 

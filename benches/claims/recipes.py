@@ -46,7 +46,7 @@ def cases() -> tuple[Case, ...]:
 
 def measure(folder: Path) -> Figures:
     """Measure the run and return its figures."""
-    return figures(measured(folder, cases(), "recipes").records)
+    return figures(measured(folder, cases(), "claims recipes").records)
 
 
 def figures(records: Sequence[Record], calibration: Calibration | None = None) -> Figures:

@@ -23,7 +23,7 @@ SAMPLING: Final = SamplingConfig(
 
 
 def measured(
-    folder: Path, cases: Sequence[Case], claim: str, file: str = FILE, budget_s: float | None = None,
+    folder: Path, cases: Sequence[Case], program: str, file: str = FILE, budget_s: float | None = None,
     sampling: SamplingConfig = SAMPLING,
 ) -> Run:
     """Measure cases in one run, or the part of it that the run file in the folder does not contain yet.
@@ -31,7 +31,7 @@ def measured(
     Args:
         folder: Folder of the run file.
         cases: The plan of the run.
-        claim: Name of the claim.
+        program: What measures it, as the run records it: `claims speed` for `python -m benches.claims speed`.
         file: Name of the run file.
         budget_s: Seconds after which the rest is left to a later call; None: no limit.
         sampling: How long each case is measured.
@@ -45,9 +45,9 @@ def measured(
         run_file = execute.resume(path, observer)
         if list(run_file.header.plan) != list(cases):
             run_file.close()
-            raise InputError(f"{path} has another plan than this version's claim {claim}; move it away to start again")
+            raise InputError(f"{path} has another plan than this version of `{program}`; move it away to start again")
     else:
-        run_file = execute.start(cases, sampling, None, f"python -m benches.claims {claim}", path)
+        run_file = execute.start(cases, sampling, None, f"python -m benches.{program}", path)
     with run_file:
         execute.run(run_file.index.pending(), run_file, observer, budget_s=budget_s)
     return read(path)

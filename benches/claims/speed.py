@@ -33,7 +33,7 @@ def cases() -> tuple[Case, ...]:
 
 def measure(folder: Path) -> Figures:
     """Measure the run and return its figures."""
-    stored = measured(folder, cases(), "speed")
+    stored = measured(folder, cases(), "claims speed")
     return figures(stored.records, stored.calibration)
 
 

@@ -7,7 +7,6 @@ the answer to the whole claim, each framework has one per block, so that a part 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -40,22 +39,19 @@ def cases(block: Block) -> tuple[Case, ...]:
     return baselines.cases((batch,), (ours,), (precision,), DEVICE)
 
 
-def measure(folder: Path, budget_s: float | None = None) -> Figures:
+def measure(folder: Path) -> Figures:
     """Measure the blocks, or what their run files in the folder do not contain yet, and return the figures.
 
     Args:
         folder: Folder of the run files.
-        budget_s: Seconds after which the rest is left to a later call; None: no limit.
 
     Raises:
         UsageError: No framework sees a GPU.
     """
     if resolve_device(tuple(FRAMEWORKS), "auto") != DEVICE:
         raise UsageError("claim speed_gpu: no framework sees a CUDA device; `xibench doctor` lists what is missing")
-    ends_s = None if budget_s is None else time.monotonic() + budget_s
     for block in BLOCKS:
-        left_s = None if ends_s is None else max(0.0, ends_s - time.monotonic())
-        measured(folder, cases(block), "speed_gpu", file_name(block), left_s)
+        measured(folder, cases(block), "claims speed_gpu", file_name(block))
     return derive(folder)
 
 

@@ -238,5 +238,5 @@ def test_a_run_with_another_plan_is_not_resumed(tmp_path: Path) -> None:
     plan = speed.cases()[:1]
     with RunFile.create(tmp_path / runs.FILE, header(plan)) as run_file:
         append(run_file, fake_record(plan[0]))
-    with pytest.raises(InputError, match=r"run.jsonl has another plan than this version's claim speed; move it away"):
-        runs.measured(tmp_path, speed.cases(), "speed")
+    with pytest.raises(InputError, match=r"another plan than this version of `claims speed`; move it away"):
+        runs.measured(tmp_path, speed.cases(), "claims speed")

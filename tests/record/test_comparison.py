@@ -69,7 +69,7 @@ def test_ceilings_that_differ_tell_that_the_machine_was_not_as_fast(factor: floa
     now = msgspec.structs.replace(then, matmuls=matmuls)
     base, new = (run_of(record(CASE, (0.5,) * 3), calibrations=[ceilings]) for ceilings in (then, now))
     (pair,) = compare(base, new).pairs
-    assert any("matmul ceiling" in change for change in pair.changed) is said
+    assert any("fp32 matmul in " in change for change in pair.changed) is said
 
 
 def test_unlike_settings_are_refused_with_what_differs() -> None:
@@ -216,3 +216,13 @@ def test_rates_of_a_server_are_refused_and_not_taken_for_times() -> None:
     found = compare(run(measured(case, served)), run(measured(case, served)))
     assert found.pairs == []
     assert found.not_compared[0].why[0].startswith("scenario server: the highest rate is a step of a search")
+
+
+def test_ceilings_of_runs_with_other_frameworks_are_not_compared() -> None:
+    """A run of one framework has the ceiling of that framework alone."""
+    then = calibration()
+    other = [msgspec.structs.replace(matmul, framework="another", flops_per_s=1e9) for matmul in then.matmuls]
+    now = msgspec.structs.replace(then, matmuls=other)
+    base, new = (run_of(record(CASE, (0.5,) * 3), calibrations=[ceilings]) for ceilings in (then, now))
+    (pair,) = compare(base, new).pairs
+    assert not any("matmul" in change for change in pair.changed)

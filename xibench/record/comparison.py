@@ -262,16 +262,20 @@ def _changed_around(base: Environment, new: Environment) -> list[str]:
 
 
 def _changed_ceilings(base: Run, new: Run) -> list[str]:
-    """List the ceilings that differ by more than `OTHER_CEILING`: the machine itself was not as fast in both runs."""
+    """List the ceilings that differ by more than `OTHER_CEILING`: the machine itself was not as fast in both runs.
+
+    A framework's own matmuls are compared, because the ceiling of a run is that of the fastest framework in it.
+    """
     if base.calibration is None or new.calibration is None:
         return []
+    earlier = {(matmul.framework, matmul.precision): matmul.flops_per_s for matmul in base.calibration.matmuls}
     found = []
-    for precision in dict.fromkeys(matmul.precision for matmul in new.calibration.matmuls):
-        then, now = (run.calibration.peak_flops_per_s(precision) for run in (base, new) if run.calibration)
+    for matmul in new.calibration.matmuls:
+        then, now = earlier.get((matmul.framework, matmul.precision)), matmul.flops_per_s
         if then and now and not 1 / OTHER_CEILING < now / then < OTHER_CEILING:
             found.append(
-                f"{precision} matmul ceiling {format.rate(then)} -> {format.rate(now)} "
-                f"({(now / then - 1) * 100:+.0f} %): the machine itself"
+                f"{matmul.precision} matmul in {matmul.framework} {format.rate(then)} -> {format.rate(now)} "
+                f"({(now / then - 1) * 100:+.0f} %)"
             )
     return found
 
