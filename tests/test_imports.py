@@ -94,6 +94,10 @@ EDGES: dict[str, tuple[str, ...]] = {
         "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",
         "xibench.ab", "xibench.analysis", *FRAMEWORK_COMMON, *ERRORS,
     ),
+    "benches.gpu_reference": (
+        "benches.claims", "xibench.record", "xibench.run", "xibench.workers", "xibench.analysis", *FRAMEWORK_COMMON,
+        *ERRORS,
+    ),
 }
 
 # Jobs of worker processes. Importing one of them would load a framework into the importing process.

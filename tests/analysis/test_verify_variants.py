@@ -24,7 +24,7 @@ COMBINED = [
     ("xception", "narrow+regular+dense"),
     ("xception", "narrow+segments_1+relu_between"),
     ("xception", "narrow+segments_2+elu_between+jft"),
-    ("xception", "narrow+segments_4+no_residual"),
+    ("xception", "narrow+segments_4+no_residual+timm"),
     ("xception", "narrow+segments_8+jft_dense"),
     ("inception_v3", "narrow+batch_norm_scale+dense"),
     ("inception_v3", "narrow+border_included+jft"),

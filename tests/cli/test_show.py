@@ -104,7 +104,7 @@ def test_a_run_without_records_is_reported_as_not_measured(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("command", [["show"], ["report"], ["export", "--out", "x.csv"]])
 def test_latest_without_any_run_is_refused_with_the_command_that_makes_one(command: list[str], tmp_path: Path) -> None:
-    line = error_of(*command, cwd=tmp_path, code=1)
+    line = error_of(*command, cwd=tmp_path, code=2)
     assert "results/runs" in line
     assert "`xibench run" in line
 

@@ -97,7 +97,7 @@ def test_many_disturbed_cases_are_summed_up_in_a_caption(tmp_path: Path) -> None
     records = [examples.disturb(examples.several(case), 0) for case in examples.matrix()[:7]]
     (note,) = [line for line in caption_of(tmp_path, *records) if line.startswith("‡")]
     assert note.count(examples.BUSY) == MAX_NAMED
-    assert note.endswith("1 more, which the Settings page lists.")
+    assert note.endswith("; 1 more.")
 
 
 def test_a_warm_up_that_reached_its_limit_is_marked(tmp_path: Path) -> None:
