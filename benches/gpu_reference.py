@@ -31,7 +31,7 @@ from benches.claims.claim import keep
 from frameworks.api import FRAMEWORKS
 from xibench.analysis.doctor import diagnose
 from xibench.errors import XibenchError
-from xibench.record import environment, lines
+from xibench.record import environment, files
 from xibench.record.schema import Case, SamplingConfig
 from xibench.record.text import encode
 from xibench.run import plan
@@ -77,7 +77,7 @@ def measure(folder: Path, device: str, left_s: Callable[[], float]) -> None:
         device: `cuda` or `cpu`.
         left_s: Returns the seconds that are left.
     """
-    lines.put(folder / "doctor.json", msgspec.json.format(encode(diagnose()), indent=2) + b"\n")
+    files.put(folder / "doctor.json", msgspec.json.format(encode(diagnose()), indent=2) + b"\n")
     sampling = GPU_SAMPLING if device == speed_gpu.DEVICE else REHEARSAL_SAMPLING
     for name, cases in parts(device):
         path = folder / name

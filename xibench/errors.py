@@ -15,9 +15,6 @@ what happened, to which thing, the value received, the value expected, and what 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 
 class XibenchError(Exception):
     """An expected failure with a one-line message."""
@@ -55,12 +52,3 @@ class Interrupted(XibenchError):
     """The user pressed Ctrl-C; the run file is valid and can be resumed."""
 
     exit_code = 130
-
-
-@contextmanager
-def saying_if_interrupted(cure: str) -> Iterator[None]:
-    """Turn Ctrl-C in the body of a with statement into Interrupted, with what the user can do then."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise Interrupted(f"interrupted; {cure}") from None

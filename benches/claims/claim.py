@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from xibench.record import lines
+from xibench.record import files
 from xibench.record.schema import Environment
 
 Figures = dict[str, Any]
@@ -108,4 +108,4 @@ def keep(answer: Answer, path: Path) -> None:
     existing = path.read_bytes().splitlines() if path.exists() else []
     others = [line for line in existing if msgspec.json.decode(line)["claim"] != answer.claim]
     answers = sorted([*others, msgspec.json.encode(answer)], key=lambda line: str(msgspec.json.decode(line)["claim"]))
-    lines.put(path, b"\n".join(answers) + b"\n")
+    files.put(path, b"\n".join(answers) + b"\n")

@@ -12,7 +12,7 @@ import msgspec
 from xibench.ab.compare_sides import DecisionLimits, compare_sides, header
 from xibench.ab.sides import Side
 from xibench.errors import InputError, XibenchError
-from xibench.record import environment, lines, pair_store
+from xibench.record import environment, files, pair_store
 from xibench.record.comparison import Compared, differing_machines, differing_versions
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import Pair
@@ -42,7 +42,7 @@ class Folder:
         self._path = path
         self._done_file = path / "done.jsonl"
         content = self._done_file.read_bytes() if self._done_file.exists() else b""
-        found, cut = lines.split(content)
+        found, cut = files.split(content)
         if cut:  # an incomplete last line: its comparison is measured again
             os.truncate(self._done_file, content.rfind(b"\n") + 1)
         self._here = environment.read(session.interpreters())
@@ -88,9 +88,9 @@ class Folder:
             why = "; ".join(found.not_compared[0].why)
             raise XibenchError(f"comparison {name} has no result: {why}; `xibench doctor` lists what is missing")
         line = _Line(name=name, wall_s=wall_s, verdict=found.pairs[0])
-        descriptor = lines.open_or_create(self._done_file)
+        descriptor = files.open_or_create(self._done_file)
         try:
-            lines.append(descriptor, line)
+            files.append(descriptor, line)
         finally:
             os.close(descriptor)
         self._done[name] = line

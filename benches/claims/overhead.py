@@ -17,7 +17,7 @@ PROCESSES: Final = 5
 STARTS: Final = 20
 LOOP: Final = """
 import json
-from xibench.measure.clock import MonotonicClock, read_cost_s
+from xibench.measure.loop import MonotonicClock, read_cost_s
 from xibench.measure.loop import overhead_s
 clock = MonotonicClock()
 print(json.dumps([[overhead_s(clock, lambda output: None, None) for _ in range(21)], read_cost_s(clock)]))

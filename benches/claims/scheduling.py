@@ -15,7 +15,7 @@ import msgspec
 
 from benches.claims.claim import Claim, Figures, Target
 from xibench.measure.statistics import Interval, median_interval
-from xibench.record import lines
+from xibench.record import files
 from xibench.record.index import AttemptIndex
 from xibench.record.schema import Attempt, Case, Header
 from xibench.record.store import RunFile, read
@@ -77,7 +77,7 @@ def large_run(path: Path, cases: int, processes: int) -> Path:
                 msgspec.structs.replace(attempt, case=plan[case], number=number, order=order, superseded=False)
             )
         )
-    lines.put(path, b"\n".join(content) + b"\n")
+    files.put(path, b"\n".join(content) + b"\n")
     return path
 
 

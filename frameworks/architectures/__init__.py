@@ -12,10 +12,9 @@ from functools import partial
 from typing import Any, Final
 
 from frameworks.architectures import operators
-from frameworks.architectures.fields import Field, fields_of
+from frameworks.architectures.fields import OF_THE_CASE, Field, Overrides, fields_of, overrides
 from frameworks.architectures.inception_v3 import InceptionV3Config, inception_v3
 from frameworks.architectures.resnet import BLOCKS, ResNetConfig, resnet
-from frameworks.architectures.variants import OF_THE_CASE, Overrides, overrides
 from frameworks.architectures.vgg import VGGConfig, vgg16
 from frameworks.architectures.xception import XceptionConfig, xception
 from frameworks.blueprint import Network, infer_auxiliary_shapes, infer_shapes, min_resolution

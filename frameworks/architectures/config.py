@@ -1,4 +1,4 @@
-"""The fields that all configurations share, and the width multiplier."""
+"""What architectures share: fields of their configurations, the width multiplier, the head of the paper's networks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final, Literal
 
 from frameworks.architectures.fields import COUNT, POSITIVE, SHARE, Range, check
+from frameworks.blueprint import Activation, Dense, Dropout, GlobalAveragePool, Layer, Sequence
 from frameworks.errors import InvalidConfiguration
 
 WIDEST: Final = 64  # times the published widths
 PIXELS: Final = Range(f"{COUNT.text}, in pixels", COUNT.contains)
+DENSE_FEATURES: Final = 4096
+DENSE_LAYERS: Final = Range("a whole number from 0 to 8", lambda number: 0 <= number <= 8)
 WIDTHS: Final = Range(f"a number above 0, at most {WIDEST}", lambda width: 0 < width <= WIDEST)
 
 
@@ -57,3 +60,24 @@ class Config:
 def scaled(features: int, width: float) -> int:
     """`features` times the width multiplier, rounded to a multiple of 8 (at least 8); unchanged for a width of 1."""
     return features if width == 1 else max(8, round(features * width / 8) * 8)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig(Config):
+    """The head's configuration, as varied by the Xception paper (section 4.2, Figs. 7 and 8, Table 2).
+
+    The paper does not say what follows its dense layers; here it is ReLU, without batch norm or dropout in between.
+    """
+
+    dense_layers: Annotated[
+        int, "number of layers of 4096 units before the logits; the Xception paper compares 0 and 2", DENSE_LAYERS
+    ] = 0
+
+
+def head(c: HeadConfig) -> Sequence:
+    """(H, W, C) -> (classes,)."""
+    hidden: list[Layer] = []
+    for i in range(1, c.dense_layers + 1):
+        hidden += [Dense(f"dense{i}", scaled(DENSE_FEATURES, c.width)), Activation(f"relu{i}")]
+    last = (Dropout("dropout", c.dropout), Dense("predictions", c.classes))
+    return Sequence("head", (GlobalAveragePool("pool"), *hidden, *last))

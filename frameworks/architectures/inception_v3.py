@@ -13,8 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from frameworks.architectures.config import scaled
-from frameworks.architectures.head import HeadConfig, head
+from frameworks.architectures.config import HeadConfig, head, scaled
 from frameworks.blueprint import (
     Activation,
     Auxiliary,

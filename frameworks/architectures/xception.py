@@ -13,9 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
-from frameworks.architectures.config import scaled
+from frameworks.architectures.config import HeadConfig, head, scaled
 from frameworks.architectures.fields import Range
-from frameworks.architectures.head import HeadConfig, head
 from frameworks.architectures.separable import Separable, separable
 from frameworks.blueprint import Activation, BatchNorm, Conv, Layer, MaxPool, Network, Residual, Sequence
 from frameworks.errors import InvalidConfiguration
@@ -104,19 +103,16 @@ def _conv(c: XceptionConfig, name: str, features: int, stride: int = 1) -> Seque
 def _sepconv(
     c: XceptionConfig, name: str, channels: int, features: int, relu: Literal["before", "after", "none"] = "before"
 ) -> Sequence:
-    """A separable convolution and one batch norm after it."""
-    layers: tuple[Layer, ...] = (*_convolutions(c, channels, features), _batch_norm(c))
+    """A separable convolution, or the regular one in its place, and one batch norm after it."""
+    layers: tuple[Layer, ...] = (Conv("conv", features, (3, 3)),)
+    if c.operator != "regular":
+        layers = separable(Separable(channels, features, c.segments, c.order, c.intermediate))
+    layers = (*layers, _batch_norm(c))
     if relu == "before":
         layers = (Activation("relu"), *layers)
     if relu == "after":
         layers = (*layers, Activation("relu"))
     return Sequence(name, layers)
-
-
-def _convolutions(c: XceptionConfig, channels: int, features: int) -> tuple[Layer, ...]:
-    if c.operator == "regular":
-        return (Conv("conv", features, (3, 3)),)
-    return separable(Separable(channels, features, c.segments, c.order, c.intermediate))
 
 
 def _down(c: XceptionConfig, name: str, channels: int, hidden: int, features: int, first_relu: bool = True) -> Layer:

@@ -30,6 +30,14 @@ CHOICES: Final[Mapping[str, Choice]] = {
         ),
     }),
     "batch_norm": BATCH_NORM,
+    "branches": Choice({
+        "separate": None,
+        "merged": Setting(
+            "1 x 1 convolutions of the same input merged",
+            "one convolution reads the input once, and average pools behind it have fewer channels; exact in real "
+            "arithmetic",
+        ),
+    }),
     "compiler": Choice({
         "none": Setting("eager", "as in PyTorch's introduction"),
         "inductor": Setting("torch.compile(model)", "TorchInductor with its default options"),
@@ -58,7 +66,8 @@ CHOICES: Final[Mapping[str, Choice]] = {
 COMPILED: Final[Mapping[str, str]] = {"compiler": "inductor"}
 TUNED: Final[Mapping[tuple[TaskName, Device], Mapping[str, str]]] = {
     ("infer", "cpu"): {
-        "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "denormals": "flushed", "memory": "kept",
+        "layout": "NHWC", "batch_norm": "folded", "branches": "merged", "compiler": "frozen", "denormals": "flushed",
+        "memory": "kept",
     },
     ("infer", "cuda"): {
         "layout": "NHWC", "batch_norm": "folded", "compiler": "frozen", "autotuning": "on", "graphs": "on",

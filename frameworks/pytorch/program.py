@@ -22,7 +22,7 @@ from frameworks.pytorch.layers import Dropout
 from frameworks.pytorch.model import DTYPES
 from frameworks.pytorch.settings import Compilation
 from frameworks.recipes import AUTOMATIC, Device, Execution, Precision, require_tf32
-from frameworks.rewrites import fold_batch_norm
+from frameworks.rewrites import fold_batch_norm, merge_branches
 from frameworks.task import Batch, Result, Task
 from frameworks.weights import Weights, running_statistics
 
@@ -37,6 +37,12 @@ OPTIONS: Final = {
     "triton.cudagraphs": ("graphs", "on"),
 }
 """Options of TorchInductor, each with the choice and its value that turn the option on."""
+IN_DYNAMO: Final[Mapping[str, str]] = {"freezing": "prepare_freezing"}
+"""Options that TorchDynamo has to know of, each with its own name for it.
+
+TorchDynamo traces before the options of torch.compile apply. It would make parameters inputs of the graph, and freezing
+would then find nothing to freeze, without a word.
+"""
 
 
 def devices() -> tuple[Device, ...]:
@@ -60,12 +66,17 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     if choices["threads"] != AUTOMATIC:
         torch.set_num_threads(int(choices["threads"]))
     missing = configure_process(PYTORCH, execution)
-    if not flush_denormals(choices["denormals"] == "flushed"):
+    # For this thread and those that it starts: the threads of PyTorch's pool inherit the mode when the first large
+    # operation starts them. False if the processor cannot flush.
+    flush = choices["denormals"] == "flushed"
+    if not torch.set_flush_denormal(flush) and flush:
         missing = (*missing, NO_FLUSHING)
 
     normalised = has_batch_norm(network)
     if choices["batch_norm"] == "folded":
         network, weights = fold_batch_norm(network, weights)
+    if choices["branches"] == "merged":
+        network, weights = merge_branches(network, weights)
     layout = LAYOUTS[choices["layout"]]
     model = build(network, weights=weights, precision=execution.precision).to(device)
     model = model.to(memory_format=layout)  # type: ignore[call-overload]  # the stub has no such overload
@@ -111,15 +122,6 @@ def set_matmul_precision(precision: Precision, device: Device) -> None:
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
-def flush_denormals(flush: bool) -> bool:
-    """Flush denormal numbers to zero from now on, or keep them, in this thread and in those that it starts.
-
-    The threads of PyTorch's pool inherit the mode when the first large operation starts them. Returns False if the
-    processor cannot flush.
-    """
-    return torch.set_flush_denormal(flush) or not flush
-
-
 def require_device(device: Device) -> None:
     """Raise Unsupported if PyTorch does not see the device."""
     if device == "cuda" and not torch.cuda.is_available():
@@ -158,9 +160,12 @@ class PyTorchProgram:
 
     @property
     def substitutions(self) -> tuple[Substitution, ...]:
-        """See frameworks.api.Program; what was not compiled is known after the first step."""
-        eager = () if self.compilation is None else self.compilation.eager(self.output is not None)
-        return (*eager, *self._missing)
+        """See frameworks.api.Program; what was not compiled, or not frozen, is known after the first step."""
+        if self.compilation is None:
+            return self._missing
+        eager = self.compilation.eager(self.output is not None)
+        unfrozen = self.compilation.options["freezing"] and self.compilation.readings().constants is False
+        return (*eager, *([settings.NOT_FROZEN] if unfrozen and not eager else []), *self._missing)
 
     @property
     def compiles(self) -> bool:
@@ -173,9 +178,13 @@ class PyTorchProgram:
 
         If the toolchain fails, the network runs eagerly, and `substitutions` says so.
         """
+        from torch import _dynamo as dynamo
+
         assert self.compilation is not None
+        known = {own: self.compilation.options[option] for option, own in IN_DYNAMO.items()}
         try:
-            output = self._call(batch)
+            with dynamo.config.patch(known):
+                output = self._call(batch)
         except Exception as error:
             why = settings.toolchain_failure(error)
             if why is None:

@@ -41,18 +41,34 @@ NO_DONATION: Final = Absent("PyTorch has no donation of arguments")
 NO_EVENTS: Final = Absent("PyTorch's events exist on a CUDA device only")
 SWITCHES: Final = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 FROM_CACHE: Final = Absent("TorchInductor planned nothing, its disk cache gave the program")
+FROZEN: Final = "_frozen_param"  # how TorchInductor names a parameter that it has made a constant
+NOT_FROZEN: Final = Substitution(
+    "parameters frozen into constants", "TorchDynamo passed them to TorchInductor as inputs", "parameters as inputs"
+)
 NEVER_FREED: Final = -1  # TorchInductor's last step of a buffer that is an output of the graph
 
-_planned: list[int] = []
-"""Scratch memory in bytes of every graph that TorchInductor has scheduled in this process."""
+
+class PlannedGraph(NamedTuple):
+    """A graph that TorchInductor has scheduled: its scratch memory, and how many of its constants are parameters."""
+
+    scratch_bytes: int
+    frozen_parameters: int
+
+
+_planned: list[PlannedGraph] = []
+"""Every graph that TorchInductor has scheduled in this process."""
 
 
 class CompilationReadings(NamedTuple):
-    """scope: what one graph holds. cache: state of the disk cache. scratch_bytes: the maximum over all graphs."""
+    """scope: what one graph holds. cache: state of the disk cache. scratch_bytes: the maximum over all graphs.
+
+    constants: whether parameters became constants of the graphs, as freezing is to do.
+    """
 
     scope: str | Absent
     cache: str | Absent
     scratch_bytes: int | Absent
+    constants: bool | Absent
 
 
 class Compilation:
@@ -101,19 +117,22 @@ class Compilation:
         return ()
 
     def readings(self) -> CompilationReadings:
-        """Scope, cache and scratch memory; `NOT_STEPPED` before the first step, which compiles."""
+        """Scope, cache, scratch memory and constants; `NOT_STEPPED` before the first step, which compiles."""
         graphs, hits, failed = (now - before for now, before in zip(self._counts(), self._before, strict=True))
         planned = _planned[self._planned_before :]
         scope: str | Absent = NOT_STEPPED
         scratch: int | Absent = NOT_STEPPED
+        constants: bool | Absent = NOT_STEPPED
+        if graphs:
+            constants = any(graph.frozen_parameters for graph in planned) if planned else FROM_CACHE
         if graphs and self.eager(stepped=True):  # graphs without kernels of their own compile where all others fail
             scope = f"parts of forward ({failed} functions ran eagerly)"
             scratch = Absent("only parts of the network are compiled")  # a graph that failed has planned memory too
         elif graphs:
             scope = "forward" if graphs == 1 else f"forward in {graphs} graphs"
-            scratch = max(planned) if planned else FROM_CACHE
+            scratch = max(graph.scratch_bytes for graph in planned) if planned else FROM_CACHE
         cache = "off" if not self._caches else NOT_STEPPED if not graphs else "warm" if hits else "cold"
-        return CompilationReadings(scope, cache, scratch)
+        return CompilationReadings(scope, cache, scratch, constants)
 
 
 def _switched_off() -> str:
@@ -182,12 +201,13 @@ def _link_library_folders() -> None:
 
 @cache
 def _observe_schedules() -> None:
-    """Keep the scratch memory of all schedules that TorchInductor computes from now on in this process.
+    """Keep what `PlannedGraph` holds of all graphs that TorchInductor schedules from now on in this process.
 
-    TorchInductor computes it to choose the order of a graph's nodes, but does not keep the figure. The scheduler is
-    therefore wrapped, once.
+    TorchInductor computes the scratch memory to choose the order of a graph's nodes, but does not keep the figure. The
+    scheduler is therefore wrapped, once.
     """
     from torch._inductor import memory
+    from torch._inductor.virtualized import V
 
     schedule: Any = memory.reorder_for_peak_memory
 
@@ -197,7 +217,8 @@ def _observe_schedules() -> None:
         timeline, *_ = memory.compute_memory_timeline(order, {}, outputs)
         scratch = [buffer for buffer in timeline if buffer.end_step != NEVER_FREED]
         peak, _ = memory.peak_memory_from_buf_info_list(scratch, len(order))
-        _planned.append(int(peak))
+        frozen = sum(name.startswith(FROZEN) for name in V.graph.constants)
+        _planned.append(PlannedGraph(int(peak), frozen))
         return order
 
     memory.reorder_for_peak_memory = observed  # type: ignore[assignment]
@@ -242,14 +263,14 @@ def readings(program: PyTorchProgram) -> dict[str, Reading]:
         "constants": NOT_COMPILED,
     }  # fmt: skip
     if compiled is not None:
-        scope, cache, _ = compiled.readings()
+        scope, cache, _, constants = compiled.readings()
         read |= {
             "compiler": "inductor",
             "compile_scope": scope,
             "autotuning": autotuned or compiled.options["max_autotune"],
             "graphs": compiled.options["triton.cudagraphs"] if on_gpu else NO_GRAPHS_ON_CPU,
             "compilation_cache": cache,
-            "constants": compiled.options["freezing"],
+            "constants": constants,
         }
     return read
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.builders import process, serving
 from tests.workers.listener import RecordingListener
-from xibench.measure.clock import MonotonicClock
+from xibench.measure.loop import MonotonicClock
 from xibench.record.schema import Compile, Copy, Matmul, Measured, Process, Queries
 from xibench.record.text import decode_exactly, encode_exactly
 from xibench.workers import messages

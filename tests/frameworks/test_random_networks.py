@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, note, settings
+from hypothesis import HealthCheck, Phase, event, find, given, note, settings
 
 from frameworks import blueprint
 from frameworks.api import FRAMEWORKS, Verifiable, load
@@ -19,7 +19,7 @@ from frameworks.blueprint import BatchNorm, Conv, Network, infer_shapes, paramet
 from frameworks.cost import cost
 from frameworks.reference import build
 from frameworks.reference import program as reference
-from frameworks.rewrites import fold_batch_norm
+from frameworks.rewrites import fold_batch_norm, merge_branches
 from tests.frameworks.layer_mistakes import MISTAKES, make
 from tests.frameworks.random_networks import (
     describe,
@@ -144,6 +144,24 @@ def test_folding_batch_norm_keeps_the_output(network: Network) -> None:
     )
     kept = build(network, weights=given.weights)(given.images)
     assert deviation(build(folded, weights=weights)(given.images), kept) <= TOLERANCE
+
+
+@settings(max_examples=200, **REPRODUCIBLE)
+@given(networks())
+def test_merging_branches_keeps_the_output(network: Network) -> None:
+    note(describe(network))
+    given = inputs(network)
+    merged, weights = merge_branches(network, given.weights)
+    event("merged" if merged != network else "nothing to merge")
+    kept = build(network, weights=given.weights)(given.images)
+    assert deviation(build(merged, weights=weights)(given.images), kept) <= TOLERANCE
+
+
+def test_random_networks_have_branches_to_merge() -> None:
+    def merges(network: Network) -> bool:
+        return merge_branches(network, inputs(network).weights)[0] != network
+
+    find(networks(), merges, settings=settings(max_examples=200, **(REPRODUCIBLE | {"phases": (Phase.generate,)})))
 
 
 def _siblings(left: str, right: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,18 @@ from numpy.typing import NDArray
 from frameworks import process
 from frameworks.api import FRAMEWORKS, IMPLEMENTATIONS, THIRD_PARTY, Program, load
 from frameworks.architectures import network
+from frameworks.blueprint import Activation, Conv, Dense, GlobalAveragePool, Network
 from frameworks.errors import MissingFramework, UnknownName, Unsupported
 from frameworks.recipes import DEVICES, RECIPES
+from frameworks.task import Batch
 from tests.frameworks.programs import prepare, step
 
 COMPILERS = {"pytorch": "inductor", "tensorflow": "xla", "jax": "xla"}
 LOWERINGS = ("depthwise=shifted", "pointwise=product", "unpadded=cropped", "strided=columns", "pools=shifted")
 BUILT = network("xception", "narrow", resolution=75)
+TINY = Network("tiny", "default", None, (9, 9, 3), (
+    Conv("conv", 8, (3, 3), bias=True), Activation("relu"), GlobalAveragePool("pool"), Dense("logits", 5),
+))  # fmt: skip
 BATCH = np.random.default_rng(0).uniform(-1, 1, (1, 75, 75, 3)).astype(np.float32)
 
 
@@ -173,6 +179,7 @@ def test_vectors_are_requested_from_xla_and_recorded(monkeypatch: pytest.MonkeyP
         stepped("jax", "default+vectors=512")
 
 
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # PyTorch's own autotuning uses it
 def test_torchinductor_options_of_tuned_on_a_gpu_compute_the_same_on_a_cpu() -> None:
     """On a CPU, CUDA graphs have no effect, but freezing and autotuning do."""
     chosen = FRAMEWORKS["pytorch"].recipe("tuned", "cuda").choices
@@ -182,6 +189,39 @@ def test_torchinductor_options_of_tuned_on_a_gpu_compute_the_same_on_a_cpu() -> 
     assert program.readings().settings["constants"] is True
     assert program.readings().settings["compile_scope"] == "forward"
     assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
+
+
+@pytest.mark.parametrize(("compiler", "frozen"), [("inductor", False), ("frozen", True)])
+def test_freezing_gives_onednn_packed_kernels_with_the_relu_that_follows(
+    compiler: str, frozen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from torch._inductor.utils import run_and_get_code
+
+    torch.compiler.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))  # a graph from a cache is not planned
+    program = prepare("pytorch", TINY, f"tuned+compiler={compiler}")
+    if program.substitutions:
+        pytest.skip(program.substitutions[0].why)
+    placed = program.put(Batch(np.ones((1, 9, 9, 3), np.float32)))
+    with torch.inference_mode():
+        _, (code,) = run_and_get_code(program.call, placed)  # type: ignore[attr-defined]
+    program.synchronise(program.step(placed))
+    assert ("mkldnn._convolution_pointwise" in code, "'relu'" in code) == (frozen, frozen)
+    assert program.readings().settings["constants"] is frozen
+    assert not program.substitutions
+
+
+def test_freezing_without_effect_is_a_substitution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    torch.compiler.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("frameworks.pytorch.program.IN_DYNAMO", {})  # as in a PyTorch with another name for it
+    program = prepare("pytorch", TINY, "default+compiler=frozen")
+    step(program, np.ones((1, 9, 9, 3), np.float32))
+    assert program.readings().settings["constants"] is False
+    assert [missing.ran for missing in program.substitutions] == ["parameters as inputs"]
 
 
 @pytest.mark.slow

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from frameworks.architectures import network
-from frameworks.blueprint import BatchNorm, Conv, infer_shapes, parameters
-from frameworks.rewrites import fold_batch_norm
-from frameworks.weights import check, initial
+from frameworks.blueprint import BatchNorm, Conv, Network, infer_shapes, parameters
+from frameworks.rewrites import fold_batch_norm, merge_branches
+from frameworks.weights import Array, check, initial
 
 
 @pytest.mark.parametrize("model", ["xception", "inception_v3", "resnet50"])
@@ -48,6 +48,31 @@ def test_a_folded_network_computes_the_same(model: str, variant: str) -> None:
         plain = build(built, weights=weights, precision="fp64")(x)
         rewritten = build(folded, weights=folded_weights, precision="fp64")(x)
     assert torch.max((plain - rewritten).abs()) / plain.abs().max() < 1e-12
+
+
+@pytest.mark.parametrize(("variant", "modules"), [("narrow", 9), ("narrow+torchvision", 0)])
+def test_merged_modules_compute_the_same(variant: str, modules: int) -> None:
+    """All nine modules that keep the size are merged, unless a pool averages the border, which a bias would change."""
+    import torch
+
+    from frameworks.pytorch import build
+
+    folded, weights = fold_batch_norm(*with_weights("inception_v3", variant))
+    before = dict(weights)
+    merged, merged_weights = merge_branches(folded, weights)
+    assert sum(p.path.endswith(".merged") for p in infer_shapes(merged)) == modules
+    check(merged, merged_weights)
+    assert weights.keys() == before.keys()
+    x = torch.from_numpy(np.random.default_rng(0).uniform(-1, 1, (2, 3, 75, 75)))
+    with torch.no_grad():
+        plain = build(folded, weights=weights, precision="fp64")(x)
+        rewritten = build(merged, weights=merged_weights, precision="fp64")(x)
+    assert torch.max((plain - rewritten).abs()) / plain.abs().max() < 1e-12
+
+
+def with_weights(model: str, variant: str) -> tuple[Network, dict[str, Array]]:
+    built = network(model, variant, resolution=75)
+    return built, initial(built)
 
 
 def test_folding_does_not_change_its_input() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -199,6 +200,7 @@ def test_torch_compile_reports_its_graphs_cache_and_scratch_memory(
 def test_scratch_memory_of_torch_compile_is_the_peak_of_live_buffers_without_outputs() -> None:
     from torch._inductor import memory
     from torch._inductor.memory import BufferInfo
+    from torch._inductor.virtualized import V
 
     from frameworks.pytorch import settings
 
@@ -206,14 +208,15 @@ def test_scratch_memory_of_torch_compile_is_the_peak_of_live_buffers_without_out
         (1000, (0, -1)), (10, (0, 1)), (20, (1, 2)), (25, (2, 2))
     ))  # fmt: skip
     timeline: tuple[list[BufferInfo], dict[Any, Any], dict[Any, Any]] = ([kept, first, second, last], {}, {})
-    with pytest.MonkeyPatch.context() as patch:
+    constants = {"_frozen_param3": None, "constant0": None}
+    with pytest.MonkeyPatch.context() as patch, V.set_graph_handler(SimpleNamespace(constants=constants)):  # type: ignore[arg-type]
         patch.setattr(memory, "compute_memory_timeline", lambda *_: timeline)
         patch.setattr(memory, "reorder_for_peak_memory", lambda nodes, *_: nodes)
         patch.setattr(settings, "_planned", [])
         settings._observe_schedules.__wrapped__()
         schedule: Any = memory.reorder_for_peak_memory
         assert schedule([None] * 3, {}, {}, set(), set()) == [None] * 3
-        assert settings._planned == [45]
+        assert settings._planned == [settings.PlannedGraph(scratch_bytes=45, frozen_parameters=1)]
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 PRELUDE = """
 import json, os
 from pathlib import Path
-from xibench.measure.clock import FakeClock, MonotonicClock
+from tests.measure.fake_clock import FakeClock
+from xibench.measure.loop import MonotonicClock
 from xibench.measure.nvml import Monitor, NoNvml
 
 def cards(*described):

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from xibench.measure.clock import FakeClock, MonotonicClock, read_cost_s
+from tests.measure.fake_clock import FakeClock
+from xibench.measure.loop import MonotonicClock, read_cost_s
 
 
 def test_the_real_clock_is_monotonic_and_states_its_resolution() -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.measure.fake_clock import FakeClock
 from tests.measure.kernel import Kernel
 from xibench.measure import nvml
-from xibench.measure.clock import FakeClock
 from xibench.measure.conditions import ConditionSampler, During, read
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor

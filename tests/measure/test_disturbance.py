@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from xibench.measure.clock import MonotonicClock
 from xibench.measure.conditions import (
     Conditions,
     ConditionSampler,
@@ -20,6 +19,7 @@ from xibench.measure.conditions import (
     GpuConditions,
     disturbances,
 )
+from xibench.measure.loop import MonotonicClock
 from xibench.measure.nvml import Monitor
 
 CARD = GpuConditions(

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.measure.fake_clock import FakeClock
 from xibench.measure import nvml
-from xibench.measure.clock import FakeClock
 from xibench.measure.energy import EnergyMeter, Rapl, idle, trapezoids
 from xibench.measure.nvml import Monitor
 

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from xibench.measure.clock import FakeClock
+from tests.measure.fake_clock import FakeClock
 from xibench.measure.loop import Samples, measure, overhead_s
 from xibench.measure.phase import Phase
-from xibench.measure.stopping import Limits, rule_of
-from xibench.measure.warmup import Warmup, WarmupLimits
+from xibench.measure.stopping import Limits, Warmup, WarmupLimits, rule_of
 
 
 class Device:

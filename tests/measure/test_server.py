@@ -5,7 +5,7 @@ from statistics import fmean
 import numpy as np
 import pytest
 
-from xibench.measure.clock import FakeClock
+from tests.measure.fake_clock import FakeClock
 from xibench.measure.server import highest_rate, poisson_arrivals, serve
 
 

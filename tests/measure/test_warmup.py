@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from scipy.stats import kendalltau
 
-from xibench.measure.warmup import Warmup, WarmupLimits, mann_kendall, window
+from xibench.measure.stopping import Warmup, WarmupLimits, mann_kendall, window
 
 
 def discarded(limits: WarmupLimits, seconds: Iterable[float]) -> tuple[int, str | None]:

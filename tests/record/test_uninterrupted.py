@@ -12,8 +12,8 @@ import pytest
 
 from tests.builders import attempt, header, small_case
 from xibench.errors import Interrupted
+from xibench.record.files import ENDING, ScratchFolder, uninterrupted
 from xibench.record.store import RunFile, read
-from xibench.record.uninterrupted import ENDING, ScratchFolder, uninterrupted
 
 
 @pytest.fixture(autouse=True)

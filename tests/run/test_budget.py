@@ -7,8 +7,8 @@ import pytest
 
 from tests import builders
 from tests.builders import header, small_case
+from tests.measure.fake_clock import FakeClock
 from tests.run.conftest import Listener, Quiet, StandIn
-from xibench.measure.clock import FakeClock
 from xibench.record.schema import Attempt, Case, SamplingConfig
 from xibench.record.store import RunFile, read
 from xibench.run import estimate

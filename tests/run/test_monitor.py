@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tests.builders import attempt, small_case
-from xibench.measure.clock import FakeClock
+from tests.measure.fake_clock import FakeClock
 from xibench.measure.machine import Machine, others_cpu_s
 from xibench.measure.nvml import Reading
 from xibench.measure.phase import Phase

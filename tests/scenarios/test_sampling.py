@@ -6,10 +6,10 @@ from typing import cast
 import msgspec
 import pytest
 
-from xibench.measure.stopping import StoppingRule
+from xibench.measure.stopping import EndsBy, StoppingRule
 from xibench.record.schema import SamplingConfig
 from xibench.scenarios.prepared import PreparedCase
-from xibench.scenarios.sampling import LIMIT_SHARE, Deadlines, EndsBy, stopping_rule, warmup_rule
+from xibench.scenarios.sampling import LIMIT_SHARE, Deadlines, stopping_rule, warmup_rule
 
 SAMPLING = SamplingConfig(
     warmup_steps=1, max_warmup_steps=50, warmup_budget_s=60.0, min_steps=3, max_steps=1000, budget_s=30.0,

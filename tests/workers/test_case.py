@@ -17,8 +17,8 @@ from frameworks.task import Batch, Task
 from frameworks.task import Result as StepResult
 from frameworks.weights import Weights, digest, initial
 from tests.builders import small_case
+from tests.measure.fake_clock import FakeClock
 from tests.workers.listener import RecordingListener
-from xibench.measure.clock import FakeClock
 from xibench.measure.machine import buffers_needed
 from xibench.measure.phase import Phase
 from xibench.measure.statistics import samples_needed

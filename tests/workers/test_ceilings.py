@@ -9,8 +9,8 @@ import pytest
 
 from frameworks.api import Prepares
 from frameworks.errors import Unsupported
+from tests.measure.fake_clock import FakeClock
 from tests.workers.listener import RecordingListener
-from xibench.measure.clock import FakeClock
 from xibench.measure.phase import Phase
 from xibench.workers import ceilings
 from xibench.workers.messages import Ceilings, MeasureCeilings

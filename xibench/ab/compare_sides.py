@@ -23,12 +23,12 @@ from xibench.errors import UsageError
 from xibench.measure import comparing
 from xibench.record import environment, pair_metrics
 from xibench.record.comparison import Compared, Comparison
+from xibench.record.files import ScratchFolder
 from xibench.record.format import duration
 from xibench.record.pair_comparison import Series, all_series, comparison, decide, of_series
 from xibench.record.pair_store import PairsFile
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader, Procedure
 from xibench.record.schema import Case, Surroundings
-from xibench.record.uninterrupted import ScratchFolder
 from xibench.run import execute, plan
 from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection

@@ -66,7 +66,7 @@ def diagnose() -> DoctorReport:
     from frameworks.api import FRAMEWORKS
     from frameworks.process import programs_folder
     from xibench.measure import conditions
-    from xibench.measure.clock import MonotonicClock
+    from xibench.measure.loop import MonotonicClock
     from xibench.measure.nvml import Monitor
     from xibench.record.environment import read
 

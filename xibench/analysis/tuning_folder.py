@@ -15,8 +15,9 @@ import msgspec
 
 from xibench import __version__
 from xibench.analysis.tuning import SearchResult, Stage, search
-from xibench.errors import InputError, Interrupted, StoreError, saying_if_interrupted
-from xibench.record import lines, recipe_file
+from xibench.errors import InputError, Interrupted, StoreError
+from xibench.record import files, recipe_file
+from xibench.record.files import saying_if_interrupted
 from xibench.record.recipe_file import Gain, RecipeFile
 from xibench.record.schema import Case, Record
 from xibench.record.store import read
@@ -199,7 +200,7 @@ class TuningFolder:
     def _write(self) -> None:
         path = self.path / PLAN_FILE
         try:
-            lines.put(path, msgspec.json.format(encode(self.plan), indent=2) + b"\n")
+            files.put(path, msgspec.json.format(encode(self.plan), indent=2) + b"\n")
         except OSError as error:
             raise StoreError(f"{path} cannot be written: {error.strerror}; name another folder with --folder") from None
 

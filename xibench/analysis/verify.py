@@ -31,7 +31,7 @@ from xibench.analysis.checks import (
 )
 from xibench.analysis.mistakes import MISTAKES, Mistake
 from xibench.analysis.verify_workers import Workers, gather
-from xibench.record.uninterrupted import ScratchFolder
+from xibench.record.files import ScratchFolder
 from xibench.workers.messages import ForwardPass
 
 RESOLUTIONS: Final[Mapping[str, tuple[int, ...]]] = {

@@ -13,7 +13,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from xibench.measure.clock import Clock
+from xibench.measure.loop import Clock
 from xibench.measure.machine import CoreTime, Machine, NotReported
 from xibench.measure.nvml import Monitor, Reading
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from xibench.measure.clock import Clock
+from xibench.measure.loop import Clock
 from xibench.measure.nvml import Monitor, NoNvml
 
 SAME_COUNTER_UJ: Final = 1_000_000

@@ -1,17 +1,53 @@
-"""The loop: one function of callables. It knows no framework, prints nothing and writes no file."""
+"""The timing loop, one function of callables, and the clock that it reads. It knows no framework and writes no file."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-from xibench.measure.clock import Clock
 from xibench.measure.phase import Phase
 from xibench.measure.stopping import StoppingRule
 
 Output = TypeVar("Output")
+SPIN_S: Final = 0.0005  # busy-wait for the last part of a wait: the kernel wakes a sleeper up to about 0.1 ms late
+
+
+class Clock(Protocol):
+    """The interface of the timing loop to a clock."""
+
+    @property
+    def name(self) -> str:
+        """Name for the record, including the platform's clock behind it."""
+
+    @property
+    def resolution_s(self) -> float | None:
+        """Smallest difference in seconds that the platform promises to resolve; None if not applicable."""
+
+    def now(self) -> float:
+        """Return the seconds since an arbitrary moment; never decreases."""
+
+    def wait_until(self, moment_s: float) -> None:
+        """Return when `now()` has reached `moment_s`; immediately if that is in the past."""
+
+
+class MonotonicClock:
+    """Python's `time.perf_counter`: monotonic, the clock with the highest resolution on the platform."""
+
+    name: Final = f"time.perf_counter, {time.get_clock_info('perf_counter').implementation}"
+    resolution_s: Final[float | None] = time.get_clock_info("perf_counter").resolution
+
+    def now(self) -> float:
+        """Return the seconds since an arbitrary moment."""
+        return time.perf_counter()
+
+    def wait_until(self, moment_s: float) -> None:
+        """Sleep until half a millisecond before the moment, then busy-wait."""
+        while (left := moment_s - time.perf_counter()) > 0:
+            if left > SPIN_S:
+                time.sleep(left - SPIN_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +101,11 @@ def measure(
         if device_time is not None:
             device_s.append(device_time())
     on_phase(Phase.DONE)
-    return Samples(first_step_s, warmup_s, warmup_stopped_by, steps_s, _complete(device_s), stopped_by, output)
+
+    # A series in which a step is missing is none.
+    known = [seconds for seconds in device_s if seconds is not None]
+    device_steps_s = known if known and len(known) == len(steps_s) else None
+    return Samples(first_step_s, warmup_s, warmup_stopped_by, steps_s, device_steps_s, stopped_by, output)
 
 
 def timed(
@@ -90,7 +130,12 @@ def overhead_s(clock: Clock, synchronise: Callable[[Output], None], output: Outp
     return median(timed(lambda _: output, number, synchronise, clock)[0] for number in range(steps))
 
 
-def _complete(series: list[float | None]) -> list[float] | None:
-    """The series if it is not empty and none of it is missing."""
-    known = [seconds for seconds in series if seconds is not None]
-    return known if known and len(known) == len(series) else None
+def read_cost_s(clock: Clock, batches: int = 25, readings: int = 100) -> float:
+    """Return the duration of one clock reading in seconds: the median over batches of consecutive readings."""
+    costs = []
+    for _ in range(batches):
+        began = clock.now()
+        for _ in range(readings - 1):
+            clock.now()
+        costs.append((clock.now() - began) / readings)
+    return median(costs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from xibench.measure.clock import Clock
+from xibench.measure.loop import Clock
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,20 +1,27 @@
-"""When a process has measured enough: objects with three verbs (begin, add, finished), and limits with units.
+"""When steps have settled and when there are enough: rules with three verbs (begin, add, finished), limits with units.
 
-The verbs are called between steps, outside of the timed section. A rule costs microseconds at each call, on average
-over its calls, whatever it has seen.
+`Warmup` ends the warm-up, by a test for a trend in the discarded steps; the other rules end the timed steps. The verbs
+are called between steps, outside of the timed section. A rule costs microseconds at each call, on average over its
+calls, whatever it has seen.
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from itertools import combinations
 from typing import Final, Protocol
 
 CONFIDENCE: Final = 0.95
 NORMAL_QUANTILE: Final = 1.959964  # of (1 + CONFIDENCE) / 2
 EXACT_UP_TO: Final = 100  # steps for which the ranks of the interval are computed from the binomial distribution itself
+SIGNIFICANCE: Final = 0.05  # of the test for a trend, two-sided
+MIN_WINDOW: Final = 5  # steps: with four, not even a steady rise is rarer than 5 % by chance
+MAX_WINDOW: Final = 20  # steps
+NO_TREND: Final = "no trend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +32,15 @@ class Limits:
     max_steps: int  # timed steps at most
     budget_s: float  # no timed step starts this long after the first of them, once min_steps are done
     half_width: float | None = None  # share of the median below which half its 95 % interval is narrow enough
+
+
+@dataclass(frozen=True, slots=True)
+class WarmupLimits:
+    """How many steps are discarded after the first one."""
+
+    min_steps: int  # whatever they take
+    max_steps: int  # at most, even if a trend goes on
+    budget_s: float  # no step of the warm-up starts this long after its first, once min_steps are done
 
 
 class StoppingRule(Protocol):
@@ -48,50 +64,88 @@ def rule_of(limits: Limits) -> StoppingRule:
     return AnyOf([FixedCount(limits.max_steps), AnyOf(later, min_steps=limits.min_steps)])
 
 
-class FixedCount:
-    """Finished after a number of steps, and never before the first."""
+@dataclass
+class StepsSoFar:
+    """What a rule has been told: base of the rules. Each keeps its own steps."""
 
-    def __init__(self, max_steps: int) -> None:
-        self._max_steps = max_steps
-        self._steps = 0
+    began_s: float = field(default=0.0, init=False)  # on the clock that is passed to `begin`
+    steps: list[float] = field(default_factory=list, init=False)  # in seconds
 
     def begin(self, now_s: float) -> None:
-        """Forgets earlier steps."""
-        self._steps = 0
+        """Steps start now; forgets earlier ones."""
+        self.began_s = now_s
+        self.steps = []
 
     def add(self, step_s: float) -> None:
-        """Counts a step; its length does not matter to this rule."""
-        self._steps += 1
+        """One more step."""
+        self.steps.append(step_s)
+
+
+@dataclass
+class Warmup(StepsSoFar):
+    """Ends the warm-up when the last half of the discarded steps shows no trend, or at a limit.
+
+    The half is at least 5 and at most 20 steps, so that 5 are discarded where no limit cuts that off. A trend upwards
+    is one too: a processor that gets hot slows down. Five steps show only a trend that never turns back; a slower one
+    is seen later or not at all, and the discarded steps stay in the record for whoever doubts it.
+    """
+
+    limits: WarmupLimits
+
+    def finished(self, now_s: float) -> str | None:
+        """`no trend`, `max_warmup_steps 50` or `warmup_budget_s 10.0`; None while it goes on."""
+        n, limits = len(self.steps), self.limits
+        if limits.min_steps <= n and n >= MIN_WINDOW and mann_kendall(self.steps[-window(n) :]) > SIGNIFICANCE:
+            return NO_TREND
+        if n >= limits.max_steps:
+            return f"max_warmup_steps {limits.max_steps}"
+        if n >= limits.min_steps and now_s - self.began_s >= limits.budget_s:
+            return f"warmup_budget_s {limits.budget_s}"
+        return None
+
+
+@dataclass
+class FixedCount(StepsSoFar):
+    """Finished after a number of steps, and never before the first."""
+
+    max_steps: int
 
     def finished(self, now_s: float) -> str | None:
         """`max_steps 200`, with the number."""
-        return f"max_steps {self._max_steps}" if self._steps >= max(1, self._max_steps) else None
+        return f"max_steps {self.max_steps}" if len(self.steps) >= max(1, self.max_steps) else None
 
 
-class TimeBudget:
+@dataclass
+class TimeBudget(StepsSoFar):
     """Finished once a time has passed, and never before the first step."""
 
-    def __init__(self, budget_s: float) -> None:
-        self._budget_s = budget_s
-        self._began_s = 0.0
-        self._steps = 0
-
-    def begin(self, now_s: float) -> None:
-        """Starts the budget."""
-        self._began_s = now_s
-        self._steps = 0
-
-    def add(self, step_s: float) -> None:
-        """Notes that there was a step; its length does not matter to this rule, which is told the time."""
-        self._steps += 1
+    budget_s: float
 
     def finished(self, now_s: float) -> str | None:
         """`budget_s 10.0`, with the budget."""
-        over = self._steps > 0 and now_s - self._began_s >= self._budget_s
-        return f"budget_s {self._budget_s}" if over else None
+        return f"budget_s {self.budget_s}" if self.steps and now_s - self.began_s >= self.budget_s else None
 
 
-class RelativeHalfWidth:
+@dataclass
+class EndsBy(StepsSoFar):
+    """Finished if another step as long as the previous one would end too late; perhaps before the first.
+
+    moment_s: the deadline, on the clock that is passed to `begin`. reason: what `finished` returns.
+    share: the part of the time between `begin` and the deadline that may be used.
+    """
+
+    moment_s: float
+    reason: str
+    share: float = 1.0
+
+    def finished(self, now_s: float) -> str | None:
+        """The reason if there is no time for another step."""
+        ends_s = self.began_s + self.share * (self.moment_s - self.began_s)
+        return self.reason if now_s + sum(self.steps[-1:]) > ends_s else None
+
+
+@dataclass
+class RelativeHalfWidth(StepsSoFar):
     """Finished when half the order-statistic interval of the median is at most a share of the median.
 
     The interval takes the steps as independent and is looked at after each one, so that its true coverage is below
@@ -99,60 +153,44 @@ class RelativeHalfWidth:
     two hundred steps it is looked at each time that there are 1 % more: sorting a million steps takes milliseconds.
     """
 
-    def __init__(self, half_width: float) -> None:
-        self._half_width = half_width
-        self._steps: list[float] = []
-        self._next_look = 0  # number of steps
-
-    def begin(self, now_s: float) -> None:
-        """Forgets earlier steps."""
-        self._steps = []
-        self._next_look = 0
-
-    def add(self, step_s: float) -> None:
-        """Keeps a step; those before it may be in order already."""
-        self._steps.append(step_s)
+    half_width: float
 
     def finished(self, now_s: float) -> str | None:
         """`half_width 0.01`, with the share; never with fewer than six steps, which hold no 95 % interval."""
-        steps = self._steps
-        if len(steps) < self._next_look:
+        steps, n = self.steps, len(self.steps)
+        rank = lower_rank(n)
+        if rank is None or n % max(1, n // 100):
             return None
-        self._next_look = len(steps) + len(steps) // 100
         steps.sort()  # of a list that was sorted and has grown by a few steps, only these are moved
-        rank = lower_rank(len(steps))
-        if rank is None:
-            return None
-        half = (steps[len(steps) - rank] - steps[rank - 1]) / 2
-        middle = (steps[(len(steps) - 1) // 2] + steps[len(steps) // 2]) / 2
-        return f"half_width {self._half_width}" if half <= self._half_width * middle else None
+        half = (steps[n - rank] - steps[rank - 1]) / 2
+        middle = (steps[(n - 1) // 2] + steps[n // 2]) / 2
+        return f"half_width {self.half_width}" if half <= self.half_width * middle else None
 
 
-class AnyOf:
+@dataclass
+class AnyOf(StepsSoFar):
     """Finished as soon as one of its rules is and `min_steps` are done."""
 
-    def __init__(self, rules: Sequence[StoppingRule], min_steps: int = 1) -> None:
-        self._rules = tuple(rules)
-        self._min_steps = min_steps
-        self._steps = 0
+    rules: Sequence[StoppingRule]
+    min_steps: int = 1
 
     def begin(self, now_s: float) -> None:
         """Begins every rule."""
-        self._steps = 0
-        for rule in self._rules:
+        super().begin(now_s)
+        for rule in self.rules:
             rule.begin(now_s)
 
     def add(self, step_s: float) -> None:
         """Tells every rule of the step."""
-        self._steps += 1
-        for rule in self._rules:
+        super().add(step_s)
+        for rule in self.rules:
             rule.add(step_s)
 
     def finished(self, now_s: float) -> str | None:
         """What the first finished rule says, in the order in which they were given."""
-        if self._steps < self._min_steps:
+        if len(self.steps) < self.min_steps:
             return None
-        return next((reason for rule in self._rules if (reason := rule.finished(now_s)) is not None), None)
+        return next((reason for rule in self.rules if (reason := rule.finished(now_s)) is not None), None)
 
 
 @lru_cache(maxsize=EXACT_UP_TO + 1)
@@ -174,3 +212,51 @@ def lower_rank(n: int) -> int | None:
     if n <= EXACT_UP_TO:
         return _exact_lower_rank(n) or None
     return math.floor((n + 1 - NORMAL_QUANTILE * math.sqrt(n)) / 2)
+
+
+def window(n: int) -> int:
+    """How many of n discarded steps, counted from the last, are looked at: half of them, at least 5, at most 20."""
+    return min(MAX_WINDOW, max(MIN_WINDOW, n // 2))
+
+
+def mann_kendall(values: Sequence[float]) -> float:
+    """Two-sided p of the Mann-Kendall test that the values, in the order taken, have no monotone trend.
+
+    S is the number of pairs that rise minus the number that fall (Mann 1945, Econometrica 13, 245-259). Without ties
+    the distribution of S is exact; with ties it is normal, with the variance for tied groups and a continuity
+    correction (Gilbert 1987, Statistical Methods for Environmental Pollution Monitoring, section 16.4).
+    """
+    score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(values, 2))
+    ties = [count for count in Counter(values).values() if count > 1]
+    if not ties:
+        return _exact_p(len(values), abs(score))
+    n = len(values)
+    variance = (_spread(n) - sum(_spread(count) for count in ties)) / 18
+    if variance == 0 or score == 0:
+        return 1.0
+    return math.erfc((abs(score) - 1) / math.sqrt(2 * variance))
+
+
+def _spread(n: int) -> int:
+    return n * (n - 1) * (2 * n + 5)
+
+
+@cache
+def _exact_p(n: int, score: int) -> float:
+    """P(|S| >= score) over all orders of n values.
+
+    An order with k inversions has S = n(n-1)/2 - 2k, and S is symmetric about 0.
+    """
+    if score <= 0:
+        return 1.0
+    counts = _inversions(n)
+    return 2 * sum(counts[: (n * (n - 1) // 2 - score) // 2 + 1]) / math.factorial(n)
+
+
+@cache
+def _inversions(n: int) -> tuple[int, ...]:
+    """How many of the n! orders have 0, 1, 2, ... inversions (Knuth, The Art of Computer Programming 3, 5.1.1)."""
+    if n < 2:
+        return (1,)
+    fewer = _inversions(n - 1)
+    return tuple(sum(fewer[max(0, k - n + 1) : k + 1]) for k in range(len(fewer) + n - 1))

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from xibench.errors import Interrupted, NewerFormat, StoreError
-from xibench.record import lines, migrate
+from xibench.record import files, migrate
 from xibench.record.pairs import PAIRS_VERSION, Pair, PairsHeader
 
 
@@ -39,7 +39,7 @@ class PairsFile:
         self.path = path if path.suffix == ".jsonl" else path / _file_name(header)
         self.header = header
         try:
-            self._descriptor = lines.create(self.path)
+            self._descriptor = files.create(self.path)
         except OSError as error:
             if self.path.is_file():
                 raise StoreError(
@@ -47,7 +47,7 @@ class PairsFile:
                 ) from None
             raise _unwritable(self.path, error) from None
         try:
-            lines.append(self._descriptor, header)
+            files.append(self._descriptor, header)
         except BaseException as error:  # Ctrl-C, too: a file without a pair says nothing
             os.close(self._descriptor)
             with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ class PairsFile:
             StoreError: The pair cannot be written; the file is then as it was before.
         """
         try:
-            lines.append(self._descriptor, pair)
+            files.append(self._descriptor, pair)
         except OSError as error:
             raise _unwritable(self.path, error) from None
 
@@ -97,7 +97,7 @@ def read(path: str | Path) -> Pairs:
         content = path.read_bytes()
     except OSError as error:
         raise StoreError(f"file of pairs {path} cannot be read: {error.strerror}; name one of `xibench ab`") from None
-    first, *rest = [line for _, line in lines.split(content)[0]] or [b""]
+    first, *rest = [line for _, line in files.split(content)[0]] or [b""]
     try:
         version = msgspec.json.decode(first, type=dict).get("pairs_version", 0)
         if version > PAIRS_VERSION:

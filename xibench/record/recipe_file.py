@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from xibench.errors import InputError, StoreError
-from xibench.record import lines
+from xibench.record import files
 from xibench.record.schema import Case
 from xibench.record.text import encode
 
@@ -66,6 +66,6 @@ def read(path: str | Path) -> RecipeFile:
 def write(path: Path, found: RecipeFile) -> None:
     """Whole or not at all, in place of an earlier one. Raises StoreError."""
     try:
-        lines.put(path, msgspec.json.format(encode(found), indent=2) + b"\n")
+        files.put(path, msgspec.json.format(encode(found), indent=2) + b"\n")
     except OSError as error:
         raise StoreError(f"recipe file {path} cannot be written: {error.strerror}; name another with --out") from None

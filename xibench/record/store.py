@@ -18,11 +18,11 @@ from typing import Final
 import msgspec
 
 from xibench.errors import Interrupted, NewerFormat, NoSuchFile, StoreError
-from xibench.record import lines, migrate
+from xibench.record import files, migrate
+from xibench.record.files import uninterrupted
 from xibench.record.index import AttemptIndex
 from xibench.record.schema import FORMAT_VERSION, Attempt, Calibration, Header, Record
 from xibench.record.text import shell_word
-from xibench.record.uninterrupted import uninterrupted
 
 Line = Attempt | Calibration
 _DECODER: Final[msgspec.json.Decoder[Line]] = msgspec.json.Decoder(Line)
@@ -85,7 +85,7 @@ class RunFile(AbstractContextManager["RunFile"]):
         if path.suffix != ".jsonl":
             path = path / file_name(header)
         try:
-            descriptor = lines.create(path)
+            descriptor = files.create(path)
         except OSError as error:
             if path.is_file():
                 raise StoreError(
@@ -94,7 +94,7 @@ class RunFile(AbstractContextManager["RunFile"]):
                 ) from None
             raise _refused(path, "made", error, "name a folder that can be written") from None
         try:
-            lines.append(descriptor, header)
+            files.append(descriptor, header)
         except BaseException as error:  # Ctrl-C, too: a file without an attempt would be the latest run
             path.unlink()
             os.close(descriptor)
@@ -123,7 +123,7 @@ class RunFile(AbstractContextManager["RunFile"]):
             read(path)  # raises an error of its own if the file cannot be read either
             raise _refused(path, "written", error, "copy it to where it can be") from None
         try:
-            if writer := lines.lock(descriptor):
+            if writer := files.lock(descriptor):
                 raise StoreError(f"run file {path} is being written by {writer}; wait until that has ended, or end it")
             run = read(path)
             _refuse_older(path)
@@ -145,7 +145,7 @@ class RunFile(AbstractContextManager["RunFile"]):
         """
         with uninterrupted():
             try:
-                lines.append(self._descriptor, line)
+                files.append(self._descriptor, line)
             except OSError as error:
                 cure = f"what it holds is valid: make room, then `{resume_command(self.path)}`"
                 raise _refused(self.path, "written", error, cure) from None
@@ -192,7 +192,7 @@ def read(path: str | Path) -> Run:
         raise NoSuchFile(f"run file {path} does not exist; `xibench run` writes one into results/runs") from None
     except OSError as error:
         raise _refused(path, "read", error, "name a file that `xibench run` wrote") from None
-    whole, rest = lines.split(content)
+    whole, rest = files.split(content)
     if not whole:
         raise StoreError(f"run file {path} has no whole header line: nothing was measured; delete it and run anew")
 
@@ -248,7 +248,7 @@ def _began(path: Path) -> tuple[float, float]:
 def _first_line(path: Path) -> bytes:
     """Return the first line that is not blank, without reading the rest of the file; empty if there is none."""
     with path.open("rb") as file:
-        return next((text for line in file if (text := line.removeprefix(lines.BYTE_ORDER_MARK).strip())), b"")
+        return next((text for line in file if (text := line.removeprefix(files.BYTE_ORDER_MARK).strip())), b"")
 
 
 def _format_version(path: Path, line: bytes) -> int:

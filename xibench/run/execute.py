@@ -22,6 +22,7 @@ from frameworks.process import process_environment, programs_folder
 from xibench import __version__
 from xibench.errors import InputError, Interrupted, StoreError, UsageError
 from xibench.record import environment as environments
+from xibench.record.files import ScratchFolder
 from xibench.record.schema import (
     FORMAT_VERSION,
     Attempt,
@@ -36,7 +37,6 @@ from xibench.record.schema import (
     Surroundings,
 )
 from xibench.record.store import RunFile, resume_command
-from xibench.record.uninterrupted import ScratchFolder
 from xibench.run import plan
 from xibench.run.ceilings import calibrate as measure_ceilings
 from xibench.run.ceilings import costs

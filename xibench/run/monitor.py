@@ -12,8 +12,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from xibench.measure import conditions, energy
-from xibench.measure.clock import Clock, MonotonicClock
 from xibench.measure.conditions import DisturbanceLimits, HasClockRates, disturbances
+from xibench.measure.loop import Clock, MonotonicClock
 from xibench.measure.machine import Machine
 from xibench.measure.nvml import Monitor
 from xibench.measure.phase import Phase

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from frameworks.api import Program
     from frameworks.manifest import DeviceMemory
     from frameworks.task import Batch, Result
-    from xibench.measure.clock import Clock
+    from xibench.measure.loop import Clock
     from xibench.measure.memory import HighWaterMark, HostPeak
     from xibench.measure.phase import Phase
     from xibench.record.schema import Case, Measured, SamplingConfig

@@ -10,15 +10,13 @@ the precision of the median ended the sampling first.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from xibench.measure.machine import buffers_needed, last_level_cache_bytes
 from xibench.measure.phase import Phase
-from xibench.measure.stopping import AnyOf, Limits, StoppingRule, rule_of
-from xibench.measure.warmup import Warmup, WarmupLimits
+from xibench.measure.stopping import AnyOf, EndsBy, Limits, StoppingRule, Warmup, WarmupLimits, rule_of
 from xibench.scenarios.prepared import Peaks
 
 if TYPE_CHECKING:
@@ -100,36 +98,6 @@ class Deadlines:
 
     limit_s: float
     budget_s: float | None = None
-
-
-@dataclass(slots=True)
-class EndsBy:
-    """A stopping rule: finished if another step as long as the previous one would end too late.
-
-    Args:
-        moment_s: the deadline, in seconds on the clock that is passed to `begin`.
-        reason: returned by `finished`.
-        share: fraction of the time between `begin` and the deadline that may be used.
-    """
-
-    moment_s: float
-    reason: str
-    share: float = 1.0
-    _ends_s: float = field(default=math.inf, init=False)
-    _last_s: float = field(default=0.0, init=False)
-
-    def begin(self, now_s: float) -> None:
-        """Start the time of which the share may be used."""
-        self._ends_s = now_s + self.share * (self.moment_s - now_s)
-        self._last_s = 0.0
-
-    def add(self, step_s: float) -> None:
-        """Keep the step time: the next step is expected to take as long."""
-        self._last_s = step_s
-
-    def finished(self, now_s: float) -> str | None:
-        """Return the reason if there is no time for another step; None otherwise."""
-        return self.reason if now_s + self._last_s > self._ends_s else None
 
 
 def warmup_rule(prepared: PreparedCase) -> StoppingRule:

@@ -23,8 +23,7 @@ from frameworks.recipes import Execution
 from frameworks.task import INFER, Batch, Result
 from frameworks.weights import digest, resolve
 from xibench.measure import nvml
-from xibench.measure.clock import Clock, MonotonicClock, read_cost_s
-from xibench.measure.loop import overhead_s
+from xibench.measure.loop import Clock, MonotonicClock, overhead_s, read_cost_s
 from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.environment import version

@@ -13,8 +13,7 @@ import psutil
 from frameworks.api import HasCeilings, Prepares, load
 from frameworks.errors import Unsupported
 from frameworks.recipes import Device, Precision
-from xibench.measure.clock import Clock, MonotonicClock
-from xibench.measure.loop import measure
+from xibench.measure.loop import Clock, MonotonicClock, measure
 from xibench.measure.machine import last_level_cache_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.measure.stopping import AnyOf, FixedCount, TimeBudget

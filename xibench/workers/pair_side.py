@@ -11,12 +11,11 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from xibench.measure.clock import Clock, MonotonicClock
-from xibench.measure.loop import timed
+from xibench.measure.loop import Clock, MonotonicClock, timed
 from xibench.measure.machine import move_to
 from xibench.measure.memory import HighWaterMark
 from xibench.measure.phase import Phase, PhaseListener
-from xibench.measure.warmup import Warmup, WarmupLimits
+from xibench.measure.stopping import Warmup, WarmupLimits
 from xibench.record.environment import version
 from xibench.record.schema import Case
 from xibench.workers import any_frameworks

@@ -27,7 +27,8 @@ from xibench.cli.planning import (
     refuse_beside_resume,
     refuse_others,
 )
-from xibench.errors import XibenchError, saying_if_interrupted
+from xibench.errors import XibenchError
+from xibench.record.files import saying_if_interrupted
 from xibench.record.text import shell_word
 
 if TYPE_CHECKING:

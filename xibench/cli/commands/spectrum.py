@@ -35,7 +35,8 @@ from xibench.cli.planning import (
     sampling,
     selection,
 )
-from xibench.errors import XibenchError, saying_if_interrupted
+from xibench.errors import XibenchError
+from xibench.record.files import saying_if_interrupted
 from xibench.record.text import shell_word
 
 

@@ -22,7 +22,7 @@ from xibench.cli.options import (
     whole_number,
 )
 from xibench.cli.planning import plan_search, refuse_beside_resume
-from xibench.errors import saying_if_interrupted
+from xibench.record.files import saying_if_interrupted
 from xibench.record.text import shell_command
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from frameworks.architectures import MODELS, OPERATORS
-from frameworks.architectures.variants import OF_THE_CASE
+from frameworks.architectures.fields import OF_THE_CASE
 from xibench.analysis.costs import block_costs
 from xibench.cli.render.terminal import table_of
 from xibench.record.format import NONE, count, error, figures, percent, seconds, size
