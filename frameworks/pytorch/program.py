@@ -108,7 +108,10 @@ def compiled(
 
     dynamo.config.recompile_limit = MAX_NETWORKS  # of one class in a process: the next one would run eagerly
     dynamo.config.fail_on_recompile_limit_hit = not dynamo.config.suppress_errors  # PyTorch refuses both together
-    return torch.compile(model, options=dict(options) or None), Compilation(options), ()
+
+    # Each shape by itself: otherwise a network would be compiled for all sizes, and run more slowly, if its process has
+    # compiled another one.
+    return torch.compile(model, options=dict(options) or None, dynamic=False), Compilation(options), ()
 
 
 def set_matmul_precision(precision: Precision, device: Device) -> None:

@@ -259,6 +259,7 @@ def readings(program: PyTorchProgram) -> dict[str, Reading]:
         "compilation_cache": NOT_COMPILED,
         "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
         **arithmetic(lambda left, right: _product(left, right, program.device)),
+        "branches_merged": any(name.endswith(".merged") for name, _ in model.named_modules()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "constants": NOT_COMPILED,
     }  # fmt: skip
