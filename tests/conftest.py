@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -32,6 +33,13 @@ def kept_denormals() -> None:
     """Reset this thread's mode: a program of PyTorch whose recipe flushes denormals leaves it set for what follows."""
     if torch := sys.modules.get("torch"):
         torch.set_flush_denormal(False)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip slow tests once it is later than XIBENCH_SLOW_UNTIL, in seconds since 1970: CI has limited time."""
+    until = float(os.environ.get("XIBENCH_SLOW_UNTIL", "inf"))
+    if item.get_closest_marker("slow") and time.time() > until:
+        pytest.skip("XIBENCH_SLOW_UNTIL has passed; `make slow` runs all slow tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
