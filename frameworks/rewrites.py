@@ -104,8 +104,11 @@ def _merge(layers: tuple[Layer, ...], prefix: str, weights: dict[str, Array]) ->
         match layer:
             case Sequence(layers=inner):
                 merged.append(replace(layer, layers=_merge(inner, path, weights)))
-            case Residual(body=body):
-                merged.append(replace(layer, body=_merge(body, path, weights)))
+            case Residual(body=body, shortcut=shortcut):
+                if shortcut:
+                    inside = _merge(shortcut.layers, join(path, shortcut.name), weights)
+                    shortcut = replace(shortcut, layers=inside)  # noqa: PLW2901
+                merged.append(replace(layer, body=_merge(body, path, weights), shortcut=shortcut))
             case Branches(branches=branches):
                 within = (replace(b, layers=_merge(b.layers, join(path, b.name), weights)) for b in branches)
                 merged.append(_merge_module(replace(layer, branches=tuple(within)), path, weights))

@@ -40,7 +40,7 @@ CHOICES: Final[Mapping[str, Choice]] = {
     }),
     "compiler": Choice({
         "none": Setting("eager", "as in PyTorch's introduction"),
-        "inductor": Setting("torch.compile(model)", "TorchInductor with its default options"),
+        "inductor": Setting("torch.compile(model, dynamic=False)", "TorchInductor with its default options"),
         "frozen": Setting(
             "torch.compile with freezing",
             "parameters are constants: reordered once for oneDNN or cuDNN, with subsequent operations fused",
@@ -57,7 +57,7 @@ CHOICES: Final[Mapping[str, Choice]] = {
         "kept": None,
         "flushed": Setting(
             "torch.set_flush_denormal(True)",
-            "a CPU computes with numbers below 1.2e-38 many times more slowly; TensorFlow and XLA always flush them",
+            "some CPUs compute with numbers below 1.2e-38 many times more slowly; TensorFlow and XLA always flush them",
         ),
     }, devices=("cpu",)),
     "memory": MEMORY,

@@ -34,7 +34,7 @@ KERAS_JIT: Final = Setting(
     "jit_compile automatic", "Keras' default: on JAX it compiles the whole graph with jax.jit"
 )
 INFERENCE: Final = Setting("torch.inference_mode", "no autograd bookkeeping")
-COMPILED: Final = Setting("torch.compile(model)", "TorchInductor with its default options")
+COMPILED: Final = Setting("torch.compile(model, dynamic=False)", "TorchInductor with its default options")
 
 ON_PYTORCH: Final = {
     "default": (

@@ -224,6 +224,30 @@ def test_freezing_without_effect_is_a_substitution(tmp_path: Path, monkeypatch: 
     assert [missing.ran for missing in program.substitutions] == ["parameters as inputs"]
 
 
+def test_a_second_size_in_a_process_is_compiled_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from torch._inductor.utils import run_and_get_code
+
+    torch.compiler.reset()
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    program = prepare("pytorch", TINY, "compiled")
+    if program.substitutions:
+        pytest.skip(program.substitutions[0].why)
+    with torch.inference_mode():
+        batches = [program.put(Batch(np.ones((1, size, size, 3), np.float32))) for size in (9, 11)]
+        codes = [run_and_get_code(program.call, batch)[1][0] for batch in batches]  # type: ignore[attr-defined]
+    assert ["(1, 3, 9, 9)" in codes[0], "(1, 3, 11, 11)" in codes[1]] == [True, True]
+
+
+@pytest.mark.parametrize("value", ["separate", "merged"])
+def test_branches_are_merged_where_a_recipe_says_so_and_the_setting_is_read_back(value: str) -> None:
+    built = network("inception_v3", "narrow", resolution=75)
+    default, program = (prepare("pytorch", built, text) for text in ("default", f"default+branches={value}"))
+    expected, logits = step(default, BATCH), step(program, BATCH)
+    assert program.readings().settings["branches_merged"] is (value == "merged")
+    assert np.max(np.abs(logits - expected)) < 1e-5 * np.max(np.abs(expected))
+
+
 @pytest.mark.slow
 def test_more_than_eight_networks_are_compiled_in_one_process() -> None:
     for channels in range(8, 18):

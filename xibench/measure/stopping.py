@@ -66,7 +66,7 @@ def rule_of(limits: Limits) -> StoppingRule:
 
 @dataclass
 class StepsSoFar:
-    """What a rule has been told: base of the rules. Each keeps its own steps."""
+    """The steps since `begin`: the base class of the rules, each of which keeps its own."""
 
     began_s: float = field(default=0.0, init=False)  # on the clock that is passed to `begin`
     steps: list[float] = field(default_factory=list, init=False)  # in seconds
@@ -150,7 +150,7 @@ class RelativeHalfWidth(StepsSoFar):
 
     The interval takes the steps as independent and is looked at after each one, so that its true coverage is below
     95 %. It decides when to stop, and no more: what is published comes from whole processes (`statistics`). Beyond
-    two hundred steps it is looked at each time that there are 1 % more: sorting a million steps takes milliseconds.
+    two hundred steps it is looked at about each time that there are 1 % more: sorting a million takes milliseconds.
     """
 
     half_width: float

@@ -1,7 +1,7 @@
 """Files and folders that are complete or absent, whatever signal arrives; files of results as lines.
 
-What arrives within `uninterrupted` is handled after it. Damage to a file of lines that is harmless, as an editor or a
-merge may do, is read over.
+A signal that arrives within `uninterrupted` is handled after it. Harmless changes to a file of lines, such as an editor
+or a merge may make, are ignored on reading.
 """
 
 from __future__ import annotations
