@@ -7,8 +7,8 @@ already running, and reports those that are no longer possible.
 By default glibc gives an array of some MiB its own mapping, which is unmapped when the array is freed; for the next
 array of that size the kernel maps and zeroes every page again. With `memory=kept` a recipe avoids this cost.
 
-Some processors compute with denormal numbers (below 1.2e-38 in float32) many times more slowly, unless they flush them to
-zero. TensorFlow and XLA switch it to that mode on their threads; PyTorch does so only on request.
+Some processors compute with denormal numbers (below 1.2e-38 in float32) many times more slowly, unless they flush them
+to zero. TensorFlow and XLA switch to that mode on their threads; PyTorch does so only on request.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def _merge(layers: tuple[Layer, ...], prefix: str, weights: dict[str, Array]) ->
             case Residual(body=body, shortcut=shortcut):
                 if shortcut:
                     inside = _merge(shortcut.layers, join(path, shortcut.name), weights)
-                    shortcut = replace(shortcut, layers=inside)  # noqa: PLW2901
+                    shortcut = replace(shortcut, layers=inside)
                 merged.append(replace(layer, body=_merge(body, path, weights), shortcut=shortcut))
             case Branches(branches=branches):
                 within = (replace(b, layers=_merge(b.layers, join(path, b.name), weights)) for b in branches)
