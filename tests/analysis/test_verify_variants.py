@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from frameworks.architectures import MODELS, network
 from frameworks.errors import UnknownName
 from frameworks.third_party.keras_layers import covers
+from frameworks.weights import initial
 from tests.analysis.reports import verified_networks
 from tests.analysis.test_verify import UNEVEN
-from xibench.analysis.forward import Arrays
+from xibench.analysis.checks import compare_recipes
+from xibench.analysis.forward import Arrays, seeded_inputs
 from xibench.analysis.verify import verify, verify_networks
 from xibench.analysis.verify_workers import Workers
 from xibench.workers.messages import ForwardPass
@@ -84,6 +87,33 @@ def test_inference_is_compared_at_the_small_size_and_training_at_one_that_an_aux
     _variant("inception_v3", "torchvision", lambda line: None, Recorder((), Path()))
     assert {job.resolution for job in asked if not job.training} == {112}
     assert {job.resolution for job in asked if job.training} == {299}
+
+
+def test_recipes_in_bf16_are_compared_under_the_weights_of_a_run() -> None:
+    built = network("resnet50", "narrow", resolution=32)
+    asked: list[tuple[ForwardPass, tuple[str, ...]]] = []
+
+    class Recorder(Workers):
+        def ask(
+            self, names: Sequence[str], job: ForwardPass, block_inputs: Arrays | None = None
+        ) -> dict[str, Arrays]:
+            asked.append((job, tuple(names)))
+            return {name: {built.layers[-1].name: np.full((2, 10), 1.0 + job.shifted)} for name in names}
+
+    job = ForwardPass(model="resnet50", variant="narrow", resolution=32, precision="fp64")
+    checks = compare_recipes(Recorder((), Path()), job, built)
+
+    # The outputs of each precision meet the reference's for the same weights.
+    assert {each.max_relative_error for each in checks} == {0.0}
+    assert {each.shifted for each, names in asked if each.precision == "bf16"} == {False}
+    assert {each.shifted for each, names in asked if each.precision == "fp32"} == {True}
+
+    # Such weights are what a run samples, and the others are not.
+    of_a_run = initial(built, seed=0)
+    for shifted in (False, True):
+        _, weights, _, _ = seeded_inputs(msgspec.structs.replace(job, shifted=shifted))
+        same = [np.array_equal(weights[name], of_a_run[name]) for name in of_a_run]
+        assert all(same) is not shifted
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ channel is the bias.
 A deep stack of random convolutions, batch statistics and ReLUs with inputs around 0 multiplies any difference by a
 constant at each layer (Yang et al. 2019, arXiv 1902.08129): in float32 the rounding errors of Inception V3 then grow to
 a visible part of the logits in every framework, Keras included. They stay small if most units of a ReLU are active. All
-checks and the seeded mistakes use the same weights.
+checks and the seeded mistakes use these weights, except those of recipes in bf16 (checks.compare_recipes).
 """
 CONV_DEVIATION: Final = 2**0.5
 """Standard deviation of a convolution's outputs for inputs with standard deviation 1: seeded kernels use He's
@@ -124,7 +124,7 @@ def seeded_inputs(job: ForwardPass) -> tuple[Network, Weights, NDArray[np.float3
     network = architectures.network(job.model, job.variant, resolution=job.resolution)
     if any(isinstance(p.layer, Dropout) for p in infer_shapes(network)):
         network = architectures.network(job.model, job.variant, resolution=job.resolution, dropout=job.dropout)
-    weights = _weights(parameters(network), _shifts(network), job.seed)
+    weights = _weights(parameters(network), _shifts(network) if job.shifted else (), job.seed)
     random = np.random.default_rng(job.seed)
     count = _training_batch(network) if job.training else INFERENCE_BATCH
     batch = random_images(random, count, network.input_shape)

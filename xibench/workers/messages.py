@@ -188,6 +188,7 @@ class ForwardPass(msgspec.Struct, frozen=True, kw_only=True):
     recipe: str | None = None  # None: the plain model, block by block; else the logits of what a recipe runs
     uncompiled: bool = False  # the recipe without its compiler, where the framework can leave that out
     mistake: str | None = None  # a name of MISTAKES
+    shifted: bool = True  # weights under which no layer amplifies rounding (forward.OFFSET); False: those of a run
 
 
 class RunForwardPass(_Message, frozen=True, kw_only=True, tag=True):
