@@ -24,12 +24,13 @@ METRICS = [IMAGES_PER_S, STEP_S, P50_S, PEAK_BYTES, ATTAINED]
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn of a case: the steps of each process, and the share of the cores that others took."""
+    """What is drawn of a case: the steps of each process, the share of the cores that others took, and its threads."""
 
     steps_s: Sequence[Sequence[float]]
     others_share: float | None = 0.0
     failed: bool = False
     device: str = "cpu"
+    threads: int | None = 2
 
 
 def made(drawn: Drawn, framework: str) -> Summary:
@@ -39,7 +40,10 @@ def made(drawn: Drawn, framework: str) -> Summary:
     share = drawn.others_share
     disturbed = [f"others took {share:.0%}"] if share is not None and share > 0.05 else []
     return summarise(Record(case=case, attempts=[
-        attempt(case, made=process(steps, n), number=n, disturbed=disturbed, others_share=share)
+        attempt(
+            case, made=msgspec.structs.replace(process(steps, n), settings={"threads": drawn.threads}), number=n,
+            disturbed=disturbed, others_share=share,
+        )
         for n, steps in enumerate(drawn.steps_s)
     ]))  # fmt: skip
 
@@ -151,9 +155,20 @@ def test_the_process_from_which_others_took_most_decides() -> None:
 def test_a_slower_case_that_was_disturbed_may_have_been_as_fast() -> None:
     fast, slow = Drawn([[0.100] * 4] * 3), [[0.110] * 4] * 3
     assert rank(summaries_of([fast, Drawn(slow)]), STEP_S).certain
-    assert not rank(summaries_of([fast, Drawn(slow, 0.15)]), STEP_S).certain  # 0.110 s x 0.85 is less than 0.100 s
+    assert not rank(summaries_of([fast, Drawn(slow, 0.15)]), STEP_S).certain
     assert not rank(summaries_of([fast, Drawn(slow, 0.15)]), IMAGES_PER_S).certain
     assert rank(summaries_of([fast, Drawn([[0.2] * 4] * 3, 0.15)]), STEP_S).certain
+
+
+@pytest.mark.parametrize(("threads", "certain"), [(1, True), (2, False), (16, False), (None, False)])
+def test_others_delay_a_step_by_what_they_may_have_taken_from_one_of_its_threads(
+    threads: int | None, certain: bool
+) -> None:
+    fast, slow = Drawn([[0.100] * 4] * 3), Drawn([[0.110] * 4] * 3, 0.06, threads=threads)
+    assert rank(summaries_of([fast, slow]), STEP_S).certain is certain  # 0.110 s x (1 - 0.06 per thread) or more
+    # They do not account for four times the time, whatever the number of threads.
+    far = Drawn([[0.4] * 4] * 3, 0.15, threads=threads)
+    assert rank(summaries_of([fast, far]), STEP_S).certain
 
 
 def test_the_number_of_processes_that_would_decide_is_reached_by_that_many() -> None:

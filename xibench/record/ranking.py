@@ -2,8 +2,8 @@
 
 **The rule.** A case is better than another only if the 95 % intervals of both include the variation between processes,
 so at least two processes each, and do not overlap. If the slower one is marked as disturbed, its time is first reduced
-by the share of the cores that others took from it: undisturbed it may have been that much faster. A case without a
-figure, and one whose figure is in brackets, is not ranked, and named with the reason. docs/method.md states the same.
+by the share of it that others may account for: undisturbed it may have been that much faster. A case without a figure,
+and one whose figure is in brackets, is not ranked, and named with the reason. docs/method.md states the same.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from xibench.record.summary import Summary
 MIN_PROCESSES: Final = 2  # per case, from which on anything can be certain
 SUGGESTED_PROCESSES: Final = 3  # per case, where nothing is known about the variation between them
 MAX_PROCESSES: Final = 20  # per case, that are still suggested
+MAX_DELAY: Final = 0.7  # share of a step's time: beside a busy loop PyTorch took 3.1 times as long (docs/decisions.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,12 @@ def is_better(one: Summary, other: Summary, metric: Metric[Any]) -> bool:
     """Whether it is certain that `one` is better than `other`, by the rule of this module."""
     if metric.better is None:
         return False
-    lower, taken = metric.better == "lower", 0.0 if metric.unit == "B" else _taken(other)
+    lower, delay = metric.better == "lower", 0.0 if metric.unit == "B" else _delay(other)
     sides = over_processes(one, metric), over_processes(other, metric)
-    if not _apart(bounds(sides[0]), bounds(sides[1]), lower, taken):
+    if not _apart(bounds(sides[0]), bounds(sides[1]), lower, delay):
         return False
     pooled = isinstance(one[metric], Percentile)  # whose own interval, which tables show, is another one
-    return not pooled or _apart(bounds(one[metric]), bounds(other[metric]), lower, taken)
+    return not pooled or _apart(bounds(one[metric]), bounds(other[metric]), lower, delay)
 
 
 def lead(one: Summary, other: Summary, metric: Metric[Any]) -> Lead | None:
@@ -171,18 +172,27 @@ def over_processes(summary: Summary, metric: Metric[Any]) -> Interval | None:
     return hierarchical_median([[one] for one in each], summary.case.seed)
 
 
-def _taken(summary: Summary) -> float:
-    """The share of the cores that others took from a case that is marked as disturbed, else 0."""
-    return (summary.taken_share or 0.0) if summary.disturbed and summary.case.device == "cpu" else 0.0
+def _delay(summary: Summary) -> float:
+    """Return the largest share of a step's time that others may account for; 0 if the case is not marked as disturbed.
+
+    The threads of a step wait for each other, so that all of them wait for one whose core others use. Others that take
+    the share s of all cores may take it from the core of one of n threads: n s of that core's time. It is MAX_DELAY
+    where that is more, and where the number of threads is unknown (docs/method.md).
+    """
+    if not (summary.disturbed and summary.taken_share and summary.measured and summary.case.device == "cpu"):
+        return 0.0
+    threads = [process.settings.get("threads") for process in summary.measured.processes]
+    known = [n for n in threads if isinstance(n, int)]
+    return min(MAX_DELAY, max(known) * summary.taken_share) if known else MAX_DELAY
 
 
 def _apart(
-    one: tuple[float | None, float | None], other: tuple[float | None, float | None], lower: bool, taken: float
+    one: tuple[float | None, float | None], other: tuple[float | None, float | None], lower: bool, delay: float
 ) -> bool:
-    """Whether an interval lies on the better side of another one, whose time may be too long by the share `taken`."""
+    """Whether an interval lies on the better side of another one, whose time may be too long by the share `delay`."""
     if one[0] is None or one[1] is None or other[0] is None or other[1] is None:
         return False
-    return one[1] < other[0] * (1 - taken) if lower else one[0] * (1 - taken) > other[1]
+    return one[1] < other[0] * (1 - delay) if lower else one[0] * (1 - delay) > other[1]
 
 
 def _reach(interval: Interval | None, way: int) -> float | None:
