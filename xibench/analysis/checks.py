@@ -164,7 +164,7 @@ def compare_recipes(workers: Workers, job: ForwardPass, network: Network) -> lis
         if precision != "fp32":  # the weights are those of fp64
             outputs = workers.ask(tuple(REFERENCES), msgspec.structs.replace(job, precision="fp64"))
             if not outputs:
-                return []
+                return checks
             reference, correct = next((name, arrays[last]) for name, arrays in outputs.items())
 
         # Both recipes in every framework.

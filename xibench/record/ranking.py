@@ -175,9 +175,9 @@ def over_processes(summary: Summary, metric: Metric[Any]) -> Interval | None:
 def _delay(summary: Summary) -> float:
     """Return the largest share of a step's time that others may account for; 0 if the case is not marked as disturbed.
 
-    The threads of a step wait for each other, so that all of them wait for one whose core others use. Others that take
-    the share s of all cores may take it from the core of one of n threads: n s of that core's time. It is MAX_DELAY
-    where that is more, and where the number of threads is unknown (docs/method.md).
+    The threads of a step wait for each other, so that all of them wait for one whose core others use. With a thread on
+    each of n cores, others that take the share s of all cores may take all of it from one of them: n s of that core's
+    time. It is MAX_DELAY where that is more, and where the number of threads is unknown (docs/method.md).
     """
     if not (summary.disturbed and summary.taken_share and summary.measured and summary.case.device == "cpu"):
         return 0.0
