@@ -349,7 +349,7 @@ def is_depthwise(layer: Conv, channels: int) -> bool:
 
 
 def _walk(layer: Layer, prefix: str, shape: Shape, instances: list[LayerInstance]) -> Shape:
-    """Append a layer and those within it to `instances`, and return its output shape."""
+    """Append a layer and those within it to `instances`, and return its output shape. Raises as `infer_shapes` does."""
     path = join(prefix, layer.name)
     match layer:
         case Sequence(layers=layers):
@@ -368,15 +368,6 @@ def _walk(layer: Layer, prefix: str, shape: Shape, instances: list[LayerInstance
             if len({s[:-1] for s in shapes}) != 1:
                 raise InvalidConfiguration(f"{path}: branches of unlike sizes {shapes} cannot be concatenated")
             out = (*shapes[0][:-1], sum(s[-1] for s in shapes))
-        case _:
-            out = _output_shape(layer, path, shape)
-    instances.append(LayerInstance(path, layer, shape, out))
-    return out
-
-
-def _output_shape(layer: Leaf, path: str, shape: Shape) -> Shape:
-    """The output shape of one layer. Raises as `infer_shapes` does."""
-    match layer:
         case Conv() | MaxPool() | AveragePool():
             features = layer.features if isinstance(layer, Conv) else shape[-1]
             window = layer.kernel if isinstance(layer, Conv) else (layer.window, layer.window)
@@ -391,19 +382,21 @@ def _output_shape(layer: Leaf, path: str, shape: Shape) -> Shape:
                 cells.append((padded - k) // layer.stride + 1)
                 if cells[-1] < 1 or n < 1:
                     raise TooSmall(f"{path}: a window of {k} does not fit into {n} cells")
-            return (*cells, features)
+            out = (*cells, features)
         case GlobalAveragePool():
-            return shape[-1:]
+            out = shape[-1:]
         case Flatten():
-            return (math.prod(shape),)
+            out = (math.prod(shape),)
         case Slice(start=start, stop=stop):
             if not 0 <= start < stop <= shape[-1]:
                 raise InvalidConfiguration(f"{path}: channels {start} to {stop} are not among {shape[-1]}")
-            return (*shape[:-1], stop - start)
+            out = (*shape[:-1], stop - start)
         case Dense(features=features):
-            return (features,)
+            out = (features,)
         case BatchNorm() | Activation() | Dropout():
-            return shape
+            out = shape
+    instances.append(LayerInstance(path, layer, shape, out))
+    return out
 
 
 def layer_parameters(instance: LayerInstance) -> Iterator[Parameter]:

@@ -59,21 +59,19 @@ def _fold(layers: tuple[Layer, ...], prefix: str, weights: dict[str, Array]) -> 
                 weights[f"{conv}.kernel"] = weights[f"{conv}.kernel"] * gain
                 weights[f"{conv}.bias"] = offset + (bias - mean) * gain
                 folded[-1] = replace(before, bias=True)
-            case Sequence():
-                folded.append(_fold_sequence(layer, prefix, weights))
+            case Sequence(layers=inner):
+                folded.append(replace(layer, layers=_fold(inner, path, weights)))
             case Residual(body=body, shortcut=shortcut):
-                short = _fold_sequence(shortcut, path, weights) if shortcut else None
-                folded.append(replace(layer, body=_fold(body, path, weights), shortcut=short))
+                if shortcut:
+                    inner = _fold(shortcut.layers, join(path, shortcut.name), weights)
+                    shortcut = replace(shortcut, layers=inner)
+                folded.append(replace(layer, body=_fold(body, path, weights), shortcut=shortcut))
             case Branches(branches=branches):
-                folded.append(replace(layer, branches=tuple(_fold_sequence(b, path, weights) for b in branches)))
+                inners = [(branch, _fold(branch.layers, join(path, branch.name), weights)) for branch in branches]
+                folded.append(replace(layer, branches=tuple(replace(b, layers=inner) for b, inner in inners)))
             case _:
                 folded.append(layer)
     return tuple(folded)
-
-
-def _fold_sequence(layer: Sequence, prefix: str, weights: dict[str, Array]) -> Sequence:
-    """The same for the layers of a sequence."""
-    return replace(layer, layers=_fold(layer.layers, join(prefix, layer.name), weights))
 
 
 def merge_branches(network: Network, weights: Weights) -> tuple[Network, dict[str, Array]]:

@@ -37,7 +37,22 @@ def resolve(network: Network, source: WeightSource) -> Weights:
     if isinstance(source, (str, Path)):
         source = load(source)
     if isinstance(source, Mapping):
-        arrays = {name: _array(network, name, value) for name, value in source.items()}
+        import numpy as np
+
+        arrays: dict[str, Array] = {}
+        for name, value in source.items():
+            try:
+                arrays[name] = np.asarray(value)  # also of JAX's arrays, and of PyTorch's tensors outside autograd
+            except Exception as error:  # a framework's own type may raise anything
+                raise InvalidWeights(
+                    f"weights for {network.name}: '{name}' is a {type(value).__name__} ({error}), expected a NumPy "
+                    "array"
+                ) from None
+            if arrays[name].dtype.kind in "OSUMmc":
+                raise InvalidWeights(
+                    f"weights for {network.name}: '{name}' has dtype {arrays[name].dtype}, expected real numbers, such "
+                    "as float32"
+                )
         check(network, arrays)
         return arrays
     seed: Any = source  # a caller may pass anything
@@ -47,23 +62,6 @@ def resolve(network: Network, source: WeightSource) -> Weights:
             "the path of a safetensors file, or a mapping of NumPy arrays by canonical name"
         )
     return initial(network, int(seed))
-
-
-def _array(network: Network, name: str, value: Any) -> Array:
-    """A weight as a NumPy array of real numbers. Raises InvalidWeights for anything that is not one."""
-    import numpy as np
-
-    try:
-        array = np.asarray(value)  # also of JAX's arrays, and of PyTorch's tensors outside autograd
-    except Exception as error:  # a framework's own type may raise anything
-        raise InvalidWeights(
-            f"weights for {network.name}: '{name}' is a {type(value).__name__} ({error}), expected a NumPy array"
-        ) from None
-    if array.dtype.kind in "OSUMmc":
-        raise InvalidWeights(
-            f"weights for {network.name}: '{name}' has dtype {array.dtype}, expected real numbers, such as float32"
-        )
-    return array
 
 
 def initial(network: Network, seed: int = 0) -> dict[str, Array]:

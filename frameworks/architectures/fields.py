@@ -120,10 +120,26 @@ def overrides(model: str, config: type, variants: Mapping[str, Overrides], varia
     """
     if not isinstance(variant, str):
         raise UnknownName(f"variant of {model}", variant, variants)
+    known = {name: field for name, field in fields_of(config).items() if name not in OF_THE_CASE}
     found: dict[str, Any] = {}
     said: dict[str, str] = {}
     for part in variant.split("+"):
-        for field, value in _part(model, config, variants, part).items():
+        name, equals, text = part.partition("=")
+        if part in variants:
+            sets = variants[part]
+        elif equals and name in known:
+            sets = {name: known[name].parse(text)}
+        elif equals:
+            explained = f"`xibench list {model} --fields` explains them"
+            raise UnknownName(f"configuration field of {model}", name, known, explained)
+        elif name in known:
+            raise InvalidConfiguration(
+                f"variant '{part}' of {model} is a field without a value; write {part}=VALUE, where VALUE is "
+                f"{known[name].takes}"
+            )
+        else:
+            raise UnknownName(f"variant of {model}", part, variants)
+        for field, value in sets.items():
             if field in found and found[field] != value:
                 raise InvalidConfiguration(
                     f"variant '{variant}' of {model}: {said[field]} sets {field} to {found[field]}, {part} to {value}; "
@@ -131,21 +147,3 @@ def overrides(model: str, config: type, variants: Mapping[str, Overrides], varia
                 )
             found[field], said[field] = value, part
     return found
-
-
-def _part(model: str, config: type, variants: Mapping[str, Overrides], part: str) -> Overrides:
-    if part in variants:
-        return variants[part]
-    name, equals, text = part.partition("=")
-    known = {name: field for name, field in fields_of(config).items() if name not in OF_THE_CASE}
-    if not equals:
-        if name not in known:
-            raise UnknownName(f"variant of {model}", part, variants)
-        raise InvalidConfiguration(
-            f"variant '{part}' of {model} is a field without a value; write {part}=VALUE, where VALUE is "
-            f"{known[name].takes}"
-        )
-    if name not in known:
-        explained = f"`xibench list {model} --fields` explains them"
-        raise UnknownName(f"configuration field of {model}", name, known, explained)
-    return {name: known[name].parse(text)}

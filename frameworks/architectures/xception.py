@@ -11,6 +11,7 @@ to one segment per channel (section 1.2).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Final, Literal
 
 from frameworks.architectures.config import HeadConfig, head, scaled
@@ -69,11 +70,7 @@ class XceptionConfig(HeadConfig):
 
 def xception(config: XceptionConfig, variant: str = "default") -> Network:
     """The network of Fig. 5: entry flow (blocks 1-4), middle flow (5-12), exit flow (13-14), logits. Shapes at 299."""
-    c = config
-
-    def w(features: int) -> int:
-        return scaled(features, c.width)
-
+    c, w = config, partial(scaled, width=config.width)
     layers: list[Layer] = [
         Sequence("block1", (
             _conv(c, "conv1", w(32), stride=2),                                  # 149 x 149 x 32

@@ -42,14 +42,25 @@ class WithoutParameters(nn.Module):
         self.layer = layer
 
 
-class Conv(nn.Module):
-    """Cross-correlation, no dilation. "same" is TensorFlow's rule: an extra cell is at the bottom and right."""
+class WithKernel(nn.Module):
+    """A layer with a kernel and a bias, which a convolution may lack."""
 
-    def __init__(self, layer: blueprint.Conv, path: str, weights: Weights, dtype: torch.dtype) -> None:
+    layer: Any
+
+    def __init__(
+        self, layer: blueprint.Conv | blueprint.Dense, path: str, weights: Weights, dtype: torch.dtype
+    ) -> None:
         super().__init__()
         self.layer = layer
         self.kernel = nn.Parameter(to_native(weights[f"{path}.kernel"], dtype))
-        self.bias = nn.Parameter(to_native(weights[f"{path}.bias"], dtype)) if layer.bias else None
+        biased = isinstance(layer, blueprint.Dense) or layer.bias
+        self.bias = nn.Parameter(to_native(weights[f"{path}.bias"], dtype)) if biased else None
+
+
+class Conv(WithKernel):
+    """Cross-correlation, no dilation. "same" is TensorFlow's rule: an extra cell is at the bottom and right."""
+
+    layer: blueprint.Conv
 
     def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
@@ -173,14 +184,10 @@ class Dropout(WithoutParameters):
         return x * self.mask.to(x) / (1 - self.layer.rate)
 
 
-class Dense(nn.Module):
+class Dense(WithKernel):
     """x @ kernel.T + bias."""
 
-    def __init__(self, layer: blueprint.Dense, path: str, weights: Weights, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.layer = layer
-        self.kernel = nn.Parameter(to_native(weights[f"{path}.kernel"], dtype))
-        self.bias = nn.Parameter(to_native(weights[f"{path}.bias"], dtype))
+    layer: blueprint.Dense
 
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x, self.kernel, self.bias)

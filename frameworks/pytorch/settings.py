@@ -8,15 +8,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from frameworks.manifest import (
     NO_BATCH_NORM,
@@ -109,7 +107,21 @@ class Compilation:
         if not stepped:
             return ()
         graphs, _, failed = (now - before for now, before in zip(self._counts(), self._before, strict=True))
-        why = self.failure or _switched_off()
+
+        # A switch that keeps TorchDynamo from compiling without an error, and what to do
+        from torch import _dynamo as dynamo
+
+        why = self.failure
+        if not why:
+            if variables := [name for name in SWITCHES if os.environ.get(name) == "1"]:
+                why = f"{variables[0]}=1 switches it off; unset it"
+            elif dynamo.config.disable:
+                why = "torch._dynamo.config.disable switches it off"
+            elif dynamo.eval_frame._stance.stance == "force_eager":
+                why = "torch.compiler.set_stance switches it off"
+            elif dynamo.config.suppress_errors:
+                why = "it failed, and TorchDynamo's suppress_errors hides why; unset TORCHDYNAMO_SUPPRESS_ERRORS"
+
         if graphs == 0 and (why or self._before[0] == 0):
             return (Substitution("torch.compile", why or "TorchDynamo compiled no graph", "eager"),)
         if graphs and failed and why:  # without an option that hides errors, these are graph breaks
@@ -133,22 +145,6 @@ class Compilation:
             scratch = max(graph.scratch_bytes for graph in planned) if planned else FROM_CACHE
         cache = "off" if not self._caches else NOT_STEPPED if not graphs else "warm" if hits else "cold"
         return CompilationReadings(scope, cache, scratch, constants)
-
-
-def _switched_off() -> str:
-    """Which switch keeps TorchDynamo from compiling without an error, and what to do; empty if none is known."""
-    from torch import _dynamo as dynamo
-
-    variables = [name for name in SWITCHES if os.environ.get(name) == "1"]
-    if variables:
-        return f"{variables[0]}=1 switches it off; unset it"
-    if dynamo.config.disable:
-        return "torch._dynamo.config.disable switches it off"
-    if dynamo.eval_frame._stance.stance == "force_eager":
-        return "torch.compiler.set_stance switches it off"
-    if dynamo.config.suppress_errors:
-        return "it failed, and TorchDynamo's suppress_errors hides why; unset TORCHDYNAMO_SUPPRESS_ERRORS"
-    return ""
 
 
 def toolchain_failure(error: BaseException) -> str | None:
@@ -231,6 +227,7 @@ def readings(program: PyTorchProgram) -> dict[str, Reading]:
     on_gpu = program.device == "cuda"
     kernel = next(parameter for parameter in model.parameters() if parameter.ndim == 4)
     parts = [*model.modules(), *getattr(model, "layers", ())]  # Keras' layers are not modules
+    tensor = partial(torch.tensor, device=program.device)
     autotuned = on_gpu and torch.backends.cudnn.benchmark
     read: dict[str, Reading] = {
         "layout": program.layout_put or NOT_PUT,
@@ -258,7 +255,7 @@ def readings(program: PyTorchProgram) -> dict[str, Reading]:
         "donated_buffers": NO_DONATION,
         "compilation_cache": NOT_COMPILED,
         "preallocation": program.preallocated if on_gpu else NO_PREALLOCATION,
-        **arithmetic(lambda left, right: _product(left, right, program.device)),
+        **arithmetic(lambda left, right: (tensor(left) * tensor(right)).cpu().numpy()),
         "branches_merged": any(name.endswith(".merged") for name, _ in model.named_modules()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "constants": NOT_COMPILED,
@@ -288,9 +285,3 @@ def compiled_readings(program: PyTorchProgram) -> dict[str, int | Absent]:
         "compiled_output_bytes": NOT_STEPPED if output is None else output.nbytes,
         "compiled_code_bytes": Absent("TorchInductor does not tell the size of its code"),
     }
-
-
-def _product(left: NDArray[np.float32], right: NDArray[np.float32], device: str) -> NDArray[np.float32]:
-    x, y = (torch.from_numpy(vector).to(device) for vector in (left, right))
-    product: NDArray[np.float32] = (x * y).cpu().numpy()
-    return product

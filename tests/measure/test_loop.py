@@ -7,7 +7,7 @@ import pytest
 from tests.measure.fake_clock import FakeClock
 from xibench.measure.loop import Samples, measure, overhead_s
 from xibench.measure.phase import Phase
-from xibench.measure.stopping import Limits, Warmup, WarmupLimits, rule_of
+from xibench.measure.stopping import Limits, TimedSteps, Warmup, WarmupLimits
 
 
 class Device:
@@ -39,7 +39,7 @@ def sample(
     device = Device(clock, seconds)
     heard = [] if phases is None else phases
     warmup = Warmup(WarmupLimits(warmup_steps, warmup_steps, 60))
-    result = measure(device.step, device.synchronise, warmup, rule_of(limits), clock, heard.append, device_time)
+    result = measure(device.step, device.synchronise, warmup, TimedSteps(limits), clock, heard.append, device_time)
     return result, device
 
 
@@ -81,7 +81,7 @@ def test_warm_up_goes_on_while_steps_get_faster_and_every_discarded_step_is_kept
     falling = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
     device = Device(clock, [30.0, *falling, *[1.0, 1.1, 0.9, 1.0, 1.05, 0.95, 1.0, 1.02, 0.98] * 4])
     warmup = Warmup(WarmupLimits(2, 50, 600))
-    samples = measure(device.step, device.synchronise, warmup, rule_of(Limits(3, 3, 60)), clock, lambda _: None)
+    samples = measure(device.step, device.synchronise, warmup, TimedSteps(Limits(3, 3, 60)), clock, lambda _: None)
     assert samples.warmup_stopped_by == "no trend"
     assert samples.warmup_s[: len(falling)] == falling
     assert max(samples.steps_s) < 2
@@ -116,7 +116,7 @@ def test_what_the_rule_costs_is_not_in_a_steps_time() -> None:
             clock.advance(1000.0)
 
     warmup = Slow(WarmupLimits(2, 2, 1e9))
-    samples = measure(device.step, device.synchronise, warmup, rule_of(Limits(2, 2, 60)), clock, lambda _: None)
+    samples = measure(device.step, device.synchronise, warmup, TimedSteps(Limits(2, 2, 60)), clock, lambda _: None)
     assert samples.warmup_s == [1.0, 1.0]
 
 
@@ -126,7 +126,7 @@ def test_a_step_that_raises_ends_the_measurement() -> None:
 
     warmup = Warmup(WarmupLimits(0, 0, 1))
     with pytest.raises(MemoryError, match="no room"):
-        measure(step, lambda _: None, warmup, rule_of(Limits(1, 1, 1)), FakeClock(), lambda _: None)
+        measure(step, lambda _: None, warmup, TimedSteps(Limits(1, 1, 1)), FakeClock(), lambda _: None)
 
 
 def test_the_loops_overhead_is_what_an_empty_step_and_its_synchronisation_take() -> None:

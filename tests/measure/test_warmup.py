@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from scipy.stats import kendalltau
 
-from xibench.measure.stopping import Warmup, WarmupLimits, mann_kendall, window
+from xibench.measure import stopping
+from xibench.measure.stopping import Warmup, WarmupLimits, mann_kendall
 
 
 def discarded(limits: WarmupLimits, seconds: Iterable[float]) -> tuple[int, str | None]:
@@ -71,8 +72,16 @@ def test_noise_without_a_trend_is_seldom_taken_for_one() -> None:
     assert sum(at_once) / 600 > 0.95
 
 
-def test_half_of_the_discarded_steps_are_looked_at_within_bounds() -> None:
-    assert [window(n) for n in (5, 9, 10, 12, 30, 40, 50)] == [5, 5, 5, 6, 15, 20, 20]
+def test_half_of_the_discarded_steps_are_looked_at_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+
+    def record(values: Sequence[float]) -> float:
+        looked_at.append(len(values))
+        return 0.0  # a trend, whatever the steps
+
+    monkeypatch.setattr(stopping, "mann_kendall", record)
+    discarded(WarmupLimits(2, 50, 1e9), [1.0] * 60)
+    assert [looked_at[n - 5] for n in (5, 9, 10, 12, 30, 40, 50)] == [5, 5, 5, 6, 15, 20, 20]
 
 
 def test_the_exact_p_agrees_with_scipy_where_no_two_steps_are_equal() -> None:

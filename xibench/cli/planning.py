@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,15 +14,13 @@ import msgspec
 from frameworks.errors import UnknownName
 from xibench.cli.options import RUNS, RunFileOptions, SamplingOptions, SelectionOptions, print_json
 from xibench.errors import UsageError
-from xibench.record.text import shell_command
+from xibench.record.text import shell_word
 
 if TYPE_CHECKING:
     import typer
 
     from xibench.analysis.tuning_folder import SearchPlan
     from xibench.record.schema import Case, SamplingConfig
-    from xibench.record.store import RunFile
-    from xibench.run.execute import RunObserver
     from xibench.run.plan import Selection
 
 WITH_RESUME: Final = ("resume", "as_json", "no_ceilings", "total_budget")
@@ -30,7 +29,7 @@ WITH_RESUME: Final = ("resume", "as_json", "no_ceilings", "total_budget")
 
 def command_line() -> str:
     """Return the command line of this process, which records keep."""
-    return shell_command(["xibench", *sys.argv[1:]])
+    return " ".join(map(shell_word, ["xibench", *sys.argv[1:]]))
 
 
 @dataclass(frozen=True)
@@ -263,34 +262,21 @@ def _from_recipe_files(given: Mapping[str, Any]) -> dict[str, Any]:
     return replaced
 
 
-def measure(new: NewRun, file: RunFileOptions) -> Path:
-    """Measure a new run and return the path of its run file."""
+def measure(planned: NewRun | Path, file: RunFileOptions) -> Path:
+    """Measure a new run, or the pending cases of a run file, and return the path of the run file."""
     from xibench.cli.render.progress import showing_progress
     from xibench.run import execute
 
-    with (
-        showing_progress() as watch,
-        execute.start(new.cases, new.sampling, new.preset, command_line(), file.out) as run_file,
-    ):
-        _measure_pending(run_file, watch, file)
+    with contextlib.ExitStack() as stack:
+        watch = stack.enter_context(showing_progress())
+        if isinstance(planned, Path):
+            run_file = execute.resume(planned, watch)
+        else:
+            run_file = execute.start(planned.cases, planned.sampling, planned.preset, command_line(), file.out)
+        stack.enter_context(run_file)
+        pending = run_file.index.pending()
+        execute.run(pending, run_file, watch, calibrate=not file.no_ceilings, budget_s=file.total_budget)
     return run_file.path
-
-
-def measure_pending(resume: Path, file: RunFileOptions) -> Path:
-    """Measure the pending cases of a run file and return its path."""
-    from xibench.cli.render.progress import showing_progress
-    from xibench.run import execute
-
-    with showing_progress() as watch, execute.resume(resume, watch) as run_file:
-        _measure_pending(run_file, watch, file)
-    return run_file.path
-
-
-def _measure_pending(run_file: RunFile, watch: RunObserver, file: RunFileOptions) -> None:
-    from xibench.run import execute
-
-    pending = run_file.index.pending()
-    execute.run(pending, run_file, watch, calibrate=not file.no_ceilings, budget_s=file.total_budget)
 
 
 def print_plan(new: NewRun, as_json: bool) -> None:

@@ -47,9 +47,10 @@ class HighWaterMark:
 
     def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
+        self._resettable = True
         try:
             (proc / "clear_refs").write_text("5")
-            self._resettable = _high_water_bytes(proc) is not None
+            self._resettable = self.read().peak_bytes is not None  # some kernels do not report the mark
         except OSError:
             self._resettable = False
         self._start_bytes = 0 if self._resettable else _maxrss_bytes()
@@ -59,17 +60,13 @@ class HighWaterMark:
     def read(self) -> HostPeak:
         """Return the peak so far."""
         if self._resettable:
-            return HostPeak(_high_water_bytes(self._proc), None)
+            status = (self._proc / "status").read_text(errors="replace")
+            found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+            return HostPeak(int(found[1]) * 1024 if found else None, None)
         peak_bytes = _maxrss_bytes()
         if peak_bytes > self._start_bytes:
             return HostPeak(peak_bytes, None)
         return HostPeak(None, "stayed below the peak of importing the framework, and the mark cannot be reset here")
-
-
-def _high_water_bytes(proc: Path) -> int | None:
-    """Return VmHWM in bytes; None if the kernel does not report it."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", (proc / "status").read_text(errors="replace"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
 
 
 def _maxrss_bytes() -> int:

@@ -1,8 +1,8 @@
 """When steps have settled and when there are enough: rules with three verbs (begin, add, finished), limits with units.
 
-`Warmup` ends the warm-up, by a test for a trend in the discarded steps; the other rules end the timed steps. The verbs
-are called between steps, outside of the timed section. A rule costs microseconds at each call, on average over its
-calls, whatever it has seen.
+`Warmup` ends the warm-up, by a test for a trend in the discarded steps; `TimedSteps` ends the timed steps. Either also
+ends at a `Deadline`. The verbs are called between steps, outside of the timed section. A rule costs microseconds at
+each call, on average over its calls, whatever it has seen.
 """
 
 from __future__ import annotations
@@ -56,34 +56,48 @@ class StoppingRule(Protocol):
         """What ended it, for the record; None while it goes on."""
 
 
-def rule_of(limits: Limits) -> StoppingRule:
-    """The rule of a run: at most `max_steps`; from `min_steps` on also the budget and, if wanted, the half-width."""
-    later: list[StoppingRule] = [TimeBudget(limits.budget_s)]
-    if limits.half_width is not None:
-        later.append(RelativeHalfWidth(limits.half_width))
-    return AnyOf([FixedCount(limits.max_steps), AnyOf(later, min_steps=limits.min_steps)])
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A time by which a rule ends: no step starts that would end later if it took as long as the previous one."""
+
+    moment_s: float  # on the clock that is passed to `begin`
+    reason: str  # for the record
+    min_steps: int = 0  # taken even if they end later
+    share: float = 1.0  # part of the time between `begin` and the moment that may be used
 
 
 @dataclass
 class StepsSoFar:
-    """The steps since `begin`: the base class of the rules, each of which keeps its own."""
+    """The steps since `begin`, and the deadlines: the base class of the rules."""
 
+    deadlines: Sequence[Deadline] = field(default=(), kw_only=True)
     began_s: float = field(default=0.0, init=False)  # on the clock that is passed to `begin`
-    steps: list[float] = field(default_factory=list, init=False)  # in seconds
+    steps: list[float] = field(default_factory=list, init=False)  # in seconds; a subclass may reorder them
+    last_s: float = field(default=0.0, init=False)  # duration of the latest step
 
     def begin(self, now_s: float) -> None:
         """Steps start now; forgets earlier ones."""
         self.began_s = now_s
         self.steps = []
+        self.last_s = 0.0
 
     def add(self, step_s: float) -> None:
         """One more step."""
         self.steps.append(step_s)
+        self.last_s = step_s
+
+    def overdue(self, now_s: float) -> str | None:
+        """Return the reason of the first deadline that another step would miss; None if there is time for one."""
+        for deadline in self.deadlines:
+            ends_s = self.began_s + deadline.share * (deadline.moment_s - self.began_s)
+            if len(self.steps) >= deadline.min_steps and now_s + self.last_s > ends_s:
+                return deadline.reason
+        return None
 
 
 @dataclass
 class Warmup(StepsSoFar):
-    """Ends the warm-up when the last half of the discarded steps shows no trend, or at a limit.
+    """Ends the warm-up when the last half of the discarded steps shows no trend, or at a limit or deadline.
 
     The half is at least 5 and at most 20 steps, so that 5 are discarded where no limit cuts that off. A trend upwards
     is one too: a processor that gets hot slows down. Five steps show only a trend that never turns back; a slower one
@@ -93,104 +107,49 @@ class Warmup(StepsSoFar):
     limits: WarmupLimits
 
     def finished(self, now_s: float) -> str | None:
-        """`no trend`, `max_warmup_steps 50` or `warmup_budget_s 10.0`; None while it goes on."""
+        """`no trend`, `max_warmup_steps 50`, `warmup_budget_s 10.0` or a deadline's reason; None while it goes on."""
         n, limits = len(self.steps), self.limits
-        if limits.min_steps <= n and n >= MIN_WINDOW and mann_kendall(self.steps[-window(n) :]) > SIGNIFICANCE:
+        window = min(MAX_WINDOW, max(MIN_WINDOW, n // 2))
+        if limits.min_steps <= n and n >= MIN_WINDOW and mann_kendall(self.steps[-window:]) > SIGNIFICANCE:
             return NO_TREND
         if n >= limits.max_steps:
             return f"max_warmup_steps {limits.max_steps}"
         if n >= limits.min_steps and now_s - self.began_s >= limits.budget_s:
             return f"warmup_budget_s {limits.budget_s}"
-        return None
+        return self.overdue(now_s)
 
 
 @dataclass
-class FixedCount(StepsSoFar):
-    """Finished after a number of steps, and never before the first."""
+class TimedSteps(StepsSoFar):
+    """Ends the timed steps: at most `max_steps`; from `min_steps` on also by the budget and, if set, the half-width.
 
-    max_steps: int
-
-    def finished(self, now_s: float) -> str | None:
-        """`max_steps 200`, with the number."""
-        return f"max_steps {self.max_steps}" if len(self.steps) >= max(1, self.max_steps) else None
-
-
-@dataclass
-class TimeBudget(StepsSoFar):
-    """Finished once a time has passed, and never before the first step."""
-
-    budget_s: float
-
-    def finished(self, now_s: float) -> str | None:
-        """`budget_s 10.0`, with the budget."""
-        return f"budget_s {self.budget_s}" if self.steps and now_s - self.began_s >= self.budget_s else None
-
-
-@dataclass
-class EndsBy(StepsSoFar):
-    """Finished if another step as long as the previous one would end too late; perhaps before the first.
-
-    moment_s: the deadline, on the clock that is passed to `begin`. reason: what `finished` returns.
-    share: the part of the time between `begin` and the deadline that may be used.
+    The half-width is that of the order-statistic interval of the median. The interval takes the steps as independent
+    and is looked at after each one, so that its true coverage is below 95 %. It decides when to stop, and no more: what
+    is published comes from whole processes (`statistics`). Beyond two hundred steps it is looked at about each time
+    that there are 1 % more: sorting a million takes milliseconds.
     """
 
-    moment_s: float
-    reason: str
-    share: float = 1.0
+    limits: Limits
 
     def finished(self, now_s: float) -> str | None:
-        """The reason if there is no time for another step."""
-        ends_s = self.began_s + self.share * (self.moment_s - self.began_s)
-        return self.reason if now_s + sum(self.steps[-1:]) > ends_s else None
-
-
-@dataclass
-class RelativeHalfWidth(StepsSoFar):
-    """Finished when half the order-statistic interval of the median is at most a share of the median.
-
-    The interval takes the steps as independent and is looked at after each one, so that its true coverage is below
-    95 %. It decides when to stop, and no more: what is published comes from whole processes (`statistics`). Beyond
-    two hundred steps it is looked at about each time that there are 1 % more: sorting a million takes milliseconds.
-    """
-
-    half_width: float
-
-    def finished(self, now_s: float) -> str | None:
-        """`half_width 0.01`, with the share; never with fewer than six steps, which hold no 95 % interval."""
-        steps, n = self.steps, len(self.steps)
-        rank = lower_rank(n)
-        if rank is None or n % max(1, n // 100):
+        """`max_steps 200`, `budget_s 10.0`, `half_width 0.01` or a deadline's reason; None while it goes on."""
+        steps, n, limits = self.steps, len(self.steps), self.limits
+        if n == 0:
             return None
-        steps.sort()  # of a list that was sorted and has grown by a few steps, only these are moved
-        half = (steps[n - rank] - steps[rank - 1]) / 2
-        middle = (steps[(n - 1) // 2] + steps[n // 2]) / 2
-        return f"half_width {self.half_width}" if half <= self.half_width * middle else None
+        if n >= limits.max_steps:
+            return f"max_steps {limits.max_steps}"
+        if n >= limits.min_steps and now_s - self.began_s >= limits.budget_s:
+            return f"budget_s {limits.budget_s}"
 
-
-@dataclass
-class AnyOf(StepsSoFar):
-    """Finished as soon as one of its rules is and `min_steps` are done."""
-
-    rules: Sequence[StoppingRule]
-    min_steps: int = 1
-
-    def begin(self, now_s: float) -> None:
-        """Begins every rule."""
-        super().begin(now_s)
-        for rule in self.rules:
-            rule.begin(now_s)
-
-    def add(self, step_s: float) -> None:
-        """Tells every rule of the step."""
-        super().add(step_s)
-        for rule in self.rules:
-            rule.add(step_s)
-
-    def finished(self, now_s: float) -> str | None:
-        """What the first finished rule says, in the order in which they were given."""
-        if len(self.steps) < self.min_steps:
-            return None
-        return next((reason for rule in self.rules if (reason := rule.finished(now_s)) is not None), None)
+        # Fewer than six steps hold no 95 % interval.
+        looked_at = n >= limits.min_steps and n % max(1, n // 100) == 0
+        if limits.half_width is not None and looked_at and (rank := lower_rank(n)) is not None:
+            steps.sort()  # of a list that was sorted and has grown by a few steps, only these are moved
+            half = (steps[n - rank] - steps[rank - 1]) / 2
+            middle = (steps[(n - 1) // 2] + steps[n // 2]) / 2
+            if half <= limits.half_width * middle:
+                return f"half_width {limits.half_width}"
+        return self.overdue(now_s)
 
 
 @lru_cache(maxsize=EXACT_UP_TO + 1)
@@ -214,11 +173,6 @@ def lower_rank(n: int) -> int | None:
     return math.floor((n + 1 - NORMAL_QUANTILE * math.sqrt(n)) / 2)
 
 
-def window(n: int) -> int:
-    """How many of n discarded steps, counted from the last, are looked at: half of them, at least 5, at most 20."""
-    return min(MAX_WINDOW, max(MIN_WINDOW, n // 2))
-
-
 def mann_kendall(values: Sequence[float]) -> float:
     """Two-sided p of the Mann-Kendall test that the values, in the order taken, have no monotone trend.
 
@@ -228,9 +182,10 @@ def mann_kendall(values: Sequence[float]) -> float:
     """
     score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(values, 2))
     ties = [count for count in Counter(values).values() if count > 1]
-    if not ties:
-        return _exact_p(len(values), abs(score))
     n = len(values)
+    if not ties:  # an order with k inversions has S = n(n-1)/2 - 2k, and S is symmetric about 0
+        rarer = (n * (n - 1) // 2 - abs(score)) // 2 + 1
+        return min(1.0, 2 * sum(_inversions(n)[:rarer]) / math.factorial(n))
     variance = (_spread(n) - sum(_spread(count) for count in ties)) / 18
     if variance == 0 or score == 0:
         return 1.0
@@ -239,18 +194,6 @@ def mann_kendall(values: Sequence[float]) -> float:
 
 def _spread(n: int) -> int:
     return n * (n - 1) * (2 * n + 5)
-
-
-@cache
-def _exact_p(n: int, score: int) -> float:
-    """P(|S| >= score) over all orders of n values.
-
-    An order with k inversions has S = n(n-1)/2 - 2k, and S is symmetric about 0.
-    """
-    if score <= 0:
-        return 1.0
-    counts = _inversions(n)
-    return 2 * sum(counts[: (n * (n - 1) // 2 - score) // 2 + 1]) / math.factorial(n)
 
 
 @cache

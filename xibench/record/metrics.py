@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from xibench.measure.statistics import Interval, Percentile, hierarchical_median, percentile
@@ -330,19 +330,17 @@ ATTAINED: Final = register(Metric(
 # Energy: of the cards and of the processor's packages, as far as either is known, over the timed steps.
 
 
-def _joules_per_image(case: Measurement) -> float | Unavailable:
-    """Return the energy of all processes together, divided by the number of images that they computed."""
+def _joules_per_image(case: Measurement, above_idle: bool = False) -> float | Unavailable:
+    """Return the energy of all processes together, divided by the number of images that they computed.
+
+    Args:
+        case: What was measured.
+        above_idle: Whether to subtract what the same sources used in the same time while the machine was idle.
+    """
     if not case.metered:
         reasons = dict.fromkeys(case.processes[0].energy.absent.values())
         return Unavailable("; ".join(reasons) or "nothing was read")
-    return sum(joules for _, joules in case.metered) / sum(p.images for p, _ in case.metered)
-
-
-def _joules_above_idle(case: Measurement) -> float | Unavailable:
-    """As `_joules_per_image`, minus what the same sources used in the same time while the machine was idle."""
-    if not case.metered:
-        return _joules_per_image(case)
-    idle = [_idle_joules(p.energy, case.calibration) for p, _ in case.metered]
+    idle = [_idle_joules(p.energy, case.calibration) if above_idle else 0.0 for p, _ in case.metered]
     if any(joules is None for joules in idle):
         return Unavailable("the run has no idle power of the same source")
     total = sum(joules for _, joules in case.metered)
@@ -367,7 +365,8 @@ JOULES_PER_IMAGE: Final = register(Metric(
 ))  # fmt: skip
 
 JOULES_PER_IMAGE_ABOVE_IDLE: Final = register(Metric(
-    name="joules_per_image_above_idle", unit="J", better="lower", of=_joules_above_idle, heading="J/image\nabove idle",
+    name="joules_per_image_above_idle", unit="J", better="lower", of=partial(_joules_per_image, above_idle=True),
+    heading="J/image\nabove idle",
     only_if_any=True, refines="joules_per_image", expected=False, placed=True,
 ))  # fmt: skip
 

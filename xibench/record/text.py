@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -49,11 +48,6 @@ def shell_word(text: str) -> str:
         for c in text
     )  # fmt: skip
     return f"$'{''.join(quoted)}'"
-
-
-def shell_command(words: Iterable[str]) -> str:
-    """Quote the words of a command line for a shell."""
-    return " ".join(map(shell_word, words))
 
 
 def encode(value: Any) -> bytes:

@@ -149,14 +149,9 @@ class RunContext:
     programs: Path  # for what compilers keep, deleted too; elsewhere if TMPDIR cannot have compiled programs
     worker: Sequence[str] | None  # a command to start instead of our own worker
     gate: EqualityGate | None  # None: the outputs of a fake worker are not compared
-    budget: RunBudget
+    budget: RunBudget | None  # None: the run has no total budget
     call: CallBudget | None  # None: this call takes as long as it takes
-
-    @property
-    def ceilings(self) -> Calibration | None:
-        """The ceilings of the environment in which the run is now; None if they were not measured."""
-        last = self.run_file.calibrations[-1:]
-        return last[0] if last and last[0].environment == self.run_file.environment_hash else None
+    ceilings: Calibration | None  # of the environment in which the run is now; None: they were not measured
 
 
 def run(
@@ -192,7 +187,7 @@ def run(
     selected, sampling = set(todo), run_file.header.sampling
     total = len(run_file.header.plan) * sampling.processes
     attempts, cores = run_file.index.attempts, run_file.header.environment.cores_usable
-    budget = RunBudget(sampling, attempts)
+    budget = None if sampling.total_budget_s is None else RunBudget(sampling.total_budget_s, attempts)
     call = None if budget_s is None else CallBudget(budget_s, sampling, attempts, cores)
     try:
         scratch = ScratchFolder("xibench-")
@@ -205,11 +200,16 @@ def run(
         monitor = conditions or ConditionMonitor(attempts)
         with scratch as folder, compiled as programs, closing(monitor.nvml):
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
-            context = RunContext(run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget, call)
             if todo and (warning := monitor.busy()):
                 watch.warned(warning)
-            if todo and calibrate and context.ceilings is None:
-                run_file.append(measure_ceilings(todo, run_file.environment_hash, monitor, watch.preparing))
+            here, last = run_file.environment_hash, run_file.calibrations[-1:]
+            ceilings = last[0] if last and last[0].environment == here else None
+            if todo and calibrate and ceilings is None:
+                ceilings = measure_ceilings(todo, here, monitor, watch.preparing)
+                run_file.append(ceilings)
+            context = RunContext(
+                run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget, call, ceilings
+            )
             _measure(selected, context, total)
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"
@@ -266,7 +266,7 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt | None:
     limited = msgspec.structs.replace(sampling, time_limit_s=min(sampling.time_limit_s, left_s))
     request = MeasureCase(
         case=case, execution=msgspec.to_builtins(execution), sampling=limited, batch_file=batch_file, order=order,
-        golden=golden, share_s=context.budget.share_s(pending),
+        golden=golden, share_s=context.budget.share_s(pending) if context.budget else None,
         digest_weights=digest_weights,
     )  # fmt: skip
     outcome = run_worker(

@@ -120,7 +120,6 @@ def cases(*selections: Selection) -> tuple[Case, ...]:
     for selection in selections:
         _check_values(selection)
         _check_scenarios(selection)
-        _check_weights(selection)
         device = resolve_device(selection.frameworks, selection.device)
         for framework, name in itertools.product(selection.frameworks, selection.recipes):
             IMPLEMENTATIONS[framework].recipe(name, device)
@@ -279,7 +278,7 @@ def weights_seed(weights: str) -> int | None:
 
 
 def _check_values(selection: Selection) -> None:
-    """Check names and numbers, each by itself."""
+    """Check names, numbers and files, each by itself."""
     _known("framework", selection.frameworks, IMPLEMENTATIONS)
     _known("model", selection.models, NETWORKS)
     _known("scenario", selection.scenarios, SCENARIOS)
@@ -313,6 +312,17 @@ def _check_values(selection: Selection) -> None:
     if not selection.recipes:
         _known("recipe", (), RECIPES)
 
+    # A file of weights has to fit every network.
+    if weights_seed(selection.weights) is None:
+        if not Path(selection.weights).is_file():
+            raise UsageError(
+                f"weights '{selection.weights}': there is no such file; expected seed:N or a safetensors file, "
+                "`xibench weights init MODEL` writes one"
+            )
+        for model, variant in itertools.product(selection.models, selection.variants):
+            for field in [{"resolution": pixels} for pixels in selection.resolutions or ()] or [{}]:
+                check_file(network(model, variant, **field), selection.weights)
+
 
 def _check_scenarios(selection: Selection) -> None:
     """Check the options of the selection against what its scenarios take."""
@@ -336,19 +346,6 @@ def _check_scenarios(selection: Selection) -> None:
 
 def _listed(batches: Sequence[int]) -> str:
     return ",".join(map(str, batches))
-
-
-def _check_weights(selection: Selection) -> None:
-    if weights_seed(selection.weights) is not None:
-        return
-    if not Path(selection.weights).is_file():
-        raise UsageError(
-            f"weights '{selection.weights}': there is no such file; expected seed:N or a safetensors file, "
-            "`xibench weights init MODEL` writes one"
-        )
-    for model, variant in itertools.product(selection.models, selection.variants):
-        for field in [{"resolution": pixels} for pixels in selection.resolutions or ()] or [{}]:
-            check_file(network(model, variant, **field), selection.weights)
 
 
 def _known(kind: str, names: Sequence[str], known: Iterable[str]) -> None:

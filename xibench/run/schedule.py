@@ -97,27 +97,25 @@ class RunBudget:
     steps: every case gets a result, even if that exceeds the budget.
 
     Args:
-        sampling: the run's; without `total_budget_s` there are no shares.
+        budget_s: the run's, in seconds.
         attempts: the attempts in the run file, whose time a resumed run has already used.
         clock: a monotonic clock, in seconds.
     """
 
     def __init__(
-        self, sampling: SamplingConfig, attempts: Sequence[Attempt], clock: Callable[[], float] = time.monotonic
+        self, budget_s: float, attempts: Sequence[Attempt], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
-        self._ends_s: float | None = None
-        if sampling.total_budget_s is not None:
-            spent_s = sum(attempt.surroundings.wall_s for attempt in attempts if attempt.surroundings)
-            self._ends_s = clock() + sampling.total_budget_s - spent_s
+        spent_s = sum(attempt.surroundings.wall_s for attempt in attempts if attempt.surroundings)
+        self._ends_s = clock() + budget_s - spent_s
 
-    def share_s(self, pending: int) -> float | None:
-        """Return the share of a process that starts now, in seconds; None if the run has no total budget.
+    def share_s(self, pending: int) -> float:
+        """Return the share of a process that starts now, in seconds.
 
         Args:
             pending: number of processes that the run still has to measure, including this one.
         """
-        return None if self._ends_s is None else max(0.0, self._ends_s - self._clock()) / pending
+        return max(0.0, self._ends_s - self._clock()) / pending
 
 
 class CallBudget:

@@ -8,7 +8,7 @@ from frameworks.cost import ITEM_BYTES
 from xibench.measure.loop import measure
 from xibench.record.schema import Steps
 from xibench.scenarios.prepared import PreparedCase, Timed
-from xibench.scenarios.sampling import InputRotation, stopping_rule, warmup_rule
+from xibench.scenarios.sampling import InputRotation, sampling_rules
 from xibench.scenarios.scenario import Scenario
 
 
@@ -19,8 +19,9 @@ def run(prepared: PreparedCase) -> Timed:
     on_host, on_device = (copied, 0) if prepared.case.device == "cpu" else (0, copied)
     rotation = InputRotation(prepared, prepared.placed, lambda: program.put(prepared.batch), on_host, on_device)
     samples = measure(
-        lambda number: program.step(rotation.input(number)), program.synchronise, warmup_rule(prepared),
-        stopping_rule(prepared, prepared.sampling.half_width), prepared.clock, rotation.on_phase, program.device_step_s,
+        lambda number: program.step(rotation.input(number)), program.synchronise,
+        *sampling_rules(prepared, prepared.sampling.half_width), prepared.clock, rotation.on_phase,
+        program.device_step_s,
     )  # fmt: skip
     steps = Steps(
         warmup_s=samples.warmup_s,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from xibench.measure.machine import buffers_needed, last_level_cache_bytes
 from xibench.measure.phase import Phase
-from xibench.measure.stopping import AnyOf, EndsBy, Limits, StoppingRule, Warmup, WarmupLimits, rule_of
+from xibench.measure.stopping import Deadline, Limits, TimedSteps, Warmup, WarmupLimits
 from xibench.scenarios.prepared import Peaks
 
 if TYPE_CHECKING:
@@ -100,34 +100,27 @@ class Deadlines:
     budget_s: float | None = None
 
 
-def warmup_rule(prepared: PreparedCase) -> StoppingRule:
-    """Return the rule that ends the warm-up: no trend in the discarded steps, a limit of the rule, or a deadline."""
-    sampling = prepared.sampling
-    limits = WarmupLimits(sampling.warmup_steps, sampling.max_warmup_steps, sampling.warmup_budget_s)
-    share = sampling.warmup_budget_s / (sampling.warmup_budget_s + sampling.budget_s)
-    return AnyOf([Warmup(limits), *_deadline_rules(prepared, share, sampling.warmup_steps)], min_steps=0)
+def sampling_rules(prepared: PreparedCase, half_width: float | None) -> tuple[Warmup, TimedSteps]:
+    """Return the rules that end the warm-up and the timed steps, of which at least one is taken.
 
-
-def stopping_rule(prepared: PreparedCase, half_width: float | None) -> StoppingRule:
-    """Return the rule that ends the timed steps; at least one is taken.
+    The share of the total budget and the time limit are deadlines of both. Of the share, the warm-up may use as much as
+    its own budget has of both budgets.
 
     Args:
         prepared: the case, with its sampling configuration and deadlines.
         half_width: as in `xibench.measure.stopping.Limits`. None for queries: percentiles take a fixed number of
             samples, however precisely the median is known.
-
     """
-    sampling = prepared.sampling
+    sampling, moments = prepared.sampling, prepared.deadlines
+    warmup_limits = WarmupLimits(sampling.warmup_steps, sampling.max_warmup_steps, sampling.warmup_budget_s)
     limits = Limits(sampling.min_steps, sampling.max_steps, sampling.budget_s, half_width)
-    return AnyOf([rule_of(limits), *_deadline_rules(prepared, 1.0, sampling.min_steps)])
-
-
-def _deadline_rules(prepared: PreparedCase, budget_share: float, min_steps: int) -> list[StoppingRule]:
-    """Return rules for the share of the total budget, if there is one, and for the time limit."""
-    sampling, deadlines = prepared.sampling, prepared.deadlines
-    rules: list[StoppingRule] = []
-    if deadlines.budget_s is not None:
-        budget = EndsBy(deadlines.budget_s, f"total_budget_s {sampling.total_budget_s}", budget_share)
-        rules.append(AnyOf([budget], min_steps=min_steps))
-    rules.append(EndsBy(deadlines.limit_s, f"time_limit_s {sampling.time_limit_s}"))
-    return rules
+    time_limit = Deadline(moments.limit_s, f"time_limit_s {sampling.time_limit_s}")
+    if moments.budget_s is None:
+        return Warmup(warmup_limits, deadlines=[time_limit]), TimedSteps(limits, deadlines=[time_limit])
+    budget = Deadline(moments.budget_s, f"total_budget_s {sampling.total_budget_s}", sampling.min_steps)
+    share = sampling.warmup_budget_s / (sampling.warmup_budget_s + sampling.budget_s)
+    warmup_budget = replace(budget, min_steps=sampling.warmup_steps, share=share)
+    return (
+        Warmup(warmup_limits, deadlines=[warmup_budget, time_limit]),
+        TimedSteps(limits, deadlines=[budget, time_limit]),
+    )

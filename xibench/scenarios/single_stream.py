@@ -7,7 +7,7 @@ from typing import Any, Final
 from xibench.measure.loop import measure
 from xibench.record.schema import Queries, SamplingConfig
 from xibench.scenarios.prepared import PreparedCase, Timed
-from xibench.scenarios.sampling import InputRotation, stopping_rule, warmup_rule
+from xibench.scenarios.sampling import InputRotation, sampling_rules
 from xibench.scenarios.scenario import Scenario
 
 IN_QUERY: Final = "a query is more than what the device does"
@@ -22,8 +22,8 @@ def run(prepared: PreparedCase) -> Timed:
         prepared, batch, lambda: batch._replace(images=np.array(batch.images)), batch.images.nbytes, 0
     )
     samples = measure(
-        lambda number: program.query(rotation.input(number)), lambda _: None, warmup_rule(prepared),
-        stopping_rule(prepared, half_width=None), prepared.clock, rotation.on_phase,
+        lambda number: program.query(rotation.input(number)), lambda _: None,
+        *sampling_rules(prepared, half_width=None), prepared.clock, rotation.on_phase,
     )  # fmt: skip
     queries = Queries(
         warmup_s=samples.warmup_s,

@@ -16,7 +16,7 @@ from frameworks.recipes import Device, Precision
 from xibench.measure.loop import Clock, MonotonicClock, measure
 from xibench.measure.machine import last_level_cache_bytes
 from xibench.measure.phase import Phase, PhaseListener
-from xibench.measure.stopping import AnyOf, FixedCount, TimeBudget
+from xibench.measure.stopping import Limits, TimedSteps, Warmup, WarmupLimits
 from xibench.record.schema import Copy, Matmul
 from xibench.workers.failures import failure
 from xibench.workers.messages import Ceilings, MeasureCeilings
@@ -100,5 +100,5 @@ def _copy(copy: Callable[[int], Callable[[], Any]], request: MeasureCeilings, cl
 def _calls_s(prepare: Callable[[], Callable[[], Any]], budget_s: float, clock: Clock) -> list[float]:
     """Time calls within the budget, at least three; the first two are discarded because the first may compile."""
     call = prepare()
-    rule = AnyOf([FixedCount(MAX_CALLS), TimeBudget(budget_s)], MIN_CALLS)
-    return measure(lambda _: call(), lambda _: None, FixedCount(1), rule, clock, on_phase=lambda _: None).steps_s
+    warmup, rule = Warmup(WarmupLimits(1, 1, budget_s)), TimedSteps(Limits(MIN_CALLS, MAX_CALLS, budget_s))
+    return measure(lambda _: call(), lambda _: None, warmup, rule, clock, on_phase=lambda _: None).steps_s

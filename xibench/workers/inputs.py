@@ -7,6 +7,7 @@ the parent of a run stays small.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import itertools
@@ -117,7 +118,16 @@ def save_batch(
             f"the batch of {batch} images takes {size(needed)}, {size(free)} are free in {path.parent}; "
             "make room there, or name another folder in TMPDIR"
         )
-    large = resolution**2 > LARGE_PIXELS or (source != NOISE and any(map(_is_large, _find(source, batch)[1])))
+
+    # Decoding a large image needs more memory than a small process has to spare. Headers of files tell the size.
+    large = resolution**2 > LARGE_PIXELS
+    for image in [] if large or source == NOISE else _find(source, batch)[1]:
+        from PIL import Image
+
+        with warnings.catch_warnings(), contextlib.suppress(Exception):  # `decoded` reports what is wrong with the file
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the image is the user's own
+            with Image.open(image, formats=("JPEG", "PNG")) as opened:
+                large = large or opened.width * opened.height > LARGE_PIXELS
     write = _write_in_worker if large else write_batch
     write(path, source, batch, (resolution, resolution, channels), seed)
 
@@ -169,19 +179,6 @@ def decoded(path: Path, resolution: int) -> NDArray[np.float32]:
     box = (left, top, left + side, top + side)
     square = upright.resize((resolution, resolution), Image.Resampling.BILINEAR, box)
     return np.asarray(square, np.float32) / np.float32(127.5) - np.float32(1)
-
-
-def _is_large(path: Path) -> bool:
-    """Whether decoding needs more memory than a small process has to spare, judged by the header of the file."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the image is the user's own
-        try:
-            with Image.open(path, formats=("JPEG", "PNG")) as opened:
-                return opened.width * opened.height > LARGE_PIXELS
-        except Exception:  # `decoded` reports what is wrong with the file
-            return False
 
 
 def _write_in_worker(path: Path, source: str, batch: int, shape: tuple[int, int, int], seed: int) -> None:

@@ -20,7 +20,6 @@ from xibench.cli.options import (
 )
 from xibench.cli.planning import (
     measure,
-    measure_pending,
     plan_again,
     plan_run,
     print_plan,
@@ -82,7 +81,7 @@ def run(
     """
     if file.resume is not None:
         refuse_beside_resume(context)
-        print_result(measure_pending(file.resume, file), as_json)
+        print_result(measure(file.resume, file), as_json)
         return
     earlier = None if again is None else run_path(again)
     if earlier is not None:

@@ -28,7 +28,6 @@ from xibench.cli.options import (
 from xibench.cli.planning import (
     NewRun,
     measure,
-    measure_pending,
     print_plan,
     refuse_beside_resume,
     refuse_others,
@@ -120,7 +119,7 @@ def spectrum(
         return
     if file.resume is not None:
         refuse_beside_resume(context)
-        print_curves(measure_pending(file.resume, file), as_json)
+        print_curves(measure(file.resume, file), as_json)
         return
     from xibench.analysis.spectrum import SAMPLING, plan_spectrum
     from xibench.run.plan import Selection

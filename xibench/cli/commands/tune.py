@@ -23,7 +23,7 @@ from xibench.cli.options import (
 )
 from xibench.cli.planning import plan_search, refuse_beside_resume
 from xibench.record.files import saying_if_interrupted
-from xibench.record.text import shell_command
+from xibench.record.text import shell_word
 
 if TYPE_CHECKING:
     from xibench.analysis.tuning import SearchResult
@@ -145,7 +145,7 @@ def write_result(folder: TuningFolder, found: SearchResult, out: Path | None, as
     for line in found_lines(found, recipe):
         terminal.say(line)
     best = found.best
-    command = shell_command(["xibench", "run", "-f", best.framework, "-m", best.model, "--recipe", str(path)])
+    command = f"xibench run -f {best.framework} -m {best.model} --recipe {shell_word(str(path))}"
     print(file=sys.stderr)
     for line in (f"Recipe file:  {path}", f"Measure it:   {command}", f"Run files:    {folder.path}"):
         terminal.say(line, sys.stderr)

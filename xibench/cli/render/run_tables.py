@@ -188,11 +188,23 @@ def run_notes(run: Run, summaries: Sequence[Summary]) -> list[str]:
     versions = dict.fromkeys(
         f"{name} {version}" for r in run.records for p in r.processes for name, version in p.versions.items()
     )
+
+    # Columns that are empty for a measured case, each with the reason
+    listed = dict.fromkeys(name for scenario in SCENARIOS.values() for name in scenario.metrics)
+    further = dict.fromkeys(name for name, metric in METRICS.items() if not metric.placed)
+    empty = []
+    for metric in (METRICS[name] for name in listed | further if name in METRICS and METRICS[name].heading):
+        for s in summaries:
+            in_table = not metric.placed or metric.name in described(s.case.scenario).metrics
+            # Of a metric and its refinement, such as energy and energy above idle, only one gives the reason.
+            repeats = metric.refines in METRICS and s[METRICS[metric.refines]] is None
+            if s.processes and in_table and not repeats and s[metric] is None and (why := s.why_none(metric)):
+                empty.append((f"{metric.label} is empty: {why}", s.case))
     return [
         *_definitions(run, summaries),
         *_marks(run, summaries),
         *sweeps,
-        *_empty(summaries),
+        *_grouped(empty, len(summaries)),
         *_grouped(failures, len(summaries)),
         f"Versions: {', '.join(versions) or 'unknown, nothing was measured'}.",
     ]
@@ -348,24 +360,6 @@ def _sweeps(summaries: Sequence[Summary]) -> list[str]:
         name = case_name(sweep.case).replace(f" batch {sweep.case.batch} ", " ")
         notes.append(f"Sweep: {text} ({name})")
     return notes
-
-
-def _empty(summaries: Sequence[Summary]) -> list[str]:
-    """Return the reasons for empty columns of measured cases."""
-    listed = dict.fromkeys(name for scenario in SCENARIOS.values() for name in scenario.metrics)
-    further = (name for name, metric in METRICS.items() if not metric.placed)
-    reasons = []
-    for name in dict.fromkeys((*listed, *further)):
-        metric = METRICS.get(name)
-        if metric is None or not metric.heading:
-            continue
-        for s in summaries:
-            in_table = not metric.placed or name in described(s.case.scenario).metrics
-            # Of a metric and its refinement, such as energy and energy above idle, only one gives the reason.
-            repeats = metric.refines in METRICS and s[METRICS[metric.refines]] is None
-            if s.processes and in_table and not repeats and s[metric] is None and (why := s.why_none(metric)):
-                reasons.append((f"{metric.label} is empty: {why}", s.case))
-    return _grouped(reasons, len(summaries))
 
 
 def _grouped(notes: Iterable[tuple[str, Case]], total: int) -> list[str]:
