@@ -37,7 +37,7 @@ def test_recipes_are_sides_and_their_differences_are_reported(tmp_path: Path) ->
         cwd=tmp_path,
     )
     assert done.returncode in (0, 3), done.stderr
-    assert "unlike: batch_norm_folded False -> True" in done.stdout
+    assert "not like for like: batch_norm_folded False -> True" in done.stdout
 
 
 @pytest.mark.parametrize(

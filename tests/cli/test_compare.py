@@ -57,7 +57,7 @@ def test_cases_with_different_settings_are_compared_only_on_request(tmp_path: Pa
     assert refused.stderr.strip() == "xibench: nothing was compared: the reasons are above"
     asked = xibench("compare", base, new, "--allow-unlike", cwd=tmp_path)
     assert asked.returncode == 0
-    assert "unlike: threads 2 -> 1" in asked.stdout
+    assert "not like for like: threads 2 -> 1" in asked.stdout
 
 
 def test_markdown_is_a_comment_whose_first_line_is_the_verdict(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def compare(
 
     comparison_tables.check_form(as_json, as_markdown)
     limit = THRESHOLD if threshold is None else threshold
-    found = comparison.compare(read(run_path(base)), read(run_path(new)), limit, allow_unlike)
-    comparison_tables.show(found, as_json, as_markdown)
+    old_path, new_path = run_path(base), run_path(new)
+    found = comparison.compare(read(old_path), read(new_path), limit, allow_unlike)
+    comparison_tables.show(found, as_json, as_markdown, (str(old_path), str(new_path)))
     comparison_tables.end(found, refusal_is_failure=True)

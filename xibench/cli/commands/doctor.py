@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from xibench.cli.options import Json, print_json
 
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Also list what each recipe sets here and why, and the fields of a record that stay empty, with the "
+        "reason and what would fill them.",
+    ),
+]
 
-def doctor(as_json: Json = False) -> None:
+
+def doctor(details: Details = False, as_json: Json = False) -> None:
     """Check what this machine can measure, and what is missing or would disturb a run.
 
-    Lists frameworks, devices and conditions; for everything missing or disturbing its effect and remedy; and the fields
-    of a record that stay empty on this machine, with the reason and what would fill them.
+    Lists frameworks, devices and conditions, and for everything missing or disturbing its effect and remedy. The last
+    line says whether the machine is fit to measure now.
 
     \b
-    Example:  xibench doctor
+    Examples:  xibench doctor
+               xibench doctor --details
     """
     from xibench.analysis.doctor import diagnose
 
@@ -22,7 +36,11 @@ def doctor(as_json: Json = False) -> None:
         return
     from xibench.cli.render import terminal
     from xibench.cli.render.tables import doctor_tables
+    from xibench.record.format import counted
 
-    for table in doctor_tables(found):
+    for table in doctor_tables(found, details):
         terminal.show(table)
+    if not details:
+        empty = counted(sum(len(group.fields) for group in found.empty), "field")
+        terminal.say(f"{empty} of a record stay empty here; `xibench doctor --details` lists them, and the recipes.")
     terminal.say(found.conclusion)

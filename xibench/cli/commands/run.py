@@ -124,7 +124,7 @@ def print_result(path: Path, as_json: bool, again: Path | None = None) -> None:
         if as_json:
             print_json(document(path, stored) | same)
         elif same:
-            comparison_tables.show(same["comparison"], as_json=False, as_markdown=False)
+            comparison_tables.show(same["comparison"], as_json=False, as_markdown=False, names=(str(again), str(path)))
     if stored.attempts and not any(record.status == "ok" for record in stored.records):
         raise XibenchError(
             f"none of {format.counted(len(stored.records), 'case')} could be measured: the reasons are above; "

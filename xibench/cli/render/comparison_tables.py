@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 REGRESSION: Final = 3
 """Exit code if any case is slower."""
 ORDER: Final = ("slower", "faster", "unsure", "same")
-COLUMNS: Final = ("case", "new / base\n[95 %]", "change", "verdict", "n", "would find")
+COLUMNS: Final = ("case", "new / base\n[95 %]", "change", "verdict", "n", "detectable")
 
 
 def check_form(as_json: bool, as_markdown: bool) -> None:
@@ -34,14 +34,23 @@ def check_form(as_json: bool, as_markdown: bool) -> None:
         raise UsageError("received --json and --markdown, expected one of them")
 
 
-def show(found: Comparison, as_json: bool, as_markdown: bool) -> None:
-    """Print a comparison in the requested format."""
+def show(found: Comparison, as_json: bool, as_markdown: bool, names: tuple[str, str] | None = None) -> None:
+    """Print a comparison in the requested format.
+
+    Args:
+        found: The comparison.
+        as_json: Whether to print it as JSON.
+        as_markdown: Whether to print it as a comment on a pull request.
+        names: What the user calls the base and the new side, in place of the ids of two runs; None: as the comparison.
+    """
+    base, new = names or (found.base, found.new)
     if as_json:
         print_json(found)
     elif as_markdown:
-        print(markdown(found), end="")
+        print(markdown(found, base, new), end="")
     else:
-        terminal.show(table(found))
+        if found.pairs:
+            terminal.show(table(found, base, new))
         for line in remarks(found):
             terminal.say(line)
         for sentence in conclusions(found):
@@ -90,12 +99,10 @@ def end(found: Comparison, refusal_is_failure: bool) -> None:
         raise XibenchError(f"{format.counted(failed, 'case')} failed while being compared: the reasons are above")
 
 
-def table(found: Comparison) -> Table:
+def table(found: Comparison, base: str, new: str) -> Table:
     """Build the table of a comparison, a row per case, slower ones first."""
-    limit = format.percent(found.threshold)
-    title = f"{found.new} against {found.base}: above 1 is slower; within ±{limit} is the same"
-    if found.rankings:
-        title = f"Every side against those before it: above 1 is slower; within ±{limit} is the same"
+    sides = "every side against those before it" if found.rankings else f"{new} against {base}"
+    title = f"{_ratio_of(found)}, {sides}; within ±{format.percent(found.threshold)} is the same"
     rows = [_cells(found, pair) for pair in _in_order(found)]
     return terminal.table_of(title, COLUMNS, rows, right=COLUMNS[1:3] + COLUMNS[4:])
 
@@ -105,7 +112,7 @@ def remarks(found: Comparison) -> list[str]:
     cases: dict[str, list[str]] = {}
     for pair in found.pairs:
         for text in (
-            *(f"{UNLIKE.symbol} unlike: {item}" for item in pair.unlike),
+            *(f"{UNLIKE.symbol} not like for like: {item}" for item in pair.unlike),
             *(f"changed: {item}" for item in pair.changed), *pair.notes,
             *(_figure(change) for change in pair.figures or ()),
         ):  # fmt: skip
@@ -118,14 +125,20 @@ def remarks(found: Comparison) -> list[str]:
     return [*lines, *_legend(found)]
 
 
-def markdown(found: Comparison) -> str:
+def _ratio_of(found: Comparison) -> str:
+    """Say what the ratios divide, and what a ratio above 1 means."""
+    if any(pair.metric for pair in found.pairs):
+        return "Ratios of the figures named (above 1: the new side takes more)"
+    return "Ratios of step times (above 1: the new side is slower)"
+
+
+def markdown(found: Comparison, base: str, new: str) -> str:
     """Format a comparison as a comment on a pull request: the verdicts, the table, and collapsible remarks."""
     counts = {verdict: sum(pair.verdict == verdict for pair in found.pairs) for verdict in ORDER}
     summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items() if number) or "nothing compared"
-    against = f"`{printable(found.new)}` against `{printable(found.base)}`"
+    against = f"`{printable(new)}` against `{printable(base)}`"
     against = "every side against those before it" if found.rankings else against
-    of_steps = "" if any(pair.metric for pair in found.pairs) else ", time per step"
-    lines = [f"### xibench: {summary}", "", f"{against}{of_steps}; above 1 is slower.", ""]
+    lines = [f"### xibench: {summary}", "", f"{_ratio_of(found)}, {against}.", ""]
     heads = [column.replace("\n", " ") for column in COLUMNS]
     lines += ["| " + " | ".join(heads) + " |", "|---|--:|--:|---|--:|--:|"]
     lines += ["| " + " | ".join(map(_in_markdown, _cells(found, pair))) + " |" for pair in _in_order(found)]
@@ -173,7 +186,7 @@ def _legend(found: Comparison) -> Iterable[str]:
     if any(pair.paired for pair in found.pairs):
         yield (
             "n: pairs of fresh processes, measured alternately. Intervals and verdicts stay valid under repeated "
-            "looks. Would find: the smallest change that n pairs with this spread detect with 95 % power."
+            "looks. Detectable: the smallest change that n pairs with this spread detect with 95 % power."
         )
     elif found.pairs:
         yield (

@@ -273,8 +273,8 @@ def _mistake_table(report: EqualityReport) -> Table:
     return table_of("Seeded mistakes: are they caught?", ("mistake", "in", *frameworks), rows)
 
 
-def doctor_tables(found: DoctorReport) -> list[Table]:
-    """Build the tables of `xibench doctor`."""
+def doctor_tables(found: DoctorReport, details: bool) -> list[Table]:
+    """Build the tables of `xibench doctor`; with details also those of the recipes and of the fields left empty."""
     frameworks = [
         (f.name, installed(f.versions), f.interpreter, ", ".join(f.devices) or NONE, f.problem or "ok")
         for f in found.frameworks
@@ -282,13 +282,13 @@ def doctor_tables(found: DoctorReport) -> list[Table]:
     machine = [(fact.name, fact.value) for fact in found.facts]
     tables = [
         table_of("Frameworks", ("framework", "versions", "interpreter", "devices", "state"), frameworks),
-        *(_recipe_table(framework) for framework in found.frameworks if framework.recipes),
+        *(_recipe_table(framework) for framework in found.frameworks if framework.recipes and details),
         table_of("Machine", ("", ""), machine),
     ]
     if found.findings:
         findings = [(f.what, f.effect, f.cure) for f in found.findings]
         tables.append(table_of("Findings", ("finding", "effect", "remedy"), findings))
-    if found.empty:
+    if found.empty and details:
         empty = [(", ".join(group.fields), group.why, group.filled_by) for group in found.empty]
         tables.append(table_of("Fields that stay empty here", ("fields of a record", "reason", "filled by"), empty))
     return tables
