@@ -55,8 +55,8 @@ test: $(VENV)/installed-dev tools lint  ## run lint and the tests; needs git and
 	@$(BIN)/python -m pytest -m "not slow and not alone" $(JOBS_ARGS)
 	@$(BIN)/python -m pytest -m "alone and not slow"
 
-slow: $(VENV)/installed-dev  ## run the tests that take minutes each: verification and measurement of every variant
-	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist worksteal --benchmark-skip
+slow: $(VENV)/installed-dev  ## run the tests that take longer: all of verification, every variant, every way to measure
+	@$(BIN)/python -m pytest -m slow -n $(JOBS) --dist loadgroup --no-loadscope-reorder --benchmark-skip
 
 lint: $(VENV)/installed-dev  ## run ruff, mypy and the check of names and phrases (tests/wording.txt); needs git
 	@$(BIN)/ruff check .

@@ -42,5 +42,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("XIBENCH_SLOW_UNTIL has passed; `make slow` runs all slow tests")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest tests last, so that they are the ones for which the time of XIBENCH_SLOW_UNTIL is too short."""
+    items.sort(key=lambda item: item.get_closest_marker("longest") is not None)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--regenerate", action="store_true", help="rewrite the golden files of tests/golden")

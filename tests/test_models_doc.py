@@ -39,7 +39,14 @@ def as_a_reader_has_it(section: str) -> Iterator[None]:
         jax.config.update("jax_enable_x64", raised)
 
 
-@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.splitlines()[0])
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(section, id=title, marks=[] if title == "PyTorch" else pytest.mark.slow)
+        for section in SECTIONS
+        for title in section.splitlines()[:1]
+    ],
+)
 def test_the_blocks_of_a_section_run_and_give_what_they_say(
     section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ def test_either_side_is_started_first_about_as_often(batch: Path, tmp_path: Path
     assert 10 <= sum(pair.new_started_first for pair in pairs) <= 30
 
 
+@pytest.mark.slow
 def test_both_sides_begin_every_burst_on_the_same_core_which_is_drawn_for_each_pair(
     batch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

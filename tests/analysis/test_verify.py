@@ -27,6 +27,7 @@ from xibench.workers.messages import ForwardPass
 
 SMALL = "channels=24+features=16+segments=3"
 UNEVEN = ("xception", "narrow+pointwise_first+segments_3")
+ON_THE_REPORT = pytest.mark.xdist_group("report")  # which takes minutes, once
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,22 @@ def mistake_parts(model: str) -> list[Part]:
     return [partial(verify_._mistakes, model, training, lambda line: None) for training in (False, True)]
 
 
+def test_operators_are_equal_in_every_framework_and_a_mistake_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two operators and two mistakes; the tests of `report` have all of them, and whole networks."""
+    operators = [(name, SMALL) for name in ("separable", "inception_segments")]
+    mistakes = [mistake for mistake in MISTAKES if mistake.model == "xception" and not mistake.training][:2]
+    monkeypatch.setattr(verify_, "MISTAKES", mistakes)
+    parts = [partial(verify_._mistakes, "xception", False, lambda line: None)]
+    monkeypatch.setattr(verify_, "_paper_network", lambda model, *_: parts)
+    found = verify_networks([*operators, ("xception", "default")])
+    assert set(operators) <= verified_networks(found)
+    assert_within_tolerance(found.checks)
+    caught = {(c.mistake, c.framework) for c in found.mistakes if c.caught}
+    assert caught == {(mistake.name, framework) for mistake in mistakes for framework in FRAMEWORKS}
+
+
+@ON_THE_REPORT
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
 def test_all_three_frameworks_compute_the_same_block_by_block(model: str, report: EqualityReport) -> None:
     assert report.ok
@@ -58,6 +75,7 @@ def test_all_three_frameworks_compute_the_same_block_by_block(model: str, report
     assert any(c.what.startswith("training") and any("variance" in name for name in c.errors) for c in found)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_both_networks_are_equal_at_full_width_in_every_framework_the_reference_and_keras() -> None:
     """Compares each network at the smallest resolution of docs/method.md, and whole graphs of all recipes."""
@@ -85,6 +103,8 @@ def assert_within_tolerance(checks: Sequence[Check]) -> set[frozenset[str]]:
     return {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
 
 
+@ON_THE_REPORT
+@pytest.mark.slow
 def test_at_least_twelve_mistakes_are_detected_in_each_framework(report: EqualityReport) -> None:
     caught = {(c.mistake, c.framework) for c in report.mistakes if c.caught}
     assert len(MISTAKES) >= 12
@@ -101,6 +121,8 @@ def test_errors_are_relative_to_the_largest_value_and_infinite_for_nan_and_missi
     assert rms_error(np.array([np.nan, -4.0]), correct) == float("inf")
 
 
+@ON_THE_REPORT
+@pytest.mark.slow
 def test_the_graphs_that_a_run_times_are_compared_with_the_reference_in_float64(report: EqualityReport) -> None:
     graphs = [c for c in report.checks if c.what.startswith("whole graph")]
     assert {c.right for c in graphs} == {"reference float64"}
@@ -112,12 +134,16 @@ def test_the_graphs_that_a_run_times_are_compared_with_the_reference_in_float64(
         }  # fmt: skip
 
 
+@ON_THE_REPORT
+@pytest.mark.slow
 def test_uneven_segments_and_pointwise_first_are_compared_in_training_mode_too(report: EqualityReport) -> None:
     assert UNEVEN in verified_networks(report)
     (training,) = {c.what for c in report.checks if (c.model, c.variant) == UNEVEN and c.what.startswith("training")}
     assert training == "training mode at 112"
 
 
+@ON_THE_REPORT
+@pytest.mark.slow
 def test_every_operator_is_verified(report: EqualityReport) -> None:
     assert {(name, SMALL) for name in OPERATORS} <= verified_networks(report)
 

@@ -55,11 +55,13 @@ def test_every_registered_variant_is_part_of_a_network_that_is_verified() -> Non
             assert network(model, variant).layers != network(model, without).layers, (model, variant, part)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_every_variant_is_verified() -> None:
     assert verified_networks(verify_networks(COMBINED)) == set(COMBINED)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_the_auxiliary_classifier_is_compared_in_training_mode_only() -> None:
     report = verify(["inception_v3"], ["narrow+torchvision"])
@@ -116,6 +118,7 @@ def test_recipes_in_bf16_are_compared_under_the_weights_of_a_run() -> None:
         assert all(same) is not shifted
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_comparators_are_compared_with_keras_applications() -> None:
     report = verify(["resnet50", "vgg16"])

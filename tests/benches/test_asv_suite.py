@@ -90,6 +90,7 @@ def measured(asv: Asv) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 def test_asv_measures_a_step_and_publishes_it(asv: Asv, measured: dict[str, dict[str, Any]]) -> None:
     result = measured["step.Step.time_step"]
     assert result["params"] == [
@@ -109,6 +110,7 @@ def test_asv_measures_the_peak_memory_of_a_step_and_of_the_framework_alone(measu
     assert 1e8 < alone < with_step - weights_bytes
 
 
+@pytest.mark.slow
 def test_the_wheel_that_asv_builds_works_outside_the_checkout(config: Config, tmp_path: Path) -> None:
     source, cache, env = tmp_path / "source", tmp_path / "cache", tmp_path / "env"
     for name in ("xibench", "frameworks", "dashboards"):

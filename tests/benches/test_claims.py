@@ -208,6 +208,7 @@ def test_kept_answers_are_judged_anew_without_measuring(
     assert "expected a folder of kept claims" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_overhead_claim_prints_one_line_of_json_with_figures_and_targets(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benches.claims", "overhead", "--json"], cwd=tmp_path, capture_output=True, text=True,

@@ -27,6 +27,7 @@ def test_the_most_valuable_part_is_measured_first() -> None:
     assert len(on_gpu) == len(speed_gpu.BLOCKS) + 1
 
 
+@pytest.mark.slow
 def test_a_call_does_what_its_budget_allows_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

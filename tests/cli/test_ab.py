@@ -17,6 +17,7 @@ NARROW = ("-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolutio
           "--images", "noise")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_pair_of_a_commit_with_itself_is_unsure_and_the_file_holds_its_samples(tmp_path: Path) -> None:
     done = xibench("ab", "--base", "git:HEAD", "--new", "git:HEAD", *NARROW, "--max-pairs", "1", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -31,6 +32,7 @@ def test_one_pair_of_a_commit_with_itself_is_unsure_and_the_file_holds_its_sampl
     assert stored.pairs[-1].base.bursts_s
 
 
+@pytest.mark.slow
 def test_recipes_are_sides_and_their_differences_are_reported(tmp_path: Path) -> None:
     done = xibench(
         "ab", "--base", "recipe:default", "--new", "recipe:default+batch_norm=folded", *NARROW, "--max-pairs", "1",
@@ -158,6 +160,7 @@ def test_ctrl_c_prints_the_comparison_so_far_and_the_path_of_the_pairs(tmp_path:
     assert pair_store.read(tmp_path / "pairs.jsonl").pairs
 
 
+@pytest.mark.slow
 def test_more_than_two_sides_are_ranked_and_their_file_opens_in_show_and_report(tmp_path: Path) -> None:
     sides = "framework:reference,framework:pytorch,framework:pytorch+default+batch_norm=folded"
     done = xibench(
@@ -188,6 +191,7 @@ def test_more_than_two_sides_are_ranked_and_their_file_opens_in_show_and_report(
     assert not (tmp_path / "site/index.html").exists()
 
 
+@pytest.mark.slow
 def test_a_precision_is_a_side(tmp_path: Path) -> None:
     done = xibench(
         "ab", "--base", "precision:fp64", "--new", "precision:fp32", *NARROW, "--max-pairs", "1", "--json", cwd=tmp_path

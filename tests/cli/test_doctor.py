@@ -78,6 +78,7 @@ def test_a_folder_that_cannot_have_compiled_programs_is_a_finding(tmp_path: Path
     assert "eagerly" in nowhere.effect
 
 
+@pytest.mark.slow
 def test_doctor_examines_the_folder_for_temporary_files(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     report = json.loads(xibench_process("doctor", "--json", cwd=tmp_path, TMPDIR=str(tmp_path / "a b")).stdout)
@@ -134,6 +135,7 @@ def test_a_framework_that_does_not_see_the_gpu_is_a_finding() -> None:
     assert framework_findings(state, has_gpu=False) == []
 
 
+@pytest.mark.slow
 def test_a_missing_compiler_for_torch_compile_is_reported_as_the_recipe_reports_it(tmp_path: Path) -> None:
     done = xibench("doctor", "--json", cwd=tmp_path, CXX="no-such-compiler")
     whats = [finding["what"] for finding in json.loads(done.stdout)["findings"]]

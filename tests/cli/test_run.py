@@ -323,6 +323,7 @@ def test_a_run_file_of_a_newer_xibench_is_refused_with_a_remedy(tmp_path: Path) 
         assert "upgrade" in line
 
 
+@pytest.mark.slow
 def test_a_case_of_a_run_is_measured_again_and_compared_with_it(tmp_path: Path) -> None:
     tiny = ("--resolution", "71", "--images", "noise", "--no-ceilings", "--repeats", "0", "--min-steps", "3")
     sampled = (*tiny, "-m", "xception", "--variant", "narrow", "--budget", "0.1", "--processes", "2")

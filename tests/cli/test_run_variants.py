@@ -65,6 +65,7 @@ def test_an_operator_is_measured_on_noise_of_its_own_channels(tmp_path: Path) ->
     assert records[0]["costs"]["macs"] == 361 * (9 * 16 + 16 * 24)
 
 
+@pytest.mark.slow
 def test_a_network_with_an_auxiliary_classifier_is_measured_below_the_size_that_training_needs(tmp_path: Path) -> None:
     case = ("-f", "pytorch", "-m", "inception_v3", "--variant", "narrow+torchvision", "--resolution", "96")
     (record,) = measured(tmp_path, *case)

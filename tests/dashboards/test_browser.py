@@ -32,6 +32,7 @@ def test_every_page_draws_its_charts_without_a_complaint_or_a_request_that_leave
     assert wide.ink != narrow.ink, "the page follows light and dark"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["index", "latency", "costs", "settings"])
 def test_the_reference_run_of_an_older_format_opens_without_a_complaint(
     chromium: Any, reference_site: Path, name: str
@@ -47,6 +48,7 @@ def test_a_page_that_opens_dark_is_dark(chromium: Any, site: Path) -> None:
     assert light.ink != dark.ink
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["index", "batch", "energy", "costs", "accuracy", "settings"])
 def test_a_run_without_a_result_opens_without_a_complaint(chromium: Any, empty_site: Path, name: str) -> None:
     (seen,) = open_page(chromium, empty_site / f"{name}.html")

@@ -32,11 +32,11 @@ if when == "early":
     configure_process(find(name), execution)
 implementation = load(name)
 implementation.touch("cpu")
-built = network("xception", "narrow", resolution=75)
+built = network("separable", "channels=8+features=8", resolution=16)
 if when == "late":
     configure_process(find(name), execution)
 program = implementation.prepare(built, initial(built), execution, INFER)
-batch = program.put(Batch(np.zeros((2, 75, 75, 3), np.float32)))
+batch = program.put(Batch(np.zeros((2, 16, 16, 8), np.float32)))
 program.compile(batch)
 program.synchronise(program.step(batch))
 settings = program.readings().settings
@@ -68,7 +68,7 @@ def test_configuring_a_process_before_the_import_makes_the_same_settings(framewo
 
 
 @pytest.mark.parametrize("when", ["late", "never"])
-@pytest.mark.parametrize("framework", ["tensorflow", "jax"])
+@pytest.mark.parametrize("framework", [pytest.param("tensorflow", marks=pytest.mark.slow), "jax"])
 def test_threads_that_are_set_too_late_are_reported(framework: str, when: str) -> None:
     threads, kept, wanted = stepped(framework, "default+threads=3+memory=kept", when)
     assert (threads, kept, wanted) == (usable_cores(), True, ["3 threads"])

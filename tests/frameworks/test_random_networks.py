@@ -76,6 +76,7 @@ def test_every_framework_computes_200_random_networks_as_the_reference_does(netw
 
 
 # Four times 500, so that two processes share them.
+@pytest.mark.longest
 @pytest.mark.slow
 @settings(max_examples=500, **REPRODUCIBLE)
 @given(networks())
@@ -83,6 +84,7 @@ def test_every_framework_computes_the_first_500_of_2000_alike(network: Network) 
     agrees(network)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 @settings(max_examples=500, **REPRODUCIBLE)
 @given(networks())
@@ -90,6 +92,7 @@ def test_every_framework_computes_the_second_500_of_2000_alike(network: Network)
     agrees(network)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 @settings(max_examples=500, **REPRODUCIBLE)
 @given(networks())
@@ -97,6 +100,7 @@ def test_every_framework_computes_the_third_500_of_2000_alike(network: Network) 
     agrees(network)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 @settings(max_examples=500, **REPRODUCIBLE)
 @given(networks())

@@ -43,6 +43,7 @@ def test_every_framework_has_every_recipe_with_reasons(framework: str) -> None:
             assert all(setting and reason for setting, reason in recipe.settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded(framework: str) -> None:
     (default, expected), (tuned, logits) = (stepped(framework, name) for name in ("default", "tuned"))
@@ -56,7 +57,11 @@ def test_tuned_computes_what_default_computes_and_says_that_batch_norm_is_folded
 @pytest.mark.parametrize("choice", LOWERINGS)
 @pytest.mark.parametrize(
     ("model", "variant", "resolution"),
-    [("xception", "narrow", 128), ("inception_v3", "narrow", 75), ("inception_v3", "narrow+border_included", 75)],
+    [
+        ("xception", "narrow", 128),
+        pytest.param("inception_v3", "narrow", 75, marks=pytest.mark.slow),
+        pytest.param("inception_v3", "narrow+border_included", 75, marks=pytest.mark.slow),
+    ],
 )
 def test_every_lowering_in_jax_computes_the_same(
     choice: str, model: str, variant: str, resolution: int
@@ -179,6 +184,7 @@ def test_vectors_are_requested_from_xla_and_recorded(monkeypatch: pytest.MonkeyP
         stepped("jax", "default+vectors=512")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # PyTorch's own autotuning uses it
 def test_torchinductor_options_of_tuned_on_a_gpu_compute_the_same_on_a_cpu() -> None:
     """On a CPU, CUDA graphs have no effect, but freezing and autotuning do."""

@@ -52,7 +52,7 @@ def _fields(memory: Any) -> dict[str, int | None]:
     return {name: getattr(memory, name) for name in type(memory).__slots__}
 
 
-@pytest.mark.parametrize("recipe", ["default", "tuned"])
+@pytest.mark.parametrize("recipe", ["default", pytest.param("tuned", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_every_setting_of_the_manifest_has_a_value_or_a_reason(framework: str, recipe: str) -> None:
     program = stepped(framework, recipe)
@@ -131,6 +131,7 @@ def test_jaxs_precision_and_donation_are_read_from_the_program() -> None:
     assert (settings._donates(kept), settings._donates(donated)) == (False, True)
 
 
+@pytest.mark.slow
 def test_a_compilation_cache_that_provided_a_program_is_warm(tmp_path: Path) -> None:
     import jax
 
@@ -155,6 +156,7 @@ def test_a_compilation_cache_that_provided_a_program_is_warm(tmp_path: Path) -> 
     assert (cold, warm) == ("cold", "warm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("framework", "recipe"), [("jax", "default"), ("tensorflow", "compiled")])
 def test_xla_plans_the_parameters_and_the_batch_as_arguments_the_logits_as_output_and_some_scratch(
     framework: str, recipe: str

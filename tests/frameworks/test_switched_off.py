@@ -109,6 +109,7 @@ def test_before_the_first_step_nothing_is_said_about_what_ran() -> None:
         assert program.readings().absent["compile_scope"] == "no step has been synchronised yet"
 
 
+@pytest.mark.slow
 def test_jax_jit_that_is_switched_off_is_reported() -> None:
     import jax
 
@@ -141,6 +142,7 @@ def test_tensorflow_does_not_call_clusters_of_xla_no_compiler(monkeypatch: pytes
     assert "clusters" in readings.absent["compiler"]
 
 
+@pytest.mark.slow
 def test_a_compiler_that_fails_in_the_first_step_leaves_an_eager_step_with_the_reason_and_the_cure(
     tmp_path: Path
 ) -> None:

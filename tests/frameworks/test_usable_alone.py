@@ -16,7 +16,12 @@ from frameworks.recipes import Precision
 from frameworks.weights import initial, save
 
 SIZE = 96
-MODELS = ("xception", "inception_v3", "resnet50")  # of whose weights none depends on the size of the picture
+MODELS = (
+    "xception",
+    pytest.param("inception_v3", marks=pytest.mark.slow),
+    pytest.param("resnet50", marks=pytest.mark.slow),
+)
+"""Networks of whose weights none depends on the size of the image."""
 BATCH = np.random.default_rng(0).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype(np.float32)
 NCHW = np.ascontiguousarray(BATCH.transpose(0, 3, 1, 2))
 
@@ -113,8 +118,10 @@ def test_pytorch_gradients_reach_every_parameter_in_training() -> None:
 @pytest.mark.parametrize(
     ("model", "variant", "size"),
     [
-        ("xception", "narrow", SIZE), ("inception_v3", "narrow+auxiliary", SIZE), ("resnet50", "narrow", SIZE),
-        ("vgg16", "narrow", 224),
+        ("xception", "narrow", SIZE),
+        pytest.param("inception_v3", "narrow+auxiliary", SIZE, marks=pytest.mark.slow),
+        pytest.param("resnet50", "narrow", SIZE, marks=pytest.mark.slow),
+        pytest.param("vgg16", "narrow", 224, marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_a_saved_tensorflow_module_is_callable_after_loading(
@@ -137,6 +144,7 @@ def test_a_saved_tensorflow_module_is_callable_after_loading(
         assert close(loaded(images[:, 8:, 8:]), module(images[:, 8:, 8:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp64", "bf16"])
 def test_a_tensorflow_module_is_saved_in_its_own_precision(precision: Precision, tmp_path: Path) -> None:
     import tensorflow as tf
@@ -151,6 +159,7 @@ def test_a_tensorflow_module_is_saved_in_its_own_precision(precision: Precision,
     assert np.max(np.abs(found - expected)) <= tolerance * np.max(np.abs(expected))
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_tensorflow_module_is_saved_with_its_own_weights(tmp_path: Path) -> None:
     import copy
 
@@ -167,6 +176,7 @@ def test_a_copy_of_a_tensorflow_module_is_saved_with_its_own_weights(tmp_path: P
     assert close(second, first + 1)
 
 
+@pytest.mark.slow
 def test_a_tensorflow_checkpoint_holds_the_variables_and_nothing_else(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -251,6 +261,7 @@ def test_jax_modules_can_be_exported_serialised_and_called_with_any_batch(model:
     assert close(loaded.call(x[:1]), expected[:1])
 
 
+@pytest.mark.slow
 def test_jax_training_changes_running_statistics_and_draws_another_mask_each_time() -> None:
     import jax.numpy as jnp
     from flax import nnx
@@ -373,7 +384,9 @@ def test_a_framework_that_is_not_installed_is_named_with_the_command_that_instal
             build(framework, "xception", variant="narrow")
 
 
-@pytest.mark.parametrize("framework", IMPLEMENTATIONS)
+@pytest.mark.parametrize(
+    "framework", ["pytorch", "reference", *(pytest.param(f, marks=pytest.mark.slow) for f in ("tensorflow", "jax"))]
+)
 def test_an_image_that_is_too_small_to_train_an_auxiliary_classifier_is_refused_and_inference_takes_it(
     framework: str,
 ) -> None:

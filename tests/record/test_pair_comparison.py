@@ -126,7 +126,7 @@ def test_two_sides_have_no_ranking(tmp_path: Path) -> None:
     assert found.rankings is UNSET
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.sampled_from([1.0, 1.001, 1.3, 2.0, 5.0]), min_size=3, max_size=4), st.integers(0, 3))
 def test_a_rank_counts_the_sides_that_are_certainly_better(
     tmp_path_factory: pytest.TempPathFactory, times: list[float], more: int

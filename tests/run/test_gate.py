@@ -143,6 +143,7 @@ def test_each_case_is_refused_as_a_fresh_worker_refuses_it(starts: Path) -> None
             assert isinstance(together.golden_outputs(case), GoldenOutputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["pytorch", "tensorflow", "jax"])
 def test_golden_outputs_are_the_same_to_the_last_bit_whatever_the_worker_computed_before(
     framework: str, tmp_path: Path
@@ -197,6 +198,7 @@ def test_a_default_that_is_not_finite_is_said(tmp_path: Path) -> None:
         job.compute_golden_outputs(request, Unobserved(), lambda _: Endless())  # type: ignore[arg-type, return-value]
 
 
+@pytest.mark.slow
 def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
     sweep = ("--sweep", "--max-batch", "2", "--recipe", FOLDED, "-f", "pytorch")
     done = xibench("run", *sweep, *(a for a in BRIEF if a not in ("--batch", "3")), cwd=tmp_path)

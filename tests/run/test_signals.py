@@ -154,6 +154,7 @@ def test_a_signal_at_a_random_moment_leaves_nothing_behind_but_a_valid_file(
     signal_at_all_moments("run", [number], 2, tmp_path)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_signals_at_many_moments_leave_nothing_behind_but_a_valid_file(command: str, tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def test_a_run_that_is_complete_needs_no_images_to_be_resumed(tmp_path: Path, li
         assert resumed.index.pending() == []
 
 
+@pytest.mark.slow
 def test_frameworks_measure_in_processes_of_their_own_and_agree_on_the_output(
     tmp_path: Path, listener: Listener
 ) -> None:

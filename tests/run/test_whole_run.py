@@ -84,6 +84,7 @@ def test_a_run_beside_busy_processes_is_repeated_and_then_marked_disturbed_with_
     assert summary.disturbed
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_network_runs_out_of_memory_and_ends_with_that_as_its_result(
     tmp_path: Path, listener: Listener
 ) -> None:
@@ -108,6 +109,7 @@ def test_single_stream_states_the_percentiles_that_its_queries_support(tmp_path:
     assert (p99.value, p99.n, p99.needed) == (None, 20, 368)
 
 
+@pytest.mark.slow
 def test_a_server_that_may_take_its_time_keeps_up_with_the_highest_rate(tmp_path: Path, listener: Listener) -> None:
     record = taken(tmp_path, scenario("server", 60.0), msgspec.structs.replace(BRIEF, max_steps=20), listener)
     server = record.processes[0].measured
@@ -122,6 +124,7 @@ def stopped_by(record: Record) -> str | None:
     return sampled.stopped_by if sampled else None
 
 
+@pytest.mark.slow
 def test_a_worker_that_nears_its_time_limit_reports_the_steps_that_it_has_marked(
     tmp_path: Path, listener: Listener
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_worker_that_nears_its_time_limit_reports_the_steps_that_it_has_marked
     assert summarise(record).cut_short == 1
 
 
+@pytest.mark.slow
 def test_a_run_with_a_total_budget_gives_each_process_a_share_and_every_case_a_result(
     tmp_path: Path, listener: Listener
 ) -> None:
@@ -148,6 +152,7 @@ def test_a_run_with_a_total_budget_gives_each_process_a_share_and_every_case_a_r
     assert not any(summarise(record).cut_short for record in records)
 
 
+@pytest.mark.slow
 def test_compile_times_are_a_spread_over_fresh_processes(tmp_path: Path, listener: Listener) -> None:
     record = taken(tmp_path, scenario("compile"), msgspec.structs.replace(BRIEF, processes=3), listener)
     assert [p.steps_s for p in record.processes] == [[], [], []]

@@ -19,7 +19,7 @@ PLUGIN = {
     "PYTHONPATH": os.pathsep.join((str(ROOT), str(Path(__file__).parent))),
 }
 CASE = (
-    "-f", "pytorch", "-m", "xception", "--variant", "narrow", "--resolution", "75", "--images", "noise", "--device",
+    "-f", "reference", "-m", "xception", "--variant", "narrow", "--resolution", "75", "--images", "noise", "--device",
     "cpu", "--scenario", NAME, "--batch", "2", "--no-ceilings",
 )  # fmt: skip
 

@@ -38,6 +38,7 @@ def jax_cache(folder: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_process_of_scenario_compile_compiles_although_jax_has_a_cache(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
@@ -48,6 +49,7 @@ def test_every_process_of_scenario_compile_compiles_although_jax_has_a_cache(tmp
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_program_that_comes_from_a_cache_all_the_same_is_marked(tmp_path: Path) -> None:
     (tmp_path / "reenabled.py").write_text(REENABLED)
     variables = jax_cache(tmp_path / "cache") | {
@@ -108,6 +110,7 @@ def test_options_of_xla_without_a_cache_are_left_as_they_are(tmp_path: Path, mon
         assert session.worker_environment()["XLA_FLAGS"] == value
 
 
+@pytest.mark.slow
 def test_a_worker_in_which_torch_compile_is_switched_off_is_marked(tmp_path: Path) -> None:
     (measured,) = processes(tmp_path, "-f", "pytorch", *XCEPTION, "--recipe", "tuned", TORCH_COMPILE_DISABLE="1")
     (said,) = measured.substitutions

@@ -38,6 +38,8 @@ def test_the_descriptor_names_the_networks_that_keras_has(name: str) -> None:
     }
 
 
+@pytest.mark.xdist_group("keras")
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
 def test_keras_computes_our_network_with_our_weights(model: str, workers: Workers) -> None:
     job = ForwardPass(model=model, resolution=75, precision="fp32", recipe="default")
@@ -46,6 +48,7 @@ def test_keras_computes_our_network_with_our_weights(model: str, workers: Worker
         assert relative_error(arrays[name]["head"], arrays["pytorch"]["head"]) < 1e-5, name
 
 
+@pytest.mark.xdist_group("keras")
 @pytest.mark.slow
 def test_the_other_recipes_compute_the_same(workers: Workers) -> None:
     right = workers.ask(("pytorch",), ForwardPass(model="xception", resolution=75, precision="fp32", recipe="default"))
@@ -55,6 +58,7 @@ def test_the_other_recipes_compute_the_same(workers: Workers) -> None:
             assert relative_error(arrays[name]["head"], right["pytorch"]["head"]) < 1e-5, (name, recipe)
 
 
+@pytest.mark.slow
 def test_keras_is_measured_like_our_implementations_with_its_settings_read_back(tmp_path: Path) -> None:
     done = xibench("run", "-f", ",".join(KERAS), "-m", "xception", *BRIEF, cwd=tmp_path)
     records = {r["case"]["framework"]: r for r in json.loads(done.stdout)["records"]}
