@@ -21,7 +21,7 @@ GPU_worker     := numpy msgspec psutil safetensors nvidia-ml-py
 
 # Test files run in parallel, except tests marked `alone`. --benchmark-skip, because pytest-benchmark does not measure
 # under pytest-xdist and would warn.
-JOBS_ARGS := -n $(JOBS) --dist loadfile --benchmark-skip
+JOBS_ARGS := -n $(JOBS) --dist loadfile --no-loadscope-reorder --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -162,7 +162,7 @@ def test_a_narrow_network_belongs_to_the_equal_series_only_if_its_parameters_are
     assert [c.widths for c in curves(equal)] == ["equal"]
 
 
-@pytest.mark.parametrize("segments", [5, 33, 64])
+@pytest.mark.parametrize("segments", [5, *(pytest.param(number, marks=pytest.mark.slow) for number in (33, 64))])
 def test_a_width_with_equal_parameters_is_found_for_any_valid_number_of_segments(segments: int) -> None:
     (member,) = members(["equal"], (segments,))
     assert abs(member.parameters_trainable / 22_855_952 - 1) <= PARAMETER_TOLERANCE

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,24 @@ def test_a_missing_compiler_for_torch_compile_is_reported_as_the_recipe_reports_
     assert "TorchInductor needs a C++ compiler, no-such-compiler was not found (apt install g++)" in whats
 
 
-def test_recipes_are_shown_with_their_settings_and_reasons(doctor_report: Any, doctor_output: str) -> None:
-    shown = " ".join(doctor_output.split())  # a long reason is wrapped
+def test_what_a_reader_wants_first_is_a_page_and_the_rest_is_an_option(
+    doctor_report: Any, doctor_output: Callable[..., str]
+) -> None:
+    shown, detailed = doctor_output(), doctor_output("--details")
+    assert shown.splitlines()[-1] == detailed.splitlines()[-1] == doctor_report["conclusion"]
+    for output in (shown, detailed):
+        assert all(framework["name"] in output for framework in doctor_report["frameworks"])
+        assert all(fact["name"] in output for fact in doctor_report["facts"])
+    assert "Recipes:" not in shown
+    assert "Fields that stay empty here" not in shown
+    count = sum(len(group["fields"]) for group in doctor_report["empty"])
+    assert f"{count} fields of a record stay empty here; `xibench doctor --details` lists them" in shown
+
+
+def test_recipes_are_shown_with_their_settings_and_reasons(
+    doctor_report: Any, doctor_output: Callable[..., str]
+) -> None:
+    shown = " ".join(doctor_output("--details").split())  # a long reason is wrapped
     working = [framework for framework in doctor_report["frameworks"] if framework["problem"] is None]
     assert working
     for framework in working:
@@ -153,10 +170,10 @@ def test_recipes_are_shown_with_their_settings_and_reasons(doctor_report: Any, d
         assert all(name in shown and why in shown for name, why in settings)
 
 
-def test_fields_that_stay_empty_are_shown(doctor_report: Any, doctor_output: str) -> None:
+def test_fields_that_stay_empty_are_shown(doctor_report: Any, doctor_output: Callable[..., str]) -> None:
     groups = doctor_report["empty"]
     assert all(group["fields"] and group["why"] and group["filled_by"] for group in groups)
-    assert not groups or "Fields that stay empty here" in doctor_output
+    assert not groups or "Fields that stay empty here" in doctor_output("--details")
 
 
 def test_the_report_ends_with_whether_the_machine_is_fit_to_measure(doctor_report: Any) -> None:

@@ -54,7 +54,7 @@ def stepped(framework: str, text: str, when: str, **variables: str) -> tuple[int
     return threads, kept, wanted
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["pytorch", pytest.param("tensorflow", marks=pytest.mark.slow), "jax"])
 def test_environment_variables_make_the_settings_of_a_recipe(framework: str) -> None:
     execution = FRAMEWORKS[framework].execution("default+threads=3+memory=kept", "fp32", "cpu")
     variables = process_environment(FRAMEWORKS[framework], execution)

@@ -209,6 +209,7 @@ def test_a_sweep_and_float64_pass_the_gate(tmp_path: Path) -> None:
     assert record["equality"]["allowed_error"] == 1e-12
 
 
+@pytest.mark.slow
 def test_a_record_tells_how_far_its_logits_were_from_float64(tmp_path: Path) -> None:
     done = xibench("run", "-f", "pytorch,jax", "--recipe", f"default,{FOLDED}", *BRIEF, cwd=tmp_path)
     shown = {(r["case"]["framework"], r["case"]["recipe"]): r for r in json.loads(done.stdout)["records"]}

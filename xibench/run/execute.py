@@ -202,14 +202,13 @@ def run(
             gate = None if worker else EqualityGate(Path(folder), sampling.memory_limit_bytes, todo)
             if todo and (warning := monitor.busy()):
                 watch.warned(warning)
-            here, last = run_file.environment_hash, run_file.calibrations[-1:]
-            ceilings = last[0] if last and last[0].environment == here else None
+            here = run_file.environment_hash
+            ceilings = next((last for last in run_file.calibrations[-1:] if last.environment == here), None)
             if todo and calibrate and ceilings is None:
                 ceilings = measure_ceilings(todo, here, monitor, watch.preparing)
                 run_file.append(ceilings)
-            context = RunContext(
-                run_file, watch, monitor, Path(folder), Path(programs), worker, gate, budget, call, ceilings
-            )
+            paths = Path(folder), Path(programs)
+            context = RunContext(run_file, watch, monitor, *paths, worker, gate, budget, call, ceilings)
             _measure(selected, context, total)
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"

@@ -25,8 +25,7 @@ def doctor(details: Details = False, as_json: Json = False) -> None:
     line says whether the machine is fit to measure now.
 
     \b
-    Examples:  xibench doctor
-               xibench doctor --details
+    Example:  xibench doctor
     """
     from xibench.analysis.doctor import diagnose
 
