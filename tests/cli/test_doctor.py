@@ -154,7 +154,7 @@ def test_what_a_reader_wants_first_is_a_page_and_the_rest_is_an_option(
     assert "Recipes:" not in shown
     assert "Fields that stay empty here" not in shown
     count = sum(len(group["fields"]) for group in doctor_report["empty"])
-    assert f"{count} fields of a record stay empty here; `xibench doctor --details` lists them" in shown
+    assert f"Fields of a record that stay empty here: {count}; --details lists them" in shown
 
 
 def test_recipes_are_shown_with_their_settings_and_reasons(

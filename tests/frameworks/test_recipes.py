@@ -221,9 +221,11 @@ def test_freezing_gives_onednn_packed_kernels_with_the_relu_that_follows(
 def test_freezing_without_effect_is_a_substitution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    from frameworks.pytorch import program as runtime
+
     torch.compiler.reset()
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("frameworks.pytorch.program.IN_DYNAMO", {})  # as in a PyTorch with another name for it
+    monkeypatch.setattr(runtime, "IN_DYNAMO", {})  # as in a PyTorch with another name for it
     program = prepare("pytorch", TINY, "default+compiler=frozen")
     step(program, np.ones((1, 9, 9, 3), np.float32))
     assert program.readings().settings["constants"] is False

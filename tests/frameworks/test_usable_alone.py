@@ -99,6 +99,7 @@ def test_pytorch_modules_can_be_traced_by_torch_compile_as_one_graph(model: str)
 
     from frameworks.pytorch import build
 
+    torch.compiler.reset()  # another test of this process may have switched compilation off for the same code
     module = build(model, variant="narrow")
     x = torch.from_numpy(NCHW)
     with torch.no_grad():

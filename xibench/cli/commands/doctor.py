@@ -35,11 +35,10 @@ def doctor(details: Details = False, as_json: Json = False) -> None:
         return
     from xibench.cli.render import terminal
     from xibench.cli.render.tables import doctor_tables
-    from xibench.record.format import counted
 
     for table in doctor_tables(found, details):
         terminal.show(table)
     if not details:
-        empty = counted(sum(len(group.fields) for group in found.empty), "field")
-        terminal.say(f"{empty} of a record stay empty here; `xibench doctor --details` lists them, and the recipes.")
+        empty = sum(len(group.fields) for group in found.empty)
+        terminal.say(f"Fields of a record that stay empty here: {empty}; --details lists them, and what recipes set.")
     terminal.say(found.conclusion)
