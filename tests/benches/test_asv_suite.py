@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
@@ -21,6 +22,8 @@ import pytest
 from asv.config import Config
 from asv.environment import iter_matrix
 from asv.util import interpolate_command
+
+import frameworks
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "benches" / "asv_suite"
@@ -137,6 +140,8 @@ def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(monkeypatc
     monkeypatch.syspath_prepend(SUITE.parent)
     from asv_suite.step import Step
 
+    # Both places that hold a module are restored: without the attribute, later tests would find the one made here.
+    monkeypatch.setattr(frameworks, "pytorch", importlib.import_module("frameworks.pytorch"))
     monkeypatch.setitem(sys.modules, "torch", None)
     for name in [name for name in sys.modules if name.startswith("frameworks.pytorch")]:
         monkeypatch.delitem(sys.modules, name)
