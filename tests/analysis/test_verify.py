@@ -27,7 +27,6 @@ from xibench.workers.messages import ForwardPass
 
 SMALL = "channels=24+features=16+segments=3"
 UNEVEN = ("xception", "narrow+pointwise_first+segments_3")
-ON_THE_REPORT = pytest.mark.xdist_group("report")  # which takes minutes, once
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +60,6 @@ def test_operators_are_equal_in_every_framework_and_a_mistake_is_not(monkeypatch
     assert caught == {(mistake.name, framework) for mistake in mistakes for framework in FRAMEWORKS}
 
 
-@ON_THE_REPORT
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
 def test_all_three_frameworks_compute_the_same_block_by_block(model: str, report: EqualityReport) -> None:
@@ -103,7 +101,6 @@ def assert_within_tolerance(checks: Sequence[Check]) -> set[frozenset[str]]:
     return {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
 
 
-@ON_THE_REPORT
 @pytest.mark.slow
 def test_at_least_twelve_mistakes_are_detected_in_each_framework(report: EqualityReport) -> None:
     caught = {(c.mistake, c.framework) for c in report.mistakes if c.caught}
@@ -121,7 +118,6 @@ def test_errors_are_relative_to_the_largest_value_and_infinite_for_nan_and_missi
     assert rms_error(np.array([np.nan, -4.0]), correct) == float("inf")
 
 
-@ON_THE_REPORT
 @pytest.mark.slow
 def test_the_graphs_that_a_run_times_are_compared_with_the_reference_in_float64(report: EqualityReport) -> None:
     graphs = [c for c in report.checks if c.what.startswith("whole graph")]
@@ -134,7 +130,6 @@ def test_the_graphs_that_a_run_times_are_compared_with_the_reference_in_float64(
         }  # fmt: skip
 
 
-@ON_THE_REPORT
 @pytest.mark.slow
 def test_uneven_segments_and_pointwise_first_are_compared_in_training_mode_too(report: EqualityReport) -> None:
     assert UNEVEN in verified_networks(report)
@@ -142,7 +137,6 @@ def test_uneven_segments_and_pointwise_first_are_compared_in_training_mode_too(r
     assert training == "training mode at 112"
 
 
-@ON_THE_REPORT
 @pytest.mark.slow
 def test_every_operator_is_verified(report: EqualityReport) -> None:
     assert {(name, SMALL) for name in OPERATORS} <= verified_networks(report)

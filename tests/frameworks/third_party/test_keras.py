@@ -38,7 +38,6 @@ def test_the_descriptor_names_the_networks_that_keras_has(name: str) -> None:
     }
 
 
-@pytest.mark.xdist_group("keras")
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["xception", "inception_v3"])
 def test_keras_computes_our_network_with_our_weights(model: str, workers: Workers) -> None:
@@ -48,7 +47,6 @@ def test_keras_computes_our_network_with_our_weights(model: str, workers: Worker
         assert relative_error(arrays[name]["head"], arrays["pytorch"]["head"]) < 1e-5, name
 
 
-@pytest.mark.xdist_group("keras")
 @pytest.mark.slow
 def test_the_other_recipes_compute_the_same(workers: Workers) -> None:
     right = workers.ask(("pytorch",), ForwardPass(model="xception", resolution=75, precision="fp32", recipe="default"))
