@@ -9,7 +9,7 @@ import msgspec
 from tests.builders import append, header, measured, process, record, small_case
 from tests.cli.command import error_of, xibench
 from xibench.record.schema import Record
-from xibench.record.store import RunFile
+from xibench.record.store import RunFile, read
 
 CASE, OTHER = small_case(), small_case("jax")
 STEADY = [[0.1 + 0.0001 * n] * 3 for n in range(4)]
@@ -58,6 +58,23 @@ def test_cases_with_different_settings_are_compared_only_on_request(tmp_path: Pa
     asked = xibench("compare", base, new, "--allow-unlike", cwd=tmp_path)
     assert asked.returncode == 0
     assert "not like for like: threads 2 -> 1" in asked.stdout
+
+
+def test_the_sides_are_named_as_typed_and_the_ratio_says_of_what_it_is(tmp_path: Path) -> None:
+    base = run_file(tmp_path / "a.jsonl", record(CASE, *STEADY))
+    new = run_file(tmp_path / "b.jsonl", record(CASE, *slowed(1.1)))
+    ids = [read(path).header.run_id for path in (base, new)]
+    for options in ((), ("--markdown",)):
+        shown = " ".join(xibench("compare", "a.jsonl", "b.jsonl", *options, cwd=tmp_path).stdout.split())
+        assert "Ratios of step times (above 1: the new side is slower)" in shown
+        assert "b.jsonl against a.jsonl" in shown.replace("`", "")
+        assert not any(one in shown for one in ids)
+
+
+def test_where_nothing_is_compared_there_is_no_empty_table(tmp_path: Path) -> None:
+    base = run_file(tmp_path / "a.jsonl", record(CASE, *STEADY))
+    new = run_file(tmp_path / "b.jsonl", record(OTHER, *STEADY))
+    assert "verdict" not in xibench("compare", base, new, cwd=tmp_path).stdout
 
 
 def test_markdown_is_a_comment_whose_first_line_is_the_verdict(tmp_path: Path) -> None:
