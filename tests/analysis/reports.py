@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from frameworks.api import FRAMEWORKS
+from xibench.analysis.checks import Check
 from xibench.analysis.verify import EqualityReport
 
 
@@ -26,3 +29,13 @@ def verified_networks(report: EqualityReport) -> set[tuple[str, str]]:
     networks = {(model, variant) for model, variant, _ in comparisons}
     assert all((*network, precision) in comparisons for network in networks for precision in ("fp64", "fp32"))
     return networks
+
+
+def assert_within_tolerance(checks: Sequence[Check]) -> set[frozenset[str]]:
+    """Assert that all checks are within the tolerances of docs/method.md, and return the pairs compared in fp32."""
+    fp64 = [c for c in checks if c.precision == "fp64"]
+    fp32 = [c for c in checks if c.precision == "fp32" and "rms" not in c.what]
+    assert fp64
+    assert all(c.max_relative_error <= 1e-12 for c in fp64)
+    assert all(c.max_relative_error <= 1e-5 for c in fp32)
+    return {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,10 @@ import pytest
 from frameworks.api import FRAMEWORKS
 from frameworks.architectures import OPERATORS
 from frameworks.errors import UnknownName
-from tests.analysis.reports import verified_networks
+from tests.analysis.reports import assert_within_tolerance, verified_networks
 from xibench.analysis import forward
 from xibench.analysis import verify as verify_
-from xibench.analysis.checks import KERAS, OURS, Check, array_errors, relative_error
+from xibench.analysis.checks import KERAS, OURS, array_errors, relative_error
 from xibench.analysis.mistakes import MISTAKES
 from xibench.analysis.verify import EqualityReport, Part, verify, verify_networks
 from xibench.analysis.verify_workers import Workers
@@ -71,34 +70,6 @@ def test_all_three_frameworks_compute_the_same_block_by_block(model: str, report
     assert "head" in inference.errors
     assert len(inference.errors) > 10
     assert any(c.what.startswith("training") and any("variance" in name for name in c.errors) for c in found)
-
-
-@pytest.mark.longest
-@pytest.mark.slow
-def test_both_networks_are_equal_at_full_width_in_every_framework_the_reference_and_keras() -> None:
-    """Compares each network at the smallest resolution of docs/method.md, and whole graphs of all recipes."""
-    resolutions = {"xception": (71,), "inception_v3": (75,)}
-    whole = verify_networks([(model, "default") for model in resolutions], resolutions)
-    assert whole.ok
-    assert whole.skipped == []
-    for model in ("xception", "inception_v3"):
-        found = [c for c in whole.checks if c.model == model]
-        assert assert_within_tolerance(found) == {frozenset(pair) for pair in itertools.combinations((*OURS, KERAS), 2)}
-    xception = [c for c in whole.checks if c.model == "xception"]
-    inference = next(c for c in xception if c.what.startswith("inference") and c.precision == "fp64")
-    training = next(c for c in xception if c.what.startswith("training") and c.right == "keras")
-    assert set(inference.errors) == {*(f"block{i}" for i in range(1, 15)), "head"}
-    assert "block9.sepconv2.bn.variance" in training.errors
-
-
-def assert_within_tolerance(checks: Sequence[Check]) -> set[frozenset[str]]:
-    """Assert that all checks are within the tolerances of docs/method.md, and return the pairs compared in fp32."""
-    fp64 = [c for c in checks if c.precision == "fp64"]
-    fp32 = [c for c in checks if c.precision == "fp32" and "rms" not in c.what]
-    assert fp64
-    assert all(c.max_relative_error <= 1e-12 for c in fp64)
-    assert all(c.max_relative_error <= 1e-5 for c in fp32)
-    return {frozenset((c.left, c.right)) for c in fp32 if not c.what.startswith("whole graph")}
 
 
 @pytest.mark.slow

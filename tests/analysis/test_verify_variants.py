@@ -1,7 +1,8 @@
-"""`verify` on narrow variants and comparators; `xibench verify --all` compares them at full width."""
+"""`verify` on both networks at full width, and on narrow variants and comparators, which `--all` widens."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,16 +14,16 @@ from frameworks.architectures import MODELS, network
 from frameworks.errors import UnknownName
 from frameworks.third_party.keras_layers import covers
 from frameworks.weights import initial
-from tests.analysis.reports import verified_networks
+from tests.analysis.reports import assert_within_tolerance, verified_networks
 from tests.analysis.test_verify import UNEVEN
-from xibench.analysis.checks import compare_recipes
+from xibench.analysis.checks import KERAS, OURS, compare_recipes
 from xibench.analysis.forward import Arrays, seeded_inputs
 from xibench.analysis.verify import verify, verify_networks
 from xibench.analysis.verify_workers import Workers
 from xibench.workers.messages import ForwardPass
 
 WITH_AUXILIARY = {"auxiliary", "torchvision"}  # of Inception V3; train at 299 px, which is slow: tested separately
-VERIFIED_FAST = [("xception", "narrow"), ("inception_v3", "narrow"), UNEVEN]  # by tests/analysis/test_verify.py
+VERIFIED_ALONE = [("xception", "narrow"), ("inception_v3", "narrow"), UNEVEN]  # by tests/analysis/test_verify.py
 COMBINED = [
     ("xception", "narrow+regular+dense"),
     ("xception", "narrow+segments_1+relu_between"),
@@ -42,17 +43,35 @@ COMBINED = [
 
 def test_every_registered_variant_is_part_of_a_network_that_is_verified() -> None:
     for model, known in MODELS.items():
-        parts = {part for name, variant in (*VERIFIED_FAST, *COMBINED) if name == model for part in variant.split("+")}
+        parts = {part for name, variant in (*VERIFIED_ALONE, *COMBINED) if name == model for part in variant.split("+")}
         separate = WITH_AUXILIARY if model == "inception_v3" else set[str]()
         of_resnet = {"torchvision"} if model.startswith("resnet") else set[str]()  # one depth has it: the same layers
         assert set(known.variants) - {"default"} - separate - of_resnet <= parts, model
 
     # A part without an effect beside the others would not be verified.
-    for model, variant in (*VERIFIED_FAST, *COMBINED):
+    for model, variant in (*VERIFIED_ALONE, *COMBINED):
         parts_of = variant.split("+")
         for part in parts_of:
             without = "+".join(other for other in parts_of if other != part) or "default"
             assert network(model, variant).layers != network(model, without).layers, (model, variant, part)
+
+
+@pytest.mark.longest
+@pytest.mark.slow
+def test_both_networks_are_equal_at_full_width_in_every_framework_the_reference_and_keras() -> None:
+    """Compares each network at the smallest resolution of docs/method.md, and whole graphs of all recipes."""
+    resolutions = {"xception": (71,), "inception_v3": (75,)}
+    whole = verify_networks([(model, "default") for model in resolutions], resolutions)
+    assert whole.ok
+    assert whole.skipped == []
+    for model in ("xception", "inception_v3"):
+        found = [c for c in whole.checks if c.model == model]
+        assert assert_within_tolerance(found) == {frozenset(pair) for pair in itertools.combinations((*OURS, KERAS), 2)}
+    xception = [c for c in whole.checks if c.model == "xception"]
+    inference = next(c for c in xception if c.what.startswith("inference") and c.precision == "fp64")
+    training = next(c for c in xception if c.what.startswith("training") and c.right == "keras")
+    assert set(inference.errors) == {*(f"block{i}" for i in range(1, 15)), "head"}
+    assert "block9.sepconv2.bn.variance" in training.errors
 
 
 @pytest.mark.longest

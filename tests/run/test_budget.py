@@ -16,8 +16,6 @@ from xibench.run.estimate import process_s
 from xibench.run.execute import run
 from xibench.run.schedule import CallBudget, RunBudget
 
-RULE = SamplingConfig(total_budget_s=100.0)
-
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -119,15 +119,16 @@ def save_batch(
             "make room there, or name another folder in TMPDIR"
         )
 
-    # Decoding a large image needs more memory than a small process has to spare. Headers of files tell the size.
+    # Decoding a large image takes more memory than a small process has to spare. A file's header has its size.
     large = resolution**2 > LARGE_PIXELS
-    for image in [] if large or source == NOISE else _find(source, batch)[1]:
+    if not large and source != NOISE:
         from PIL import Image
 
-        with warnings.catch_warnings(), contextlib.suppress(Exception):  # `decoded` reports what is wrong with the file
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the image is the user's own
-            with Image.open(image, formats=("JPEG", "PNG")) as opened:
-                large = large or opened.width * opened.height > LARGE_PIXELS
+        for image in _find(source, batch)[1]:
+            with warnings.catch_warnings(), contextlib.suppress(Exception):  # `decoded` reports a damaged file
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the image is the user's own
+                with Image.open(image, formats=("JPEG", "PNG")) as opened:
+                    large |= opened.width * opened.height > LARGE_PIXELS
     write = _write_in_worker if large else write_batch
     write(path, source, batch, (resolution, resolution, channels), seed)
 
