@@ -42,8 +42,8 @@ MALLOC_VARIABLES: Final[Mapping[str, str]] = {
 NO_MALLOPT: Final = Substitution(
     "memory kept by the allocator", "this C library has no mallopt", "the allocator's defaults"
 )
-MIN_PROGRAMS_BYTES: Final = 2**26
-"""Free space for the compiled programs of one process. TorchInductor's take 2 MiB for narrow Xception at 75 px."""
+MIN_PROGRAMS_BYTES: Final = 2**28
+"""Free space for the compiled programs of one process. TorchInductor's precompiled header takes 150 MB."""
 UNQUOTED: Final = re.compile(r"[\s'\"\\]")
 """What splits or ends a path that stands in a command without quotes."""
 DENORMAL_BITS: Final = 0x00400000  # 2**-127 in float32

@@ -20,7 +20,7 @@ from frameworks.pytorch import build, settings
 from frameworks.pytorch.framework import PYTORCH, inductor_folder, missing_toolchain
 from frameworks.pytorch.layers import Dropout
 from frameworks.pytorch.model import DTYPES
-from frameworks.pytorch.settings import Compilation
+from frameworks.pytorch.settings import Compilation, precompile_header
 from frameworks.recipes import AUTOMATIC, Device, Execution, Precision, require_tf32
 from frameworks.rewrites import fold_batch_norm, merge_branches
 from frameworks.task import Batch, Result, Task
@@ -111,7 +111,10 @@ def compiled(
 
     # Each shape by itself: otherwise a network would be compiled for all sizes, and run more slowly, if its process has
     # compiled another one.
-    return torch.compile(model, options=dict(options) or None, dynamic=False), Compilation(options), ()
+    compilation = Compilation(options)
+    if device == "cpu":
+        precompile_header()
+    return torch.compile(model, options=dict(options) or None, dynamic=False), compilation, ()
 
 
 def set_matmul_precision(precision: Precision, device: Device) -> None:

@@ -5,8 +5,10 @@ TorchInductor is imported where something is compiled: the import takes a second
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from itertools import chain
@@ -43,6 +45,7 @@ FROZEN: Final = "_frozen_param"  # how TorchInductor names a parameter that it h
 NOT_FROZEN: Final = Substitution(
     "parameters frozen into constants", "TorchDynamo passed them to TorchInductor as inputs", "parameters as inputs"
 )
+EMPTY_KERNEL: Final = 'extern "C" void kernel() {}'
 NEVER_FREED: Final = -1  # TorchInductor's last step of a buffer that is an output of the graph
 
 
@@ -193,6 +196,27 @@ def _link_library_folders() -> None:
         return folders
 
     BuildOptionsBase.get_libraries_dirs = linked  # type: ignore[method-assign]
+
+
+@cache
+def precompile_header() -> None:
+    """Begin to precompile the header of TorchInductor's C++ kernels, in a thread, once per process.
+
+    TorchInductor does so before it compiles the first kernel, on one core, and nothing else runs meanwhile: 10 s of the
+    38 s that Xception takes on two cores of an AMD EPYC. Started here, it runs beside TorchDynamo and the generation
+    of code. An empty kernel is compiled with the flags of all others, and needs the same header. If that fails, the
+    network's own kernels will fail in the same way, and say why.
+    """
+    from torch._inductor import config
+
+    def compile_empty_kernel() -> None:
+        from torch._inductor.codecache import CppPythonBindingsCodeCache
+
+        with contextlib.suppress(Exception):
+            CppPythonBindingsCodeCache.load_pybinding([], EMPTY_KERNEL, needs_vec_isa=True)
+
+    if config.cpp_cache_precompile_headers:
+        threading.Thread(target=compile_empty_kernel, name="precompiled header", daemon=True).start()
 
 
 @cache

@@ -51,7 +51,7 @@ class Watching:
 def pair_of(
     base: Side, new: Side, batch: Path, case: Case = CASE, bursts: BurstConfig = QUICK, observer: Watching | None = None
 ) -> Pair:
-    return measure_pair(case, (base, new), 0, batch, bursts, random.Random(0), batch.parent / "cache", observer)
+    return measure_pair(case, (base, new), 0, batch, bursts, random.Random(0), batch.parent, observer)
 
 
 @pytest.mark.alone
@@ -137,7 +137,7 @@ def test_either_side_is_started_first_about_as_often(batch: Path, tmp_path: Path
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
     side, rng = Side("p", python=str(program)), random.Random(0)
-    pairs = [measure_pair(CASE, (side, side), n, batch, QUICK, rng, tmp_path / "cache") for n in range(40)]
+    pairs = [measure_pair(CASE, (side, side), n, batch, QUICK, rng, tmp_path) for n in range(40)]
     assert 10 <= sum(pair.new_started_first for pair in pairs) <= 30
 
 
@@ -157,7 +157,7 @@ def test_both_sides_begin_every_burst_on_the_same_core_which_is_drawn_for_each_p
     side, drawn = Side("tree"), set()
     for seed in range(4):
         orders.clear()
-        pair = measure_pair(CASE, (side, side), 0, batch, QUICK, random.Random(seed), tmp_path / "cache")
+        pair = measure_pair(CASE, (side, side), 0, batch, QUICK, random.Random(seed), tmp_path)
         assert [len(cores) for cores in orders.values()] == [1 + len(pair.new_first)] * 2
         assert {core for cores in orders.values() for core in cores} == {pair.core}
         drawn.add(pair.core)

@@ -54,7 +54,7 @@ def test_a_run_keeps_its_presets_name_only_while_it_is_that_preset() -> None:
     on_cpu = SelectionOptions(device="cpu")
     assert plan_run("quick", on_cpu, SamplingOptions()).preset == "quick"
     assert plan_run("quick", on_cpu, SamplingOptions(processes=2)).preset is None
-    assert plan_run("quick", SelectionOptions(device="cpu", batch=[1]), SamplingOptions()).preset is None
+    assert plan_run("quick", SelectionOptions(device="cpu", batch=[8]), SamplingOptions()).preset is None
     assert plan_run(None, on_cpu, SamplingOptions()).preset is None
 
 

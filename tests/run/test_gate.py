@@ -119,11 +119,46 @@ def test_one_worker_computes_the_golden_outputs_of_all_gated_cases_of_a_framewor
     found = gate.golden_outputs(mine[-1])
     assert isinstance(found, GoldenOutputs)
     assert found.allowed == pytest.approx(FACTOR * 0.080)
-    assert len({getattr(gate.golden_outputs(case), "file", None) for case in mine}) == 2
-    assert starts.read_text().count("start") == 1
-    for case in others:
-        gate.golden_outputs(case)
+    assert len({getattr(gate.golden_outputs(case), "file", None) for case in (*mine, *others)}) == 4
     assert starts.read_text().count("start") == 3
+
+
+ALONE_OR_TOGETHER = """
+import json, os, sys, time
+starts, together, pipe = sys.argv[1:]
+with open(starts, "a") as file:
+    file.write(f"{os.getpid()}\\n")
+line = sys.stdin.readline()
+case = json.loads(line)["case"]
+deadline = time.monotonic() + 60
+while together == "waits" and len(set(open(starts))) < 2 and time.monotonic() < deadline:
+    time.sleep(0.01)
+if together == "fails" and case["framework"] == "jax" and not os.path.exists(starts + "-failed"):
+    open(starts + "-failed", "w")
+    sys.exit(4)
+answer = {"type": "GoldenError", "error": float(len(set(open(starts))))}
+os.write(int(pipe), json.dumps(answer).encode() + b"\\n")
+"""
+"""Stands in for a worker: answers with the number of workers that have started, or fails once."""
+
+
+@pytest.mark.parametrize(("together", "seen"), [("waits", 2.0), ("fails", 3.0)])
+def test_frameworks_compute_side_by_side_and_one_that_fails_there_is_tried_alone(
+    together: str, seen: float, tmp_path: Path
+) -> None:
+    cases = [TUNED, msgspec.structs.replace(TUNED, framework="jax")]
+    worker = (sys.executable, "-c", ALONE_OR_TOGETHER, str(tmp_path / "starts"), together)
+    found = EqualityGate(tmp_path, None, cases, worker=worker).golden_outputs(cases[1])
+    assert isinstance(found, GoldenOutputs)
+    assert found.allowed == FACTOR * seen
+
+
+def test_with_a_limit_of_memory_workers_run_one_after_another(tmp_path: Path) -> None:
+    cases = [TUNED, msgspec.structs.replace(TUNED, framework="jax")]
+    worker = (sys.executable, "-c", ALONE_OR_TOGETHER, str(tmp_path / "starts"), "counts")
+    gate = EqualityGate(tmp_path, 2**33, cases, worker=worker)
+    found = [gate.golden_outputs(case) for case in cases]
+    assert [one.allowed for one in found if isinstance(one, GoldenOutputs)] == [FACTOR * 1.0, FACTOR * 2.0]
 
 
 def test_a_worker_that_dies_midway_costs_no_case_its_golden_outputs(starts: Path) -> None:

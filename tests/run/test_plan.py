@@ -84,7 +84,7 @@ def test_the_quick_preset_has_twelve_cases() -> None:
     quick = preset("quick")
     planned = cases(*(replace(selection, device="cpu") for selection in quick.selections))
     assert len(planned) == 12
-    assert {c.batch for c in planned} == {8}
+    assert {c.batch for c in planned} == {1}
     assert {c.recipe for c in planned} == {"default", "tuned"}
 
 

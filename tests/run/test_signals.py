@@ -65,11 +65,12 @@ def start(command: Sequence[str], folder: Path) -> subprocess.Popen[str]:
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Return the processes whose temporary folder is that of the command: it and its workers, with or without it."""
+    """Return the processes whose temporary folder is that of the command or in it: it and its workers."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if process.environ().get("TMPDIR") == str(folder / "scratch") and process.status() != psutil.STATUS_ZOMBIE:
+            own = process.environ().get("TMPDIR", "").startswith(str(folder / "scratch"))
+            if own and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
     return found
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.command import xibench_process
+from frameworks.pytorch.settings import EMPTY_KERNEL
+from tests.cli.command import ROOT, xibench_process
 from xibench.record.environment import speed_variables
 from xibench.record.schema import Process
 from xibench.record.store import read
@@ -83,7 +86,7 @@ def test_what_compilers_keep_is_in_a_folder_of_the_worker(tmp_path: Path, monkey
     for name in remote:
         monkeypatch.setenv(name, "1")
     variables = session.worker_environment(tmp_path / "0")
-    assert all(Path(variables[name]).is_relative_to(tmp_path / "0") for name in shared)
+    assert all(Path(variables[name]).is_relative_to(tmp_path / "0") for name in (*shared, "TMPDIR"))
     assert [variables[name] for name in remote] == ["0", "0"]
     assert speed_variables(dict.fromkeys((*shared, *remote, "JAX_COMPILATION_CACHE_DIR"), "/shared")) == {}
 
@@ -127,4 +130,36 @@ def test_a_folder_for_temporary_files_with_a_space_does_not_keep_pytorch_from_co
     (measured,) = processes(tmp_path, *asked, TMPDIR=str(tmp_path / "a b"))
     assert measured.substitutions == []
     assert (measured.settings["compiler"], measured.settings["compilation_cache"]) == ("inductor", "cold")
-    assert list((tmp_path / "a b").glob("xibench-*")) == []
+    assert list((tmp_path / "a b").iterdir()) == []
+
+
+COMPILES_TWICE = """
+import torch
+from frameworks.pytorch.program import compiled
+for size in 8, 9:
+    network = torch.nn.Sequential(torch.nn.Linear(size, size), torch.nn.Softmax(1))
+    call, compilation, missing = compiled(network, "cpu")
+    call(torch.ones(2, size))
+    assert (compilation.readings().scope, missing) == ("forward", ())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_precompiles_one_header_for_all_kernels_in_its_folder(tmp_path: Path) -> None:
+    """The empty kernel that has it compiled early has the flags of all others; else there would be two headers."""
+    variables = session.worker_environment(tmp_path) | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", COMPILES_TWICE], env=variables, check=True)
+    assert len(list(tmp_path.rglob("precompiled_headers/*.gch"))) == 1
+    assert sum(b"kernel(const float* in_ptr0" in path.read_bytes() for path in tmp_path.rglob("*.cpp")) >= 2
+    assert sum(EMPTY_KERNEL.encode() in path.read_bytes() for path in tmp_path.rglob("*.cpp")) == 1
+
+
+@pytest.mark.slow
+def test_a_run_leaves_nothing_of_its_compilers_behind(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    asked = ("-f", "pytorch,tensorflow,jax", *XCEPTION, "--recipe", "tuned", "--no-ceilings", "--out", "run.jsonl")
+    variables = {"TMPDIR": str(tmp_path / "scratch")}
+    done = xibench_process("run", *asked, "--batch", "1", "--repeats", "0", cwd=tmp_path, **variables)
+    assert done.returncode == 0, done.stdout + done.stderr
+    left = [path.name for path in (tmp_path / "scratch").iterdir()]
+    assert [name for name in left if not name.startswith("__autograph_generated_file")] == []

@@ -6,7 +6,6 @@ import math
 import random
 import statistics
 import time
-import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from frameworks.api import THIRD_PARTY
 from xibench.ab.sides import Side
 from xibench.measure.machine import usable_cores
 from xibench.measure.phase import Phase
+from xibench.record.files import ScratchFolder
 from xibench.record.pairs import SAME_OUTPUT, Pair, PairSide
 from xibench.record.schema import Case, Status
 from xibench.run.gate import rms_error
@@ -75,7 +75,7 @@ def measure_pair(
         batch_file: The input.
         bursts: How the two processes alternate.
         rng: Source of randomness.
-        programs: Folder for what compilers keep; each worker gets a subfolder of its own.
+        programs: Existing folder for what compilers keep; each worker gets a subfolder of its own.
         observer: Reads the machine's conditions between bursts, while neither side works.
 
     Returns:
@@ -144,7 +144,8 @@ def _start_both(
     start_s: list[float | None] = [None, None]
     for i in order:
         began = time.monotonic()
-        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, programs / uuid.uuid4().hex))
+        own = stack.enter_context(ScratchFolder("worker-", str(programs)))
+        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, Path(own)))
         if bursts.start_apart:
             workers[i].receive(Imported, bursts.time_limit_s)
             start_s[i] = time.monotonic() - began

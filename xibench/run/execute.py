@@ -146,7 +146,7 @@ class RunContext:
     watch: RunObserver
     conditions: ConditionMonitor
     folder: Path  # for batches, deleted when the run ends
-    programs: Path  # for what compilers keep, deleted too; elsewhere if TMPDIR cannot have compiled programs
+    programs: str  # for what compilers keep, deleted too; elsewhere if TMPDIR cannot have compiled programs
     worker: Sequence[str] | None  # a command to start instead of our own worker
     gate: EqualityGate | None  # None: the outputs of a fake worker are not compared
     budget: RunBudget | None  # None: the run has no total budget
@@ -207,8 +207,9 @@ def run(
             if todo and calibrate and ceilings is None:
                 ceilings = measure_ceilings(todo, here, monitor, watch.preparing)
                 run_file.append(ceilings)
-            paths = Path(folder), Path(programs)
-            context = RunContext(run_file, watch, monitor, *paths, worker, gate, budget, call, ceilings)
+            context = RunContext(
+                run_file, watch, monitor, Path(folder), programs, worker, gate, budget, call, ceilings
+            )
             _measure(selected, context, total)
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"
@@ -247,11 +248,9 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt | None:
     if context.call and not context.call.fits(case):  # the golden outputs took what was left
         return None
 
-    # What compilers keep is this process's own. A sweep keeps one batch file at a time, or it fills the disk.
+    # A sweep keeps one batch file at a time, or it fills the disk.
     command = context.worker or session.worker_command(case.framework)
     execution = plan.execution(case)
-    variables = session.worker_environment(context.programs / str(order))
-    variables |= process_environment(IMPLEMENTATIONS[case.framework], execution)
     batch_file = str(inputs.batch_file(case, context.folder, keep_others=not sampling.sweep))
 
     # The first process of each network with seeded weights reports the digest of the weights that the seed gave.
@@ -268,9 +267,12 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt | None:
         golden=golden, share_s=context.budget.share_s(pending) if context.budget else None,
         digest_weights=digest_weights,
     )  # fmt: skip
-    outcome = run_worker(
-        command, variables, request, Measured, limited.time_limit_s, sampling.memory_limit_bytes, observer
-    )
+    with ScratchFolder("worker-", context.programs) as programs:  # what compilers keep is this process's own
+        variables = session.worker_environment(Path(programs))
+        variables |= process_environment(IMPLEMENTATIONS[case.framework], execution)
+        outcome = run_worker(
+            command, variables, request, Measured, limited.time_limit_s, sampling.memory_limit_bytes, observer
+        )
     surroundings = observer.end()
     if outcome.status == "timeout" and left_s < sampling.time_limit_s:
         return None

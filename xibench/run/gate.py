@@ -7,7 +7,9 @@ process whose error is larger reports no time.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -80,12 +82,14 @@ def rms_error(left: NDArray[np.floating[Any]], right: NDArray[np.floating[Any]])
 class EqualityGate:
     """The golden outputs of a run.
 
-    Those of one framework on one device are computed together, in one worker, when the first of them is needed:
-    a worker per network would import the framework each time.
+    All of them are computed when the first one is needed: those of one framework on one device in one worker, since a
+    worker per network would import the framework each time, and those of several frameworks side by side, since an
+    import uses one core. A case whose worker failed beside others is computed again by a worker that has the machine
+    to itself, so that the others cannot be the cause.
 
     Args:
         folder: Holds the golden outputs while the run lasts.
-        memory_limit_bytes: Of a worker; see WorkerSession.
+        memory_limit_bytes: Of a worker; see WorkerSession. With a limit, the workers run one after another.
         cases: The cases that the run still has to measure, gated or not.
         worker: A command to start instead of our own worker.
     """
@@ -101,6 +105,7 @@ class EqualityGate:
         self._memory_limit_bytes = memory_limit_bytes
         self._cases = list(dict.fromkeys(golden for case in cases if (golden := golden_case(case))))
         self._worker = worker
+        self._files = (str(self._folder / f"{number}.npz") for number in itertools.count())
         self._known: dict[Case, GoldenOutputs | NoGoldenOutputs] = {}
 
     def golden_outputs(
@@ -110,7 +115,7 @@ class EqualityGate:
 
         Args:
             case: The case.
-            on_progress: Called before a worker starts to compute them, with a text for users.
+            on_progress: Called before workers start to compute them, with a text for users.
 
         Raises:
             InputError, StoreError: The image of a case cannot be read, or its batch cannot be written.
@@ -120,46 +125,60 @@ class EqualityGate:
             return None
         if needed not in self._known:
             on_progress("float64 reference")
-            pending = [needed, *(other for other in self._cases if other not in self._known and other != needed)]
-            pending = [one for one in pending if (one.framework, one.device) == (needed.framework, needed.device)]
-            while pending:
-                pending = pending[self._compute(pending) :]
+            groups: dict[tuple[str, str], list[Case]] = {}
+            for one in (needed, *self._cases):
+                if one not in self._known and one not in groups.setdefault((one.framework, one.device), []):
+                    groups[one.framework, one.device].append(one)
+            if len(groups) > 1 and self._memory_limit_bytes is None:
+                self._compute(groups.values(), alone=False)
+            while left := [one for one in groups[needed.framework, needed.device] if one not in self._known]:
+                self._compute([left], alone=True)
         return self._known[needed]
 
-    def _compute(self, cases: Sequence[Case]) -> int:
-        """Compute golden outputs in one worker until it fails.
-
-        A failure counts only if it is the worker's first request. A later one is left to a fresh worker, so that the
-        memory and the state that earlier cases left behind cannot be its cause.
+    def _compute(self, groups: Iterable[Sequence[Case]], alone: bool) -> None:
+        """Compute golden outputs, with one worker per group at the same time, each until it fails.
 
         Args:
-            cases: At least one, all of the same framework and device.
-
-        Returns:
-            The number of cases, from the first on, whose result is known now: at least one.
+            groups: Cases of the same framework and device, at least one in each.
+            alone: Whether a failure counts if it is that of the worker's first request. A later one is left to a fresh
+                worker, so that the memory and the state that earlier cases left behind cannot be its cause. Otherwise
+                only what the framework cannot do counts.
         """
         self._folder.mkdir(exist_ok=True)
-        command = self._worker or session.worker_command(cases[0].framework)
-        done = 0
-        try:
-            with WorkerSession(command, session.worker_environment(), self._memory_limit_bytes) as worker:
-                for case in cases:
-                    request = ComputeGoldenOutputs(
-                        case=case,
-                        execution=msgspec.to_builtins(plan.execution(case)),
-                        batch_file=str(inputs.batch_file(case, self._folder)),
-                        file=str(self._folder / f"{len(self._known)}.npz"),
+        with ExitStack() as stack:
+            # Send all requests. A worker begins with the first one while the next worker starts.
+            sent: list[tuple[WorkerSession, list[ComputeGoldenOutputs]]] = []
+            for cases in groups:
+                requests = [
+                    ComputeGoldenOutputs(
+                        case=case, execution=msgspec.to_builtins(plan.execution(case)),
+                        batch_file=str(inputs.batch_file(case, self._folder)), file=next(self._files),
                     )
+                    for case in cases
+                ]  # fmt: skip
+                command = self._worker or session.worker_command(cases[0].framework)
+                try:
+                    worker = WorkerSession(command, session.worker_environment(), self._memory_limit_bytes)
+                except WorkerFailed as failed:
+                    self._known[cases[0]] = _refusal(failed.outcome)
+                    continue
+                sent.append((stack.enter_context(worker), requests))
+                for request in requests:
                     worker.send(request)
-                    error = worker.receive(GoldenError, TIME_LIMIT_S).error
-                    self._known[case] = GoldenOutputs(file=request.file, allowed=allowed_error(case.precision, error))
-                    done += 1
-                worker.finish()
-        except WorkerFailed as failed:
-            if done == 0:
-                self._known[cases[0]] = _refusal(failed.outcome)
-                done = 1
-        return done
+
+            # Receive the answers, in the order of the requests.
+            for worker, requests in sent:
+                for number, request in enumerate(requests):
+                    try:
+                        error = worker.receive(GoldenError, TIME_LIMIT_S).error
+                    except WorkerFailed as failed:
+                        if number == 0 and (alone or failed.outcome.status == "unsupported"):
+                            self._known[request.case] = _refusal(failed.outcome)
+                        break
+                    allowed = allowed_error(request.case.precision, error)
+                    self._known[request.case] = GoldenOutputs(file=request.file, allowed=allowed)
+                else:
+                    worker.finish()
 
 
 def _refusal(outcome: WorkerOutcome[Any]) -> NoGoldenOutputs:

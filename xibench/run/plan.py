@@ -72,11 +72,11 @@ class Preset:
 PRESETS: Final[Mapping[str, Preset]] = {
     "quick": Preset(
         "quick",
-        "a newcomer's first five minutes: every framework and network at batch 8, default against tuned",
-        (Selection(recipes=("default", "tuned")),),
+        "a newcomer's first five minutes: every framework and network on one image, default against tuned",
+        (Selection(recipes=("default", "tuned"), batches=(1,)),),
         SamplingConfig(
-            repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=6.0, min_steps=3, max_steps=100,
-            budget_s=3.0, time_limit_s=120.0, total_budget_s=240.0,
+            repeats=0, warmup_steps=1, max_warmup_steps=20, warmup_budget_s=4.0, min_steps=3, max_steps=100,
+            budget_s=2.0, time_limit_s=120.0, total_budget_s=240.0,
         ),
     ),
     "nightly": Preset(

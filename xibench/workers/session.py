@@ -17,7 +17,6 @@ import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -27,7 +26,6 @@ from pathlib import Path
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from frameworks.api import FRAMEWORKS, framework_of
-from frameworks.process import unusable_for_programs
 from xibench.measure.memory import ResidentSet, oom_kills, worker_limit_bytes
 from xibench.measure.phase import Phase, PhaseListener
 from xibench.record.schema import Status
@@ -102,8 +100,8 @@ def worker_environment(programs: Path | None = None) -> dict[str, str]:
     are not changed: the measurements use what a user would get.
 
     Args:
-        programs: The folder for what this worker's compilers keep, in an existing one; None for a worker whose times
-            are not recorded.
+        programs: An existing folder for what this worker's compilers keep; None for a worker whose times are not
+            recorded.
     """
     variables = {
         **os.environ,
@@ -123,8 +121,8 @@ def worker_environment(programs: Path | None = None) -> dict[str, str]:
                 given = " ".join(Path(given).read_text().split())
         if CACHE_FLAG.search(given):
             variables[name] = CACHE_FLAG.sub("", given).strip()
-    if programs is not None and unusable_for_programs(tempfile.gettempdir()):
-        variables["TMPDIR"] = str(programs.parent)  # compilers put temporary files there
+    if programs is not None:  # some compilers know no other folder for what they keep, such as precompiled headers
+        variables["TMPDIR"] = str(programs)
     if ROOT.name not in ("site-packages", "dist-packages"):
         others = variables.get("PYTHONPATH")
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), others)))
