@@ -62,7 +62,7 @@ def ab(folder: Path, time_limit_s: float) -> Ended:
     np.save(folder / "batch.npy", np.zeros((1, 75, 75, 3), np.float32))
     bursts = BurstConfig(time_limit_s=time_limit_s)
     sides = (Side("tree"), Side("tree"))
-    pair = measure_pair(CASE, sides, 0, folder / "batch.npy", bursts, random.Random(0), folder / "cache")
+    pair = measure_pair(CASE, sides, 0, folder / "batch.npy", bursts, random.Random(0), folder)
     return pair.status, pair.reason or ""
 
 

@@ -153,14 +153,6 @@ class TimedSteps(StepsSoFar):
 
 
 @lru_cache(maxsize=EXACT_UP_TO + 1)
-def _exact_lower_rank(n: int) -> int:
-    tail = (1 - CONFIDENCE) / 2 * 2**n
-    below, rank = 0, 0
-    while (below := below + math.comb(n, rank)) <= tail:
-        rank += 1
-    return rank
-
-
 def lower_rank(n: int) -> int | None:
     """Rank r (from 1) of the order statistic that begins the 95 % interval of the median of n independent values.
 
@@ -168,9 +160,13 @@ def lower_rank(n: int) -> int | None:
     P(B < r) <= 2.5 % for B binomial (n, 1/2); above 100 values by the normal approximation with continuity (Conover,
     Practical Nonparametric Statistics, 3rd edition, section 3.2).
     """
-    if n <= EXACT_UP_TO:
-        return _exact_lower_rank(n) or None
-    return math.floor((n + 1 - NORMAL_QUANTILE * math.sqrt(n)) / 2)
+    if n > EXACT_UP_TO:
+        return math.floor((n + 1 - NORMAL_QUANTILE * math.sqrt(n)) / 2)
+    tail = (1 - CONFIDENCE) / 2 * 2**n
+    below, rank = 0, 0
+    while (below := below + math.comb(n, rank)) <= tail:
+        rank += 1
+    return rank or None
 
 
 def mann_kendall(values: Sequence[float]) -> float:

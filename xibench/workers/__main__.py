@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from frameworks.errors import MissingFramework, Unsupported
 from xibench import plugins
@@ -130,18 +130,13 @@ def answer_to(request: Request, listener: PhaseListener, job: Job | None = None)
         return failure(error)
 
 
-def leave() -> NoReturn:
-    """Exit without taking the interpreter apart, which takes a second or two where a framework is loaded.
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))
 
-    What was registered for the exit runs first: compilers stop their processes there.
-    """
+    # Leave without taking the interpreter apart, which takes a second or two where a framework is loaded. What was
+    # registered for the exit runs first: compilers stop their processes there.
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # closed, or nobody reads it any more
             stream.flush()
     os._exit(0)
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))
-    leave()
