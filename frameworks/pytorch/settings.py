@@ -202,10 +202,10 @@ def _link_library_folders() -> None:
 def precompile_header() -> None:
     """Begin to precompile the header of TorchInductor's C++ kernels, in a thread, once per process.
 
-    TorchInductor does so before it compiles the first kernel, on one core, and nothing else runs meanwhile: 10 s of the
-    38 s that Xception takes on two cores of an AMD EPYC. Started here, it runs beside TorchDynamo and the generation
-    of code. An empty kernel is compiled with the flags of all others, and needs the same header. If that fails, the
-    network's own kernels will fail in the same way, and say why.
+    TorchInductor does so before it compiles the first kernel, on one core, and nothing else runs meanwhile: about 10 s.
+    Started here, it runs beside TorchDynamo and the generation of code. An empty kernel is compiled with the flags of
+    all others, and needs the same header. If that fails, the network's own kernels will fail in the same way, and say
+    why.
     """
     from torch._inductor import config
 

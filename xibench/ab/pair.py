@@ -6,7 +6,7 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -145,7 +145,10 @@ def _start_both(
     for i in order:
         began = time.monotonic()
         own = stack.enter_context(ScratchFolder("worker-", str(programs)))
-        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, Path(own)))
+        variables = sides[i].environment(Path(own))
+        if not bursts.start_apart:  # no start is timed: the header that compilers share is compiled once, not per pair
+            variables["TMPDIR"] = str(programs)
+        workers[i] = stack.enter_context(_start(case, sides[i], batch_file, variables))
         if bursts.start_apart:
             workers[i].receive(Imported, bursts.time_limit_s)
             start_s[i] = time.monotonic() - began
@@ -155,10 +158,10 @@ def _start_both(
     return [workers[0], workers[1]], start_s
 
 
-def _start(case: Case, side: Side, batch_file: Path, programs: Path) -> WorkerSession:
+def _start(case: Case, side: Side, batch_file: Path, variables: Mapping[str, str]) -> WorkerSession:
     own = side.case(case)
     seed = weights_seed(own.weights)
-    session = WorkerSession(side.command(own), side.environment(programs))
+    session = WorkerSession(side.command(own), variables)
     session.send(StartPairSide(
         case=own, batch_file=str(batch_file), weights=own.weights if seed is None else seed, slowdown=side.slowdown
     ))  # fmt: skip

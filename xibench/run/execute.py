@@ -207,9 +207,8 @@ def run(
             if todo and calibrate and ceilings is None:
                 ceilings = measure_ceilings(todo, here, monitor, watch.preparing)
                 run_file.append(ceilings)
-            context = RunContext(
-                run_file, watch, monitor, Path(folder), programs, worker, gate, budget, call, ceilings
-            )
+            folders = Path(folder), programs
+            context = RunContext(run_file, watch, monitor, *folders, worker, gate, budget, call, ceilings)
             _measure(selected, context, total)
     except KeyboardInterrupt:
         cure = f"go on with `{resume_command(run_file.path)}`"
