@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from frameworks.api import matmul_operands, synchronised_step
-from frameworks.blueprint import Network, has_batch_norm
+from frameworks.blueprint import GlobalAveragePool, Network, has_batch_norm, infer_shapes
 from frameworks.errors import Unsupported
 from frameworks.manifest import DeviceMemory, Readings, Substitution, collect
 from frameworks.process import configure_process, cpu_name, missing_bf16_unit
@@ -84,7 +85,9 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
     compilation = None
     if choices["compiler"] != "none":
         options = {name: True for name, (choice, value) in OPTIONS.items() if choices[choice] == value}
-        call, compilation, without = compiled(model, device, options)
+        # A mean over all positions is a kernel, whatever oneDNN takes; a mere convolution needs none.
+        kernels = any(isinstance(instance.layer, GlobalAveragePool) for instance in infer_shapes(network))
+        call, compilation, without = compiled(model, device, options, kernels)
         missing = (*without, *missing)
     return PyTorchProgram(
         model, call, execution, normalised, layout=layout, compilation=compilation, substitutions=missing
@@ -92,9 +95,12 @@ def prepare(network: Network, weights: Weights, execution: Execution, task: Task
 
 
 def compiled(
-    model: nn.Module, device: Device, options: Mapping[str, bool] = MappingProxyType({})
+    model: nn.Module, device: Device, options: Mapping[str, bool] = MappingProxyType({}), kernels: bool = True
 ) -> tuple[Callable[[Tensor], Tensor], Compilation | None, tuple[Substitution, ...]]:
     """Compile a model with torch.compile, with these TorchInductor options on top of its defaults.
+
+    kernels: whether TorchInductor certainly generates C++ kernels for it on a CPU. Their header is then precompiled
+    early; without kernels that would be for nothing, and the first call would have to wait for it.
 
     Returns:
         The function that a step calls, its compilation, and what is unavailable: without a compiler the model runs
@@ -112,8 +118,9 @@ def compiled(
     # Each shape by itself: otherwise a network would be compiled for all sizes, and run more slowly, if its process has
     # compiled another one.
     compilation = Compilation(options)
-    if device == "cpu":
-        precompile_header()
+    switched_off = any(os.environ.get(name) == "1" for name in settings.SWITCHES)
+    if device == "cpu" and kernels and not switched_off:
+        compilation.header = precompile_header()
     return torch.compile(model, options=dict(options) or None, dynamic=False), compilation, ()
 
 
@@ -198,6 +205,8 @@ class PyTorchProgram:
             self.compilation.failure = why
             self._call = self.model
             output = self.model(batch)
+        if self.compilation.header and self.compilation.header.is_alive():
+            self.compilation.header.join()  # no step may run beside the compiler
         self.call = self._call
         return output
 

@@ -85,6 +85,7 @@ class Compilation:
         _observe_schedules()
         _link_library_folders()
         self.failure = ""  # why the toolchain did not compile the network
+        self.header: threading.Thread | None = None  # compiles the header of its kernels, beside the first call
         self.options: dict[str, bool] = {
             "freezing": config.freezing,
             "max_autotune": config.max_autotune,
@@ -199,13 +200,16 @@ def _link_library_folders() -> None:
 
 
 @cache
-def precompile_header() -> None:
+def precompile_header() -> threading.Thread:
     """Begin to precompile the header of TorchInductor's C++ kernels, in a thread, once per process.
 
-    TorchInductor does so before it compiles the first kernel, on one core, and nothing else runs meanwhile: about 10 s.
-    Started here, it runs beside TorchDynamo and the generation of code. An empty kernel is compiled with the flags of
-    all others, and needs the same header. If that fails, the network's own kernels will fail in the same way, and say
-    why.
+    TorchInductor precompiles it before the first kernel, which keeps one core busy for about 10 s while the others are
+    idle. Started here, the compiler runs beside TorchDynamo and the generation of code. The thread compiles an empty
+    kernel with the flags of all other kernels, which therefore share its header. An error is left to the network's own
+    kernels, which fail in the same way.
+
+    Returns:
+        The thread. Wait for it before anything is timed: the compiler takes a core.
     """
     from torch._inductor import config
 
@@ -215,8 +219,10 @@ def precompile_header() -> None:
         with contextlib.suppress(Exception):
             CppPythonBindingsCodeCache.load_pybinding([], EMPTY_KERNEL, needs_vec_isa=True)
 
+    thread = threading.Thread(target=compile_empty_kernel, name="precompiled header", daemon=True)
     if config.cpp_cache_precompile_headers:
-        threading.Thread(target=compile_empty_kernel, name="precompiled header", daemon=True).start()
+        thread.start()
+    return thread
 
 
 @cache

@@ -154,6 +154,46 @@ def test_a_process_precompiles_one_header_for_all_kernels_in_its_folder(tmp_path
     assert sum(EMPTY_KERNEL.encode() in path.read_bytes() for path in tmp_path.rglob("*.cpp")) == 1
 
 
+FIRST_CALL = """
+import sys, threading, types
+import frameworks.pytorch.program
+from frameworks.api import load
+from frameworks.architectures import network
+from frameworks.blueprint import GlobalAveragePool
+from frameworks.task import INFER, Batch
+from frameworks.weights import resolve
+from xibench.run import plan
+import numpy as np
+model, variant, pixels = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if "mistaken" in sys.argv:  # a network that is taken for one with kernels
+    frameworks.pytorch.program.infer_shapes = lambda network: [types.SimpleNamespace(layer=GlobalAveragePool("mean"))]
+kind = {"frameworks": ("pytorch",), "models": (model,), "variants": (variant,), "recipes": ("tuned",), "device": "cpu"}
+case, = plan.cases(plan.Selection(**kind, batches=(1,), resolutions=(pixels,)))
+blueprint = network(model, variant, resolution=pixels)
+program = load("pytorch").prepare(blueprint, resolve(blueprint, 0), plan.execution(case), INFER)
+placed = program.put(Batch(np.ones((1, *blueprint.input_shape), np.float32)))
+print(*(thread.name for thread in threading.enumerate() if "header" in thread.name))
+program.step(placed)
+print(*(thread.name for thread in threading.enumerate() if "header" in thread.name))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "header"),
+    [
+        (("separable", "channels=8+features=8", "8"), ""),
+        (("separable", "channels=8+features=8", "8", "mistaken"), "precompiled header"),
+        (("xception", "narrow", "75"), "precompiled header"),
+    ],
+)
+def test_no_step_runs_beside_the_compiler_of_the_header(case: tuple[str, ...], header: str, tmp_path: Path) -> None:
+    variables = session.worker_environment(tmp_path) | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", FIRST_CALL, *case]
+    done = subprocess.run(command, env=variables, check=True, text=True, stdout=subprocess.PIPE)
+    assert done.stdout.split("\n")[:2] == [header, ""]
+
+
 @pytest.mark.slow
 def test_a_run_leaves_nothing_of_its_compilers_behind(tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()

@@ -272,7 +272,7 @@ def _attempt(slot: ProcessSlot, context: RunContext) -> Attempt | None:
         outcome = run_worker(
             command, variables, request, Measured, limited.time_limit_s, sampling.memory_limit_bytes, observer
         )
-    surroundings = observer.end()
+        surroundings = observer.end()  # before the folder is deleted
     if outcome.status == "timeout" and left_s < sampling.time_limit_s:
         return None
     process = outcome.result.process if outcome.result else None

@@ -140,9 +140,9 @@ class EqualityGate:
 
         Args:
             groups: Cases of the same framework and device, at least one in each.
-            alone: Whether a failure counts if it is that of the worker's first request. A later one is left to a fresh
-                worker, so that the memory and the state that earlier cases left behind cannot be its cause. Otherwise
-                only what the framework cannot do counts.
+            alone: Whether the only worker runs. Then a failure of its first request is final. A failure of a later
+                request never is: a fresh worker tries that case again, without the memory and the state that earlier
+                cases left behind. Beside other workers only `unsupported` is final.
         """
         self._folder.mkdir(exist_ok=True)
         with ExitStack() as stack:
