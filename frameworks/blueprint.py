@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 from frameworks.errors import InvalidConfiguration, TooSmall
 
@@ -23,8 +24,7 @@ valid: no padding. symmetric: kernel // 2 on every side, regardless of the input
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Conv:
+class Conv(msgspec.Struct, frozen=True):
     """2-D convolution. groups == input channels == features makes it depthwise. Kernel: HWIO, I = channels / groups."""
 
     name: str
@@ -36,8 +36,7 @@ class Conv:
     bias: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class BatchNorm:
+class BatchNorm(msgspec.Struct, frozen=True):
     """Batch normalisation over batch, height and width.
 
     epsilon: added to the variance before the square root.
@@ -53,16 +52,14 @@ class BatchNorm:
     variance: Literal["biased", "unbiased"] = "biased"
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
+class Activation(msgspec.Struct, frozen=True):
     """Element-wise non-linearity: relu is max(x, 0); elu is x where x > 0 and exp(x) - 1 elsewhere (alpha 1)."""
 
     name: str
     function: Literal["relu", "elu"] = "relu"
 
 
-@dataclass(frozen=True, slots=True)
-class MaxPool:
+class MaxPool(msgspec.Struct, frozen=True):
     """Max pooling. Padding has the value `pad_value`: minus infinity, so that it never is the maximum."""
 
     name: str
@@ -72,8 +69,7 @@ class MaxPool:
     pad_value: float = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
-class AveragePool:
+class AveragePool(msgspec.Struct, frozen=True):
     """Average pooling: with same padding only for stride 1 and an odd window; with valid padding for any.
 
     border: whether padded cells count in the divisor: `exclude` divides by the cells inside the image (TensorFlow's
@@ -87,22 +83,19 @@ class AveragePool:
     padding: Literal["same", "valid"] = "same"
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalAveragePool:
+class GlobalAveragePool(msgspec.Struct, frozen=True):
     """Mean over height and width: (H, W, C) -> (C,)."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flatten:
+class Flatten(msgspec.Struct, frozen=True):
     """(H, W, C) -> (H * W * C,), in that order in every framework, regardless of its memory layout."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True):
     """Channels [start, stop)."""
 
     name: str
@@ -110,32 +103,28 @@ class Slice:
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class Dropout:
+class Dropout(msgspec.Struct, frozen=True):
     """Inverted dropout: training keeps a unit with probability 1 - rate and divides it by 1 - rate."""
 
     name: str
     rate: float
 
 
-@dataclass(frozen=True, slots=True)
-class Dense:
+class Dense(msgspec.Struct, frozen=True):
     """Fully connected layer with bias: (C,) -> (features,). Kernel: (in, out)."""
 
     name: str
     features: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(msgspec.Struct, frozen=True):
     """Layers one after another."""
 
     name: str
     layers: tuple[Layer, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Residual:
+class Residual(msgspec.Struct, frozen=True):
     """body(x) + shortcut(x), or body(x) + x without a shortcut. Both take the block's input."""
 
     name: str
@@ -143,8 +132,7 @@ class Residual:
     shortcut: Sequence | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Branches:
+class Branches(msgspec.Struct, frozen=True):
     """Parallel branches with the same input, whose outputs are concatenated along channels in the order written."""
 
     name: str
@@ -155,16 +143,14 @@ Leaf = Conv | BatchNorm | Activation | MaxPool | AveragePool | GlobalAveragePool
 Layer = Leaf | Sequence | Residual | Branches
 
 
-@dataclass(frozen=True, slots=True)
-class Auxiliary:
+class Auxiliary(msgspec.Struct, frozen=True):
     """An auxiliary classifier, which only training runs: `layers` take the output of block `after`."""
 
     after: str
     layers: Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(msgspec.Struct, frozen=True):
     """A whole network, from images to logits.
 
     name: of the model. variant: name of its configuration. config: the configuration itself.
@@ -181,8 +167,7 @@ class Network:
     auxiliary: Auxiliary | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LayerInstance:
+class LayerInstance(msgspec.Struct, frozen=True):
     """A layer within a network: its path and the shapes of its input and output.
 
     A Residual is listed for its addition and Branches for its concatenation, each after the layers that it joins.
@@ -194,8 +179,7 @@ class LayerInstance:
     output_shape: Shape
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(msgspec.Struct, frozen=True):
     """One array of a network, in canonical layout.
 
     name: path of its layer and its role, joined by a dot. shape: in canonical layout (see `frameworks.weights`).

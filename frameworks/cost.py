@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from frameworks.blueprint import (
     Activation,
@@ -45,8 +46,7 @@ is read.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCost:
+class LayerCost(msgspec.Struct, frozen=True):
     """One layer's cost.
 
     name: its path. kind: its usual name, such as depthwise, pointwise or batch_norm.
@@ -71,8 +71,7 @@ class LayerCost:
     bytes_fused: int
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkCost:
+class NetworkCost(msgspec.Struct, frozen=True):
     """A network's cost: sums over its layers, with the meaning and unit that LayerCost gives them.
 
     model, variant, resolution, batch, precision: what the cost is of. layers: in execution order.

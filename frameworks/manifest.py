@@ -6,8 +6,9 @@ Each setting is read back from the framework as a value, or as `Absent` with the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 SettingValue = str | int | float | bool | None
 
@@ -38,15 +39,13 @@ MANIFEST: Final[Mapping[str, str]] = {
 """Every framework reads back settings of these names; it may have others as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(msgspec.Struct, frozen=True):
     """A value that cannot be read or does not exist here; `why`: the reason in one line."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledMemory:
+class CompiledMemory(msgspec.Struct, frozen=True):
     """Memory of one compiled step, as planned by the compiler, in bytes.
 
     temporary: scratch. argument: parameters and batch. output: the logits. code: the program.
@@ -59,16 +58,14 @@ class CompiledMemory:
     code_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceMemory:
+class DeviceMemory(msgspec.Struct, frozen=True):
     """Peaks of the framework's own memory counters since `reset_device_memory`; None where it has no such counter."""
 
     peak_allocated_bytes: int | None
     peak_reserved_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Substitution:
+class Substitution(msgspec.Struct, frozen=True):
     """Something that a recipe or precision asks for and that is unavailable here.
 
     wanted: what is asked for. why: why it is unavailable. ran: what ran instead.
@@ -79,8 +76,7 @@ class Substitution:
     ran: str
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True):
     """What a program reads back from its framework.
 
     settings: every name of MANIFEST, and those that only this framework has. compiled: memory of the compiled step.

@@ -8,8 +8,9 @@ Imports no framework.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, cast, get_args
+
+import msgspec
 
 from frameworks.errors import UnknownName, Unsupported
 from frameworks.task import Task, TaskName
@@ -44,8 +45,7 @@ class Setting(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True):
     """One choice that a recipe makes.
 
     values: allowed values, default first, each with its description; None for a value that needs none.
@@ -79,8 +79,7 @@ class Choice:
         return Setting(self.number.what.format(value), self.number.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(msgspec.Struct, frozen=True):
     """A recipe as parsed for one framework and device.
 
     name: as written. settings: descriptions of what it sets.
@@ -89,11 +88,10 @@ class Recipe:
 
     name: str
     settings: tuple[Setting, ...]
-    choices: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(msgspec.Struct, frozen=True):
     """How a network runs: a recipe, a precision and a device. Parsed once, by `Framework.execution`."""
 
     recipe: Recipe

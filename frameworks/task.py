@@ -5,8 +5,9 @@ A task is a value that costs and programs take as an argument.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import msgspec
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 TaskName = Literal["infer"]
 
 
-@dataclass(frozen=True, slots=True)
-class Infer:
+class Infer(msgspec.Struct, frozen=True):
     """The forward pass: images in, logits out. Batch norm uses its running statistics, dropout is the identity."""
 
     name: TaskName = "infer"

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+
+import msgspec
 
 from frameworks.architectures import operators
 from frameworks.architectures.fields import OF_THE_CASE, Field, Overrides, fields_of, overrides
@@ -21,8 +22,7 @@ from frameworks.blueprint import Network, infer_auxiliary_shapes, infer_shapes, 
 from frameworks.errors import InvalidConfiguration, TooSmall, UnknownName
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
+class Model(msgspec.Struct, frozen=True):
     """A registered network.
 
     build: makes the blueprint from a configuration and the variant's name. config: makes the default configuration.

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from numbers import Integral, Real
 from typing import Annotated, Any, Final, NamedTuple, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from frameworks.errors import InvalidConfiguration, UnknownName
 
@@ -39,8 +40,7 @@ POSITIVE: Final = Range("a number above 0", lambda number: 0 < number < math.inf
 SHARE: Final = Range("a number from 0 up to, not including, 1", lambda number: 0 <= number < 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """A field of a configuration.
 
     kind: int, float, bool or a Literal of strings. meaning: of the field.

@@ -6,14 +6,14 @@ With one segment per channel, the spatial convolution is depthwise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from frameworks.blueprint import Activation, Branches, Conv, Layer, Sequence, Slice
 
 
-@dataclass(frozen=True, slots=True)
-class Separable:
+class Separable(msgspec.Struct, frozen=True):
     """A separable convolution from `channels` to `features`.
 
     segments: number of segments of the spatial convolution; 0 means one per channel.

@@ -261,7 +261,7 @@ def test_the_claim_scheduling_times_a_complete_run_of_real_attempts(
     monkeypatch.setattr(scheduling, "PROCESSES", 3)
     monkeypatch.setattr(scheduling, "SHOWS", 1)
     shown: list[int] = []
-    monkeypatch.setattr(scheduling, "_show", lambda path: shown.append(len(read(path).attempts)))
+    monkeypatch.setattr(scheduling, "_show", lambda path, _: shown.append(len(read(path).attempts)))
     figures = scheduling.measure(tmp_path)
     assert shown == [figures["attempts"]] == [15]
     assert all(target.figure.split(".")[0] in figures for target in scheduling.CLAIM.targets)

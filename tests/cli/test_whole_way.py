@@ -40,7 +40,6 @@ def test_a_run_prints_its_headline_its_file_and_the_next_commands(folder: Path) 
 def test_the_figures_of_a_run_are_consistent(folder: Path) -> None:
     found = json.loads(xibench("show", "latest", "--json", cwd=folder).stdout)
     assert found["run"]["command"].startswith("xibench run -f pytorch -m xception")
-    assert found["environment"]["packages"]["torch"]
     (record,) = found["records"]
     assert record["status"] == "ok"
     step = record["step_s"]
@@ -50,7 +49,8 @@ def test_the_figures_of_a_run_are_consistent(folder: Path) -> None:
     assert record["peak_bytes"] > 0
     assert {p["precision"] for p in found["calibration"]["products"] if p["flops_per_s"]} == {"fp32"}
     assert record["attained"] == pytest.approx(record["costs"]["attainable_s"] / step["median"])
-    assert record["versions"]["torch"] == found["environment"]["packages"]["torch"]
+    if found["environment"]["interpreters"]["pytorch"] == "parent":  # it may have an environment of its own
+        assert record["versions"]["torch"] == found["environment"]["packages"]["torch"]
 
 
 def test_cost_compares_the_layers_of_a_network_with_the_ceilings_of_a_run(folder: Path) -> None:

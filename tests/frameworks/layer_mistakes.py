@@ -5,11 +5,11 @@ Each replaces one function by `wrong(right, *arguments)`. Importing this imports
 
 from __future__ import annotations
 
-import dataclasses
 import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import msgspec
 import pytest
 
 from frameworks.blueprint import Conv, Padding
@@ -30,7 +30,7 @@ def _with(**changed: Any) -> Wrong:
     def wrong(right: Wrong, module: Any, x: Any) -> Any:
         kept = module.layer
         settings = {name: value(kept) if callable(value) else value for name, value in changed.items()}
-        module.layer = dataclasses.replace(kept, **settings)
+        module.layer = msgspec.structs.replace(kept, **settings)
         try:
             return right(module, x)
         finally:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
@@ -56,12 +57,12 @@ def describe(value: object) -> str:
     if isinstance(value, tuple):
         inside = ", ".join(map(describe, value))
         return f"({inside},)" if len(value) == 1 else f"({inside})"
-    if not is_dataclass(value):
+    if not isinstance(value, msgspec.Struct):
         return repr(value)
     parts = [
         f"{field.name}={describe(getattr(value, field.name))}"
-        for field in fields(value)
-        if field.default is MISSING or getattr(value, field.name) != field.default
+        for field in msgspec.structs.fields(value)
+        if field.required or getattr(value, field.name) != field.default
     ]
     return f"{type(value).__name__}({', '.join(parts)})"
 

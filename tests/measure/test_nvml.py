@@ -12,9 +12,9 @@ from xibench.measure import nvml
 Program = Callable[[str], Any]
 
 READ = """
-import dataclasses
+import msgspec
 with Monitor() as monitor:
-    print(json.dumps([dataclasses.asdict(reading) for reading in monitor.read(own=(11,))]))
+    print(json.dumps([msgspec.structs.asdict(reading) for reading in monitor.read(own=(11,))]))
 """
 
 
@@ -137,7 +137,7 @@ except NoNvml as error:
 
 def test_a_gpu_that_falls_off_the_bus_has_a_reason_and_the_other_one_is_still_read(with_cards: Program) -> None:
     program = """
-import dataclasses
+import msgspec
 cards(whole, whole)
 with Monitor() as monitor:
     before = monitor.power_watts()
@@ -146,7 +146,7 @@ with Monitor() as monitor:
     try:
         monitor.energy_joules()
     except NoNvml as error:
-        print(json.dumps([before, *map(dataclasses.asdict, after), str(error)]))
+        print(json.dumps([before, *map(msgspec.structs.asdict, after), str(error)]))
 """
     before, first, second, reason = with_cards(program)
     assert before == 240.0

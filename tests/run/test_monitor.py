@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -187,7 +186,7 @@ def busy_beside(
         fake.spend(seconds, others=others * seconds)
 
     monkeypatch.setattr(FakeClock, "wait_until", wait_until)
-    machine = dataclasses.replace(
+    machine = msgspec.structs.replace(
         fake.machine(),
         others_cpu_s=lambda: {who: 100 + share * (fake.clock.now() - began) for who, share in shares.items()},
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
+
+from msgspec.structs import replace
 
 from frameworks.architectures import OPERATORS, network
 from frameworks.blueprint import min_resolution

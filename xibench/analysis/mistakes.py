@@ -8,10 +8,11 @@ percentage point of accuracy (docs/method.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from frameworks.blueprint import (
     Activation,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import codecs
 import errno
-import gc
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ class CommandGroup(TyperGroup):
         """Return a command by name, or None for an unknown name, for which typer then suggests the nearest."""
         for name in (cmd_name,) if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
-                found = getattr(importlib.import_module(f"xibench.cli.commands.{name}"), COMMANDS[name])
+                found = _defined(name)
                 if not isinstance(found, typer.Typer):
                     function, found = found, typer.Typer(add_completion=False, rich_markup_mode=None)
                     found.command(name)(function)
@@ -71,6 +71,24 @@ class CommandGroup(TyperGroup):
                     command.cls = Command
                 self.commands[name] = typer.main.get_command(found)
         return self.commands.get(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, without the options that typer would make for each: that takes longer than all else."""
+        limit = formatter.width - 6 - max(map(len, COMMANDS))
+        rows = []
+        for name in COMMANDS:
+            found = _defined(name)
+            documented = found.registered_callback if isinstance(found, typer.Typer) else None
+            function = documented.callback if documented else found
+            rows.append((name, TyperCommand(name, help=inspect.getdoc(function)).get_short_help_str(limit)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _defined(name: str) -> Any:
+    """Return what a command's module defines: its function, or the application of its own commands."""
+    return getattr(importlib.import_module(f"xibench.cli.commands.{name}"), COMMANDS[name])
+
 
 NAMING: Final = ("--framework", "--model", "--base", "--sides")
 """Options that newcomers take for arguments."""
@@ -117,12 +135,7 @@ def main() -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="xibench")  # an ASCII terminal cannot show every character of a table
-
-    # The objects of a large run file live until the end, so that garbage collection among them, at exit too, is wasted.
-    gc.set_threshold(100_000)
-    code = call()
-    gc.freeze()
-    return code
+    return call()
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:

@@ -6,7 +6,6 @@ The types are part of the record. A value that is unknown is None, with the reas
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
 from typing import Final, Protocol, TypeVar
@@ -74,8 +73,7 @@ class HasClockRates(Protocol):
         """Conditions of each GPU."""
 
 
-@dataclass(frozen=True, slots=True)
-class DisturbanceLimits:
+class DisturbanceLimits(msgspec.Struct, frozen=True):
     """Limits above which (for clock rates: below which) a process counts as disturbed. Shares are fractions of 1."""
 
     others_share: float = 0.05  # of the usable cores' time, while the process ran

@@ -6,9 +6,10 @@ import os
 import re
 import resource
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 PROC: Final = Path("/proc")
 CPUS: Final = Path("/sys/devices/system/cpu")
@@ -29,8 +30,7 @@ class NotReported(Exception):
     """The kernel does not report a value; the message is the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class CoreTime:
+class CoreTime(msgspec.Struct, frozen=True):
     """Seconds of all usable cores together since boot, and the run's own CPU time since an arbitrary moment."""
 
     busy_s: float  # neither idle nor waiting for I/O nor stolen
@@ -105,8 +105,7 @@ def move_to(core: int) -> None:
     os.sched_setaffinity(0, usable)
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
+class Machine(msgspec.Struct, frozen=True):
     """Reader of the kernel's files about the processor. All methods raise NotReported if a value is not available.
 
     Attributes:
@@ -120,9 +119,9 @@ class Machine:
 
     proc: Path = PROC
     cpus: Path = CPUS
-    cores: Sequence[int] = field(default_factory=usable_cores)
+    cores: Sequence[int] = msgspec.field(default_factory=usable_cores)
     own_cpu_s: Callable[[], float] = own_cpu_s
-    tick_s: float = field(default_factory=lambda: 1 / os.sysconf("SC_CLK_TCK"))
+    tick_s: float = msgspec.field(default_factory=lambda: 1 / os.sysconf("SC_CLK_TCK"))
     others_cpu_s: Callable[[], dict[tuple[int, str], float]] = others_cpu_s
 
     def core_time(self) -> CoreTime:
@@ -216,8 +215,7 @@ def buffers_needed(batch_bytes: int, cache_bytes: int | None, max_buffers: int =
     return max(1, min(max_buffers, -(-cache_bytes // batch_bytes) + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupLimits:
+class CgroupLimits(msgspec.Struct, frozen=True):
     """The strictest limits of this process's control groups and their ancestors; None if no group sets one."""
 
     cpu_quota_cores: float | None  # CPU seconds per second of wall time

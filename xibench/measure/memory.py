@@ -13,10 +13,10 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import psutil
 
 from xibench.measure.machine import cgroup_limits
@@ -29,8 +29,7 @@ SHARE: Final = 0.9  # of the memory that is available when a worker starts
 CHILDREN_EVERY_S: Final = 1.0  # searching for children reads the whole process table
 
 
-@dataclass(frozen=True, slots=True)
-class HostPeak:
+class HostPeak(msgspec.Struct, frozen=True):
     """Peak of the resident set in bytes; None if unknown, with the reason in `absent`."""
 
     peak_bytes: int | None

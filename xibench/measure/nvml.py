@@ -6,7 +6,6 @@ import ctypes
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final, TypeVar
 
@@ -43,8 +42,7 @@ class Gpu(msgspec.Struct, frozen=True, kw_only=True):
     power_limit_watts: float | None  # null: the GPU does not report it
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """One GPU at one moment. A field that it does not report is None, with the reason under its name in `absent`."""
 
     index: int

@@ -15,6 +15,8 @@ from functools import cache, lru_cache
 from itertools import combinations
 from typing import Final, Protocol
 
+import msgspec
+
 CONFIDENCE: Final = 0.95
 NORMAL_QUANTILE: Final = 1.959964  # of (1 + CONFIDENCE) / 2
 EXACT_UP_TO: Final = 100  # steps for which the ranks of the interval are computed from the binomial distribution itself
@@ -24,8 +26,7 @@ MAX_WINDOW: Final = 20  # steps
 NO_TREND: Final = "no trend"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How many timed steps one process takes. At least one step is timed, whatever the limits say."""
 
     min_steps: int  # timed steps, whatever they take
@@ -34,8 +35,7 @@ class Limits:
     half_width: float | None = None  # share of the median below which half its 95 % interval is narrow enough
 
 
-@dataclass(frozen=True, slots=True)
-class WarmupLimits:
+class WarmupLimits(msgspec.Struct, frozen=True):
     """How many steps are discarded after the first one."""
 
     min_steps: int  # whatever they take
@@ -56,8 +56,7 @@ class StoppingRule(Protocol):
         """What ended it, for the record; None while it goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(msgspec.Struct, frozen=True):
     """A time by which a rule ends: no step starts that would end later if it took as long as the previous one."""
 
     moment_s: float  # on the clock that is passed to `begin`

@@ -7,16 +7,16 @@ compares them with it. This module imports neither NumPy nor the schema, because
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 if TYPE_CHECKING:
     from xibench.record.metrics import Metric
     from xibench.record.summary import Summary
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A mark: the symbol, its form where the output is ASCII, its meaning, and the cases that have it.
 
     Attributes:

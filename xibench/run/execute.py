@@ -10,7 +10,6 @@ import hashlib
 import uuid
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -138,8 +137,7 @@ def resume(path: str | Path, watch: RunObserver) -> RunFile:
     return run_file
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(msgspec.Struct, frozen=True):
     """State shared by all processes of a run."""
 
     run_file: RunFile

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,8 +33,7 @@ IMAGES: Final = 1  # of a batch: inference computes each image independently
 TIME_LIMIT_S: Final = 600.0  # for the golden outputs of one case
 
 
-@dataclass(frozen=True, slots=True)
-class NoGoldenOutputs:
+class NoGoldenOutputs(msgspec.Struct, frozen=True):
     """Why a case has no golden outputs and is therefore not timed.
 
     Attributes:

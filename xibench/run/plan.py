@@ -59,8 +59,7 @@ class Selection:
     latency_bound_s: float | None = None  # of scenarios that take one; None: a multiple of a single query's latency
 
 
-@dataclass(frozen=True, slots=True)
-class Preset:
+class Preset(msgspec.Struct, frozen=True):
     """Named selections, with the sampling configuration that keeps them within the preset's intended time."""
 
     name: str

@@ -11,15 +11,15 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from xibench.record.index import TOO_LARGE, AttemptIndex, series
 from xibench.record.schema import Attempt, Case, SamplingConfig, Status
 from xibench.run.estimate import process_s
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessSlot:
+class ProcessSlot(msgspec.Struct, frozen=True):
     """One pending process of a case. Its `number`, from 0, is also its round."""
 
     case: Case

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 if TYPE_CHECKING:
     from frameworks.api import Program
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from xibench.scenarios.sampling import Deadlines
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedCase:
+class PreparedCase(msgspec.Struct, frozen=True):
     """A compiled model with its batch, and everything that timing it takes."""
 
     case: Case
@@ -34,16 +34,14 @@ class PreparedCase:
     deadlines: Deadlines
 
 
-@dataclass(frozen=True, slots=True)
-class Peaks:
+class Peaks(msgspec.Struct, frozen=True):
     """Memory high-water marks, without the copies of the batch that were made for rotation."""
 
     host: HostPeak
     device: DeviceMemory | None
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
+class Timed(msgspec.Struct, frozen=True):
     """What a scenario has measured in one process."""
 
     first_step_s: float

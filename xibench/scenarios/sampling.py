@@ -11,8 +11,10 @@ the precision of the median ended the sampling first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from msgspec.structs import replace
 
 from xibench.measure.machine import buffers_needed, last_level_cache_bytes
 from xibench.measure.phase import Phase
@@ -85,8 +87,7 @@ def without_copies(peak: int | None, copies: int, before: int | None) -> int | N
     return max(peak - copies, before or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(msgspec.Struct, frozen=True):
     """Times on the worker's clock, in seconds, by which sampling has to end.
 
     Attributes:

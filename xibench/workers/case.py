@@ -8,7 +8,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -255,7 +254,7 @@ def compute_golden_outputs(
     results: list[Result] = []
     for precision, what in ((execution.precision, f"recipe default in {case.precision}"), ("fp64", "float64")):
         listener.on_progress(what)
-        program = _prepare(implementation, case, replace(execution, precision=precision))
+        program = _prepare(implementation, case, msgspec.structs.replace(execution, precision=precision))
         placed = program.put(batch)
         program.compile(placed)
         results.append(program.result(synchronised_step(program, placed)))
