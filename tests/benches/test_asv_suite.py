@@ -151,7 +151,7 @@ def test_a_framework_that_is_not_installed_is_skipped_with_the_reason(monkeypatc
 
 def test_asv_creates_one_environment_per_framework(config: Config) -> None:
     environments = [{name for (kind, name) in e if kind == "req"} for e in iter_matrix("virtualenv", ["3.11"], config)]
-    common = {"numpy", "safetensors"}
+    common = {"numpy", "safetensors", "msgspec"}
     assert sorted(map(sorted, environments)) == sorted(
         map(sorted, [{"torch", *common}, {"tensorflow", *common}, {"jax", "flax", *common}])
     )

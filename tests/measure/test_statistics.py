@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
 from scipy.stats import binom, ks_2samp, quantile_test
 
 from xibench.measure import statistics
@@ -65,6 +66,12 @@ def test_pooling_the_steps_of_several_processes_would_be_far_too_sure() -> None:
 def test_two_processes_give_a_wide_interval_and_ten_a_nearly_plain_one() -> None:
     assert few_units_factor(2) == pytest.approx(math.sqrt(2) * 12.7062 / 1.95996, rel=1e-4)  # t(1) by the tables
     assert 1.1 < few_units_factor(10) < 1.3
+
+
+def test_quantiles_that_spare_an_import_of_scipy_are_those_of_scipy() -> None:
+    for units in range(2, 60):
+        expected = math.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.975) / ndtri(0.975)
+        assert few_units_factor(units) == pytest.approx(float(expected), rel=1e-15)
 
 
 def test_a_process_with_many_steps_weighs_as_much_as_one_with_few() -> None:

@@ -48,7 +48,7 @@ def show(table: Table, file: TextIO | None = None, width: int | None = None) -> 
     output = console(file, width)
     if sum(column.max_width or output.width for column in table.columns) + 2 * len(table.columns) <= output.width:
         for column in table.columns:
-            column.width = column.max_width  # rich would measure every cell again
+            column.width, column.no_wrap = column.max_width, True  # rich would measure and break every cell again
     min_width = sum(column.min_width or 0 for column in table.columns)
     if min_width + 2 * len(table.columns) > output.width:
         table.padding = 0
