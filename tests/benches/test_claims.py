@@ -228,9 +228,8 @@ def test_starts_are_timed_with_cached_bytecode_where_the_environment_forbids_to_
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     program = "import frameworks.errors; print(frameworks.errors.__cached__, frameworks.errors.__spec__.origin)"
     with caching_bytecode() as variables:
-        done = subprocess.run(
-            [sys.executable, "-c", program], env=variables, capture_output=True, text=True, check=True, timeout=GENEROUS_S
-        )
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=True, timeout=GENEROUS_S)
         cached, source = map(Path, done.stdout.split())
         assert cached.is_file()
         assert source == ROOT / "frameworks/errors.py"
