@@ -21,7 +21,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print("xibench: interrupted", file=sys.stderr)
         code = 130
-    gc.freeze()  # spares the search for garbage at exit
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the command has ended, with this code
+    gc.freeze()  # spares the search for garbage at exit
     raise SystemExit(code)

@@ -5,7 +5,6 @@ Queries are first timed one at a time, as in scenario single-stream: the search 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from statistics import median
 from typing import Final
 
@@ -49,7 +48,7 @@ def run(prepared: PreparedCase) -> Timed:
         highest_hz = max((trial.rate_hz for trial in trials if trial.within), default=None)
         queries = structs.replace(queries, stopped_by=f"time_limit_s {prepared.sampling.time_limit_s}")
     found = Server(**structs.asdict(queries), bound_s=bound_s, highest_rate_hz=highest_hz, trials=trials)
-    return replace(alone, measured=found)
+    return structs.replace(alone, measured=found)
 
 
 def _trial(prepared: PreparedCase, rate_hz: float, bound_s: float, number: int) -> RateTrial:
