@@ -32,7 +32,7 @@ def table(answers: Mapping[str, Figures]) -> str:
         answers: The answers by claim.
     """
     rows = [
-        f"| {answer['sentence']} | {FIGURES_TEXT[name](answer['figures'])} | {ANSWERS[answer['answer']]} |"
+        f"| `{name}`: {answer['sentence']} | {FIGURES_TEXT[name](answer['figures'])} | {ANSWERS[answer['answer']]} |"
         for name, answer in answers.items()
     ]
     parts = ["| claim | measured | answer |", "|---|---|---|", *rows]
@@ -77,7 +77,8 @@ def _detection(figures: Figures) -> str:
         f"{called} of {same['comparisons']} identical called different (95 %: at most "
         f"{percent(same['called_share_95'][1])}); {round(planted['slower_share'] * planted['comparisons'])} of "
         f"{planted['comparisons']} slowdowns detected (95 %: at least {percent(planted['slower_share_95'][0])}); "
-        f"{figures['wall_s']['mean']:.0f} s and {figures['pairs']['mean']:.1f} pairs a comparison, on average"
+        f"{figures['wall_s']['mean']:.0f} s and {figures['pairs']['mean']:.1f} pairs a comparison, on average; "
+        f"of `{figures['case']}`"
     )
 
 

@@ -153,7 +153,7 @@ def test_the_intervals_of_percentiles_are_not_said_to_resample_processes() -> No
 def test_figures_in_parentheses_are_noted_with_the_share_that_others_took() -> None:
     case = small_case()
     found = notes(Record(case=case, attempts=[attempt(case, disturbed=["others took 67 %"], others_share=0.67)]))
-    assert "67 %: pytorch xception/narrow" in the_one(found, "( ) figure in parentheses")
+    assert "67 %: pytorch xception/narrow" in the_one(found, "( ) in parentheses")
     assert not [note for note in notes(record(case)) if note.startswith("( )")]
 
 

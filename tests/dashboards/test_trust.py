@@ -178,4 +178,4 @@ def test_a_figure_that_is_not_ranked_is_a_hollow_bar_in_parentheses_with_a_legen
     (memory,) = blocks(pages["memory"])[0].charts  # sizes do not depend on the load of the cores
     assert not [key for key in memory.legend if key.symbol == "hollow-bar"]
     assert HOLLOW not in str(memory.figure["data"])
-    assert any(line.startswith("( ) figure in parentheses") for line in captions(pages["index"]))
+    assert any(line.startswith("( ) in parentheses") for line in captions(pages["index"]))

@@ -47,8 +47,8 @@ CUT_SHORT: Final = Mark(
     lambda summary: summary.cut_short > 0,
 )  # fmt: skip
 BRACKETED: Final = Mark(
-    "( )", "( )", "figure in parentheses, or hollow with this mark in the legend: others took more than 20 % of the "
-    "usable cores' time, so it is not ranked",
+    "( )", "( )", "in parentheses in tables, hollow in charts: others took more than 20 % of the usable cores' time, "
+    "so the figure is not ranked",
     lambda summary: summary.bracketed,
 )  # fmt: skip
 UNLIKE: Final = Mark("*", "*", "`compare`: the two sides differ in the settings that a remark names")

@@ -58,14 +58,17 @@ class SidesOptions:
     ] = None
     sides: Annotated[
         Names,
-        list_option("--sides", metavar="SIDE", help_text="Instead of --base and --new: several sides, to be ranked."),
-    ] = None
+        list_option(
+            "--sides", metavar="SIDE",
+            help_text="Instead of --base and --new: several sides, separated by commas, to be ranked.",
+        ),
+    ] = None  # fmt: skip
     metric: Annotated[
         Names,
         list_option(
             "--metric", metavar="NAME",
-            help_text="What gets a verdict: step, compile, first-step, first-result (both), memory, or job:N, the time "
-            "for N images with the start of the process.  [default: step]",
+            help_text="What gets a verdict, separated by commas: step, compile, first-step, first-result (compile and "
+            "first-step), memory, or job:N, the time for N images with the start of the process.  [default: step]",
         ),
     ] = None  # fmt: skip
 
