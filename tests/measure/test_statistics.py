@@ -165,6 +165,18 @@ def test_resamples_are_to_the_last_bit_the_medians_that_numpy_gives_for_the_same
     assert np.array_equal(resampled_means(samples, np.random.default_rng(0)), expected)
 
 
+@pytest.mark.parametrize("processes", [2, 3, 10, 100])
+@pytest.mark.parametrize("n", [2, 3, 4, 7, 50, 250, 251])
+def test_resamples_that_cases_share_give_the_interval_that_their_own_would_to_the_last_bit(
+    processes: int, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(n)
+    distinct, tied = rng.uniform(0.01, 0.02, (processes, n)), rng.integers(1, 4, (processes, n)) / 100
+    found = [hierarchical_median(samples.tolist(), 2) for samples in (distinct, tied)]
+    monkeypatch.setattr(statistics, "TALLIED_UP_TO", 0)
+    assert found == [hierarchical_median(samples.tolist(), 2) for samples in (distinct, tied)]
+
+
 def test_outliers_are_counted_by_tukeys_fences_and_nothing_is_dropped() -> None:
     samples = [1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 2.6, 9.0]
     found = outliers([samples])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -15,6 +15,7 @@ RESAMPLES: Final = 2000
 CONFIDENCE: Final = 0.95
 RESAMPLED_UP_TO: Final = 4096  # samples of a process; the median of a resample of more is drawn itself
 BLOCK: Final = 1 << 20  # values that are resampled at once, which bounds the memory
+TALLIED_UP_TO: Final = 500  # samples of all processes whose resamples are kept as tallies: a byte each, so 255 in one
 STUDENT_QUANTILES: Final = (
     12.706204736174694, 4.302652729749462, 3.1824463052837078, 2.7764451051977934, 2.5705818356363146,
     2.4469118511449786, 2.364624251592784, 2.306004135204166, 2.262157162798205, 2.228138851986274,
@@ -99,8 +100,13 @@ def hierarchical_median(processes: Sequence[Sequence[float]], seed: int = 0) -> 
     if not processes or not all(processes):
         raise ValueError("a hierarchical median needs at least one sample in each process, received none")
     samples = [np.log(np.asarray(steps, dtype=np.float64)) for steps in processes]
-    centre, low, high = widened(resampled_means(samples, np.random.default_rng(seed)), samples)
-    return Interval(math.exp(centre), math.exp(low), math.exp(high), sum(map(len, samples)), len(samples))
+    total = sum(map(len, samples))
+    if len(set(map(len, samples))) == 1 and len(samples) < total <= TALLIED_UP_TO:
+        means = _tallied_means(np.stack(samples), seed)
+    else:
+        means = resampled_means(samples, np.random.default_rng(seed))
+    centre, low, high = widened(means, samples)
+    return Interval(math.exp(centre), math.exp(low), math.exp(high), total, len(samples))
 
 
 def typical_value(processes: Sequence[Sequence[float]]) -> float:
@@ -112,13 +118,11 @@ def typical_value(processes: Sequence[Sequence[float]]) -> float:
 
 def resampled_means(samples: Sequence[NDArray[np.float64]], rng: np.random.Generator) -> NDArray[np.float64]:
     """RESAMPLES hierarchical resamples: processes with replacement, then samples within each; the mean of medians."""
-    shape = (RESAMPLES, len(samples))
     if all(len(values) == 1 for values in samples):  # every resample of a process is its only value
-        drawn = np.concatenate(samples)[rng.integers(0, len(samples), shape)]
+        drawn = np.concatenate(samples)[rng.integers(0, len(samples), (RESAMPLES, len(samples)))]
     else:
         banks = np.stack([_resampled_medians(values, rng) for values in samples])
-        process = rng.integers(0, len(samples), shape)
-        drawn = np.take(banks, process * RESAMPLES + rng.integers(0, RESAMPLES, shape))
+        drawn = np.take(banks, _drawn_processes(len(samples), rng))
     means: NDArray[np.float64] = drawn.mean(axis=1)
     return means
 
@@ -209,6 +213,48 @@ def _centre(samples: Sequence[NDArray[np.float64]]) -> float:
     """The mean of the processes' medians; those are np.median's to the last bit, which takes ten times as long."""
     halves = ((np.sort(values), len(values) // 2) for values in samples)
     return float(np.mean([v[half] if len(v) % 2 else (v[half - 1] + v[half]) / 2 for v, half in halves]))
+
+
+def _drawn_processes(processes: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """For each of RESAMPLES, which processes are drawn and which resampled median of each: positions in their bank."""
+    shape = (RESAMPLES, processes)
+    positions: NDArray[np.intp] = rng.integers(0, processes, shape) * RESAMPLES + rng.integers(0, RESAMPLES, shape)
+    return positions
+
+
+def _tallied_means(samples: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """What `resampled_means` returns, to the last bit, for processes (rows) with the same number of samples.
+
+    What is drawn depends on the seed and the numbers alone, so that cases with the same numbers share the draws, which
+    take most of the time. A resample is kept as a tally of how often it holds each sample. Its median is the sample at
+    which the tallies, added up from the smallest sample to the greatest, pass half.
+    """
+    processes, n = samples.shape
+    tallies, positions = _tallies(processes, n, seed)
+    order = np.argsort(samples, axis=1)
+    ordered = np.take_along_axis(samples, order, axis=1)
+    half, rows = n // 2, np.arange(processes)
+    below, lower, upper = np.zeros((3, processes, RESAMPLES), dtype=np.uint8)
+    for rank in range(n):
+        below += tallies[order[:, rank], rows]
+        upper += below <= half
+        lower += below < half
+    banks = np.take_along_axis(ordered, upper, axis=1)
+    if n % 2 == 0:
+        banks = (np.take_along_axis(ordered, lower, axis=1) + banks) / 2
+    means: NDArray[np.float64] = np.take(banks, positions).mean(axis=1)
+    return means
+
+
+@lru_cache(maxsize=32)
+def _tallies(processes: int, n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.intp]]:
+    """How often each of n samples occurs in each resample of each process, and what `_drawn_processes` draws then."""
+    rng = np.random.default_rng(seed)
+    tallies = np.empty((n, processes, RESAMPLES), dtype=np.uint8)
+    for process in range(processes):
+        cells = rng.integers(0, n, size=(RESAMPLES, n)) * RESAMPLES + np.arange(RESAMPLES)[:, None]
+        tallies[:, process] = np.bincount(cells.ravel(), minlength=n * RESAMPLES).reshape(n, RESAMPLES)
+    return tallies, _drawn_processes(processes, rng)
 
 
 def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
