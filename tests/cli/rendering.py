@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 
-from rich.table import Table
-
-from xibench.cli.render.terminal import show
+from xibench.cli.render.terminal import Table, show
 
 
 def rendered(table: Table, width: int = 160) -> str:

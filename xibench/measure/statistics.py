@@ -203,10 +203,19 @@ def outliers(processes: Iterable[Sequence[float]]) -> Outliers:
 
 def _around(centre: float, resampled: NDArray[np.float64], units: int) -> tuple[float, float]:
     """The 95 % bounds of a percentile bootstrap, their distances from the estimate widened for few units."""
-    tail = 50 * (1 - CONFIDENCE)
-    low, high = np.percentile(resampled, [tail, 100 - tail])
+    ordered = np.sort(resampled)
+    low, high = _quantile(ordered, (1 - CONFIDENCE) / 2), _quantile(ordered, (1 + CONFIDENCE) / 2)
     factor = few_units_factor(units)
-    return centre - factor * max(centre - float(low), 0.0), centre + factor * max(float(high) - centre, 0.0)
+    return centre - factor * max(centre - low, 0.0), centre + factor * max(high - centre, 0.0)
+
+
+def _quantile(ordered: NDArray[np.float64], q: float) -> float:
+    """The q-quantile of sorted values; np.quantile's to the last bit, which takes ten times as long for 2,000."""
+    position = q * (len(ordered) - 1)
+    below = int(position)
+    share, low = position - below, float(ordered[below])
+    gap = float(ordered[min(below + 1, len(ordered) - 1)]) - low
+    return low + gap * share if share < 0.5 else low + gap - gap * (1 - share)
 
 
 def _centre(samples: Sequence[NDArray[np.float64]]) -> float:

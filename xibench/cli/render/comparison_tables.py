@@ -16,8 +16,6 @@ from xibench.record.marks import UNLIKE
 from xibench.record.text import printable
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from xibench.ab.compare_sides import DecisionLimits
     from xibench.record.comparison import Compared, Comparison, FigureChange
     from xibench.record.schema import Case
@@ -99,7 +97,7 @@ def end(found: Comparison, refusal_is_failure: bool) -> None:
         raise XibenchError(f"{format.counted(failed, 'case')} failed while being compared: the reasons are above")
 
 
-def table(found: Comparison, base: str, new: str) -> Table:
+def table(found: Comparison, base: str, new: str) -> terminal.Table:
     """Build the table of a comparison, a row per case, slower ones first."""
     sides = "every side against those before it" if found.rankings else f"{new} against {base}"
     title = f"{_ratio_of(found)}, {sides}; within ±{format.percent(found.threshold)} is the same"

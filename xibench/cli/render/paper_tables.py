@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xibench.analysis.paper import counted
-from xibench.cli.render.terminal import table_of
+from xibench.cli.render.terminal import Table, table_of
 from xibench.record.format import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.table import Table
 
     from xibench.analysis.paper import PaperTable, Speed
 

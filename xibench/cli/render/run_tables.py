@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from xibench.cli.render.terminal import case_name, say, show, table_of
+from xibench.cli.render.terminal import Table, case_name, say, show, table_of
 from xibench.errors import UsageError
 from xibench.record import marks
 from xibench.record.format import NONE, count, counted, few, figure, heading, percent, seconds, size
@@ -18,8 +18,6 @@ from xibench.scenarios import SCENARIOS, Scenario, described, qualifier
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.table import Table
 
     from xibench.record.metrics import Metric
     from xibench.record.schema import Calibration, Case, Costs, SamplingConfig

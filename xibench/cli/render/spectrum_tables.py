@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Final
 from xibench.analysis.spectrum import label, transitions
 from xibench.analysis.spectrum_text import WIDTHS_TEXT, finding
 from xibench.cli.render.run_tables import run_notes, status
-from xibench.cli.render.terminal import say, show, table_of
+from xibench.cli.render.terminal import Table, say, show, table_of
 from xibench.record.format import NONE, count, figures, interval, percent, percentile, size
 from xibench.record.marks import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.table import Table
 
     from xibench.analysis.spectrum import Curve, Point, Transition
     from xibench.measure.comparing import Ratio

@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from frameworks.architectures import MODELS, OPERATORS
 from frameworks.architectures.fields import OF_THE_CASE
 from xibench.analysis.costs import block_costs
-from xibench.cli.render.terminal import table_of
+from xibench.cli.render.terminal import Table, table_of
 from xibench.record.format import NONE, count, error, figures, percent, seconds, size
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from frameworks.cost import LayerCost, NetworkCost
     from xibench.analysis.costs import BlockRoof, Roofline
     from xibench.analysis.counters import CounterCheck

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
@@ -13,7 +15,6 @@ from xibench.scenarios import case_name as case_name
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 LONGEST_WORD: Final = 16  # characters; longer words, such as paths, are broken in a narrow table
 PLAIN_WIDTH: Final = 160  # characters per line if the output is not a terminal: wide enough that nothing is cut off
@@ -43,43 +44,104 @@ def say_path(path: Path) -> None:
         sys.stdout.buffer.flush()
 
 
-def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
-    """Print a table and an empty line."""
-    output = console(file, width)
-    if sum(column.max_width or output.width for column in table.columns) + 2 * len(table.columns) <= output.width:
-        for column in table.columns:
-            column.width, column.no_wrap = column.max_width, True  # rich would measure and break every cell again
-    min_width = sum(column.min_width or 0 for column in table.columns)
-    if min_width + 2 * len(table.columns) > output.width:
-        table.padding = 0
-    if min_width + len(table.columns) > output.width:
-        for column in table.columns:
-            column.min_width = None  # a figure that is broken over lines can still be read, one that is cut off cannot
-    output.print(table)
-    output.print()
+@dataclass(frozen=True)
+class Table:
+    """A plain table.
+
+    Attributes:
+        title: Its first line.
+        columns: Their headings; no line of headings if all are empty.
+        rows: The cells, each of one or more lines of printable text.
+        right: Headings of the columns that are right-aligned.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: tuple[str, ...]
+
+    def cells_of(self, column: int) -> Iterator[str]:
+        """The heading of a column and the cells below it."""
+        yield self.columns[column]
+        for row in self.rows:
+            yield row[column]
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Table:
     """Return a plain table. The columns named in `right` are right-aligned."""
-    from rich import box
+    cells = tuple(tuple(map(printable, row)) for row in rows)
+    return Table(printable(title), tuple(columns), cells, tuple(right))
+
+
+def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
+    """Print a table and an empty line."""
+    output = console(file, width)
+    widths = [
+        max((_width(line) for cell in table.cells_of(i) for line in cell.splitlines()), default=1)
+        for i in range(len(table.columns))
+    ]
+    if sum(widths) + 2 * len(widths) <= output.width:
+        _print_lines(table, widths, output)
+    else:
+        _print_broken(table, widths, output)
+    output.print()
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a line takes."""
     from rich.cells import cell_len
-    from rich.table import Table
+
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _print_lines(table: Table, widths: Sequence[int], output: Console) -> None:
+    """Print a table of which nothing has to be broken; rich takes ten times as long for it."""
     from rich.text import Text
 
-    table = Table(
-        title=Text(printable(title), style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD,
-        show_edge=False, padding=(0, 1, 0, 0), show_header=any(columns),
+    def lines(cells: Sequence[str], at_the_bottom: bool = False) -> str:
+        order = -1 if at_the_bottom else 1
+        split = [(cell.splitlines() or [""])[::order] for cell in cells]
+        return "\n".join([*map(line, zip_longest(*split, fillvalue=""))][::order])
+
+    def line(parts: Sequence[str]) -> str:
+        aligned = []
+        for part, width, column in zip(parts, widths, table.columns, strict=True):
+            gap = " " * (width - _width(part))
+            aligned.append(gap + part if column in table.right else part + gap)
+        return "  ".join(aligned).rstrip()
+
+    output.print(Text(table.title, style="bold"), soft_wrap=True)
+    if any(table.columns):
+        output.print(Text(lines(table.columns, at_the_bottom=True), style="bold"))
+        output.print(Text("─" * (sum(widths) + 2 * len(widths) - 1)))
+    if table.rows:
+        output.out("\n".join(map(lines, table.rows)), highlight=False)
+
+
+def _print_broken(table: Table, widths: Sequence[int], output: Console) -> None:
+    """Print a table whose cells are broken over lines where they do not fit."""
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    drawn = RichTable(
+        title=Text(table.title, style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD,
+        show_edge=False, padding=(0, 1, 0, 0), show_header=any(table.columns),
     )  # fmt: skip
-    cells = [tuple(map(printable, row)) for row in rows]
-    for i, column in enumerate(columns):
-        texts = (column, *(row[i] for row in cells))
-        longest = max((cell_len(line) for text in texts for line in text.splitlines()), default=0)
-        words = " ".join(texts).split()
+    for i, column in enumerate(table.columns):
+        words = " ".join(table.cells_of(i)).split()
         min_width = min(max(map(len, words), default=1), LONGEST_WORD)  # a figure is not broken in a narrow terminal
-        side: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(
-            Text(column), justify=side, overflow="fold", min_width=min_width, max_width=max(longest, min_width)
+        side: Literal["left", "right"] = "right" if column in table.right else "left"
+        drawn.add_column(
+            Text(column), justify=side, overflow="fold", min_width=min_width, max_width=max(widths[i], min_width)
         )
-    for row in cells:
-        table.add_row(*map(Text, row))
-    return table
+    for row in table.rows:
+        drawn.add_row(*map(Text, row))
+
+    min_width = sum(each.min_width or 0 for each in drawn.columns)
+    if min_width + 2 * len(drawn.columns) > output.width:
+        drawn.padding = 0
+    if min_width + len(drawn.columns) > output.width:
+        for each in drawn.columns:
+            each.min_width = None  # a figure that is broken over lines can still be read, one that is cut off cannot
+    output.print(drawn)

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from frameworks.api import find
 from xibench.analysis.tuning import MARGIN
-from xibench.cli.render.terminal import table_of
+from xibench.cli.render.terminal import Table, table_of
 from xibench.record.format import NONE, figures, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from rich.table import Table
 
     from xibench.analysis.tuning import Candidate, SearchResult, StageResult
     from xibench.record.recipe_file import RecipeFile
