@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TextIO
 
@@ -50,8 +49,8 @@ class Table:
 
     Attributes:
         title: Its first line.
-        columns: Their headings; no line of headings if all are empty.
-        rows: The cells, each of one or more lines of printable text.
+        columns: Their headings, of one or more lines each; no line of headings if all are empty.
+        rows: The cells, each a line of printable text.
         right: Headings of the columns that are right-aligned.
     """
 
@@ -59,12 +58,6 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     right: tuple[str, ...]
-
-    def cells_of(self, column: int) -> Iterator[str]:
-        """The heading of a column and the cells below it."""
-        yield self.columns[column]
-        for row in self.rows:
-            yield row[column]
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> Table:
@@ -75,47 +68,35 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], 
 
 def show(table: Table, file: TextIO | None = None, width: int | None = None) -> None:
     """Print a table and an empty line."""
-    output = console(file, width)
-    widths = [
-        max((_width(line) for cell in table.cells_of(i) for line in cell.splitlines()), default=1)
-        for i in range(len(table.columns))
-    ]
-    if sum(widths) + 2 * len(widths) <= output.width:
-        _print_lines(table, widths, output)
-    else:
-        _print_broken(table, widths, output)
-    output.print()
-
-
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a line takes."""
     from rich.cells import cell_len
-
-    return len(text) if text.isascii() else cell_len(text)
-
-
-def _print_lines(table: Table, widths: Sequence[int], output: Console) -> None:
-    """Print a table of which nothing has to be broken; rich takes ten times as long for it."""
     from rich.text import Text
 
-    def lines(cells: Sequence[str], at_the_bottom: bool = False) -> str:
-        order = -1 if at_the_bottom else 1
-        split = [(cell.splitlines() or [""])[::order] for cell in cells]
-        return "\n".join([*map(line, zip_longest(*split, fillvalue=""))][::order])
+    output = console(file, width)
+    headings = [column.splitlines() for column in table.columns]
+    columns = list(zip(*table.rows, strict=True)) or [()] * len(headings)
+    widths = [max(map(cell_len, (*lines, *cells)), default=1) for lines, cells in zip(headings, columns, strict=True)]
+    if sum(widths) + 2 * len(widths) > output.width:
+        _print_broken(table, widths, output)
+        output.print()
+        return
 
-    def line(parts: Sequence[str]) -> str:
+    def line(cells: Sequence[str]) -> str:
         aligned = []
-        for part, width, column in zip(parts, widths, table.columns, strict=True):
-            gap = " " * (width - _width(part))
-            aligned.append(gap + part if column in table.right else part + gap)
+        for cell, width, column in zip(cells, widths, table.columns, strict=True):
+            gap = " " * (width - cell_len(cell))
+            aligned.append(gap + cell if column in table.right else cell + gap)
         return "  ".join(aligned).rstrip()
 
+    # Nothing has to be broken: rich, which measures every cell again, takes ten times as long.
     output.print(Text(table.title, style="bold"), soft_wrap=True)
     if any(table.columns):
-        output.print(Text(lines(table.columns, at_the_bottom=True), style="bold"))
+        tall = max(map(len, headings))
+        for cells in zip(*([""] * (tall - len(lines)) + lines for lines in headings), strict=True):
+            output.print(Text(line(cells), style="bold"))
         output.print(Text("─" * (sum(widths) + 2 * len(widths) - 1)))
     if table.rows:
-        output.out("\n".join(map(lines, table.rows)), highlight=False)
+        output.out("\n".join(map(line, table.rows)), highlight=False)
+    output.print()
 
 
 def _print_broken(table: Table, widths: Sequence[int], output: Console) -> None:
@@ -129,7 +110,7 @@ def _print_broken(table: Table, widths: Sequence[int], output: Console) -> None:
         show_edge=False, padding=(0, 1, 0, 0), show_header=any(table.columns),
     )  # fmt: skip
     for i, column in enumerate(table.columns):
-        words = " ".join(table.cells_of(i)).split()
+        words = " ".join((column, *(row[i] for row in table.rows))).split()
         min_width = min(max(map(len, words), default=1), LONGEST_WORD)  # a figure is not broken in a narrow terminal
         side: Literal["left", "right"] = "right" if column in table.right else "left"
         drawn.add_column(
