@@ -79,10 +79,11 @@ EDGES: dict[str, tuple[str, ...]] = {
         "xibench*", "xibench.analysis", "xibench.record", "xibench.measure", "xibench.run", "xibench.workers",
         "xibench.ab", "xibench.scenarios", "frameworks.third_party.keras_layers", *FRAMEWORK_COMMON, *ERRORS,
     ),
+    "xibench.history": ("xibench*", "xibench.history", "xibench.record", "xibench.scenarios", *ERRORS),
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.plugins", "xibench.analysis", "xibench.record", "xibench.measure",
-        "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.ab", "dashboards.build", "frameworks.weights",
-        *NAMES, *ERRORS,
+        "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.ab", "xibench.history", "dashboards.build",
+        "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.__main__": ("xibench.cli",),
     "dashboards": (
@@ -92,7 +93,7 @@ EDGES: dict[str, tuple[str, ...]] = {
     "benches": ("benches", "xibench.measure", *FRAMEWORK_COMMON),
     "benches.claims": (
         "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",
-        "xibench.ab", "xibench.analysis", *FRAMEWORK_COMMON, *ERRORS,
+        "xibench.ab", "xibench.analysis", "xibench.history", *FRAMEWORK_COMMON, *ERRORS,
     ),
     "benches.gpu_reference": (
         "benches.claims", "xibench.record", "xibench.run", "xibench.workers", "xibench.analysis", *FRAMEWORK_COMMON,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from benches.claims import detection, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
+from benches.claims import detection, history, latency, noise_floor, overhead, recipes, scheduling, speed, speed_gpu
 from benches.claims.claim import MET, Answer, Claim, Figures, keep, overall
 from frameworks.api import FRAMEWORKS
 from xibench import __version__
@@ -25,7 +25,7 @@ from xibench.run.plan import resolve_device
 from xibench.workers import session
 
 CLAIMS: Final = {module.CLAIM.name: module.CLAIM for module in (
-    overhead, scheduling, noise_floor, detection, speed, latency, recipes, speed_gpu
+    overhead, scheduling, noise_floor, detection, history, speed, latency, recipes, speed_gpu
 )}  # fmt: skip
 WORK, KEPT, ANSWERS = Path("results/claims"), Path("results/reference"), "claims.jsonl"
 

@@ -12,8 +12,8 @@ from tests.starting import HEAVY, cpu_time_over_bare, imported
 from xibench.cli import app
 
 COMMANDS = [
-    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "tune", "spectrum", "paper", "weights",
-    "report", "export",
+    "doctor", "list", "cost", "verify", "run", "show", "compare", "ab", "history", "tune", "spectrum", "paper",
+    "weights", "report", "export",
 ]  # fmt: skip
 
 

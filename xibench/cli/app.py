@@ -27,8 +27,8 @@ from xibench.record.text import escaped, printable
 
 COMMANDS: Final[Mapping[str, str]] = {
     "doctor": "doctor", "list": "list_names", "cost": "cost", "verify": "verify", "run": "run", "show": "show",
-    "compare": "compare", "ab": "ab", "tune": "tune", "spectrum": "spectrum", "paper": "paper", "weights": "app",
-    "report": "report", "export": "export",
+    "compare": "compare", "ab": "ab", "history": "history", "tune": "tune", "spectrum": "spectrum", "paper": "paper",
+    "weights": "app", "report": "report", "export": "export",
 }  # fmt: skip
 """Commands in order of use: name, and the function or typer application in xibench.cli.commands.<name>."""
 

@@ -1,0 +1,153 @@
+"""Where histories come from: folders of asv results, files of pytest-benchmark, and run files of xibench.
+
+Each reader yields every figure that its source has, under the source's own names. Files are read as JSON and not by the
+tools that wrote them, so that a history can be read where they are not installed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from xibench.errors import InputError
+from xibench.history.series import Key, Point, Reading
+from xibench.record.store import read as read_run
+from xibench.record.summary import summarise
+from xibench.scenarios import case_name
+
+ASV_RESULTS: Final = 2  # format of a result file of asv
+NOT_RESULTS: Final = ("machine.json", "benchmarks.json")
+
+
+def read(path: Path) -> list[Reading]:
+    """Read a source of any kind.
+
+    Args:
+        path: A folder of asv's results, a folder of pytest-benchmark's or xibench's files, or one such file.
+
+    Returns:
+        All figures in it.
+
+    Raises:
+        InputError: It does not exist, is damaged, or is of none of these kinds.
+        StoreError: A run file is damaged.
+    """
+    if not path.exists():
+        raise InputError(f"history: there is no file or folder {path}; expected results of asv, files of "
+                         "pytest-benchmark or run files of xibench")  # fmt: skip
+    if path.is_file():
+        return list(_run_file(path) if path.suffix == ".jsonl" else _pytest_file(path))
+    if (path / "benchmarks.json").exists():
+        return list(_asv_folder(path))
+    files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
+    if not files:
+        raise InputError(f"history: folder {path} has no results; expected benchmarks.json of asv, *.json of "
+                         "pytest-benchmark or *.jsonl of xibench")  # fmt: skip
+    return [reading for file in files for reading in read(file)]
+
+
+def _asv_folder(folder: Path) -> Iterator[Reading]:
+    """Yield the figures of every machine and commit of a folder of asv's results."""
+    benchmarks = _json(folder / "benchmarks.json")
+    for machine in sorted(path for path in folder.iterdir() if (path / "machine.json").exists()):
+        for file in sorted(machine.glob("*.json")):
+            if file.name not in NOT_RESULTS:
+                yield from _asv_file(file, machine.name, benchmarks)
+
+
+def _asv_file(file: Path, machine: str, benchmarks: Mapping[str, Any]) -> Iterator[Reading]:
+    """Yield the figures of one commit in one environment. Benchmarks that no longer exist are left out, as asv does."""
+    content = _json(file)
+    if content.get("version") != ASV_RESULTS:
+        raise InputError(f"history: {file} has results of asv in format {content.get('version')!r}; expected "
+                         f"{ASV_RESULTS}, which `asv update` writes")  # fmt: skip
+    try:
+        columns: Sequence[str] = content["result_columns"]
+        requirements: Mapping[str, str] = content["requirements"]
+        place = "asv " + " ".join(sorted(requirements)) if requirements else "asv"
+        for name, row in content["results"].items():
+            described = benchmarks.get(name)
+            fields = dict(zip(columns, row, strict=False))
+            if described is None or fields.get("version", described["version"]) != described["version"]:
+                continue
+            for number, combination in enumerate(itertools.product(*fields["params"])):
+                value = _number(fields["result"], number)
+                if value is None or value <= 0:  # was skipped, or has no logarithm
+                    continue
+                shown = ", ".join(str(parameter).strip("'") for parameter in combination)
+                yield Reading(
+                    Key(machine, f"{name}({shown})" if shown else name, place), described["unit"],
+                    Point(
+                        value=value, low=_number(fields.get("stats_ci_99_a"), number),
+                        high=_number(fields.get("stats_ci_99_b"), number), commit=content["commit_hash"],
+                        commit_time=content["date"] / 1000,
+                        measured=(fields.get("started_at") or content["date"]) / 1000,
+                        versions=requirements, source=str(file),
+                    ),
+                )  # fmt: skip
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"history: {file} is not a result file of asv: {type(error).__name__} {error}") from error
+
+
+def _pytest_file(file: Path) -> Iterator[Reading]:
+    """Yield the medians of a file of pytest-benchmark, each with the quartiles' notch as its interval."""
+    content = _json(file)
+    if not isinstance(content, dict) or "benchmarks" not in content or "machine_info" not in content:
+        what = "an object with benchmarks and machine_info, as --benchmark-json and --benchmark-autosave write"
+        raise InputError(f"history: {file} is neither a file of pytest-benchmark nor a run file; expected {what}")
+    try:
+        commit = content.get("commit_info") or {}
+        measured = datetime.fromisoformat(content["datetime"]).timestamp()
+        made = commit.get("time")
+        for each in content["benchmarks"]:
+            stats = each["stats"]
+            notch = 1.57 * stats["iqr"] / math.sqrt(stats["rounds"])  # McGill, Tukey and Larsen 1978, for 95 %
+            yield Reading(
+                Key(content["machine_info"]["node"], each["fullname"], "pytest-benchmark"), "seconds",
+                Point(
+                    value=stats["median"], low=stats["median"] - notch, high=stats["median"] + notch,
+                    commit=commit.get("id"), commit_time=datetime.fromisoformat(made).timestamp() if made else None,
+                    measured=measured, source=str(file),
+                ),
+            )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"{type(error).__name__} {error}"
+        raise InputError(f"history: {file} is not a file of pytest-benchmark: {why}") from error
+
+
+def _run_file(file: Path) -> Iterator[Reading]:
+    """Yield the time per step of every case of a run file, without cases that were so disturbed that none is ranked."""
+    run = read_run(file)
+    environment = run.header.environment
+    measured = datetime.fromisoformat(run.header.created_utc).timestamp()
+    for record in run.records:
+        summary = summarise(record)
+        found = summary.step_s
+        if found is None or summary.bracketed:
+            continue
+        yield Reading(
+            Key(environment.machine, case_name(summary.case), "xibench run"), "seconds",
+            Point(
+                value=found.median, low=found.low, high=found.high, commit=environment.git_commit, measured=measured,
+                versions={k: v for k, v in environment.packages.items() if v}, source=str(file),
+            ),
+        )  # fmt: skip
+
+
+def _number(values: Sequence[float | None] | None, number: int) -> float | None:
+    """Return a value of a column of asv's results, None where it has none. NaN is a benchmark that was skipped."""
+    value = values[number] if values is not None else None
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        why = f"{error}; restore it, or remove it to leave it out"
+        raise InputError(f"history: {file} cannot be read: {why}") from error
