@@ -3,10 +3,10 @@
 Each night looks at the nights up to it and no further, so that what is found today would have been found by a job that
 ran then. Between two changes the noise of a series is described by `evidence`; a change starts a new stretch of nights.
 
-A step is a candidate when its Bayes factor is at least BOUND n^1.5 for a series of n nights. By Markov's inequality the
-chance that an unchanged series exceeds that on a given night is at most the reciprocal, and the sum of n^-1.5 over all
-nights is finite: a series may be watched for years. BOUND is set so that in simulated series (claim `history`) fewer
-than 1 % of unchanged series are ever called changed; the inequality alone would ask for far more evidence.
+A step is a candidate when its Bayes factor is at least BOUND n^RISE for a series of n nights. By Markov's inequality
+the chance that an unchanged series exceeds that on a given night is at most the reciprocal, and the sum of n^-RISE
+over all nights is finite: a series may be watched for years. BOUND is set so that in simulated series (claim `history`)
+fewer than 1 % of unchanged series are ever called changed; the inequality alone would ask for far more evidence.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from xibench.history import evidence
 from xibench.history.evidence import LEAST_AFTER, LEAST_NIGHTS, WINDOW, Array, Noise, Residuals
 
-BOUND: Final = 2.5  # see above
+BOUND, RISE = 5.0, 1.25  # see above
 STAYED: Final = 1 / 3  # of a step
-STAYING: Final = 2 / 3  # of the nights since then, and of the last three, which must show that much
+STAYING: Final = 0.6  # of the nights since then, and of the last three, which must show that much
 SAME_LEVEL: Final = 0.015  # levels that differ by less, as logarithms, are the same state
 
 State = Literal["candidate", "went away", "known state"]
@@ -121,7 +121,7 @@ def _judge(group: Sequence[tuple[_Series, int]], fit: Residuals, noise: Noise) -
     for row, (each, end) in enumerate(group):
         after = fit.after[best[row]]
         factor = float(factors[row, best[row]])
-        if factor < math.log(BOUND) + 1.5 * math.log(end) or after < LEAST_AFTER:
+        if factor < math.log(BOUND) + RISE * math.log(end) or after < LEAST_AFTER:
             continue
         first = end - after
         step = float(fit.of(row).step(noise)[0, best[row]])
