@@ -28,7 +28,7 @@ PAIR_NOISE: Final = 0.02  # deviation of the log ratio of a pair when a change i
 ASV_THRESHOLD: Final = 0.05  # asv's default regressions_thresholds
 ASV_SERIES: Final = 200  # of each kind, because its detector takes tens of milliseconds a night
 ASV_LENGTHS: Final = (20, 50)
-ASV_FIRST: Final = 14  # the first night on which ours has enough nights, too
+ASV_FIRST: Final = 11  # the first night on which ours has enough nights, too
 
 Noise = Callable[[np.random.Generator, int, int], Array]
 

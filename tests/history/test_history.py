@@ -71,7 +71,7 @@ def test_skipped_benchmarks_are_left_out_and_short_series_are_said_to_be_short(t
     found = json.loads(xibench("history", "asv", "--json", cwd=tmp_path).stdout)
     assert [each["key"]["name"] for each in found["series"]] == ["step.time_step(0)", "step.time_step(2)"]
     assert all(each["absent"] for each in found["series"])
-    assert "2 series have fewer than 14 points" in xibench("history", "asv", cwd=tmp_path).stdout
+    assert "2 series have fewer than 11 points" in xibench("history", "asv", cwd=tmp_path).stdout
 
 
 def test_an_upgrade_of_a_framework_is_a_step_in_one_series(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 Each night looks at the nights up to it and no further, so that what is found today would have been found by a job that
 ran then. Between two changes the noise of a series is described by `evidence`; a change starts a new stretch of nights.
 
-A step is a candidate when its Bayes factor is at least BOUND n^RISE for a series of n nights. By Markov's inequality
-the chance that an unchanged series exceeds that on a given night is at most the reciprocal, and the sum of n^-RISE
-over all nights is finite: a series may be watched for years. BOUND is set so that in simulated series (claim `history`)
-fewer than 1 % of unchanged series are ever called changed; the inequality alone would ask for far more evidence.
+A step that has lasted for m nights is a candidate when its Bayes factor is at least BOUND max(n, FEW)^RISE / m for a
+series of n nights. A series of n nights has n / m independent stretches of m nights in which noise can pass for a step.
+By Markov's inequality a fixed one exceeds a bound with a chance of at most its reciprocal, and RISE lets the sum over
+all nights stay finite: a series may be watched for years. BOUND is set so that in simulated series (claim `history`)
+about 1 % of unchanged series or fewer are ever called changed; the inequality alone would ask for far more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from xibench.history import evidence
 from xibench.history.evidence import LEAST_AFTER, LEAST_NIGHTS, WINDOW, Array, Noise, Residuals
 
-BOUND, RISE = 5.0, 1.25  # see above
+BOUND, FEW, RISE = 11.0, 20, 1.5  # see above
 STAYED: Final = 1 / 3  # of a step
 STAYING: Final = 0.6  # of the nights since then, and of the last three, which must show that much
 SAME_LEVEL: Final = 0.015  # levels that differ by less, as logarithms, are the same state
@@ -121,7 +122,7 @@ def _judge(group: Sequence[tuple[_Series, int]], fit: Residuals, noise: Noise) -
     for row, (each, end) in enumerate(group):
         after = fit.after[best[row]]
         factor = float(factors[row, best[row]])
-        if factor < math.log(BOUND) + RISE * math.log(end) or after < LEAST_AFTER:
+        if factor < math.log(BOUND / after) + RISE * math.log(max(end, FEW)) or after < LEAST_AFTER:
             continue
         first = end - after
         step = float(fit.of(row).step(noise)[0, best[row]])

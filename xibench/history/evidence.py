@@ -39,7 +39,7 @@ LEAST_SERIES: Final = 10  # from which that prior is learned
 WINDOW: Final = 150  # nights that are looked at; what happened earlier says little about the noise of today
 LEAST_AFTER: Final = 3  # nights after a step before it is believed: one bad night, or two, are no step
 MOST_AFTER: Final = 10
-LEAST_BEFORE: Final = 11  # nights before a step, from which the noise is learned
+LEAST_BEFORE: Final = 8  # nights before a step, from which the noise is learned
 LEAST_NIGHTS: Final = LEAST_BEFORE + LEAST_AFTER
 UNDERFLOW: Final = 1e-12  # relative: a series of equal values has no deviation, and its logarithm must exist
 
