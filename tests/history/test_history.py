@@ -74,6 +74,29 @@ def test_skipped_benchmarks_are_left_out_and_short_series_are_said_to_be_short(t
     assert "2 series have fewer than 11 points" in xibench("history", "asv", cwd=tmp_path).stdout
 
 
+def test_zeros_and_figures_of_an_earlier_version_of_a_benchmark_are_left_out(tmp_path: Path) -> None:
+    values = series(2, 30).tolist()
+    values[1] = [0.0] * 30
+    folder = asv_folder(tmp_path / "asv", values)
+    for file in sorted((folder / "vm").glob("*-virtualenv*.json"))[:10]:
+        content = json.loads(file.read_text())
+        content["results"]["step.time_step"][2] = "0"
+        file.write_text(json.dumps(content))
+    (each,) = json.loads(xibench("history", "asv", "--json", cwd=tmp_path).stdout)["series"]
+    assert each["key"]["name"] == "step.time_step(0)"
+    assert each["points"] == 20
+
+
+def test_commits_that_are_measured_in_another_order_keep_theirs(tmp_path: Path) -> None:
+    folder = asv_folder(tmp_path / "asv", series(step=0.1).tolist())
+    for night, file in enumerate(sorted((folder / "vm").glob("*-virtualenv*.json"))):
+        content = json.loads(file.read_text())
+        content["results"]["step.time_step"][3] = (100 - night) * DAY_MS
+        file.write_text(json.dumps(content))
+    found = json.loads(xibench("history", "asv", "--json", cwd=tmp_path).stdout)
+    assert [c["first"]["commit"] for each in found["series"] for c in each["changes"]] == [COMMITS[20]]
+
+
 def test_an_upgrade_of_a_framework_is_a_step_in_one_series(tmp_path: Path) -> None:
     folder = asv_folder(tmp_path / "asv", series(step=0.1, of=slice(0, 1)).tolist())
     for file in sorted((folder / "vm").glob("*-virtualenv*.json"))[20:]:

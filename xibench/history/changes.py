@@ -122,7 +122,7 @@ def _judge(group: Sequence[tuple[_Series, int]], fit: Residuals, noise: Noise) -
     for row, (each, end) in enumerate(group):
         after = fit.after[best[row]]
         factor = float(factors[row, best[row]])
-        if factor < math.log(BOUND / after) + RISE * math.log(max(end, FEW)) or after < LEAST_AFTER:
+        if factor < math.log(BOUND / after) + RISE * math.log(max(end, FEW)):
             continue
         first = end - after
         step = float(fit.of(row).step(noise)[0, best[row]])
