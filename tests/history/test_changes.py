@@ -56,10 +56,6 @@ def test_a_series_that_returns_within_days_went_away_and_can_change_again() -> N
     assert (first.first, first.state) == (30, "went away")
     assert (second.first, second.state) == (60, "candidate")
 
-    # It is compared with all nights before it, so that it need not wait for eleven nights after the return.
-    values[3, 40:] += 0.1
-    assert [(c.first, c.state) for c in found_in(values[:, :45])[3]] == [(30, "went away"), (40, "candidate")]
-
 
 def test_a_level_that_the_series_had_before_is_a_known_state_and_a_new_one_is_not() -> None:
     values = quiet(20, 120)
