@@ -75,7 +75,7 @@ def test_values_in_another_unit_or_at_another_level_are_the_same_evidence() -> N
 
 
 def test_too_few_nights_have_no_evidence_and_only_the_last_ones_count() -> None:
-    assert residuals(np.zeros((1, evidence.LEAST_NIGHTS - 1))) is None
+    assert residuals(np.zeros((1, evidence.MIN_NIGHTS - 1))) is None
     long = np.random.default_rng(4).normal(0, 1, (1, evidence.WINDOW + 50))
     whole, last = residuals(long), residuals(long[:, -evidence.WINDOW :])
     assert whole is not None

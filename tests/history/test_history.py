@@ -115,14 +115,14 @@ def test_files_of_pytest_benchmark_are_read(tmp_path: Path) -> None:
         stats = {"median": value, "iqr": value / 50, "rounds": 9}
         day = f"{night + 1:02}T00:00:00+00:00"
         content = {
-            "machine_info": {"node": "desk"}, "commit_info": {"id": COMMITS[night], "time": f"2026-01-{day}"},
+            "machine_info": {"node": "laptop"}, "commit_info": {"id": COMMITS[night], "time": f"2026-01-{day}"},
             "datetime": f"2026-03-{day}", "version": "5.3.1",
             "benchmarks": [{"fullname": "test_step.py::test_step[jax]", "stats": stats}],
         }  # fmt: skip
         (tmp_path / f"{night:04}.json").write_text(json.dumps(content))
     found = json.loads(xibench("history", ".", "--json", cwd=tmp_path).stdout)
     (each,) = found["series"]
-    assert each["key"] == {"machine": "desk", "name": "test_step.py::test_step[jax]", "place": "pytest-benchmark"}
+    assert each["key"] == {"machine": "laptop", "name": "test_step.py::test_step[jax]", "place": "pytest-benchmark"}
     assert [change["first"]["commit"] for change in each["changes"]] == [COMMITS[20]]
 
 

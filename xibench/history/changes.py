@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xibench.history import evidence
-from xibench.history.evidence import LEAST_AFTER, LEAST_NIGHTS, WINDOW, Array, Noise, Residuals
+from xibench.history.evidence import MIN_AFTER, MIN_NIGHTS, WINDOW, Array, Noise, Residuals
 
 BOUND, FEW, RISE = 11.0, 20, 1.5  # see above
 STAYED: Final = 1 / 3  # of a step
@@ -41,7 +41,7 @@ class Change:
         found: Index of the night on which it was found.
         log_ratio: New level over old level, as a logarithm, estimated on the night on which it was found.
         log_bayes_factor: Logarithm of the evidence for it on that night.
-        state: candidate; went away, if the series returned within LEAST_NIGHTS; known state, if the new level is one
+        state: candidate; went away, if the series returned within MIN_NIGHTS; known state, if the new level is one
             that the series had before the one that it left.
     """
 
@@ -127,7 +127,7 @@ def _judge(group: Sequence[tuple[_Series, int]], fit: Residuals, noise: Noise) -
         first = end - after
         step = float(fit.of(row).step(noise)[0, best[row]])
         stayed = (each.values[first:end] - each.level(each.starts[-1], first)) / step > STAYED
-        if min(np.mean(stayed), np.mean(stayed[-LEAST_AFTER:])) < STAYING or np.count_nonzero(stayed) < LEAST_AFTER:
+        if min(np.mean(stayed), np.mean(stayed[-MIN_AFTER:])) < STAYING or np.count_nonzero(stayed) < MIN_AFTER:
             continue
         each.changes.append(Change(first, end - 1, step, factor, _state(each, first, end)))
         each.starts.append(first)
@@ -142,14 +142,14 @@ def _state(each: _Series, first: int, end: int) -> State:
 
 def _withdraw(each: _Series, end: int) -> None:
     """Take a young change back if the last nights are nearer to the level before it than to the one after it."""
-    if len(each.starts) < 2 or end - each.starts[-1] >= LEAST_NIGHTS:
+    if len(each.starts) < 2 or end - each.starts[-1] >= MIN_NIGHTS:
         return
     change, before = each.changes[-1], each.starts[-2]
     since = end - 1 - change.found
-    if since < LEAST_AFTER:
+    if since < MIN_AFTER:
         return
     old, new = each.level(before, change.first), each.level(change.first, change.found + 1)
-    now = each.level(end - LEAST_AFTER, end)
+    now = each.level(end - MIN_AFTER, end)
     if abs(now - old) < abs(now - new):
         change.state = "went away"
         each.starts.pop()

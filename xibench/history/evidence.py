@@ -34,13 +34,13 @@ _SHARES: Final = np.array([(11 if correlation == 0 else 1) * (2 if slope == 0 el
 PRIOR: Final = _SHARES / _SHARES.sum()
 PRIOR_SERIES: Final = 10.0  # the prior weighs as much as this many series
 STEP: Final = 2.0  # deviation of the step's prior, in deviations of the innovations
-MOST_FREEDOM: Final = 200.0  # degrees of freedom of the prior of d^2, if the series show no difference in it
-LEAST_SERIES: Final = 10  # from which that prior is learned
+MAX_FREEDOM: Final = 200.0  # degrees of freedom of the prior of d^2, if the series show no difference in it
+MIN_SERIES: Final = 10  # from which that prior is learned
 WINDOW: Final = 150  # nights that are looked at; what happened earlier says little about the noise of today
-LEAST_AFTER: Final = 3  # nights after a step before it is believed: one bad night, or two, are no step
-MOST_AFTER: Final = 10
-LEAST_BEFORE: Final = 8  # nights before a step, from which the noise is learned
-LEAST_NIGHTS: Final = LEAST_BEFORE + LEAST_AFTER
+MIN_AFTER: Final = 3  # nights after a step before it is believed: one bad night, or two, are no step
+MAX_AFTER: Final = 10
+MIN_BEFORE: Final = 8  # nights before a step, from which the noise is learned
+MIN_NIGHTS: Final = MIN_BEFORE + MIN_AFTER
 UNDERFLOW: Final = 1e-12  # relative: a series of equal values has no deviation, and its logarithm must exist
 
 
@@ -119,11 +119,11 @@ def residuals(values: Array) -> Residuals | None:
         values: (series, nights), on a scale on which noise adds: logarithms of times. The last WINDOW nights count.
 
     Returns:
-        What the fits leave; None if there are fewer than LEAST_NIGHTS nights.
+        What the fits leave; None if there are fewer than MIN_NIGHTS nights.
     """
     values = values[:, -WINDOW:]
     nights = values.shape[1]
-    if nights < LEAST_NIGHTS:
+    if nights < MIN_NIGHTS:
         return None
     centred = values - values.mean(axis=1, keepdims=True)
     least = UNDERFLOW * (1 + np.abs(values).max(axis=1)) ** 2
@@ -184,13 +184,13 @@ def _variance_prior(found: Sequence[Residuals], noise: Noise) -> tuple[float, fl
         freedoms.append(each.nights - 1 - steps)
         variances.append(np.maximum(left, UNDERFLOW * each.squares[rows, model]) / freedoms[-1])
     variance, half = np.concatenate(variances), np.concatenate(freedoms) / 2
-    if len(variance) < LEAST_SERIES:
+    if len(variance) < MIN_SERIES:
         return 0.0, 0.0
 
     # What the logarithms scatter beyond what their own degrees of freedom make them scatter is the prior's.
     corrected = np.log(variance) - digamma(half) + np.log(half)
     beyond = float(np.var(corrected, ddof=1) - np.mean(polygamma(1, half)))
-    freedom = MOST_FREEDOM if beyond <= polygamma(1, MOST_FREEDOM / 2) else 2 * _inverse_trigamma(beyond)
+    freedom = MAX_FREEDOM if beyond <= polygamma(1, MAX_FREEDOM / 2) else 2 * _inverse_trigamma(beyond)
     return float(np.exp(np.mean(corrected) + digamma(freedom / 2) - np.log(freedom / 2))), freedom
 
 
@@ -217,7 +217,7 @@ class _Design(NamedTuple):
 
 @lru_cache(maxsize=2 * WINDOW)
 def _designs(nights: int) -> tuple[tuple[int, ...], tuple[_Design, ...]]:
-    after = tuple(range(1, min(MOST_AFTER, nights - LEAST_BEFORE) + 1))
+    after = tuple(range(1, min(MAX_AFTER, nights - MIN_BEFORE) + 1))
     return after, tuple(_design(nights, after, *model) for model in MODELS)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from xibench.history import sources
 from xibench.history.changes import changes
-from xibench.history.evidence import LEAST_NIGHTS
+from xibench.history.evidence import MIN_NIGHTS
 from xibench.history.series import Key, Point, Series, assemble
 from xibench.record.format import counted
 
@@ -69,7 +69,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         words = [f"{len(self.series)} series", f"{counted(found['candidate'], 'change')} to confirm"]
         words += [f"{found[state]} {name}" for state, name in OTHER.items() if found[state]]
         if short:
-            words.append(f"{short} series have fewer than {LEAST_NIGHTS} points, too few to tell")
+            words.append(f"{short} series have fewer than {MIN_NIGHTS} points, too few to tell")
         return ", ".join(words) + "."
 
 
@@ -115,7 +115,7 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
             )
             for step in found
         ]  # fmt: skip
-        absent = {} if len(each.points) >= LEAST_NIGHTS else {"changes": f"fewer than {LEAST_NIGHTS} points"}
+        absent = {} if len(each.points) >= MIN_NIGHTS else {"changes": f"fewer than {MIN_NIGHTS} points"}
         judged.append(Judged(
             key=each.key, unit=each.unit, points=len(each.points), last=each.points[-1], changes=named, absent=absent,
         ))  # fmt: skip
