@@ -129,7 +129,7 @@ def test_files_of_pytest_benchmark_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("nowhere", None, "no file or folder nowhere"),
+        ("nowhere", None, "no file or folder nowhere"), ("n" * 300, None, "no file or folder nnn"),
         ("empty", "", "no results"),
         ("cut.json", '{"benchmarks": [', "cut.json cannot be read"),
         ("other.json", '{"a": 1}', "neither a file of pytest-benchmark nor a run file"),

@@ -23,6 +23,7 @@ from xibench.measure.statistics import (
     resampled_means,
     samples_needed,
     typical_value,
+    widened,
 )
 
 
@@ -163,6 +164,17 @@ def test_resamples_are_to_the_last_bit_the_medians_that_numpy_gives_for_the_same
     shape = (RESAMPLES, len(samples))
     expected = medians[rng.integers(0, len(samples), shape), rng.integers(0, RESAMPLES, shape)].mean(axis=1)
     assert np.array_equal(resampled_means(samples, np.random.default_rng(0)), expected)
+
+
+def test_the_bounds_of_an_interval_are_to_the_last_bit_numpys_percentiles_of_the_resamples() -> None:
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        samples = [np.log(rng.uniform(0.01, 0.02, 5)) for _ in range(3)]
+        means = resampled_means(samples, np.random.default_rng(0))
+        centre = float(np.mean([np.median(values) for values in samples]))
+        low, high = np.percentile(means, [50 * (1 - 0.95), 100 - 50 * (1 - 0.95)])
+        factor = few_units_factor(len(samples))
+        assert widened(means, samples) == (centre, centre - factor * (centre - low), centre + factor * (high - centre))
 
 
 @pytest.mark.parametrize("processes", [2, 3, 10, 100])

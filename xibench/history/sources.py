@@ -37,9 +37,11 @@ def read(path: Path) -> list[Reading]:
         InputError: It does not exist, is damaged, or is of none of these kinds.
         StoreError: A run file is damaged.
     """
-    if not path.exists():
-        raise InputError(f"history: there is no file or folder {path}; expected results of asv, files of "
-                         "pytest-benchmark or run files of xibench")  # fmt: skip
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        what = "expected results of asv, files of pytest-benchmark or run files of xibench"
+        raise InputError(f"history: there is no file or folder {path}; {what}") from error
     if path.is_file():
         return list(_run_file(path) if path.suffix == ".jsonl" else _pytest_file(path))
     if (path / "benchmarks.json").exists():
