@@ -86,9 +86,9 @@ def _history(figures: Figures) -> str:
     worst = figures["worst"]
     return (
         f"simulated, worst of 20, 50 and 200 nights ({figures['series_per_machine']} series each): "
-        f"{percent(worst['alarms'])} called changed; 5 % at 1 % noise found in {percent(worst['step_5_at_1'])}, "
-        f"8 % at 3 % in {percent(worst['step_8_at_3'])}; noise that looks like changes confirmed by `ab` in "
-        f"{percent(worst['confirmed'])}"
+        f"{100 * worst['alarms']:.1f} % called changed; 5 % at 1 % noise found in {100 * worst['step_5_at_1']:.1f} %, "
+        f"8 % at 3 % in {100 * worst['step_8_at_3']:.1f} %; noise that looks like changes confirmed by a simulated "
+        f"`ab` in {100 * worst['confirmed']:.1f} %"
     )
 
 

@@ -11,7 +11,7 @@ from benches.claims import history
 from benches.claims.claim import MET, overall
 
 
-def test_the_claim_is_met_on_few_series_and_asv_judges_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_series_of_20_nights_are_near_the_targets_and_asv_judges_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "SERIES", 60)
     monkeypatch.setattr(history, "LENGTHS", (20,))
     monkeypatch.setattr(history, "ASV_LENGTHS", (20,))

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import io
+
 import msgspec
-import pytest
 
 from tests.builders import small_case
 from tests.cli.rendering import rendered
@@ -14,12 +15,10 @@ def test_a_case_is_named_by_its_options_and_its_scenario_unless_it_is_offline() 
     assert terminal.case_name(msgspec.structs.replace(case, scenario="server")).endswith("75 px cpu server")
 
 
-@pytest.mark.parametrize("width", [24, 160])
-def test_a_table_that_fits_easily_looks_like_one_that_just_fits(width: int) -> None:
+def test_a_table_that_fits_looks_as_rich_lays_it_out() -> None:
     columns, right = ("thing", "images/s\n[95 %]", "note"), ("images/s\n[95 %]",)
     table = terminal.table_of("Things", columns, [("日本", "1.0", "short"), ("b", "10.25", "")], right)
-    lines = rendered(table, width).splitlines()
-    assert [line.rstrip() for line in lines[:-1]] == [
+    lines = [
         "Things",
         "       images/s",
         "thing    [95 %]  note",
@@ -27,6 +26,10 @@ def test_a_table_that_fits_easily_looks_like_one_that_just_fits(width: int) -> N
         "日本        1.0  short",
         "b         10.25",
     ]
+    assert rendered(table).splitlines()[:-1] == lines
+    by_rich = io.StringIO()
+    terminal._print_broken(table, [5, 8, 5], terminal.console(by_rich, 160))
+    assert [line.rstrip() for line in by_rich.getvalue().splitlines()] == lines
 
 
 def test_no_line_of_a_table_that_fits_is_broken_or_cut_off() -> None:

@@ -56,6 +56,11 @@ def test_a_series_that_returns_within_days_went_away_and_can_change_again() -> N
     assert (first.first, first.state) == (30, "went away")
     assert (second.first, second.state) == (60, "candidate")
 
+    # It does not take eleven nights after the return until it can.
+    values[3, 36:] = values[3, 60]
+    _, again = found_in(values)[3]
+    assert again.found <= 39
+
 
 def test_a_level_that_the_series_had_before_is_a_known_state_and_a_new_one_is_not() -> None:
     values = quiet(20, 120)

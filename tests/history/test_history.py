@@ -112,12 +112,11 @@ def test_an_upgrade_of_a_framework_is_a_step_in_one_series(tmp_path: Path) -> No
 
 def test_files_of_pytest_benchmark_are_read(tmp_path: Path) -> None:
     for night, value in enumerate(series(1, 30, step=0.1)[0].tolist()):
-        stats = {"median": value, "iqr": value / 50, "rounds": 9}
         day = f"{night + 1:02}T00:00:00+00:00"
         content = {
             "machine_info": {"node": "laptop"}, "commit_info": {"id": COMMITS[night], "time": f"2026-01-{day}"},
             "datetime": f"2026-03-{day}", "version": "5.3.1",
-            "benchmarks": [{"fullname": "test_step.py::test_step[jax]", "stats": stats}],
+            "benchmarks": [{"fullname": "test_step.py::test_step[jax]", "stats": {"median": value}}],
         }  # fmt: skip
         (tmp_path / f"{night:04}.json").write_text(json.dumps(content))
     found = json.loads(xibench("history", ".", "--json", cwd=tmp_path).stdout)
@@ -150,7 +149,8 @@ def test_a_source_that_cannot_be_read_is_named_in_one_line(
     ("changed", "expected"),
     [
         ({"version": 1}, "format 1"), ({"results": {"step.time_step": 3}}, "not a result file"),
-        ({"results": 3}, "not a result file"),
+        ({"results": 3}, "not a result file"), ({"date": "yesterday"}, "not a result file"),
+        ({"results": {"step.time_step": [[0.1], [["'0'", "'1'"]], "1", 5]}}, "not a result file"),
     ],
 )
 def test_a_damaged_result_of_asv_is_named_in_one_line(changed: Any, expected: str, tmp_path: Path) -> None:
@@ -158,3 +158,19 @@ def test_a_damaged_result_of_asv_is_named_in_one_line(changed: Any, expected: st
     line = error_of("history", "asv", cwd=tmp_path, code=2)
     assert expected in line
     assert COMMITS[0][-8:] in line
+
+
+@pytest.mark.parametrize("content", [[], 3, None, "text", {}, {"version": [2]}])
+def test_a_json_file_that_is_no_object_of_asv_is_named_in_one_line(content: Any, tmp_path: Path) -> None:
+    folder = asv_folder(tmp_path / "asv", series(2, 3).tolist())
+    damaged = next((folder / "vm").glob("*-virtualenv*.json"))
+    damaged.write_text(json.dumps(content))
+    assert damaged.name in error_of("history", "asv", cwd=tmp_path, code=2)
+
+    # The same in place of the list of benchmarks.
+    asv_folder(tmp_path / "other", series(2, 3).tolist())
+    (tmp_path / "other" / "benchmarks.json").write_text(json.dumps(content))
+    if isinstance(content, dict):  # asv leaves out results of benchmarks that are no longer there, too
+        assert json.loads(xibench("history", "other", "--json", cwd=tmp_path).stdout) == {"series": []}
+    else:
+        assert "benchmarks.json" in error_of("history", "other", cwd=tmp_path, code=2)

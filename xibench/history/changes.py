@@ -6,8 +6,8 @@ ran then. Between two changes the noise of a series is described by `evidence`; 
 A step that has lasted for m nights is a candidate when its Bayes factor is at least BOUND max(n, FEW)^RISE / m for a
 series of n nights. A series of n nights has n / m independent stretches of m nights in which noise can pass for a step.
 By Markov's inequality a fixed one exceeds a bound with a chance of at most its reciprocal, and RISE lets the sum over
-all nights stay finite: a series may be watched for years. BOUND is set so that in simulated series (claim `history`)
-about 1 % of unchanged series or fewer are ever called changed; the inequality alone would ask for far more.
+all nights stay finite: a series may be watched for years. BOUND is calibrated on simulated series, because the
+inequality alone would ask for far more; the claim `history` states how many unchanged series are still called changed.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _fit(followed: Sequence[_Series], night: int) -> list[tuple[list[tuple[int, 
     """Fit all series that have a value of a night, as they were then, in groups of equally long stretches.
 
     Returns:
-        The series of each group, each with its number of values until that night, and what the fits leave.
+        The series of each group, each with its number of values until that night, and their residuals.
     """
     groups: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for number, each in enumerate(followed):

@@ -68,8 +68,8 @@ class Residuals(NamedTuple):
     Attributes:
         nights: Nights of the series.
         after: Nights after the step, per split.
-        squares: Sum of the squares that a model without a step leaves, (series, models).
-        explained: What of it a step explains, (series, splits, models).
+        squares: Residual sum of squares without a step, (series, models).
+        explained: The part of it that a step explains, (series, splits, models).
         steps: Least-squares estimates of the step, (series, splits, models), in the unit of the values.
         spread: The root of the precision of that estimate for innovations of deviation 1, (splits, models).
         log_factors: The logarithm of the likelihood's factor that does not depend on the values, per model.
@@ -119,7 +119,7 @@ def residuals(values: Array) -> Residuals | None:
         values: (series, nights), on a scale on which noise adds: logarithms of times. The last WINDOW nights count.
 
     Returns:
-        What the fits leave; None if there are fewer than MIN_NIGHTS nights.
+        The residuals; None if there are fewer than MIN_NIGHTS nights.
     """
     values = values[:, -WINDOW:]
     nights = values.shape[1]
@@ -150,7 +150,7 @@ def learn_noise(found: Sequence[Residuals], before: Noise = UNKNOWN) -> Noise:
     section 6.2). A series counts with a step where that is likelier: a true step is not to pass for noise.
 
     Args:
-        found: What the fits of the series leave.
+        found: The residuals of the series, in groups of equal length.
         before: The noise as known so far, by which the series are weighed.
 
     Returns:

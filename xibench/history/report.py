@@ -11,16 +11,15 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from xibench.history import sources
-from xibench.history.changes import changes
+from xibench.history import changes, sources
 from xibench.history.evidence import MIN_NIGHTS
 from xibench.history.series import Key, Point, Series, assemble
 from xibench.record.format import counted
 
-MACHINE_SHARE: Final = 0.5  # of a machine's series that change together from which on it is the machine's doing
-MACHINE_SERIES: Final = 4  # so many series can show that
+MACHINE_SHARE: Final = 0.5  # of a machine's series: if more change on the same night, it is a machine event
+MACHINE_SERIES: Final = 4  # fewer series do not show one
 
-State = Literal["candidate", "went away", "known state", "machine event"]
+State = changes.State | Literal["machine event"]
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,15 +66,12 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         found = Counter(change.state for each in self.series for change in each.changes)
         short = sum(bool(each.absent) for each in self.series)
         words = [f"{len(self.series)} series", f"{counted(found['candidate'], 'change')} to confirm"]
-        words += [f"{found[state]} {name}" for state, name in OTHER.items() if found[state]]
+        words += [counted(found[state], state) for state in ("known state", "machine event") if found[state]]
+        if found["went away"]:
+            words.append(f"{found['went away']} went away")
         if short:
             words.append(f"{short} series have fewer than {MIN_NIGHTS} points, too few to tell")
         return ", ".join(words) + "."
-
-
-OTHER: Final[dict[State, str]] = {
-    "known state": "returns to a known level", "went away": "that went away", "machine event": "machine events",
-}  # fmt: skip
 
 
 def history(paths: Sequence[Path]) -> History:
@@ -101,7 +97,7 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
     """Judge the series of one machine together, because its noise is common to them."""
     nights = sorted({point.order[0] for each in series for point in each.points})
     numbers = {night: number for number, night in enumerate(nights)}
-    steps = changes(
+    steps = changes.changes(
         [np.log([point.value for point in each.points]) for each in series],
         [[numbers[point.order[0]] for point in each.points] for each in series],
     )
@@ -123,7 +119,7 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
 
 
 def _with_machine_events(judged: Sequence[Judged]) -> list[Judged]:
-    """Call what most series of a machine do at once the machine's doing, and blame no commit for it."""
+    """Mark the changes that most series of a machine share as machine events, so that no commit is blamed for them."""
     able = sum(not each.absent for each in judged)
     at_once = Counter(night for each in judged for night in {change.first.order[0] for change in each.changes})
     events = {night for night, count in at_once.items() if able >= MACHINE_SERIES and count > MACHINE_SHARE * able}

@@ -21,7 +21,8 @@ from xibench.record.summary import summarise
 from xibench.scenarios import case_name
 
 ASV_RESULTS: Final = 2  # format of a result file of asv
-NOT_RESULTS: Final = ("machine.json", "benchmarks.json")
+DAMAGES: Final = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+"""What reading a file of another shape than expected raises."""
 
 
 def read(path: Path) -> list[Reading]:
@@ -56,19 +57,21 @@ def read(path: Path) -> list[Reading]:
 def _asv_folder(folder: Path) -> Iterator[Reading]:
     """Yield the figures of every machine and commit of a folder of asv's results."""
     benchmarks = _json(folder / "benchmarks.json")
+    if not isinstance(benchmarks, dict):
+        raise InputError(f"history: {folder / 'benchmarks.json'} is no list of benchmarks of asv; expected an object")
     for machine in sorted(path for path in folder.iterdir() if (path / "machine.json").exists()):
         for file in sorted(machine.glob("*.json")):
-            if file.name not in NOT_RESULTS:
+            if file.name != "machine.json":
                 yield from _asv_file(file, machine.name, benchmarks)
 
 
 def _asv_file(file: Path, machine: str, benchmarks: Mapping[str, Any]) -> Iterator[Reading]:
     """Yield the figures of one commit in one environment. Benchmarks that no longer exist are left out, as asv does."""
     content = _json(file)
-    if content.get("version") != ASV_RESULTS:
-        raise InputError(f"history: {file} has results of asv in format {content.get('version')!r}; expected "
-                         f"{ASV_RESULTS}, which `asv update` writes")  # fmt: skip
     try:
+        if content["version"] != ASV_RESULTS:
+            raise InputError(f"history: {file} has results of asv in format {content['version']!r}; expected "
+                             f"{ASV_RESULTS}, which `asv update` writes")  # fmt: skip
         columns: Sequence[str] = content["result_columns"]
         requirements: Mapping[str, str] = content["requirements"]
         place = "asv " + " ".join(sorted(requirements)) if requirements else "asv"
@@ -79,7 +82,7 @@ def _asv_file(file: Path, machine: str, benchmarks: Mapping[str, Any]) -> Iterat
                 continue
             for number, combination in enumerate(itertools.product(*fields["params"])):
                 value = _number(fields["result"], number)
-                if value is None or value <= 0:  # was skipped, or has no logarithm
+                if value is None:
                     continue
                 shown = ", ".join(str(parameter).strip("'") for parameter in combination)
                 yield Reading(
@@ -92,12 +95,12 @@ def _asv_file(file: Path, machine: str, benchmarks: Mapping[str, Any]) -> Iterat
                         versions=requirements, source=str(file),
                     ),
                 )  # fmt: skip
-    except (KeyError, TypeError, AttributeError) as error:
+    except DAMAGES as error:
         raise InputError(f"history: {file} is not a result file of asv: {type(error).__name__} {error}") from error
 
 
 def _pytest_file(file: Path) -> Iterator[Reading]:
-    """Yield the medians of a file of pytest-benchmark, each with the quartiles' notch as its interval."""
+    """Yield the medians of a file of pytest-benchmark, which states no intervals."""
     content = _json(file)
     if not isinstance(content, dict) or "benchmarks" not in content or "machine_info" not in content:
         what = "an object with benchmarks and machine_info, as --benchmark-json and --benchmark-autosave write"
@@ -107,17 +110,15 @@ def _pytest_file(file: Path) -> Iterator[Reading]:
         measured = datetime.fromisoformat(content["datetime"]).timestamp()
         made = commit.get("time")
         for each in content["benchmarks"]:
-            stats = each["stats"]
-            notch = 1.57 * stats["iqr"] / math.sqrt(stats["rounds"])  # McGill, Tukey and Larsen 1978, for 95 %
             yield Reading(
                 Key(content["machine_info"]["node"], each["fullname"], "pytest-benchmark"), "seconds",
                 Point(
-                    value=stats["median"], low=stats["median"] - notch, high=stats["median"] + notch,
-                    commit=commit.get("id"), commit_time=datetime.fromisoformat(made).timestamp() if made else None,
-                    measured=measured, source=str(file),
+                    value=float(each["stats"]["median"]), commit=commit.get("id"),
+                    commit_time=datetime.fromisoformat(made).timestamp() if made else None, measured=measured,
+                    source=str(file),
                 ),
             )  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGES as error:
         why = f"{type(error).__name__} {error}"
         raise InputError(f"history: {file} is not a file of pytest-benchmark: {why}") from error
 

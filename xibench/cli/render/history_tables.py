@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from xibench.cli.render import terminal
-from xibench.record.format import NONE
 
 if TYPE_CHECKING:
     from xibench.history.report import Found, History
@@ -42,4 +41,4 @@ def _cells(change: Found) -> tuple[str, ...]:
 def _commit(point: Point) -> str:
     if point.commit:
         return point.commit[:10]
-    return datetime.fromtimestamp(point.order[0], UTC).strftime("%Y-%m-%d %H:%M") if point.measured else NONE
+    return datetime.fromtimestamp(point.order[0], UTC).strftime("%Y-%m-%d %H:%M")
