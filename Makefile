@@ -10,6 +10,15 @@ SITE     := site
 JOBS     ?= 2
 BUDGET   ?= 540
 
+# Of `make nightly`: the machine's name, the commits that asv measures, the preset, the remote with the kept results.
+MACHINE  ?= $(shell uname -n)
+RANGE    ?= HEAD^!
+PRESET   ?= nightly
+REMOTE   ?=
+BASE     ?= HEAD~1
+COMPARED := -m xception,inception_v3 --recipe tuned --batch 1
+REMOTE_ARG = $(if $(REMOTE),--remote $(REMOTE))
+
 # Packages of the separate environments, one per framework, with the CUDA libraries. torchvision is built for one
 # version of torch; timm's own dependencies are for downloading weights, which nothing here does.
 GPU_pytorch    := torch==2.14.1 torchvision==0.29.1 keras
@@ -25,7 +34,7 @@ JOBS_ARGS := -n $(JOBS) --dist loadfile --no-loadscope-reorder --benchmark-skip
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help bench nightly claims site third-party gpu gpu-reference test slow lint tools clean
+.PHONY: help bench nightly nightly-restore nightly-measure nightly-history nightly-site nightly-keep nightly-tell compare claims site third-party gpu gpu-reference test slow lint tools clean
 
 help:  ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,9 +43,36 @@ bench: $(VENV)/installed  ## install, measure the quick preset (12 cases), print
 	@$(BIN)/xibench run --preset quick
 	@$(BIN)/xibench report
 
-nightly: $(VENV)/installed  ## measure the nightly preset (36 cases, 3 processes each, interleaved) and write the site
-	@$(BIN)/xibench run --preset nightly
+# The steps of .github/workflows/nightly.yml. The machine keeps its name, under which asv and `history` find its nights.
+nightly: nightly-restore nightly-measure nightly-history nightly-site nightly-keep nightly-tell  ## a night: asv on new commits, the nightly preset, history with confirmation, the site; takes hours (MACHINE, RANGE, PRESET, REMOTE)
+
+nightly-restore: $(VENV)/installed-suites
+	@$(BIN)/python -m benches.nightly restore $(REMOTE_ARG)
+
+nightly-measure: $(VENV)/installed-suites
+	@$(BIN)/xibench doctor --asv-machine $(MACHINE)
+	@$(BIN)/asv run --machine $(MACHINE) --record-samples --skip-existing-successful $(ASV_ARGS) '$(RANGE)'
+	@$(BIN)/xibench run --preset $(PRESET) $(RUN_ARGS)
+
+nightly-history: $(VENV)/installed-suites
+	@$(BIN)/python -m benches.nightly history results/asv --confirm
+
+nightly-site: $(VENV)/installed-suites
 	@$(BIN)/xibench report
+	@$(BIN)/asv publish --html-dir $(SITE)/asv
+
+nightly-keep: $(VENV)/installed-suites
+	@$(BIN)/python -m benches.nightly keep $(REMOTE_ARG)
+
+nightly-tell: $(VENV)/installed-suites
+	@$(BIN)/python -m benches.nightly tell $(TELL_ARGS)
+
+# The comment for a pull request; there is none if nothing became slower or faster. Exit code 2 of make: slower.
+compare: $(VENV)/installed  ## compare the working tree with the commit BASE on a short list of cases (ARGS: options of `xibench ab`)
+	@mkdir -p $(SITE)
+	@$(BIN)/xibench ab --base git:$(BASE) $(COMPARED) --markdown $(ARGS) > $(SITE)/compare.md; code=$$?; \
+	cat $(SITE)/compare.md; head -n 1 $(SITE)/compare.md | grep -Eq ' [0-9]+ (slower|faster)' || rm $(SITE)/compare.md; \
+	exit $$code
 
 claims: $(VENV)/installed-dev  ## measure the claims of the README into results/reference; takes hours, can be interrupted and resumed
 	@$(BIN)/python -m benches.claims --all --keep
@@ -76,6 +112,11 @@ $(VENV)/bin/python:
 $(VENV)/installed: pyproject.toml $(LOCKED) | $(VENV)/bin/python
 	@echo "installing xibench, PyTorch, TensorFlow and JAX into $(VENV) (takes minutes, only once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c $(LOCKED) -e '.[all]'
+	@touch $@
+
+$(VENV)/installed-suites: $(VENV)/installed
+	@echo "installing asv and pytest-benchmark into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c $(LOCKED) -e '.[all,suites]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

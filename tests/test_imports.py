@@ -91,6 +91,7 @@ EDGES: dict[str, tuple[str, ...]] = {
         *ERRORS,
     ),
     "benches": ("benches", "xibench.measure", *FRAMEWORK_COMMON),
+    "benches.asv_suite": ("benches.asv_suite", "xibench.measure", "xibench.record", *FRAMEWORK_COMMON),
     "benches.claims": (
         "xibench*", "benches.claims", "xibench.measure", "xibench.record", "xibench.run", "xibench.workers",
         "xibench.ab", "xibench.analysis", "xibench.history", *FRAMEWORK_COMMON, *ERRORS,
@@ -196,7 +197,7 @@ def test_a_module_imports_only_what_the_table_allows(path: Path) -> None:
         ("frameworks.api", "from frameworks import jax"),
         ("frameworks.third_party.framework", "from frameworks.pytorch import program"),
         ("dashboards.build", "from xibench.run import plan"),
-        ("benches.asv_suite.step", "from xibench.run import execute"),
+        ("benches.asv_suite.cases", "from xibench.run import execute"),
     ],
 )
 def test_the_table_forbids_known_violations(importer: str, source: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -12,14 +13,22 @@ import msgspec
 import numpy as np
 
 from xibench.history import changes, sources
+from xibench.history.confirm import Compare, Confirmation, Confirmations, confirm
 from xibench.history.evidence import MIN_NIGHTS
-from xibench.history.series import Key, Point, Series, assemble
+from xibench.history.notes import Note
+from xibench.history.series import Key, Point, Series, Subject, assemble
 from xibench.record.format import counted
 
 MACHINE_SHARE: Final = 0.5  # of a machine's series: if more change on the same night, it is a machine event
 MACHINE_SERIES: Final = 4  # fewer series do not show one
 
-State = changes.State | Literal["machine event"]
+SUSPICIOUS: Final = math.log(1.03)  # the smallest change between two points of a series that is too short to judge
+
+State = changes.State | Literal["machine event", "suspected", "confirmed", "withdrawn", "undecided", "fixed"]
+FIXED: Final = 0.7  # of a regression: what later changes must take back for it to count as fixed
+OPEN: Final = ("candidate", "suspected")
+"""States of changes that measuring again decides."""
+DECIDED: Final = ("confirmed", "undecided", "withdrawn", "fixed")
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,21 +36,37 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         ratio: New level over old level: above 1 is slower, or more.
-        bayes_factor: How many times as likely the points are with the change as without, when it was found.
+        bayes_factor: How many times as likely the points are with the change as without, when it was found; None if
+            the series is too short to know.
         before, first, found: The last point of the old level, the first of the new one, and the point with which the
             change was found.
         after: Points of the new level until it was found, the first included.
-        state: candidate: to be confirmed; went away: the series returned; known state: a level that it had before;
-            machine event: most series of the machine changed with it.
+        state: candidate: to be confirmed; suspected: likewise, of a series that is too short to know its noise, where
+            the intervals of two points are apart; went away: the series returned; known state: a level that it had
+            before; machine event: most series of the machine changed with it. After measuring again: confirmed;
+            withdrawn; undecided; fixed: confirmed, and a later change took it back.
+        confirmation: What measuring again said; None if it was not.
+        fixed_by: The commit that took a confirmed regression back.
+        note: What results/notes.toml says of it.
+        muted: Whether that note mutes it.
     """
 
     ratio: float
-    bayes_factor: float
+    bayes_factor: float | None
     before: Point
     first: Point
     found: Point
     after: int
     state: State
+    confirmation: Confirmation | None = None
+    fixed_by: str | None = None
+    note: str | None = None
+    muted: bool = False
+
+    @property
+    def commit(self) -> str | None:
+        """The commit that made the change, as far as it is known: the confirmed one, else the first with it."""
+        return (self.confirmation and self.confirmation.commit) or self.first.commit
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +76,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     unit: str
     points: int
     last: Point
+    subject: Subject | None = None
     changes: list[Found]
     absent: dict[str, str] = {}
 
@@ -65,7 +91,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         """How many series there are, how many changed, and how many are too short to tell."""
         found = Counter(change.state for each in self.series for change in each.changes)
         short = sum(bool(each.absent) for each in self.series)
-        words = [f"{len(self.series)} series", f"{counted(found['candidate'], 'change')} to confirm"]
+        words = [f"{len(self.series)} series", f"{counted(sum(found[state] for state in OPEN), 'change')} to confirm"]
+        words += [f"{found[state]} {state}" for state in DECIDED if found[state]]
         words += [counted(found[state], state) for state in ("known state", "machine event") if found[state]]
         if found["went away"]:
             words.append(f"{found['went away']} went away")
@@ -93,6 +120,75 @@ def history(paths: Sequence[Path]) -> History:
     return History(series=[judged for machine in sorted(by_machine) for judged in _machine(by_machine[machine])])
 
 
+def remembered(found: History, confirmations: Confirmations, notes: Sequence[Note] = ()) -> History:
+    """Return a history with what was confirmed, withdrawn or noted of its changes.
+
+    Args:
+        found: The history as it follows from its figures.
+        confirmations: What measuring again said.
+        notes: What people said.
+    """
+    series = []
+    for each in found.series:
+        changed = [_noted(_confirmed(each.key, change, confirmations), each.key, notes) for change in each.changes]
+        series.append(msgspec.structs.replace(each, changes=_with_fixes(changed)))
+    return History(series=series)
+
+
+def confirm_changes(
+    found: History, confirmations: Confirmations, compare: Compare, report: Callable[[str], None]
+) -> None:
+    """Measure again what is open, newest first, and add what that says to the confirmations.
+
+    Args:
+        found: The history, with what is remembered of it.
+        confirmations: Get a line as soon as a change is decided.
+        compare: Compares two commits.
+        report: Called with a line before each change.
+    """
+    todo = [
+        (each, change) for each in found.series for change in each.changes if change.state in OPEN and not change.muted
+    ]
+    for each, change in sorted(todo, key=lambda one: one[1].first.order, reverse=True):
+        before, first = change.before.commit, change.first.commit
+        if each.subject is None or before is None or first is None or before == first:
+            continue
+        report(f"{each.key.name}: {before[:10]} against {first[:10]}")
+        confirmations.append(confirm(each.key, each.subject, before, first, change.ratio > 1, compare))
+
+
+def _confirmed(key: Key, change: Found, confirmations: Confirmations) -> Found:
+    if change.state not in OPEN or change.before.commit is None or change.first.commit is None:
+        return change
+    known = confirmations.of(key, change.before.commit, change.first.commit)
+    return change if known is None else msgspec.structs.replace(change, state=known.outcome, confirmation=known)
+
+
+def _noted(change: Found, key: Key, notes: Sequence[Note]) -> Found:
+    about = [note for note in notes if note.is_about(key.name, change.commit or "")]
+    if not about:
+        return change
+    text = "; ".join(note.text for note in about)
+    return msgspec.structs.replace(change, note=text, muted=any(note.mute for note in about))
+
+
+def _with_fixes(found: list[Found]) -> list[Found]:
+    """Mark the confirmed regressions that a later change took back."""
+    marked = list(found)
+    for index, change in enumerate(found):
+        if change.state != "confirmed" or change.ratio < 1:
+            continue
+        total = math.log(change.ratio)
+        for later in found[index + 1 :]:
+            if later.state in ("withdrawn", "went away", "machine event"):
+                continue
+            total += math.log(later.ratio)
+            if total < math.log(change.ratio) * (1 - FIXED):
+                marked[index] = msgspec.structs.replace(change, state="fixed", fixed_by=later.commit)
+                break
+    return marked
+
+
 def _machine(series: Sequence[Series]) -> list[Judged]:
     """Judge the series of one machine together, because its noise is common to them."""
     nights = sorted({point.order[0] for each in series for point in each.points})
@@ -113,9 +209,25 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
         ]  # fmt: skip
         absent = {} if len(each.points) >= MIN_NIGHTS else {"changes": f"fewer than {MIN_NIGHTS} points"}
         judged.append(Judged(
-            key=each.key, unit=each.unit, points=len(each.points), last=each.points[-1], changes=named, absent=absent,
+            key=each.key, unit=each.unit, points=len(each.points), last=each.points[-1], subject=each.subject,
+            changes=named or (_suspects(each.points) if absent else []), absent=absent,
         ))  # fmt: skip
     return _with_machine_events(judged)
+
+
+def _suspects(points: Sequence[Point]) -> list[Found]:
+    """Return the neighbours in a series that is too short to judge whose intervals are apart."""
+    found = []
+    for before, first in itertools.pairwise(points):
+        if before.low is None or before.high is None or first.low is None or first.high is None:
+            continue
+        ratio = first.value / before.value
+        apart = first.low > before.high or first.high < before.low
+        if apart and abs(math.log(ratio)) >= SUSPICIOUS:
+            found.append(Found(
+                ratio=ratio, bayes_factor=None, before=before, first=first, found=first, after=1, state="suspected",
+            ))  # fmt: skip
+    return found
 
 
 def _with_machine_events(judged: Sequence[Judged]) -> list[Judged]:

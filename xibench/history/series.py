@@ -53,12 +53,32 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         return (self.measured if self.commit_time is None else self.commit_time), self.measured
 
 
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """What `xibench ab` measures to confirm a change of a series.
+
+    Attributes:
+        framework, model, variant, recipe, precision, batch, resolution: As the fields of a case; no resolution is the
+            network's own.
+        metric: Name of the metric of pairs (`xibench.record.pair_metrics`).
+    """
+
+    framework: str
+    model: str
+    variant: str = "default"
+    recipe: str = "default"
+    precision: str = "fp32"
+    batch: int
+    resolution: int | None = None
+    metric: str = "step"
+
+
 class Series(msgspec.Struct, frozen=True):
-    """The figures of one thing on one machine, oldest first."""
+    """The figures of one thing on one machine, oldest first; and what can confirm its changes, if anything can."""
 
     key: Key
     unit: str
     points: tuple[Point, ...]
+    subject: Subject | None = None
 
 
 class Reading(NamedTuple):
@@ -67,6 +87,7 @@ class Reading(NamedTuple):
     key: Key
     unit: str
     point: Point
+    subject: Subject | None = None
 
 
 def assemble(readings: Iterable[Reading]) -> list[Series]:
@@ -75,12 +96,13 @@ def assemble(readings: Iterable[Reading]) -> list[Series]:
     Figures that are not above 0, which have no logarithm, are left out.
     """
     found: dict[Key, list[Point]] = {}
-    units: dict[Key, str] = {}
+    described: dict[Key, tuple[str, Subject | None]] = {}
     for reading in readings:
         if not 0 < reading.point.value < math.inf:
             continue
         found.setdefault(reading.key, []).append(reading.point)
-        units[reading.key] = reading.unit
+        described[reading.key] = reading.unit, reading.subject
     return [
-        Series(key, units[key], tuple(sorted(found[key], key=lambda point: point.order))) for key in sorted(found)
+        Series(key, described[key][0], tuple(sorted(found[key], key=lambda point: point.order)), described[key][1])
+        for key in sorted(found)
     ]

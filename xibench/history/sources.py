@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from xibench.errors import InputError
-from xibench.history.series import Key, Point, Reading
+from xibench.history.series import Key, Point, Reading, Subject
 from xibench.record.store import read as read_run
 from xibench.record.summary import summarise
 from xibench.scenarios import case_name
@@ -23,6 +23,12 @@ from xibench.scenarios import case_name
 ASV_RESULTS: Final = 2  # format of a result file of asv
 DAMAGES: Final = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading a file of another shape than expected raises."""
+FRAMEWORKS: Final = {"PyTorch": "pytorch", "TensorFlow": "tensorflow", "JAX": "jax"}
+"""The classes of the asv suite, and the names of their frameworks."""
+METRICS: Final = {
+    "track_seconds_per_image": "step", "track_first_result_seconds": "first-result", "track_peak_host_bytes": "memory",
+}  # fmt: skip
+"""The benchmarks of the asv suite that `xibench ab` has a metric for."""
 
 
 def read(path: Path) -> list[Reading]:
@@ -94,9 +100,23 @@ def _asv_file(file: Path, machine: str, benchmarks: Mapping[str, Any]) -> Iterat
                         measured=(fields.get("started_at") or content["date"]) / 1000,
                         versions=requirements, source=str(file),
                     ),
+                    _subject_of_asv(name, [str(parameter).strip("'") for parameter in combination]),
                 )  # fmt: skip
     except DAMAGES as error:
         raise InputError(f"history: {file} is not a result file of asv: {type(error).__name__} {error}") from error
+
+
+def _subject_of_asv(name: str, parameters: Sequence[str]) -> Subject | None:
+    """Return what measures the same as a benchmark of the project's own suite; None for any other benchmark."""
+    module, framework, benchmark = (*name.split("."), "", "", "")[:3]
+    if module != "networks" or framework not in FRAMEWORKS or benchmark not in METRICS:
+        return None
+    model, setting, batch = parameters
+    recipe, _, precision = setting.partition(" ")
+    return Subject(
+        framework=FRAMEWORKS[framework], model=model, recipe=recipe, precision=precision or "fp32", batch=int(batch),
+        metric=METRICS[benchmark],
+    )  # fmt: skip
 
 
 def _pytest_file(file: Path) -> Iterator[Reading]:
@@ -117,10 +137,21 @@ def _pytest_file(file: Path) -> Iterator[Reading]:
                     commit_time=datetime.fromisoformat(made).timestamp() if made else None, measured=measured,
                     source=str(file),
                 ),
+                _subject_of_pytest(each),
             )  # fmt: skip
     except DAMAGES as error:
         why = f"{type(error).__name__} {error}"
         raise InputError(f"history: {file} is not a file of pytest-benchmark: {why}") from error
+
+
+def _subject_of_pytest(benchmark: Mapping[str, Any]) -> Subject | None:
+    """Return what measures the same as a benchmark of the project's own suite; None for any other benchmark."""
+    chosen = benchmark.get("params") or {}
+    if not {"framework", "model", "recipe", "batch"} <= chosen.keys():
+        return None
+    return Subject(
+        framework=chosen["framework"], model=chosen["model"], recipe=chosen["recipe"], batch=int(chosen["batch"])
+    )
 
 
 def _run_file(file: Path) -> Iterator[Reading]:
@@ -138,6 +169,11 @@ def _run_file(file: Path) -> Iterator[Reading]:
             Point(
                 value=found.median, low=found.low, high=found.high, commit=environment.git_commit, measured=measured,
                 versions={k: v for k, v in environment.packages.items() if v}, source=str(file),
+            ),
+            Subject(
+                framework=summary.case.framework, model=summary.case.model, variant=summary.case.variant,
+                recipe=summary.case.recipe, precision=summary.case.precision, batch=summary.case.batch,
+                resolution=summary.case.resolution,
             ),
         )  # fmt: skip
 

@@ -18,7 +18,17 @@ Details = Annotated[
 ]
 
 
-def doctor(details: Details = False, as_json: Json = False) -> None:
+AsvMachine = Annotated[
+    str | None,
+    typer.Option(
+        "--asv-machine", metavar="NAME",
+        help="Write this machine under a name into asv's file of machines (~/.asv-machine.json), with its GPUs, driver "
+        "and CPU features, which `asv machine` does not know; then `asv run --machine NAME`.",
+    ),
+]  # fmt: skip
+
+
+def doctor(details: Details = False, as_json: Json = False, asv_machine: AsvMachine = None) -> None:
     """Check what this machine can measure, and what is missing or would disturb a run.
 
     Lists frameworks, devices and conditions, and for everything missing or disturbing its effect and remedy. The last
@@ -26,7 +36,11 @@ def doctor(details: Details = False, as_json: Json = False) -> None:
 
     \b
     Example:  xibench doctor
+              xibench doctor --asv-machine nightly-1 && asv run --machine nightly-1
     """
+    if asv_machine is not None:
+        _write_asv_machine(asv_machine)
+        return
     from xibench.analysis.doctor import diagnose
 
     found = diagnose()
@@ -42,3 +56,16 @@ def doctor(details: Details = False, as_json: Json = False) -> None:
         empty = sum(len(group.fields) for group in found.empty)
         terminal.say(f"Fields of a record that stay empty here: {empty}; --details lists them, and what recipes set.")
     terminal.say(found.conclusion)
+
+
+def _write_asv_machine(name: str) -> None:
+    """Add or replace a machine in asv's file of machines and print what was written."""
+    from pathlib import Path
+
+    from xibench.analysis.asv_machine import describe, write
+    from xibench.cli.render import terminal
+
+    path = Path.home() / ".asv-machine.json"
+    described = describe(name)
+    write(path, described)
+    terminal.say(f"{path}: machine {name}, {described['cpu']}, {described['num_cpu']} CPUs, GPU: {described['gpu']}")
