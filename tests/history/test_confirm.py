@@ -71,7 +71,7 @@ def stepped(commits: Sequence[str], culprit: int) -> dict[str, float]:
 def test_the_commit_that_made_the_change_is_found_among_several(repository: Repository, culprit: int) -> None:
     commits = [repository.commit() for _ in range(9)]
     bench = Bench(stepped(commits, culprit))
-    found = confirm(KEY, SUBJECT, commits[0], commits[-1], True, bench)
+    found = confirm(KEY, SUBJECT, [(commits[0], commits[-1])], True, bench)
     assert (found.outcome, found.commit) == ("confirmed", commits[culprit])
     assert len(bench.asked) <= 4  # the whole range, and three halvings of eight
 
@@ -80,14 +80,14 @@ def test_commits_that_leave_the_measured_code_as_it_is_are_no_suspects(repositor
     base, docs, code, more_docs = map(repository.commit, ("frameworks/a", "docs/a", "frameworks/b", "docs/b"))
     assert changing_commits(base, more_docs) == [code]
     bench = Bench({base: 1.0, docs: 1.0, code: 1.1, more_docs: 1.1})
-    assert confirm(KEY, SUBJECT, base, more_docs, True, bench).commit == code
+    assert confirm(KEY, SUBJECT, [(base, more_docs)], True, bench).commit == code
     assert bench.asked == [more_docs]
 
 
 def test_a_change_between_commits_with_the_same_code_is_not_measured(repository: Repository) -> None:
     base, docs = repository.commit(), repository.commit("docs/a")
     bench = Bench({})
-    found = confirm(KEY, SUBJECT, base, docs, True, bench)
+    found = confirm(KEY, SUBJECT, [(base, docs)], True, bench)
     assert found.outcome == "undecided"
     assert "frameworks/" in str(found.why)
     assert not bench.asked
@@ -101,25 +101,36 @@ def test_the_outcome_follows_from_the_comparison(
     repository: Repository, new_s: float, slower: bool, outcome: str
 ) -> None:
     base, new = repository.commit(), repository.commit()
-    assert confirm(KEY, SUBJECT, base, new, slower, Bench({base: 1.0, new: new_s})).outcome == outcome
+    assert confirm(KEY, SUBJECT, [(base, new)], slower, Bench({base: 1.0, new: new_s})).outcome == outcome
 
 
 def test_a_comparison_that_does_not_decide_leaves_the_change_open(repository: Repository) -> None:
     base, new = repository.commit(), repository.commit()
-    found = confirm(KEY, SUBJECT, base, new, True, Bench({base: 1.0, new: 1.1}, unsure=[new]))
+    found = confirm(KEY, SUBJECT, [(base, new)], True, Bench({base: 1.0, new: 1.1}, unsure=[new]))
     assert (found.outcome, found.commit) == ("undecided", None)
     assert found.found is not None
 
 
+def test_a_change_whose_place_is_a_point_off_is_found_in_the_wider_range(repository: Repository) -> None:
+    commits = [repository.commit() for _ in range(5)]
+    bench = Bench(stepped(commits, 3))
+    found = confirm(KEY, SUBJECT, [(commits[1], commits[2]), (commits[0], commits[3])], True, bench)
+    assert (found.outcome, found.commit) == ("confirmed", commits[3])
+    assert (found.before, found.first) == (commits[1], commits[2])  # by which it is remembered
+    equal = Bench(stepped(commits, 9))
+    ranges = [(commits[1], commits[2]), (commits[0], commits[3])]
+    assert confirm(KEY, SUBJECT, ranges, True, equal).outcome == "withdrawn"
+
+
 def test_commits_that_cannot_be_told_apart_are_all_named(repository: Repository) -> None:
     commits = [repository.commit() for _ in range(5)]
-    found = confirm(KEY, SUBJECT, commits[0], commits[-1], True, Bench(stepped(commits, 2), unsure=commits[1:4]))
+    found = confirm(KEY, SUBJECT, [(commits[0], commits[-1])], True, Bench(stepped(commits, 2), unsure=commits[1:4]))
     assert (found.outcome, found.commit) == ("confirmed", None)
     assert found.suspects == tuple(commits[1:])
 
 
 def test_a_commit_that_no_longer_exists_is_one_line_with_the_cure(repository: Repository) -> None:
-    found = confirm(KEY, SUBJECT, "0" * 40, repository.commit(), True, Bench({}))
+    found = confirm(KEY, SUBJECT, [("0" * 40, repository.commit())], True, Bench({}))
     assert found.outcome == "undecided"
     assert "0000000000.." in str(found.why)
     assert "git fetch" in str(found.why)
@@ -130,7 +141,7 @@ def test_a_case_that_cannot_be_compared_is_undecided_with_the_reason(repository:
     def refused(*_: object) -> Ratio:
         raise UsageError("bf16 is not possible here")
 
-    found = confirm(KEY, SUBJECT, repository.commit(), repository.commit(), True, refused)
+    found = confirm(KEY, SUBJECT, [(repository.commit(), repository.commit())], True, refused)
     assert (found.outcome, found.why) == ("undecided", "bf16 is not possible here")
 
 

@@ -62,37 +62,46 @@ Compare = Callable[[Subject, str, str], Ratio]
 """Compares two commits. Raises XibenchError if it cannot."""
 
 
-def confirm(key: Key, subject: Subject, before: str, first: str, slower: bool, compare: Compare) -> Confirmation:
+def confirm(
+    key: Key, subject: Subject, ranges: Sequence[tuple[str, str]], slower: bool, compare: Compare
+) -> Confirmation:
     """Measure the commits on both sides of a change, and those between them until one commit is left.
 
     Args:
         key: The series.
         subject: What is measured.
-        before: The last commit before the change.
-        first: The first commit with it.
+        ranges: The last commit before the change and the first with it; then wider ranges, which are measured if the
+            first shows no such change, because noise can move a change by a point.
         slower: Whether the figures rose.
         compare: Compares two commits.
 
     Returns:
         The outcome. A commit that no longer exists, or that cannot be measured, makes it undecided.
     """
-    undecided = Confirmation(key=key, before=before, first=first, outcome="undecided")
-    try:
-        suspects = changing_commits(before, first)
-        if not suspects:
-            why = f"no commit between them changes {MEASURED}/: look at the versions of the packages"
-            return replace(undecided, why=why)
-        found = compare(subject, before, first)
-    except XibenchError as error:
-        return replace(undecided, why=str(error))
     wanted = "slower" if slower else "faster"
-    if found.verdict == "unsure":
-        return replace(undecided, found=found, why="it takes more pairs")
-    if found.verdict != wanted:
-        return replace(undecided, found=found, outcome="withdrawn")
-    left = _bisect(subject, before, suspects, wanted, compare)
-    commit = left[0] if len(left) == 1 else None
-    return replace(undecided, found=found, outcome="confirmed", commit=commit, suspects=tuple(left))
+    said = Confirmation(key=key, before=ranges[0][0], first=ranges[0][1], outcome="undecided")
+    for before, first in dict.fromkeys(ranges):
+        try:
+            suspects = changing_commits(before, first)
+            if not suspects:
+                why = f"no commit between them changes {MEASURED}/: look at the versions of the packages"
+                said = replace(said, why=said.why or why)
+                continue
+            found = compare(subject, before, first)
+        except XibenchError as error:
+            return replace(said, why=str(error))
+        if found.verdict == wanted:
+            left = _bisect(subject, before, suspects, wanted, compare)
+            commit = left[0] if len(left) == 1 else None
+            return replace(said, found=found, outcome="confirmed", commit=commit, suspects=tuple(left), why=None)
+        decided = found.verdict != "unsure"
+        said = replace(
+            said, found=found, outcome="withdrawn" if decided else "undecided",
+            why=None if decided else "it takes more pairs",
+        )  # fmt: skip
+        if not decided:
+            return said
+    return said
 
 
 def _bisect(subject: Subject, before: str, suspects: Sequence[str], wanted: str, compare: Compare) -> Sequence[str]:

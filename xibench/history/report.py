@@ -22,7 +22,10 @@ from xibench.record.format import counted
 MACHINE_SHARE: Final = 0.5  # of a machine's series: if more change on the same night, it is a machine event
 MACHINE_SERIES: Final = 4  # fewer series do not show one
 
-SUSPICIOUS: Final = math.log(1.03)  # the smallest change between two points of a series that is too short to judge
+SUSPICIOUS: Final = math.log(1.03)  # the smallest change that a series is suspected of that is too short to judge
+FLOOR: Final = 0.015  # standard deviation of a point's logarithm from one night to the next, whatever its interval is
+PRICE: Final = 6.0  # of a change, in residuals of one standard deviation
+NORMAL_99: Final = 2.576  # standard deviations to the end of a 99 % interval
 
 State = changes.State | Literal["machine event", "suspected", "confirmed", "withdrawn", "undecided", "fixed"]
 FIXED: Final = 0.7  # of a regression: what later changes must take back for it to count as fixed
@@ -41,6 +44,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         before, first, found: The last point of the old level, the first of the new one, and the point with which the
             change was found.
         after: Points of the new level until it was found, the first included.
+        around: Commits one point further on both sides, between which the change is if its place is a point off.
         state: candidate: to be confirmed; suspected: likewise, of a series that is too short to know its noise, where
             the intervals of two points are apart; went away: the series returned; known state: a level that it had
             before; machine event: most series of the machine changed with it. After measuring again: confirmed;
@@ -57,6 +61,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     first: Point
     found: Point
     after: int
+    around: tuple[str, str] | None = None
     state: State
     confirmation: Confirmation | None = None
     fixed_by: str | None = None
@@ -154,7 +159,8 @@ def confirm_changes(
         if each.subject is None or before is None or first is None or before == first:
             continue
         report(f"{each.key.name}: {before[:10]} against {first[:10]}")
-        confirmations.append(confirm(each.key, each.subject, before, first, change.ratio > 1, compare))
+        ranges = [(before, first), *([change.around] if change.around else [])]
+        confirmations.append(confirm(each.key, each.subject, ranges, change.ratio > 1, compare))
 
 
 def _confirmed(key: Key, change: Found, confirmations: Confirmations) -> Found:
@@ -203,7 +209,7 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
             Found(
                 ratio=math.exp(step.log_ratio), bayes_factor=math.exp(min(step.log_bayes_factor, 700.0)),
                 before=each.points[step.first - 1], first=each.points[step.first], found=each.points[step.found],
-                after=step.found - step.first + 1, state=step.state,
+                after=step.found - step.first + 1, around=_around(each.points, step.first), state=step.state,
             )
             for step in found
         ]  # fmt: skip
@@ -216,18 +222,42 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
 
 
 def _suspects(points: Sequence[Point]) -> list[Found]:
-    """Return the neighbours in a series that is too short to judge whose intervals are apart."""
-    found = []
-    for before, first in itertools.pairwise(points):
-        if before.low is None or before.high is None or first.low is None or first.high is None:
-            continue
-        ratio = first.value / before.value
-        apart = first.low > before.high or first.high < before.low
-        if apart and abs(math.log(ratio)) >= SUSPICIOUS:
-            found.append(Found(
-                ratio=ratio, bayes_factor=None, before=before, first=first, found=first, after=1, state="suspected",
-            ))  # fmt: skip
-    return found
+    """Return the changes of a series that is too short to know its noise from one night to the next.
+
+    The points are split into stretches of one level each so that the sum of squares of the residuals, in units of each
+    point's variance, and a price for each change is smallest (optimal partitioning). A point's variance is that of its
+    interval, but at least FLOOR. That is generous, for what it finds is suspected only until it is measured again.
+    """
+    if any(point.low is None or point.high is None for point in points):
+        return []
+    values = np.log([point.value for point in points])
+    widths = np.array([(point.high or 0.0) / (point.low or math.inf) for point in points])
+    weights = 1 / np.maximum(np.log(np.maximum(widths, 1.0)) / (2 * NORMAL_99), FLOOR) ** 2
+
+    def cost(start: int, end: int) -> float:
+        weight = weights[start:end]
+        mean = np.average(values[start:end], weights=weight)
+        return float(np.sum(weight * (values[start:end] - mean) ** 2))
+
+    best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]  # of the points until each: what it costs, and the starts
+    for end in range(1, len(points) + 1):
+        best.append(min((best[start][0] + cost(start, end) + PRICE, (*best[start][1], start)) for start in range(end)))
+    starts = (*best[-1][1], len(points))
+    levels = [float(np.average(values[a:b], weights=weights[a:b])) for a, b in itertools.pairwise(starts)]
+    steps = zip(starts[1:-1], itertools.pairwise(levels), strict=True)
+    return [
+        Found(
+            ratio=math.exp(new - old), bayes_factor=None, before=points[first - 1], first=points[first],
+            found=points[-1], after=len(points) - first, around=_around(points, first), state="suspected",
+        )
+        for first, (old, new) in steps if abs(new - old) >= SUSPICIOUS
+    ]  # fmt: skip
+
+
+def _around(points: Sequence[Point], first: int) -> tuple[str, str] | None:
+    """Return the commits of the points one further from a change on both sides; None if a point has none."""
+    two = points[max(first - 2, 0)].commit, points[min(first + 1, len(points) - 1)].commit
+    return (two[0], two[1]) if two[0] and two[1] else None
 
 
 def _with_machine_events(judged: Sequence[Judged]) -> list[Judged]:
