@@ -66,7 +66,8 @@ def keep(results: Path, branch: str, remote: str | None) -> str:
             _git("read-tree", parent, variables=index)
         present = [name for name in KEPT if (results / name).exists()]
         if present:
-            _git(f"--work-tree={results}", "add", "--force", "--", *present, variables=index, cwd=results)
+            add = [f"--work-tree={results}", "add", "--force", "--ignore-removal", "--", *present]
+            _git(*add, variables=index, cwd=results)
         tree = _git("write-tree", variables=index).stdout.decode().strip()
     measured = _git("rev-parse", "--short", "HEAD").stdout.decode().strip()
     parents = ["-p", parent] if parent else []

@@ -18,8 +18,10 @@ from xibench.errors import InputError, XibenchError
 from xibench.history.series import Key, Subject
 from xibench.record import environment
 
-MEASURED: Final = "frameworks"
-"""The folder of a commit that `xibench ab` measures. Commits that leave it as it is cannot be the cause."""
+MEASURED: Final = ("frameworks",)
+"""What `xibench ab` measures of a commit. Commits that leave it as it is cannot be bisected."""
+INFLUENTIAL: Final = (*MEASURED, "xibench", "benches", "constraints.txt", "pyproject.toml", "asv.conf.json")
+"""What figures of a commit depend on. Commits that leave all of it as it is cannot be the cause."""
 GIT_TIME_LIMIT_S: Final = 60.0
 
 Outcome = Literal["confirmed", "withdrawn", "undecided"]
@@ -44,8 +46,8 @@ class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
         outcome: confirmed, withdrawn (the commits are equally fast, or differ the other way), or undecided.
         found: The comparison of `before` and `first`; None if there was none.
         commit: The commit that made the change; None if more than one of those that are left could be.
-        suspects: The commits that could be, oldest first; empty unless confirmed.
-        why: Why it is undecided, in one line.
+        suspects: The commits that could be, oldest first; empty if it is withdrawn.
+        why: Why it is undecided, or withdrawn without a comparison, in one line.
     """
 
     key: Key
@@ -84,8 +86,8 @@ def confirm(
         try:
             suspects = changing_commits(before, first)
             if not suspects:
-                why = f"no commit between them changes {MEASURED}/: look at the versions of the packages"
-                said = replace(said, why=said.why or why)
+                if said.found is None:
+                    said = _without_change(said, before, first)
                 continue
             found = compare(subject, before, first)
         except XibenchError as error:
@@ -104,6 +106,15 @@ def confirm(
     return said
 
 
+def _without_change(said: Confirmation, before: str, first: str) -> Confirmation:
+    """Return the outcome of a change between commits whose networks are the same."""
+    others = changing_commits(before, first, INFLUENTIAL)
+    if not others:
+        return replace(said, outcome="withdrawn", why="no commit between them changes anything that figures depend on")
+    why = f"frameworks/ is the same in both, but versions or the instrument changed with {others[-1][:10]}"
+    return replace(said, outcome="undecided", why=why, suspects=tuple(others))
+
+
 def _bisect(subject: Subject, before: str, suspects: Sequence[str], wanted: str, compare: Compare) -> Sequence[str]:
     """Halve the commits that could have made a change until one is left, or a comparison does not decide."""
     while len(suspects) > 1:
@@ -118,8 +129,13 @@ def _bisect(subject: Subject, before: str, suspects: Sequence[str], wanted: str,
     return suspects
 
 
-def changing_commits(before: str, first: str) -> list[str]:
-    """Return the commits after `before` up to `first` that change what is measured, oldest first.
+def changing_commits(before: str, first: str, paths: Sequence[str] = MEASURED) -> list[str]:
+    """Return the commits after `before` up to `first` that change files, oldest first.
+
+    Args:
+        before: A commit that is left out.
+        first: A later one, which is not.
+        paths: The files or folders.
 
     Raises:
         InputError: A commit does not exist in the checkout that xibench runs from.
@@ -127,7 +143,7 @@ def changing_commits(before: str, first: str) -> list[str]:
     command = ["git", "--no-optional-locks", "-C", str(environment.ROOT), "rev-list", "--reverse"]
     try:
         done = subprocess.run(
-            [*command, f"{before}..{first}", "--", MEASURED], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            [*command, f"{before}..{first}", "--", *paths], stdin=subprocess.DEVNULL, capture_output=True, text=True,
             timeout=GIT_TIME_LIMIT_S, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -69,6 +69,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     muted: bool = False
 
     @property
+    def best_ratio(self) -> float:
+        """The ratio that measuring again found, else that of the series."""
+        again = self.confirmation and self.confirmation.found
+        return again.ratio if again else self.ratio
+
+    @property
     def commit(self) -> str | None:
         """The commit that made the change, as far as it is known: the confirmed one, else the first with it."""
         return (self.confirmation and self.confirmation.commit) or self.first.commit
@@ -184,12 +190,12 @@ def _with_fixes(found: list[Found]) -> list[Found]:
     for index, change in enumerate(found):
         if change.state != "confirmed" or change.ratio < 1:
             continue
-        total = math.log(change.ratio)
+        left = math.log(change.best_ratio)
         for later in found[index + 1 :]:
-            if later.state in ("withdrawn", "went away", "machine event"):
+            if later.state not in ("candidate", "known state", "confirmed"):
                 continue
-            total += math.log(later.ratio)
-            if total < math.log(change.ratio) * (1 - FIXED):
+            left += math.log(later.best_ratio)
+            if left < math.log(change.best_ratio) * (1 - FIXED):
                 marked[index] = msgspec.structs.replace(change, state="fixed", fixed_by=later.commit)
                 break
     return marked

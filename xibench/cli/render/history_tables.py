@@ -32,7 +32,7 @@ def show(found: History) -> None:
         if change.note:
             terminal.say(f"{each.key.name}, {_commit(change.first)}: {change.note}{' (muted)' * change.muted}")
         if change.confirmation and change.confirmation.why:
-            terminal.say(f"{each.key.name}, {_commit(change.first)}: undecided, {change.confirmation.why}")
+            terminal.say(f"{each.key.name}, {_commit(change.first)}: {change.state}, {change.confirmation.why}")
     terminal.say(found.sentence)
     named = [c for _, c in changed if c.state in ("candidate", "suspected") and c.before.commit and c.first.commit]
     if named:
