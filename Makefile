@@ -58,7 +58,7 @@ nightly-history: $(VENV)/installed-suites
 	@$(BIN)/python -m benches.nightly history results/asv --confirm
 
 nightly-site: $(VENV)/installed-suites
-	@$(BIN)/xibench report
+	@$(BIN)/xibench report --history results/asv
 	@$(BIN)/asv publish --html-dir $(SITE)/asv
 
 nightly-keep: $(VENV)/installed-suites

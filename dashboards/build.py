@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from dashboards import content, words
 from dashboards.pages import PAGES, settings
-from dashboards.site import Site
+from dashboards.site import LoadedHistory, Site
 from dashboards.style import framework_colours
 from xibench.errors import StoreError, UsageError, XibenchError
 from xibench.record.text import printable
@@ -21,12 +21,13 @@ STATIC: Final = ("site.css", "charts.js")
 HERE: Final = Path(__file__).parent
 
 
-def build(run_paths: Sequence[Path], out: Path) -> Path:
+def build(run_paths: Sequence[Path], out: Path, history: LoadedHistory | None = None) -> Path:
     """Build the site of these runs; other files in the folder are left alone.
 
     Args:
         run_paths: Run files and files of pairs; each is copied into the site.
         out: The folder to write.
+        history: Series of many nights, which have a page of their own.
 
     Returns:
         The path of the index page.
@@ -36,9 +37,9 @@ def build(run_paths: Sequence[Path], out: Path) -> Path:
         StoreError: a file cannot be read, or the folder cannot be written.
         NewerFormat: a run file was written by a newer xibench.
     """
-    if not run_paths:
+    if not run_paths and history is None:
         raise UsageError("no run file given: a site needs at least one; measure a run with `xibench run` first")
-    site = Site.read([Path(path) for path in run_paths])
+    site = Site.read([Path(path) for path in run_paths], history)
     pages = pages_of(site)
     try:
         _write_static(out)

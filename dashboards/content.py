@@ -99,6 +99,36 @@ class FigureBlock:
 
 
 @dataclass(frozen=True, slots=True)
+class Tile:
+    """A sparkline that leads to a chart.
+
+    Attributes:
+        title: What it is a line of.
+        state: A word for what is known of it; empty: nothing to say.
+        alert: Whether the state asks for attention.
+        value: Its last value, with the unit.
+        line: Points of the line in a box of 100 x 24, y downwards: `x,y x,y`.
+        marks: Where something changed, in the same box.
+        address: Where it leads.
+    """
+
+    title: str
+    state: str
+    alert: bool
+    value: str
+    line: str
+    marks: tuple[tuple[float, float], ...]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """Sparklines side by side, the one that needs most attention first."""
+
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """A list of names and values."""
 
@@ -121,7 +151,7 @@ class Fold:
     text: str
 
 
-Block = FigureBlock | Table | Facts | Prose | Fold
+Block = FigureBlock | Table | Facts | Prose | Fold | Wall
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dashboards.content import FigureBlock, Note, Page, Section
 from dashboards.runs import Group, LoadedRun, families, groups, load
+from xibench.history.report import History
+from xibench.history.series import Series
 from xibench.record import pair_comparison, pair_store
 from xibench.record.comparison import Comparison
 from xibench.record.pair_store import Pairs
@@ -33,20 +35,34 @@ class LoadedPairs:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadedHistory:
+    """Series of many nights or commits, and what was found in each, in the same order."""
+
+    series: tuple[Series, ...]
+    found: History
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """Everything a site shows, read once. Further inputs, such as history, become fields here.
+    """Everything a site shows, read once. Further inputs become fields here.
 
     Attributes:
         runs: The run files in the order given, without duplicates.
         comparisons: The files of pairs, likewise.
+        history: Series of many nights; None if none was given.
     """
 
     runs: tuple[LoadedRun, ...]
     comparisons: tuple[LoadedPairs, ...] = ()
+    history: LoadedHistory | None = None
 
     @classmethod
-    def read(cls, paths: Sequence[Path]) -> Site:
+    def read(cls, paths: Sequence[Path], history: LoadedHistory | None = None) -> Site:
         """Read the run files and files of pairs of a site; duplicates are dropped.
+
+        Args:
+            paths: The files.
+            history: Series of many nights.
 
         Raises:
             StoreError: a file cannot be read.
@@ -55,7 +71,7 @@ class Site:
         of_pairs = [path for path in paths if pair_store.is_pairs_file(path)]
         runs = {run.digest: run for run in (load(path) for path in paths if path not in of_pairs)}
         comparisons = {one.anchor: one for one in map(LoadedPairs.read, of_pairs)}
-        return cls(tuple(runs.values()), tuple(comparisons.values()))
+        return cls(tuple(runs.values()), tuple(comparisons.values()), history)
 
     @property
     def measured(self) -> bool:

@@ -83,11 +83,13 @@ EDGES: dict[str, tuple[str, ...]] = {
     "xibench.cli": (
         "xibench*", "xibench.cli", "xibench.plugins", "xibench.analysis", "xibench.record", "xibench.measure",
         "xibench.run", "xibench.workers", "xibench.scenarios", "xibench.ab", "xibench.history", "dashboards.build",
+        "dashboards.site",
         "frameworks.weights", *NAMES, *ERRORS,
     ),
     "xibench.__main__": ("xibench.cli",),
     "dashboards": (
-        "xibench*", "dashboards", "xibench.record", "xibench.scenarios", "xibench.analysis", "frameworks.api",
+        "xibench*", "dashboards", "xibench.record", "xibench.scenarios", "xibench.analysis", "xibench.history",
+        "frameworks.api",
         *ERRORS,
     ),
     "benches": ("benches", "xibench.measure", *FRAMEWORK_COMMON),

@@ -88,7 +88,7 @@ def _history(figures: Figures) -> str:
         f"simulated, worst of 20, 50 and 200 nights ({figures['series_per_machine']} series each): "
         f"{100 * worst['alarms']:.1f} % called changed; 5 % at 1 % noise found in {100 * worst['step_5_at_1']:.1f} %, "
         f"8 % at 3 % in {100 * worst['step_8_at_3']:.1f} %; noise that looks like changes confirmed by a simulated "
-        f"`ab` in {100 * worst['confirmed']:.1f} %"
+        f"`ab` in {100 * worst['confirmed']:.1f} %; a drift of 10 % reported in {100 * worst['drift_10']:.1f} %"
     )
 
 

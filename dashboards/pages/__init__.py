@@ -11,6 +11,7 @@ from dashboards.pages import (
     costs,
     energy,
     further,
+    history,
     latency,
     memory,
     overview,
@@ -22,6 +23,6 @@ from dashboards.site import PageKind
 
 PAGES: Final[tuple[PageKind, ...]] = (
     overview.PAGE, batch.PAGE, latency.PAGE, startup.PAGE, memory.PAGE, energy.PAGE, costs.PAGE,
-    spectrum.PAGE, accuracy.PAGE, comparisons.PAGE, settings.PAGE, further.PAGE,
+    spectrum.PAGE, accuracy.PAGE, comparisons.PAGE, history.PAGE, settings.PAGE, further.PAGE,
 )  # fmt: skip
 """Every page in navigation order; the first one is the index."""

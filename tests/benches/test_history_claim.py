@@ -18,14 +18,14 @@ def test_few_series_of_20_nights_are_near_the_targets_and_asv_judges_the_same(mo
     monkeypatch.setattr(history, "ASV_SERIES", 20)
     figures = history.measure(Path())
     found = figures["nights_20"]
-    assert set(found) == {*history.ORDINARY, *history.HARD, *history.PLANTED, "mixed"}
+    assert set(found) == {*history.ORDINARY, *history.HARD, *history.PLANTED, "mixed", "drift_10"}
     assert figures["worst"]["alarms"] <= 2 / 60
     assert figures["worst"]["step_5_at_1"] >= 0.9
     assert figures["worst"]["step_8_at_3"] >= 0.6
     assert found["step_5_at_1"]["slower"] > found["step_5_at_1"]["asv_slower"]
 
     # A detector that finds nothing, or everything, does not meet it.
-    for changed in ({"alarms": 0.5}, {"step_5_at_1": 0.5}, {"step_8_at_3": 0.5}, {"confirmed": 0.5}):
+    for changed in ({"alarms": 0.5}, {"step_5_at_1": 0.5}, {"step_8_at_3": 0.5}, {"confirmed": 0.5}, {"drift_10": 0.5}):
         assert overall(history.CLAIM.verdicts({"worst": figures["worst"] | changed})) != MET
 
 

@@ -174,3 +174,31 @@ def test_a_json_file_that_is_no_object_of_asv_is_named_in_one_line(content: Any,
         assert json.loads(xibench("history", "other", "--json", cwd=tmp_path).stdout) == {"series": []}
     else:
         assert "benchmarks.json" in error_of("history", "other", cwd=tmp_path, code=2)
+
+
+def test_two_machines_with_one_name_are_shown_apart_and_no_change_is_seen_between_them(tmp_path: Path) -> None:
+    folder = asv_folder(tmp_path / "asv", series(step=0.3, of=slice(None)).tolist())
+    for night, file in enumerate(sorted((folder / "vm").glob("*-virtualenv*.json"))):
+        content = json.loads(file.read_text())
+        content["params"] = {"cpu": "Old CPU" if night < 20 else "New CPU", "num_cpu": "2", "machine": "vm"}
+        file.write_text(json.dumps(content))
+    done = xibench("history", "asv", "--json", cwd=tmp_path)
+    [warning] = done.stderr.splitlines()
+    assert "results of machine vm are of 2 different processors" in warning
+    found = json.loads(done.stdout)["series"]
+    assert {each["key"]["machine"] for each in found} == {"vm (Old CPU, 2 CPUs)", "vm (New CPU, 2 CPUs)"}
+    assert sum(each["points"] for each in found) == 6 * 30
+    assert not [change for each in found for change in each["changes"]]
+
+
+def test_a_clock_that_went_backwards_is_one_warning_and_the_commits_stay_in_order(tmp_path: Path) -> None:
+    folder = asv_folder(tmp_path / "asv", series(step=0.1).tolist())
+    for file in sorted((folder / "vm").glob("*-virtualenv*.json"))[25:]:
+        content = json.loads(file.read_text())
+        content["results"]["step.time_step"][3] = DAY_MS
+        file.write_text(json.dumps(content))
+    done = xibench("history", "asv", "--json", cwd=tmp_path)
+    [warning] = done.stderr.splitlines()
+    assert "and 4 more were measured before" in warning
+    changed = [change for each in json.loads(done.stdout)["series"] for change in each["changes"]]
+    assert [change["first"]["commit"] for change in changed] == [COMMITS[20]]

@@ -36,6 +36,13 @@ class Ratio(msgspec.Struct, frozen=True):
     high: float | None
     pairs: int
 
+    @property
+    def text(self) -> str:
+        """The ratio with its interval, if it has one."""
+        if self.low is None or self.high is None:
+            return f"{self.ratio:.3f}"
+        return f"{self.ratio:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 class Confirmation(msgspec.Struct, frozen=True, kw_only=True):
     """What measuring again said of a change.

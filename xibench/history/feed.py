@@ -60,8 +60,7 @@ def _confirmed(change: Found) -> str:
     if known.found is None:
         return known.why or ""
     found = known.found
-    interval = f" [{found.low:.3f}, {found.high:.3f}]" if found.low is not None and found.high is not None else ""
-    return f"measured again: {found.verdict}, new / old {found.ratio:.3f}{interval}, {found.pairs} pairs"
+    return f"measured again: {found.verdict}, new / old {found.text}, {found.pairs} pairs"
 
 
 def _tag(newest: float | None, path: str) -> str:

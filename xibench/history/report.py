@@ -14,6 +14,7 @@ import numpy as np
 
 from xibench.history import changes, sources
 from xibench.history.confirm import Compare, Confirmation, Confirmations, confirm
+from xibench.history.drift import drift
 from xibench.history.evidence import MIN_NIGHTS
 from xibench.history.notes import Note
 from xibench.history.series import Key, Point, Series, Subject, assemble
@@ -81,7 +82,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """A series with its changes, oldest first, and why it could not be judged, if it could not."""
+    """A series with its changes, oldest first, and why it could not be judged, if it could not.
+
+    drift: How far it has drifted since its last change, the level now over the level then; None if it has not.
+    """
 
     key: Key
     unit: str
@@ -89,6 +93,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     last: Point
     subject: Subject | None = None
     changes: list[Found]
+    drift: float | None = None
     absent: dict[str, str] = {}
 
 
@@ -107,16 +112,19 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         words += [counted(found[state], state) for state in ("known state", "machine event") if found[state]]
         if found["went away"]:
             words.append(f"{found['went away']} went away")
+        if drifts := sum(each.drift is not None for each in self.series):
+            words.append(f"{drifts} drifts")
         if short:
             words.append(f"{short} series have fewer than {MIN_NIGHTS} points, too few to tell")
         return ", ".join(words) + "."
 
 
-def history(paths: Sequence[Path]) -> History:
-    """Read sources and judge their series.
+def read(paths: Sequence[Path], warn: Callable[[str], None] = lambda line: None) -> list[Series]:
+    """Read sources.
 
     Args:
         paths: Folders and files as `sources.read` takes them.
+        warn: Called with a line about what is odd in them.
 
     Returns:
         The series in the order of their keys.
@@ -124,7 +132,11 @@ def history(paths: Sequence[Path]) -> History:
     Raises:
         InputError: A source is missing or damaged.
     """
-    series = assemble(reading for path in paths for reading in sources.read(path))
+    return assemble(reading for path in paths for reading in sources.read(path, warn))
+
+
+def judge(series: Sequence[Series]) -> History:
+    """Find the changes of series, those of each machine together, in the order of their keys."""
     by_machine: dict[str, list[Series]] = defaultdict(list)
     for each in series:
         by_machine[each.key.machine].append(each)
@@ -219,10 +231,13 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
             )
             for step in found
         ]  # fmt: skip
+        start = max([step.first for step in found if step.state != "went away"], default=0)
+        moved = drift(np.log([point.value for point in each.points[start:]]))
         absent = {} if len(each.points) >= MIN_NIGHTS else {"changes": f"fewer than {MIN_NIGHTS} points"}
         judged.append(Judged(
             key=each.key, unit=each.unit, points=len(each.points), last=each.points[-1], subject=each.subject,
             changes=named or (_suspects(each.points) if absent else []), absent=absent,
+            drift=None if moved is None else math.exp(moved),
         ))  # fmt: skip
     return _with_machine_events(judged)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from xibench.record.summary import summarise
 from xibench.scenarios import case_name
 
 ASV_RESULTS: Final = 2  # format of a result file of asv
+MAX_CLOCK_ERROR_MS: Final = 86_400_000  # clocks of machines differ by time zones that were set wrongly, at most
 DAMAGES: Final = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 """What reading a file of another shape than expected raises."""
 FRAMEWORKS: Final = {"PyTorch": "pytorch", "TensorFlow": "tensorflow", "JAX": "jax"}
@@ -31,11 +32,12 @@ METRICS: Final = {
 """The benchmarks of the asv suite that `xibench ab` has a metric for."""
 
 
-def read(path: Path) -> list[Reading]:
+def read(path: Path, warn: Callable[[str], None] = lambda line: None) -> list[Reading]:
     """Read a source of any kind.
 
     Args:
         path: A folder of asv's results, a folder of pytest-benchmark's or xibench's files, or one such file.
+        warn: Called with a line about what is odd in it.
 
     Returns:
         All figures in it.
@@ -52,28 +54,63 @@ def read(path: Path) -> list[Reading]:
     if path.is_file():
         return list(_run_file(path) if path.suffix == ".jsonl" else _pytest_file(path))
     if (path / "benchmarks.json").exists():
-        return list(_asv_folder(path))
+        return list(_asv_folder(path, warn))
     files = sorted(file for file in path.rglob("*") if file.suffix in (".json", ".jsonl"))
     if not files:
         raise InputError(f"history: folder {path} has no results; expected benchmarks.json of asv, *.json of "
                          "pytest-benchmark or *.jsonl of xibench")  # fmt: skip
-    return [reading for file in files for reading in read(file)]
+    return [reading for file in files for reading in read(file, warn)]
 
 
-def _asv_folder(folder: Path) -> Iterator[Reading]:
-    """Yield the figures of every machine and commit of a folder of asv's results."""
+def _asv_folder(folder: Path, warn: Callable[[str], None]) -> Iterator[Reading]:
+    """Yield the figures of every machine and commit of a folder of asv's results.
+
+    asv names a folder after a machine. Where its files are of different processors, these are machines of their own:
+    the step from one to the other is nobody's change.
+    """
     benchmarks = _json(folder / "benchmarks.json")
     if not isinstance(benchmarks, dict):
         raise InputError(f"history: {folder / 'benchmarks.json'} is no list of benchmarks of asv; expected an object")
     for machine in sorted(path for path in folder.iterdir() if (path / "machine.json").exists()):
-        for file in sorted(machine.glob("*.json")):
-            if file.name != "machine.json":
-                yield from _asv_file(file, machine.name, benchmarks)
+        files = [file for file in sorted(machine.glob("*.json")) if file.name != "machine.json"]
+        contents = {file: _json(file) for file in files}
+        processors = {file: _processor(content) for file, content in contents.items()}
+        several = sorted(set(processors.values()))
+        for file, content in contents.items():
+            name = f"{machine.name} ({processors[file]})" if len(several) > 1 else machine.name
+            yield from _asv_file(file, content, name, benchmarks)
+        if len(several) > 1:
+            warn(
+                f"history: results of machine {machine.name} are of {len(several)} different processors, which are "
+                f"shown apart: {'; '.join(several)}; give each machine a name of its own"
+            )
+        early = [file for file, content in contents.items() if _measured_too_early(content)]
+        if early:
+            warn(
+                f"history: {early[0]} {f'and {len(early) - 1} more were' if early[1:] else 'was'} measured before "
+                "its commit was made: a clock was wrong; points are in the order of their commits"
+            )
 
 
-def _asv_file(file: Path, machine: str, benchmarks: Mapping[str, Any]) -> Iterator[Reading]:
+def _processor(content: Any) -> str:
+    """Return the processor of a result file of asv, and how many CPUs it has; the same text where it states none."""
+    stated = content.get("params") if isinstance(content, dict) else None
+    facts = stated if isinstance(stated, dict) else {}
+    return f"{facts.get('cpu') or 'unknown processor'}, {facts.get('num_cpu') or '?'} CPUs"
+
+
+def _measured_too_early(content: Any) -> bool:
+    """Whether a result file of asv has a figure that was measured before its commit was made, by more than a day."""
+    try:
+        column = content["result_columns"].index("started_at")
+        started = [row[column] for row in content["results"].values() if len(row) > column and row[column]]
+        return bool(min(started, default=math.inf) < content["date"] - MAX_CLOCK_ERROR_MS)
+    except DAMAGES:
+        return False  # whoever reads the figures says what is wrong
+
+
+def _asv_file(file: Path, content: Any, machine: str, benchmarks: Mapping[str, Any]) -> Iterator[Reading]:
     """Yield the figures of one commit in one environment. Benchmarks that no longer exist are left out, as asv does."""
-    content = _json(file)
     try:
         if content["version"] != ASV_RESULTS:
             raise InputError(f"history: {file} has results of asv in format {content['version']!r}; expected "

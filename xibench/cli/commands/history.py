@@ -90,13 +90,13 @@ def history(
     from xibench.history import notes as noted
     from xibench.history.confirm import Confirmations
     from xibench.history.feed import atom as feed
-    from xibench.history.report import confirm_changes, remembered
-    from xibench.history.report import history as judge
+    from xibench.history.report import confirm_changes, judge, read, remembered
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown: received both, expected one")
     confirmations, people = Confirmations(again.confirmations), noted.read(again.notes)
-    figures = judge([Path(source) for source in sources or [DEFAULT]])
+    paths = [Path(source) for source in sources or [DEFAULT]]
+    figures = judge(read(paths, lambda line: terminal.say(f"warning: {line}", sys.stderr)))
     found = remembered(figures, confirmations, people)
     if again.confirm:
         compare = _comparing(again.budget or BUDGET_S)

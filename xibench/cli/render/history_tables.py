@@ -33,6 +33,9 @@ def show(found: History) -> None:
             terminal.say(f"{each.key.name}, {_commit(change.first)}: {change.note}{' (muted)' * change.muted}")
         if change.confirmation and change.confirmation.why:
             terminal.say(f"{each.key.name}, {_commit(change.first)}: {change.state}, {change.confirmation.why}")
+    for each in found.series:
+        if each.drift is not None:
+            terminal.say(f"{each.key.name} drifts: {100 * (each.drift - 1):+.1f} % since its last change or its start")
     terminal.say(found.sentence)
     named = [c for _, c in changed if c.state in ("candidate", "suspected") and c.before.commit and c.first.commit]
     if named:
@@ -81,10 +84,7 @@ def _cells(change: Found) -> tuple[str, ...]:
 def _again(change: Found) -> str:
     """Return the ratio that measuring again found, with its interval; empty if it was not."""
     found = change.confirmation.found if change.confirmation else None
-    if found is None:
-        return ""
-    interval = f" [{found.low:.3f}, {found.high:.3f}]" if found.low is not None and found.high is not None else ""
-    return f"{found.ratio:.3f}{interval}"
+    return found.text if found else ""
 
 
 def _commit(point: Point) -> str:
