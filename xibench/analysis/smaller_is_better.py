@@ -53,6 +53,6 @@ def export(paths: Sequence[Path], out: Path) -> int:
     found = list(entries(paths))
     try:
         out.write_text(json.dumps(found, indent=1) + "\n")
-    except OSError as error:
-        raise StoreError(f"{out} cannot be written: {error.strerror}; name another file") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise StoreError(f"{out} cannot be written: {error}; name another file") from error
     return len(found)

@@ -204,7 +204,7 @@ class Confirmations:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab") as file:
                 file.write(msgspec.json.encode(found) + b"\n")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"history: confirmations {self.path} cannot be written: {error}") from error
 
     def _add(self, found: Confirmation) -> None:
