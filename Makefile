@@ -92,7 +92,8 @@ test: $(VENV)/installed-dev tools lint  ## run lint and the tests; needs git and
 	@$(BIN)/python -m pytest -m "alone and not slow"
 
 slow: $(VENV)/installed-dev  ## run the tests that take longer: all of verification, every variant, every way to measure
-	@$(BIN)/python -m pytest -m slow $(JOBS_ARGS)
+	@$(BIN)/python -m pytest -m "slow and not alone" $(JOBS_ARGS)
+	@$(BIN)/python -m pytest -m "slow and alone"
 
 lint: $(VENV)/installed-dev  ## run ruff, mypy and the check of names and phrases (tests/wording.txt); needs git
 	@$(BIN)/ruff check .

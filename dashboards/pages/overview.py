@@ -111,7 +111,7 @@ def _pages_with_figures(site: Site, titles: Sequence[str]) -> list[str]:
     return [
         kind.label
         for kind in PAGES
-        if kind is not PAGE and any(
+        if kind is not PAGE and kind.applies(site) and any(
             section.title in titles and any(isinstance(block, FigureBlock) for block in section.blocks)
             for section in kind.content(site).sections
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xibench.errors import InputError, UsageError
+from xibench.errors import InputError, Interrupted, UsageError
 from xibench.history.confirm import Confirmation, Confirmations, Ratio, changing_commits, confirm
 from xibench.history.series import Key, Subject
 from xibench.record import environment
@@ -148,6 +148,14 @@ def test_a_case_that_cannot_be_compared_is_undecided_with_the_reason(repository:
 
     found = confirm(KEY, SUBJECT, [(repository.commit(), repository.commit())], True, refused)
     assert (found.outcome, found.why) == ("undecided", "bf16 is not possible here")
+
+
+def test_a_comparison_that_was_stopped_has_no_outcome(repository: Repository) -> None:
+    def stopped(*_: object) -> Ratio:
+        raise Interrupted("interrupted")
+
+    with pytest.raises(Interrupted):
+        confirm(KEY, SUBJECT, [(repository.commit(), repository.commit())], True, stopped)
 
 
 def known(first: str = "b" * 40, **fields: object) -> Confirmation:

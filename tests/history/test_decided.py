@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.cli.command import error_of, xibench
 from tests.history.test_history import COMMITS, asv_folder
+from xibench.history import confirm as confirmation
 from xibench.history import report
 from xibench.history.confirm import Confirmation, Confirmations, Outcome, Ratio
-from xibench.history.series import Key, Point
+from xibench.history.series import Key, Point, Subject
 
 KEY = Key("vm", "step.time_step(0)", "asv jax")
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -56,6 +58,25 @@ def test_the_outcome_is_the_state_and_the_exit_code(tmp_path: Path, outcome: Out
     assert shown.returncode == code
     assert f"1 {outcome}" in shown.stdout
     assert "1.100 [1.080, 1.120]" in " ".join(shown.stdout.split())
+
+
+def test_only_what_is_undecided_is_measured_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asv_folder(tmp_path / "asv", nights((20, 1.1)))
+    subject = Subject(framework="jax", model="xception", batch=1)
+    series = [msgspec.structs.replace(each, subject=subject) for each in report.read([tmp_path / "asv"])]
+    monkeypatch.setattr(confirmation, "changing_commits", lambda before, first: [first])
+    asked = []
+
+    def compare(_: Subject, before: str, first: str) -> Ratio:
+        asked.append((before, first))
+        return Ratio("unsure" if len(asked) == 1 else "slower", 1.1, 1.0, 1.2, 6)
+
+    known = Confirmations(tmp_path / "confirmations.jsonl")
+    for state in ("undecided", "confirmed", "confirmed"):
+        report.confirm_changes(report.remembered(report.judge(series), known), known, compare, print)
+        found = report.remembered(report.judge(series), Confirmations(known.path))
+        assert [change.state for each in found.series for change in each.changes] == [state]
+    assert asked == 2 * [(COMMITS[19], COMMITS[20])]
 
 
 def test_a_candidate_is_no_failure_until_it_is_confirmed(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec.structs import replace
 
-from xibench.errors import InputError, XibenchError
+from xibench.errors import InputError, Interrupted, XibenchError
 from xibench.history.series import Key, Subject
 from xibench.record import environment
 
@@ -86,6 +86,9 @@ def confirm(
 
     Returns:
         The outcome. A commit that no longer exists, or that cannot be measured, makes it undecided.
+
+    Raises:
+        Interrupted: The comparison was stopped, so that there is no outcome.
     """
     wanted = "slower" if slower else "faster"
     said = Confirmation(key=key, before=ranges[0][0], first=ranges[0][1], outcome="undecided")
@@ -97,8 +100,10 @@ def confirm(
                     said = _without_change(said, before, first)
                 continue
             found = compare(subject, before, first)
+        except Interrupted:
+            raise  # nothing was found
         except XibenchError as error:
-            return replace(said, why=str(error))
+            return replace(said, outcome="undecided", why=str(error))
         if found.verdict == wanted:
             left = _bisect(subject, before, suspects, wanted, compare)
             commit = left[0] if len(left) == 1 else None
@@ -128,6 +133,8 @@ def _bisect(subject: Subject, before: str, suspects: Sequence[str], wanted: str,
         middle = (len(suspects) - 1) // 2
         try:
             verdict = compare(subject, before, suspects[middle]).verdict
+        except Interrupted:
+            raise
         except XibenchError:
             return suspects  # a commit in between that cannot be measured
         if verdict == "unsure":

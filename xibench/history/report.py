@@ -161,7 +161,7 @@ def remembered(found: History, confirmations: Confirmations, notes: Sequence[Not
 def confirm_changes(
     found: History, confirmations: Confirmations, compare: Compare, report: Callable[[str], None]
 ) -> None:
-    """Measure again what is open, newest first, and add what that says to the confirmations.
+    """Measure again what is open or undecided, newest first, and add what that says to the confirmations.
 
     Args:
         found: The history, with what is remembered of it.
@@ -170,8 +170,9 @@ def confirm_changes(
         report: Called with a line before each change.
     """
     todo = [
-        (each, change) for each in found.series for change in each.changes if change.state in OPEN and not change.muted
-    ]
+        (each, change) for each in found.series for change in each.changes
+        if change.state in (*OPEN, "undecided") and not change.muted
+    ]  # fmt: skip
     for each, change in sorted(todo, key=lambda one: one[1].first.order, reverse=True):
         before, first = change.before.commit, change.first.commit
         if each.subject is None or before is None or first is None or before == first:

@@ -36,7 +36,7 @@ def doctor(details: Details = False, as_json: Json = False, asv_machine: AsvMach
 
     \b
     Example:  xibench doctor
-              xibench doctor --asv-machine nightly-1 && asv run --machine nightly-1
+              xibench doctor --asv-machine nightly-1
     """
     if asv_machine is not None:
         _write_asv_machine(asv_machine)
