@@ -164,6 +164,20 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
     assert f"{kept} of {kept} pairs were disturbed: others took 60 %" in found.pairs[0].notes, "kept and marked"
 
 
+def test_a_disturbed_pair_counts_if_the_budget_has_no_time_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    judge = ab._judged
+    busy = ["others took 60 %"]
+    monkeypatch.setattr(
+        ab, "_judged", lambda pair, around, may: judge(pair, msgspec.structs.replace(around, disturbed=busy), may)
+    )
+    found = compared(tmp_path, lambda case, n, rng: 0.1, DecisionLimits(budget_s=500.0))  # a pair takes 1,000 s
+    assert [(pair.n, pair.verdict) for pair in found.pairs] == [(1, "unsure")]
+    assert "1 of 1 pairs were disturbed: others took 60 %" in found.pairs[0].notes
+
+
 def test_a_busy_machine_is_said_once_before_the_first_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ConditionMonitor, "busy", lambda self, effect: f"others take 90 %: {effect}")
     watch = Listener()

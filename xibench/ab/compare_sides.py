@@ -34,7 +34,10 @@ from xibench.run.monitor import ConditionMonitor, WorkerMonitor
 from xibench.run.plan import Selection
 from xibench.workers import inputs, session
 
-BESIDE_OTHERS: Final = "both sides of a pair are slowed alike, so that verdicts hold but take more pairs"
+BESIDE_OTHERS: Final = (
+    "both sides of a pair are measured in turns, so that verdicts hold but take more pairs; where it is never quiet, "
+    "--repeats 0 keeps every pair"
+)
 WATCH_S: Final = 0.1  # before and after each pair: ten of the kernel's ticks on one core
 Measure = Callable[[Case, tuple[Side, Side], int, Path, BurstConfig, random.Random, Path, WorkerMonitor], Pair]
 
@@ -48,7 +51,7 @@ class DecisionLimits:
         budget_s: No pair starts that is expected to end after this time; None: no budget.
         min_pairs: Pairs of a case that are measured whatever the verdict.
         max_pairs: Pairs of a case after which it stays unsure.
-        repeats: Disturbed pairs of a case that are repeated at most.
+        repeats: Disturbed pairs of a case that are repeated at most, and only while the budget has time for another.
         seed: Of the order of cases and bursts.
     """
 
@@ -204,9 +207,10 @@ def _take_pairs(
                 monitor = WorkerMonitor(conditions)
                 two = (sides[one.sides[0]], sides[one.sides[1]])
                 pair = measure(one.case, two, len(one.pairs), batch_file, bursts, rng, Path(programs), monitor)
-                may_repeat = sum(pair.superseded for pair in one.pairs) < limits.repeats
-                pair = _judged(msgspec.structs.replace(pair, sides=one.sides), monitor.end(), may_repeat)
                 longest_s = max(longest_s, pair.wall_s)
+                fits = limits.budget_s is None or time.monotonic() - began + longest_s <= limits.budget_s
+                may_repeat = fits and sum(pair.superseded for pair in one.pairs) < limits.repeats
+                pair = _judged(msgspec.structs.replace(pair, sides=one.sides), monitor.end(), may_repeat)
                 pairs_file.append(pair)
                 one.pairs.append(pair)
                 decide(series, limits.threshold)

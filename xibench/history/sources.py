@@ -50,7 +50,10 @@ def read(path: Path, warn: Callable[[str], None] = lambda line: None) -> list[Re
         path.stat()
     except (OSError, ValueError) as error:  # ValueError: a name with a null character
         what = "expected results of asv, files of pytest-benchmark or run files of xibench"
-        raise InputError(f"history: there is no file or folder {path}; {what}") from error
+        raise InputError(
+            f"history: there is no file or folder {path}; {what}; `asv run --record-samples` or `make nightly` writes "
+            "results/asv"
+        ) from error
     if path.is_file():
         return list(_run_file(path) if path.suffix == ".jsonl" else _pytest_file(path))
     if (path / "benchmarks.json").exists():
