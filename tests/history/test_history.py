@@ -202,3 +202,10 @@ def test_a_clock_that_went_backwards_is_one_warning_and_the_commits_stay_in_orde
     assert "and 4 more were measured before" in warning
     changed = [change for each in json.loads(done.stdout)["series"] for change in each["changes"]]
     assert [change["first"]["commit"] for change in changed] == [COMMITS[20]]
+
+
+def test_sources_without_a_figure_that_counts_are_not_reported_as_unchanged(tmp_path: Path) -> None:
+    asv_folder(tmp_path / "asv", [[float("nan")] * 5])
+    done = xibench("history", "asv", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("No series: ")

@@ -105,6 +105,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """How many series there are, how many changed, and how many are too short to tell."""
+        if not self.series:
+            return "No series: no figure of the sources counts; those of disturbed runs that are not ranked do not."
         found = Counter(change.state for each in self.series for change in each.changes)
         short = sum(bool(each.absent) for each in self.series)
         words = [f"{len(self.series)} series", f"{counted(sum(found[state] for state in OPEN), 'change')} to confirm"]

@@ -61,7 +61,7 @@ def history(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SOURCE]...",
+            metavar="SOURCE",
             help="Folders of asv's results, files or folders of pytest-benchmark, run files or folders of them.  "
             f"[default: {DEFAULT}]",
         ),
