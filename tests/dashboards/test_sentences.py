@@ -155,7 +155,8 @@ def test_throughput(panel: Panel) -> None:
     if not found:
         assert sentence.startswith("No case of Xception is ranked.")
         return
-    best = [s for s in found if s.step_s and s.step_s.median == min(o.step_s.median for o in found if o.step_s)]
+    rates = {s.case.key: s.images_per_s.median for s in found if s.images_per_s}
+    best = [s for s in found if rates[s.case.key] == max(rates.values())]  # of times that differ by a rounding, several
     lead = sentence.partition(" has the highest median")[0].partition(" is fastest")[0].partition(" ran ")[0]
     (first,) = [s for s in best if takeaways.name(s) == lead]
     others = [s for s in found if s is not first]
