@@ -9,7 +9,8 @@ XibenchError                 1  an expected failure
 └── Interrupted            130  Ctrl-C; the message says how to resume
 
 `frameworks.errors.InvalidRequest` (an unknown name, an invalid configuration, weights that do not fit) is a usage error
-as well, with exit code 2. Exit code 3 is not an error: `compare` or `ab` found a slower case. A message is one line:
+as well, with exit code 2. Exit code 3 is not an error: `compare` or `ab` found a slower case, or `history` has a
+confirmed regression; nor is 4: `history` could not decide one. A message is one line:
 what happened, to which thing, the value received, the value expected, and what to do about it.
 """
 

@@ -17,12 +17,11 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 from xibench.measure.energy import Rapl
 from xibench.measure.nvml import Monitor
 
+VERSION: Final = "1"  # increment it when the meaning of a figure changes, not when the code does
 OPTIONS: Final = "XIBENCH_ASV_OPTIONS"
 """Environment variable with the options of `xibench run` that say how much is measured, instead of EFFORT."""
 EFFORT: Final = "--processes 3 --repeats 3"
 """Fresh processes per case, and how many of them are repeated if they were disturbed."""
-
-VERSION: Final = "1"  # increment it when the meaning of a figure changes, not when the code does
 KEEP_DISTURBED: Final = "XIBENCH_ASV_KEEP_DISTURBED"
 """Environment variable that makes figures of disturbed processes count, for machines that are never quiet."""
 
@@ -124,9 +123,9 @@ def undisturbed(cell: Cell) -> Any:
         raise RuntimeError(f"{cell.file.stem}: {record.status}: {record.reason}")
     if substituted := [each for process in record.processes for each in process.substitutions]:
         not_applicable(f"{substituted[0].wanted} was not possible, {substituted[0].ran} ran: {substituted[0].why}")
-    disturbances = [attempt.surroundings.disturbed if attempt.surroundings else [] for attempt in record.counted]
     if os.environ.get(KEEP_DISTURBED):
         return record
+    disturbances = [attempt.surroundings.disturbed if attempt.surroundings else [] for attempt in record.counted]
     calm = [attempt for attempt, found in zip(record.counted, disturbances, strict=True) if not found]
     if len(calm) < min(MIN_UNDISTURBED, run.header.sampling.processes):
         what = next(phrase for found in disturbances for phrase in found)

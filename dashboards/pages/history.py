@@ -20,7 +20,7 @@ from xibench.history.report import Found, Judged
 from xibench.history.series import Point, Series
 from xibench.record import format as fmt
 
-MAX_CHARTS: Final = 40  # each takes about 10 KB of the page; the wall and the table have every series
+MAX_CHARTS: Final = 40  # each is some KB of the page; the wall and the table have every series
 ASV_NAME: Final = re.compile(
     r"(?:\w+\.)*(?P<group>\w+)\.(?:time|track|peakmem|mem)_(?P<figure>\w+)(?:\((?P<parameters>.*)\))?"
 )

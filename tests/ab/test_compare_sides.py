@@ -147,15 +147,19 @@ def test_every_pair_is_on_disk_with_its_samples(tmp_path: Path) -> None:
     assert all(pair.base and pair.new and pair.base.bursts_s for pair in stored.pairs)
 
 
-def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which every pair is disturbed."""
     monkeypatch.undo()
     judge = ab._judged
     busy = ["others took 60 %"]
     monkeypatch.setattr(
         ab, "_judged", lambda pair, around, may: judge(pair, msgspec.structs.replace(around, disturbed=busy), may)
     )
+
+
+@pytest.mark.usefixtures("busy_machine")
+def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(tmp_path: Path) -> None:
     found = compared(tmp_path, lambda case, n, rng: rng.gauss(0, 0.005), DecisionLimits(repeats=2))
     stored = pair_store.read(tmp_path / "pairs.jsonl").pairs
     assert [pair.superseded for pair in stored][:3] == [True, True, False]
@@ -164,15 +168,8 @@ def test_a_disturbed_pair_is_set_aside_and_repeated_up_to_the_limit(
     assert f"{kept} of {kept} pairs were disturbed: others took 60 %" in found.pairs[0].notes, "kept and marked"
 
 
-def test_a_disturbed_pair_counts_if_the_budget_has_no_time_for_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.undo()
-    judge = ab._judged
-    busy = ["others took 60 %"]
-    monkeypatch.setattr(
-        ab, "_judged", lambda pair, around, may: judge(pair, msgspec.structs.replace(around, disturbed=busy), may)
-    )
+@pytest.mark.usefixtures("busy_machine")
+def test_a_disturbed_pair_counts_if_the_budget_has_no_time_for_another(tmp_path: Path) -> None:
     found = compared(tmp_path, lambda case, n, rng: 0.1, DecisionLimits(budget_s=500.0))  # a pair takes 1,000 s
     assert [(pair.n, pair.verdict) for pair in found.pairs] == [(1, "unsure")]
     assert "1 of 1 pairs were disturbed: others took 60 %" in found.pairs[0].notes

@@ -15,9 +15,9 @@ import pytest
 from tests.cli.command import error_of, xibench
 from tests.history.test_history import COMMITS, asv_folder
 from xibench.history import confirm as confirmation
-from xibench.history import report
+from xibench.history import levels, report
 from xibench.history.confirm import Confirmation, Confirmations, Outcome, Ratio
-from xibench.history.series import Key, Point, Subject
+from xibench.history.series import Key, Point, Series, Subject
 
 KEY = Key("vm", "step.time_step(0)", "asv jax")
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -182,13 +182,20 @@ def point(value: float, night: int, half: float = 0.01) -> Point:
 )
 def test_a_short_series_is_suspected_where_its_level_changes(values: Sequence[float], firsts: Sequence[int]) -> None:
     points = [point(value, night) for night, value in enumerate(values)]
-    found = report._suspects(points)
-    assert [points.index(change.first) for change in found] == list(firsts)
-    assert {change.state for change in found} <= {"suspected"}
+    assert [step.first for step in levels.steps(points)] == list(firsts)
 
 
 def test_wide_intervals_and_none_at_all_are_no_suspicion() -> None:
     values = [1.0, 1.0, 1.0, 1.1, 1.1]
-    assert not report._suspects([point(value, night, half=0.3) for night, value in enumerate(values)])
+    assert not levels.steps([point(value, night, half=0.3) for night, value in enumerate(values)])
     bare = [Point(value=value, measured=float(night), source="x") for night, value in enumerate(values)]
-    assert not report._suspects(bare)
+    assert not levels.steps(bare)
+
+
+def test_the_change_of_a_short_series_is_suspected_with_its_size_and_the_commits_around_it() -> None:
+    points = tuple(point(value, night) for night, value in enumerate([1.0, 1.0, 1.0, 1.1, 1.1]))
+    [judged] = report.judge([Series(KEY, "seconds", points)]).series
+    [change] = judged.changes
+    assert (change.state, change.before, change.first) == ("suspected", points[2], points[3])
+    assert change.ratio == pytest.approx(1.1)
+    assert change.around == (COMMITS[1], COMMITS[4])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -12,7 +11,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from xibench.history import changes, sources
+from xibench.history import changes, levels, sources
 from xibench.history.confirm import Compare, Confirmation, Confirmations, confirm
 from xibench.history.drift import drift
 from xibench.history.evidence import MIN_NIGHTS
@@ -23,10 +22,6 @@ from xibench.record.format import counted
 MACHINE_SHARE: Final = 0.5  # of a machine's series: if more change on the same night, it is a machine event
 MACHINE_SERIES: Final = 4  # fewer series do not show one
 
-SUSPICIOUS: Final = math.log(1.03)  # the smallest change that a series is suspected of that is too short to judge
-FLOOR: Final = 0.015  # standard deviation of a point's logarithm from one night to the next, whatever its interval is
-PRICE: Final = 6.0  # of a change, in residuals of one standard deviation
-NORMAL_99: Final = 2.576  # standard deviations to the end of a 99 % interval
 
 State = changes.State | Literal["machine event", "suspected", "confirmed", "withdrawn", "undecided", "fixed"]
 FIXED: Final = 0.7  # of a regression: what later changes must take back for it to count as fixed
@@ -239,42 +234,20 @@ def _machine(series: Sequence[Series]) -> list[Judged]:
         absent = {} if len(each.points) >= MIN_NIGHTS else {"changes": f"fewer than {MIN_NIGHTS} points"}
         judged.append(Judged(
             key=each.key, unit=each.unit, points=len(each.points), last=each.points[-1], subject=each.subject,
-            changes=named or (_suspects(each.points) if absent else []), absent=absent,
+            changes=named or (_suspected(each.points) if absent else []), absent=absent,
             drift=None if moved is None else math.exp(moved),
         ))  # fmt: skip
     return _with_machine_events(judged)
 
 
-def _suspects(points: Sequence[Point]) -> list[Found]:
-    """Return the changes of a series that is too short to know its noise from one night to the next.
-
-    The points are split into stretches of one level each so that the sum of squares of the residuals, in units of each
-    point's variance, and a price for each change is smallest (optimal partitioning). A point's variance is that of its
-    interval, but at least FLOOR. That is generous, for what it finds is suspected only until it is measured again.
-    """
-    if any(point.low is None or point.high is None for point in points):
-        return []
-    values = np.log([point.value for point in points])
-    widths = np.array([(point.high or 0.0) / (point.low or math.inf) for point in points])
-    weights = 1 / np.maximum(np.log(np.maximum(widths, 1.0)) / (2 * NORMAL_99), FLOOR) ** 2
-
-    def cost(start: int, end: int) -> float:
-        weight = weights[start:end]
-        mean = np.average(values[start:end], weights=weight)
-        return float(np.sum(weight * (values[start:end] - mean) ** 2))
-
-    best: list[tuple[float, tuple[int, ...]]] = [(0.0, ())]  # of the points until each: what it costs, and the starts
-    for end in range(1, len(points) + 1):
-        best.append(min((best[start][0] + cost(start, end) + PRICE, (*best[start][1], start)) for start in range(end)))
-    starts = (*best[-1][1], len(points))
-    levels = [float(np.average(values[a:b], weights=weights[a:b])) for a, b in itertools.pairwise(starts)]
-    steps = zip(starts[1:-1], itertools.pairwise(levels), strict=True)
+def _suspected(points: Sequence[Point]) -> list[Found]:
+    """Return the changes of a series that is too short to judge, which are only suspected."""
     return [
         Found(
-            ratio=math.exp(new - old), bayes_factor=None, before=points[first - 1], first=points[first],
-            found=points[-1], after=len(points) - first, around=_around(points, first), state="suspected",
+            ratio=math.exp(step.log_ratio), bayes_factor=None, before=points[step.first - 1], first=points[step.first],
+            found=points[-1], after=len(points) - step.first, around=_around(points, step.first), state="suspected",
         )
-        for first, (old, new) in steps if abs(new - old) >= SUSPICIOUS
+        for step in levels.steps(points)
     ]  # fmt: skip
 
 

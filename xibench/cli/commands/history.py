@@ -25,7 +25,6 @@ CONFIRMATIONS: Final = Path("results/confirmations.jsonl")
 NOTES: Final = Path("results/notes.toml")
 PAIRS: Final = Path("results/ab")
 BUDGET_S: Final = 300.0
-REGRESSION: Final = 3
 UNDECIDED: Final = 4
 
 
@@ -147,6 +146,8 @@ def _comparing(budget_s: float) -> Callable[[Subject, str, str], Ratio]:
 
 def _end(found: History) -> None:
     """Raise typer.Exit if a regression is confirmed, or else if one could not be decided."""
+    from xibench.cli.render.comparison_tables import REGRESSION
+
     states = {change.state for each in found.series for change in each.changes if change.ratio > 1 and not change.muted}
     if "confirmed" in states:
         raise typer.Exit(REGRESSION)
