@@ -23,7 +23,7 @@ import pytest
 from asv.config import Config
 from asv_runner.benchmarks.mark import SkipNotImplemented
 
-from benches.asv_suite import cases
+from benches.asv_suite import cases, networks
 from benches.asv_suite.cases import KEEP_DISTURBED, OPTIONS, Cell
 from tests.builders import attempt, failure, header, process, small_case
 from xibench.history import sources
@@ -202,6 +202,18 @@ DISTURBED = ["others took 31 % of the cores"]
 
 def seconds(process: Process) -> list[float]:
     return process.steps_s
+
+
+def test_figures_are_those_of_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = msgspec.structs.replace(process([0.8, 1.6]), compile_s=2.0)  # its first step takes 0.9 s, its memory 250 B
+    record_in(tmp_path, CELL_OF_TESTS._replace(batch=8), attempt(CASE, made=made), processes=1)
+    suite = networks.PyTorch()
+    figures = [
+        benchmark("xception", "default", 8)["samples"]
+        for benchmark in (suite.track_seconds_per_image, suite.track_first_result_seconds, suite.track_peak_host_bytes)
+    ]
+    assert figures == [[0.1, 0.2], [2.9], [250]]
 
 
 def test_disturbed_processes_give_no_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

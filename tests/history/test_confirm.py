@@ -157,6 +157,11 @@ def test_a_comparison_that_was_stopped_has_no_outcome(repository: Repository) ->
     with pytest.raises(Interrupted):
         confirm(KEY, SUBJECT, [(repository.commit(), repository.commit())], True, stopped)
 
+    first, _, last = commits = [repository.commit() for _ in range(3)]
+    whole_range = Bench(stepped(commits, 1))
+    with pytest.raises(Interrupted):
+        confirm(KEY, SUBJECT, [(first, last)], True, lambda *two: whole_range(*two) if two[2] == last else stopped())
+
 
 def known(first: str = "b" * 40, **fields: object) -> Confirmation:
     values: dict[str, object] = {"key": KEY, "before": "a" * 40, "first": first, "outcome": "confirmed", **fields}
@@ -166,10 +171,12 @@ def known(first: str = "b" * 40, **fields: object) -> Confirmation:
 def test_confirmations_are_kept_and_the_newest_counts(tmp_path: Path) -> None:
     path = tmp_path / "results" / "confirmations.jsonl"
     kept = Confirmations(path)
+    kept.append(known("d" * 40))
     for each in (known(outcome="undecided", why="more pairs"), known(found=Ratio("slower", 1.1, 1.05, 1.15, 6))):
         kept.append(each)
     again = Confirmations(path)
     assert again.of(KEY, "a" * 40, "b" * 40) == known(found=Ratio("slower", 1.1, 1.05, 1.15, 6))
+    assert again.of(KEY, "a" * 40, "d" * 40) == known("d" * 40)
     assert again.of(KEY, "a" * 40, "c" * 40) is None
 
 

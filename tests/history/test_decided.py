@@ -17,6 +17,7 @@ from tests.history.test_history import COMMITS, asv_folder
 from xibench.history import confirm as confirmation
 from xibench.history import levels, report
 from xibench.history.confirm import Confirmation, Confirmations, Outcome, Ratio
+from xibench.history.notes import Note
 from xibench.history.series import Key, Point, Series, Subject
 
 KEY = Key("vm", "step.time_step(0)", "asv jax")
@@ -78,6 +79,11 @@ def test_only_what_is_undecided_is_measured_once_more(tmp_path: Path, monkeypatc
         assert [change.state for each in found.series for change in each.changes] == [state]
     assert asked == 2 * [(COMMITS[19], COMMITS[20])]
 
+    muted = [Note(commit=COMMITS[20], text="accepted", mute=True)]
+    unknown = Confirmations(tmp_path / "none.jsonl")
+    report.confirm_changes(report.remembered(report.judge(series), unknown, muted), unknown, compare, print)
+    assert len(asked) == 2
+
 
 def test_a_candidate_is_no_failure_until_it_is_confirmed(tmp_path: Path) -> None:
     asv_folder(tmp_path / "asv", nights((20, 1.1)))
@@ -97,6 +103,12 @@ def test_a_regression_that_a_later_commit_took_back_is_fixed_by_it(tmp_path: Pat
     assert (slower["state"], slower["fixed_by"]) == ("fixed", COMMITS[27])
     assert faster["fixed_by"] is None
     assert f"fixed by {COMMITS[27][:10]}" in " ".join(xibench("history", "asv", cwd=tmp_path).stdout.split())
+
+
+def test_what_is_left_of_a_regression_is_judged_by_what_measuring_again_found(tmp_path: Path) -> None:
+    asv_folder(tmp_path / "asv", nights((14, 1.2), (27, 1 / 1.06)))
+    confirmed(tmp_path, 14, ratio=1.05)
+    assert [change["state"] for change in changes(tmp_path)] == ["fixed", "candidate"]
 
 
 def test_a_regression_that_was_taken_back_in_part_stays(tmp_path: Path) -> None:
@@ -175,6 +187,7 @@ def point(value: float, night: int, half: float = 0.01) -> Point:
     [
         ([1.0, 1.0, 1.1, 1.1, 1.1, 1.0, 1.0, 1.0], [2, 5]),
         ([1.0, 1.02, 0.99, 1.01, 1.0, 0.98], []),
+        (5 * [1.0] + 5 * [1.025], []),
         ([1.0, 1.0, 1.0, 1.1], [3]),
         ([1.0, 0.9], [1]),
         ([1.0], []),
