@@ -105,6 +105,14 @@ def test_a_regression_that_a_later_commit_took_back_is_fixed_by_it(tmp_path: Pat
     assert f"fixed by {COMMITS[27][:10]}" in " ".join(xibench("history", "asv", cwd=tmp_path).stdout.split())
 
 
+def test_a_return_that_measuring_again_did_not_find_fixes_nothing(tmp_path: Path) -> None:
+    asv_folder(tmp_path / "asv", nights((14, 1.1), (27, 1 / 1.07)))
+    confirmed(tmp_path, 14, ratio=1.06)
+    assert [change["state"] for change in changes(tmp_path)] == ["fixed", "candidate"]
+    confirmed(tmp_path, 27, "withdrawn", ratio=0.99)
+    assert [change["state"] for change in changes(tmp_path, code=3)] == ["confirmed", "withdrawn"]
+
+
 def test_what_is_left_of_a_regression_is_judged_by_what_measuring_again_found(tmp_path: Path) -> None:
     asv_folder(tmp_path / "asv", nights((14, 1.2), (27, 1 / 1.06)))
     confirmed(tmp_path, 14, ratio=1.05)
