@@ -109,7 +109,7 @@ def test_a_return_that_measuring_again_did_not_find_fixes_nothing(tmp_path: Path
     asv_folder(tmp_path / "asv", nights((14, 1.1), (27, 1 / 1.07)))
     confirmed(tmp_path, 14, ratio=1.06)
     assert [change["state"] for change in changes(tmp_path)] == ["fixed", "candidate"]
-    confirmed(tmp_path, 27, "withdrawn", ratio=0.99)
+    confirmed(tmp_path, 27, "withdrawn", ratio=0.94)
     assert [change["state"] for change in changes(tmp_path, code=3)] == ["confirmed", "withdrawn"]
 
 
