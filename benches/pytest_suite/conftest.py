@@ -1,4 +1,7 @@
-"""Options and selection of the pytest suite: its benchmarks run only with --benchmark-only, one framework a process."""
+"""Selection of the pytest suite: its benchmarks run only with --benchmark-only, one framework a process.
+
+The option --framework is in conftest.py of the root.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,6 @@ DESELECTED: Final = pytest.StashKey[str]()
 # all of its memory. They read these variables when they are imported, which happens after this file is loaded.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add --framework."""
-    parser.getgroup("xibench").addoption(
-        "--framework", choices=(*FRAMEWORKS, ALL), default=None,
-        help="With --benchmark-only: the framework to measure (default: the first that is installed). all: every one, "
-        "in one process, where the threads and the memory of each are present while another is measured.",
-    )  # fmt: skip
 
 
 @pytest.hookimpl(tryfirst=True)
