@@ -58,7 +58,7 @@ def test_benchmark_only_measures_a_step_and_records_what_it_was(tmp_path: Path) 
     ((), {"pytorch"}), (("--framework", "jax"), {"jax"}), (("--framework", "all"), {"pytorch", "tensorflow", "jax"}),
 ])  # fmt: skip
 def test_one_framework_is_measured_unless_all_are_asked_for(asked: tuple[str, ...], frameworks: set[str]) -> None:
-    names = listed("-m", "not slow", *asked)  # from the root, as documented
+    names = listed(*asked)  # from the root, as documented
     assert {name.split("-")[2] for name in names} == frameworks
     assert len(names) == 8 * len(frameworks)
     recipes = [name.rpartition("-")[2] for name in names]  # `tuned` changes the allocator of the rest of the process
@@ -66,9 +66,10 @@ def test_one_framework_is_measured_unless_all_are_asked_for(asked: tuple[str, ..
 
 
 def test_from_the_root_only_benchmarks_are_selected_and_nothing_is_listed_as_skipped() -> None:
-    done = run_suite("--benchmark-only", "--collect-only", "-q", "-m", "not slow")
+    done = run_suite("--benchmark-only", "--collect-only", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SKIPPED" not in done.stdout
+    assert "8/24 tests collected" in done.stdout  # not even read: the tests need more than the benchmarks
     assert not [line for line in done.stdout.splitlines() if line.startswith("tests/")]
     assert "--framework all adds jax, tensorflow" in done.stdout
 
